@@ -1,0 +1,37 @@
+"""The dataset file as a whole. Rules that span several parts (references, cycles) are checked in `sdg_core.plan.check`."""
+
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, StrictInt
+
+from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt
+from sdg_core.config.columns import Column
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.processors import Processor
+from sdg_core.config.run import RunSettings
+from sdg_core.config.seeds import SeedConfig
+
+DEFAULT_ROW_GROUP_SIZE = 1000
+
+
+class DatasetConfig(ConfigModel):
+    """A dataset: its name, how many records, and how each column comes about.
+
+    num_records: None in a file that only describes columns; generating then needs the number from the caller.
+    row_group_size: records per row group (parquet file, Dagster partition); `buffer_size` is an alias.
+    seed: root of all randomness.
+    """
+
+    name: DatasetName
+    description: NonEmptyStr | None = None
+    num_records: PositiveInt | None = None
+    row_group_size: Annotated[PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))] = (
+        DEFAULT_ROW_GROUP_SIZE
+    )
+    seed: StrictInt = 0
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    seed_config: SeedConfig | None = None
+    processors: tuple[Processor, ...] = ()
+    model_providers: tuple[ModelProvider, ...] = ()
+    model_configs: tuple[ModelConfig, ...] = ()
+    run: RunSettings = RunSettings()

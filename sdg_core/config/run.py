@@ -1,0 +1,25 @@
+"""Run settings: how a run goes about its work. They never change the data, so they never enter the fingerprint."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sdg_core.config.base import ConfigModel, NonNegativeInt, Rate
+
+ResumeMode = Literal["if_possible", "always", "never"]
+
+
+class RunSettings(ConfigModel):
+    """Concurrency, retries, budgets and resume mode.
+
+    num_retries: further attempts after a retryable failure of one request; rate limits do not count.
+    max_failure_rate: share of failed records above which a run stops (judged from 20 records on).
+    max_missing_rate: share of records that post-generation may leave out because they failed for good.
+    stall_timeout: seconds without a single success after which a run stops.
+    """
+
+    resume: ResumeMode = "if_possible"
+    num_retries: NonNegativeInt = 4
+    max_failure_rate: Rate = 0.5
+    max_missing_rate: Rate = 0.0
+    stall_timeout: Annotated[float, Field(gt=0, strict=True)] = 600.0

@@ -1,0 +1,157 @@
+"""Every error this project raises on purpose, in one tree.
+
+    SdgError
+    ├── ConfigError                 the dataset file is wrong; lists every problem with its YAML path
+    ├── SeedError                   seed data is missing, unreadable, or lacks what the config asks of it
+    ├── PlanError                   a request that does not fit the plan (row group that does not exist, ...)
+    ├── ModelError                  a model call did not give a usable reply
+    │   ├── RateLimitedError        the server asked to wait (429, 503 with Retry-After); costs no record
+    │   ├── TransientModelError     timeout, connection reset, 5xx, unreadable body; worth another attempt
+    │   └── PermanentModelError     the same request would fail again (400, 401, 404, ...)
+    ├── CellError                   one cell could not be computed; fails its record, never its row group
+    ├── StoreError                  the storage root refused an operation (permission, disk full, ...)
+    │   ├── CorruptFileError        a file of ours is unreadable or at odds with its place
+    │   ├── ForeignFileError        a file that is not ours stands where one of ours belongs
+    │   └── MetadataError           metadata.json or current.json cannot be trusted
+    │       ├── MetadataMissingError    row groups exist, but no metadata.json describes them
+    │       ├── MetadataCorruptError    not JSON: truncated, empty, or overwritten
+    │       ├── MetadataFieldError      a required field is absent or has the wrong type
+    │       └── MetadataVersionError    written by a newer release of this project
+    ├── RefusedError                a rule that protects existing data forbids the operation
+    │   ├── ConfigDriftError        resume=always, but the config differs from the data that exists
+    │   ├── ShrinkError             num_records is below what already exists
+    │   ├── RowGroupSizeError       row_group_size changed within one version
+    │   ├── SealedError             post-generation processing has been applied; `reopen` first
+    │   └── IncompleteError         post-generation needs complete row groups and some are not
+    └── RunStoppedError             a run gave up (too many failures); what was done is kept
+
+All of them mean "wrong input or refused" to a caller (exit status 2 of the command), except an interrupted run, which is
+not an error of this tree but a cancellation (exit status 3). A message names the value, the place and the remedy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SdgError(Exception):
+    """Root of the tree. `remedy` is a sentence that says what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message if remedy is None else f"{message}\n  -> {remedy}")
+        self.message = message
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a dataset file: where (`path` as in `columns[2].prompt`, `line` from 1) and what."""
+
+    path: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}, {self.path}" if self.line is not None else self.path
+        return f"{where}: {self.message}"
+
+
+class ConfigError(SdgError):
+    """The dataset file is wrong. `problems` holds every fault that was found."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in self.problems)]))
+
+
+class SeedError(SdgError):
+    """Seed data is missing, unreadable, or lacks what the config asks of it."""
+
+
+class PlanError(SdgError):
+    """A request that does not fit the plan, such as a row group that does not exist."""
+
+
+class ModelError(SdgError):
+    """A model call did not give a usable reply."""
+
+
+class RateLimitedError(ModelError):
+    """The server asked to wait. `retry_after` is in seconds, None when the server gave no time."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TransientModelError(ModelError):
+    """Timeout, connection fault, 5xx or unreadable body: the same request may succeed later."""
+
+
+class PermanentModelError(ModelError):
+    """The same request would fail again: bad request, wrong key, unknown model."""
+
+
+class CellError(SdgError):
+    """One cell could not be computed; its record fails with this reason."""
+
+
+class StoreError(SdgError):
+    """The storage root refused an operation."""
+
+
+class CorruptFileError(StoreError):
+    """A file of ours is unreadable, truncated, or at odds with its place."""
+
+
+class ForeignFileError(StoreError):
+    """A readable file that this project did not write stands where one of its row groups belongs."""
+
+
+class MetadataError(StoreError):
+    """`metadata.json` or `current.json` cannot be trusted; files are left as they are."""
+
+
+class MetadataMissingError(MetadataError):
+    """Row groups exist, but no `metadata.json` describes them."""
+
+
+class MetadataCorruptError(MetadataError):
+    """The file is not JSON: truncated, empty, or overwritten."""
+
+
+class MetadataFieldError(MetadataError):
+    """A required field is absent or has the wrong type."""
+
+
+class MetadataVersionError(MetadataError):
+    """The file was written by a newer release of this project."""
+
+
+class RefusedError(SdgError):
+    """A rule that protects existing data forbids the operation."""
+
+
+class ConfigDriftError(RefusedError):
+    """`resume=always`, but the config differs from the one that the existing data was made with."""
+
+
+class ShrinkError(RefusedError):
+    """`num_records` is below what already exists."""
+
+
+class RowGroupSizeError(RefusedError):
+    """`row_group_size` may not change within one version."""
+
+
+class SealedError(RefusedError):
+    """Post-generation processing has been applied (or has begun); generating into this version is refused."""
+
+
+class IncompleteError(RefusedError):
+    """Post-generation needs complete row groups, and some are missing, partial or corrupt."""
+
+
+class RunStoppedError(SdgError):
+    """A run gave up because it was plainly broken; everything finished before that is kept."""

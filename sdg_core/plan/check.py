@@ -1,0 +1,242 @@
+"""Checks that span several parts of a dataset file: names, references, cycles, model aliases, sampler values.
+
+`check_config` returns every problem it finds instead of raising at the first. Seed columns are known only once the seed data
+has been looked at; before that (`seed_columns=None`) unknown names are accepted in a config that has seed data.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import numpy as np
+
+from sdg_core.config.columns import Column, LlmTextColumn, SamplerColumn, SeedColumn
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.document import Path
+from sdg_core.config.load import ParsedConfig, read_config
+from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
+from sdg_core.config.samplers import CategoryParams, DatetimeParams, SubcategoryParams
+from sdg_core.errors import ConfigError
+from sdg_core.plan.graph import find_cycle, references_of, templates_of
+from sdg_core.plan.names import closest, matching_columns
+from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
+from sdg_core.plan.templates import TemplateSyntaxError, template_references
+
+Found = Iterator[tuple[Path, str]]
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A checked dataset file. `base` is the directory that relative paths in it start from."""
+
+    config: DatasetConfig
+    parsed: ParsedConfig
+    base: FilePath
+
+    @property
+    def source(self) -> str:
+        """The file's path, for messages."""
+        return self.parsed.source
+
+
+def load_dataset(path: FilePath, *, env: Mapping[str, str] = os.environ) -> LoadedDataset:
+    """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found."""
+    parsed = read_config(path, env=env)
+    problems = list(parsed.problems)
+    if parsed.config is not None:
+        found = check_config(parsed.config, also_known=parsed.dropped_columns)
+        problems += [parsed.problem(where, message) for where, message in found]
+    if problems or parsed.config is None:
+        raise ConfigError(parsed.source, sorted(problems, key=lambda problem: problem.line or 0))
+    return LoadedDataset(parsed.config, parsed, path.resolve().parent)
+
+
+def check_config(
+    config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
+) -> list[tuple[Path, str]]:
+    """Every problem of a structurally valid config, as `(path, message)`.
+
+    seed_columns: names in the seed data, None while unknown. also_known: further names that references may use.
+    """
+    names = [column.name for column in config.columns]
+    open_ended = config.seed_config is not None and seed_columns is None
+    known = {*names, *(seed_columns or ()), *also_known}
+    problems = [
+        *_check_size(config),
+        *_check_names(config, seed_columns),
+        *_check_models(config),
+        *_check_processors(config, None if open_ended else known),
+    ]
+    templates_ok = True
+    for index, column in enumerate(config.columns):
+        faults = list(_check_templates(column))
+        templates_ok &= not faults
+        faults += list(_check_sampler(column, config))
+        if not faults and not open_ended:
+            faults = list(_check_references(column, known))
+        problems += [(("columns", index, *path), message) for path, message in faults]
+    if templates_ok and len(set(names)) == len(names) and (cycle := find_cycle(config)) is not None:
+        problems.append(
+            (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
+        )
+    return problems
+
+
+def _check_size(config: DatasetConfig) -> Found:
+    if config.num_records and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS:
+        yield ("row_group_size",), too_many_row_groups(config.num_records, config.row_group_size)
+
+
+def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> Found:
+    counts = Counter(column.name for column in config.columns)
+    for index, column in enumerate(config.columns):
+        if counts[column.name] > 1:
+            yield (
+                ("columns", index, "name"),
+                f"{counts[column.name]} columns are named {column.name!r}; rename all but one",
+            )
+        if isinstance(column, SeedColumn):
+            if config.seed_config is None:
+                yield ("columns", index), f"{column.name!r} is a seed column, but there is no seed_config"
+            elif seed_columns is not None and column.name not in seed_columns:
+                yield ("columns", index, "name"), f"the seed data has no column {column.name!r}; {_has(seed_columns)}"
+        elif column.name in (seed_columns or ()):
+            yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
+    for index, processor_name in _repeated([p.name for p in config.processors]):
+        yield ("processors", index, "name"), f"another processor is named {processor_name!r}"
+
+
+def _check_templates(column: Column) -> Found:
+    for path, source in templates_of(column).items():
+        try:
+            template_references(source)
+        except TemplateSyntaxError as error:
+            yield path, f"not a valid template: {error}"
+
+
+def _check_references(column: Column, known: set[str]) -> Found:
+    for name, path in references_of(column).items():
+        if name == column.name:
+            yield path, f"column {name!r} reads itself"
+        elif name not in known:
+            yield path, f"unknown column {name!r}{closest(name, known)}"
+
+
+def _check_sampler(column: Column, config: DatasetConfig) -> Found:
+    if not isinstance(column, SamplerColumn):
+        return
+    params = column.params
+    if column.convert_to is not None:
+        yield from _check_conversion(column)
+    if isinstance(params, CategoryParams) and _mixes_text(params.values):
+        yield ("params", "values"), "mixes text and numbers, but a column has one type; quote the numbers"
+    if isinstance(params, DatetimeParams):
+        yield from _check_datetime(params)
+    if isinstance(params, SubcategoryParams):
+        if _mixes_text([value for values in params.values.values() for value in values]):
+            yield ("params", "values"), "mixes text and numbers, but a column has one type; quote the numbers"
+        parent = next((c for c in config.columns if c.name == params.category), None)
+        if not isinstance(parent, SamplerColumn) or not isinstance(parent.params, CategoryParams):
+            if parent is not None:
+                yield ("params", "category"), f"{params.category!r} is not a category sampler; name one"
+            return
+        lacking = [str(value) for value in parent.params.values if str(value) not in params.values]
+        if lacking:
+            yield ("params", "values"), f"no values for {', '.join(map(repr, lacking))} of category {parent.name!r}"
+
+
+def _check_conversion(column: SamplerColumn) -> Found:
+    kind = column.sampler_type
+    if kind in ("uniform", "gaussian") and column.convert_to not in ("int", "float", "str"):
+        yield ("convert_to",), f"{column.convert_to!r} is not a conversion of a number; one of int, float, str"
+    elif kind in ("category", "subcategory", "uuid"):
+        yield ("convert_to",), f"{kind} samplers have no conversion; remove it"
+
+
+def _check_datetime(params: DatetimeParams) -> Found:
+    bounds = []
+    for field in ("start", "end"):
+        try:
+            bounds.append(np.datetime64(getattr(params, field), params.unit))
+        except ValueError:
+            yield ("params", field), f"{getattr(params, field)!r} is not an ISO 8601 date or time, such as 2024-01-31"
+    if len(bounds) == 2 and not bounds[0] < bounds[1]:
+        yield (
+            ("params", "end"),
+            f"no whole {params.unit} lies between {params.start} (included) and {params.end} (excluded)",
+        )
+
+
+def _check_models(config: DatasetConfig) -> Found:
+    providers = [provider.name for provider in config.model_providers]
+    aliases = [model.alias for model in config.model_configs]
+    for index, name in _repeated(providers):
+        yield ("model_providers", index, "name"), f"another provider is named {name!r}"
+    for index, name in _repeated(aliases):
+        yield ("model_configs", index, "alias"), f"another model has the alias {name!r}"
+    for index, model in enumerate(config.model_configs):
+        if model.provider not in providers:
+            yield (
+                ("model_configs", index, "provider"),
+                f"unknown provider {model.provider!r}{closest(model.provider, providers)}",
+            )
+    for index, column in enumerate(config.columns):
+        if isinstance(column, LlmTextColumn) and column.model_alias not in aliases:
+            message = f"no model has the alias {column.model_alias!r}{closest(column.model_alias, aliases)}"
+            yield ("columns", index, "model_alias"), message
+    for index, provider in enumerate(config.model_providers):
+        if provider.api_key is not None and not provider.api_key.replace("_", "a").isalnum():
+            message = (
+                "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
+            )
+            yield ("model_providers", index, "api_key"), message
+
+
+def _check_processors(config: DatasetConfig, known: set[str] | None) -> Found:
+    for index, processor in enumerate(config.processors):
+        match processor:
+            case DropColumnsProcessor() if known is not None:
+                for place, pattern in enumerate(processor.column_names):
+                    if not matching_columns(pattern, known):
+                        message = f"no column matches {pattern!r}{closest(pattern, known)}"
+                        yield ("processors", index, "column_names", place), message
+            case SchemaTransformProcessor():
+                for path, source in text_leaves(processor.template):
+                    for message in _template_faults(source, known):
+                        yield ("processors", index, "template", *path), message
+
+
+def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:
+    try:
+        names = template_references(source)
+    except TemplateSyntaxError as error:
+        yield f"not a valid template: {error}"
+        return
+    for name in sorted(names - known) if known is not None else ():
+        yield f"unknown column {name!r}{closest(name, known or ())}"
+
+
+def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string in nested lists and mappings, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from text_leaves(child, (*path, key))
+    elif isinstance(value, list | tuple):
+        for place, child in enumerate(value):
+            yield from text_leaves(child, (*path, place))
+
+
+def _mixes_text(values: Iterable[object]) -> bool:
+    return len({isinstance(value, str) for value in values}) > 1
+
+
+def _repeated(names: list[str]) -> list[tuple[int, str]]:
+    return [(index, name) for index, name in enumerate(names) if name in names[:index]]
+
+
+def _has(names: Iterable[str]) -> str:
+    return f"it has {', '.join(map(repr, names))}"

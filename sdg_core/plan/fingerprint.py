@@ -1,0 +1,172 @@
+"""The fingerprint: sha256 over everything that can change the data, and nothing else.
+
+`hashed_fields` reduces a config model to the fields that count; `NOT_HASHED` lists, per model, those that do not. Absent,
+null and empty mean the same, so a later release can add an optional field without changing existing fingerprints.
+Column fingerprints chain: a column's contains those of the columns it reads.
+
+A fingerprint has a config part, known as soon as the file is read, and a seed part, the digest of the seed data's content.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_core.config.base import ConfigModel
+from sdg_core.config.columns import (
+    Column,
+    ColumnBase,
+    ExpressionColumn,
+    LlmTextColumn,
+    SamplerColumn,
+    SeedColumn,
+)
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Simulation
+from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
+from sdg_core.config.run import RunSettings
+from sdg_core.config.seeds import LocalSeedSource
+from sdg_core.plan.graph import ColumnGraph
+
+CONFIG_HASH_ALGO = "sha256"
+CONFIG_HASH_VERSION = 1
+
+_EVERY = frozenset({"*"})
+NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
+    DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "run"}),
+    ColumnBase: frozenset({"description"}),
+    LocalSeedSource: frozenset({"path", "upstream_asset"}),
+    ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers"}),
+    Simulation: frozenset({"latency"}),
+    ModelConfig: frozenset({"model_env", "skip_health_check"}),
+    InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout"}),
+    DropColumnsProcessor: frozenset({"name"}),
+    SchemaTransformProcessor: _EVERY,
+    RunSettings: _EVERY,
+}
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """config_hash: the dataset's fingerprint, `sha256:<64 hex digits>`.
+    config_part: the same without the seed data's content. column_hashes: per column, seed columns included."""
+
+    config_hash: str
+    config_part: str
+    column_hashes: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """The name of this fingerprint's directory: its first 12 hex digits."""
+        return version_name(self.config_hash)
+
+
+def version_name(config_hash: str) -> str:
+    """`sha256:0123456789ab...` as `0123456789ab`."""
+    return config_hash.partition(":")[2][:12]
+
+
+def compute_fingerprint(
+    config: DatasetConfig, graph: ColumnGraph, *, seed_columns: tuple[str, ...] = (), seed_digest: str | None = None
+) -> Fingerprint:
+    """The fingerprint of a checked config. Without `seed_digest` the config part stands for the whole."""
+    columns = _column_hashes(config, graph, seed_columns, seed_digest)
+    config_part = _dataset_hash(config, _column_hashes(config, graph, (), None), None)
+    whole = config_part if seed_digest is None else _dataset_hash(config, columns, seed_digest)
+    return Fingerprint(whole, config_part, columns)
+
+
+def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_digest: str | None) -> str:
+    placed = [
+        [column.name, column_hashes.get(column.name, "seed"), getattr(column, "drop", False)]
+        for column in config.columns
+    ]
+    seed = {"config": hashed_fields(config.seed_config), "digest": seed_digest} if config.seed_config else None
+    processors = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
+    return digest(
+        {
+            "config_hash_version": CONFIG_HASH_VERSION,
+            "columns": placed,
+            "processors": processors,
+            "seed": config.seed,
+            "seed_config": seed,
+        }
+    )
+
+
+def _column_hashes(
+    config: DatasetConfig, graph: ColumnGraph, seed_columns: tuple[str, ...], seed_digest: str | None
+) -> dict[str, str]:
+    by_name: dict[str, Column] = {column.name: column for column in config.columns}
+    hashes = {name: _seed_column_hash(config, name, seed_digest) for name in seed_columns}
+    for name in graph.order:
+        reads = {
+            other: hashes.get(other) or _seed_column_hash(config, other, seed_digest)
+            for other in sorted(graph.dependencies[name])
+        }
+        own = {key: value for key, value in hashed_fields(by_name[name]).items() if key not in ("name", "drop")}
+        hashes[name] = digest({"column": own, "reads": reads, **_context(by_name[name], config)})
+    return hashes
+
+
+def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
+    """What a column's values depend on besides its own parameters and the columns it reads."""
+    match column:
+        case SamplerColumn():
+            return {"name": column.name, "seed": config.seed}
+        case LlmTextColumn():
+            model = next(m for m in config.model_configs if m.alias == column.model_alias)
+            provider = next(p for p in config.model_providers if p.name == model.provider)
+            # Replies of the simulated provider also depend on the record's own random words.
+            rehearsal = {"name": column.name, "seed": config.seed} if provider.provider_type == "simulated" else {}
+            return {"model": hashed_fields(model), "provider": hashed_fields(provider), **rehearsal}
+        case ExpressionColumn() | SeedColumn():
+            return {}
+
+
+def _seed_column_hash(config: DatasetConfig, name: str, seed_digest: str | None) -> str:
+    seed_config = config.seed_config
+    shuffled = seed_config is not None and seed_config.sampling_strategy == "shuffle"
+    return digest(
+        {
+            "seed_column": name,
+            "seed_config": hashed_fields(seed_config) if seed_config else None,
+            "digest": seed_digest,
+            "seed": config.seed if shuffled else None,
+        }
+    )
+
+
+def hashed_fields(model: ConfigModel) -> dict[str, Any]:
+    """The fields of a config model that count, as plain data."""
+    kinds = type(model).__mro__
+    left_out = {name for kind, names in NOT_HASHED.items() if kind in kinds for name in names}
+    if left_out == _EVERY:
+        return {}
+    values = {name: _plain(getattr(model, name)) for name in type(model).model_fields if name not in left_out}
+    return {name: value for name, value in values.items() if _counts(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ConfigModel):
+        return hashed_fields(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _counts(value: Any) -> bool:
+    return value is not None and value != [] and value != {}
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted keys, no spaces, Unicode as it is."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """`sha256:` and the hex digest of the canonical JSON of a value."""
+    return f"{CONFIG_HASH_ALGO}:{hashlib.sha256(canonical_json(value).encode()).hexdigest()}"

@@ -1,0 +1,66 @@
+"""Counter-based randomness: every (column, record) owns its words, whoever asks for them and in whatever order.
+
+Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11) maps a 128-bit key and a 256-bit counter to
+four 64-bit words. Here the key is blake2b(seed, column) and the counter is, from its lowest word up:
+record index, block (for columns that need more than four words), 0, attempt (of a rejected draw).
+numpy increments the counter before it generates, hence the minus one.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+_COUNTER_SPACE = 1 << 256
+_UNIT = 2.0**-53
+
+
+@dataclass(frozen=True)
+class RandomSource:
+    """The random words of one dataset; `seed` is the dataset's seed."""
+
+    seed: int
+
+    def words(self, column: str, indices: NDArray[np.int64], *, block: int = 0, attempt: int = 0) -> Words:
+        """Four words per record: shape `(len(indices), 4)`, for ascending record indices."""
+        key = column_key(self.seed, column)
+        parts = [
+            _block_words(key, start=start, count=count, block=block, attempt=attempt)
+            for start, count in contiguous_runs(indices)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 4), np.uint64)
+
+    def uniforms(self, column: str, indices: NDArray[np.int64], *, attempt: int = 0) -> NDArray[np.float64]:
+        """Four real numbers in `[0, 1)` per record, shape `(len(indices), 4)`."""
+        return to_unit(self.words(column, indices, attempt=attempt))
+
+
+def column_key(seed: int, column: str) -> int:
+    """The 128-bit Philox key of a column."""
+    digest = hashlib.blake2b(f"{seed}\x00{column}".encode(), digest_size=16, person=b"sdg/column").digest()
+    return int.from_bytes(digest, "little")
+
+
+def to_unit(words: Words) -> NDArray[np.float64]:
+    """The upper 53 bits of each word as a real number in `[0, 1)`."""
+    return (words >> np.uint64(11)).astype(np.float64) * _UNIT
+
+
+def to_open_unit(words: Words) -> NDArray[np.float64]:
+    """As `to_unit`, shifted half a step so that neither 0 nor 1 occurs (inverse CDFs of unbounded distributions)."""
+    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * (2 * _UNIT)
+
+
+def contiguous_runs(indices: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Indices as `(start, count)` runs, each ascending by one, in the order given."""
+    if len(indices) == 0:
+        return []
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [(int(run[0]), len(run)) for run in np.split(indices, breaks)]
+
+
+def _block_words(key: int, *, start: int, count: int, block: int, attempt: int) -> Words:
+    counter = (start + (block << 64) + (attempt << 192) - 1) % _COUNTER_SPACE
+    return np.random.Philox(key=key, counter=counter).random_raw(4 * count).reshape(count, 4)

@@ -1,0 +1,93 @@
+"""Splitting records into row groups. Key, file name and record range are pure functions of the index."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sdg_core.errors import PlanError
+
+KEY_WIDTH = 5
+MAX_ROW_GROUPS = 10**KEY_WIDTH
+
+
+@dataclass(frozen=True, order=True)
+class RowGroup:
+    """The records `[start, start + size)`; one parquet file and one Dagster partition."""
+
+    index: int
+    start: int
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The Dagster partition key, `00000` and up."""
+        return row_group_key(self.index)
+
+    @property
+    def stop(self) -> int:
+        """One past the last record index."""
+        return self.start + self.size
+
+
+def row_group_key(index: int) -> str:
+    """The fixed-width key of a row group."""
+    return f"{index:0{KEY_WIDTH}d}"
+
+
+def row_group_count(num_records: int, row_group_size: int) -> int:
+    """How many row groups `num_records` records make."""
+    return -(-num_records // row_group_size)
+
+
+def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ...]:
+    """All row groups; only the last one may be smaller. Raises PlanError above 100,000 of them."""
+    count = row_group_count(num_records, row_group_size)
+    if count > MAX_ROW_GROUPS:
+        raise PlanError(too_many_row_groups(num_records, row_group_size))
+    return tuple(
+        RowGroup(index, index * row_group_size, min(row_group_size, num_records - index * row_group_size))
+        for index in range(count)
+    )
+
+
+def too_many_row_groups(num_records: int, row_group_size: int) -> str:
+    """The message for a plan above the limit, with a size that fits."""
+    count = row_group_count(num_records, row_group_size)
+    fits = -(-num_records // MAX_ROW_GROUPS)
+    return f"{count:,} row groups of {row_group_size}, at most {MAX_ROW_GROUPS:,}; use row_group_size {fits} or more"
+
+
+def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
+    """`0-9,12` as ascending indices without repeats. Raises PlanError for bad syntax or indices outside the plan."""
+    chosen: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if match is None:
+            raise PlanError(
+                f"row groups {text!r}: cannot read {part!r}", remedy="write indices and ranges, as in 0-9,12"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise PlanError(f"row groups {text!r}: range {part.strip()!r} runs backwards")
+        if last >= count:
+            raise PlanError(
+                f"row groups {text!r}: row group {last} does not exist", remedy=f"this dataset has 0 to {count - 1}"
+            )
+        chosen.update(range(first, last + 1))
+    return tuple(sorted(chosen))
+
+
+def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> list[tuple[int, int]]:
+    """Indices as inclusive `(first, last)` ranges, each of at most `at_most` indices."""
+    ranges: list[tuple[int, int]] = []
+    for index in sorted(set(indices)):
+        if ranges and index == ranges[-1][1] + 1 and (at_most is None or index - ranges[-1][0] < at_most):
+            ranges[-1] = (ranges[-1][0], index)
+        else:
+            ranges.append((index, index))
+    return ranges
+
+
+def format_ranges(indices: Sequence[int]) -> str:
+    """Indices as short text, `0-9, 12`."""
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in contiguous_ranges(indices)) or "none"
