@@ -4,9 +4,21 @@ Config models are values: frozen, without behaviour, and closed (an unknown key 
 strict, because YAML has already decided their type: `"1.10"` stays a string, `yes` is not the number 1.
 """
 
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+)
 
 
 class ConfigModel(BaseModel):
@@ -15,12 +27,49 @@ class ConfigModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _scalar(value: Any) -> Any:
+    """One message for a value of no usable kind, instead of one per member of the union."""
+    if isinstance(value, bool):
+        raise ValueError(f"text or a number is needed, got {value}; {QUOTE_TRUTH}")
+    if not isinstance(value, str | int | float):
+        raise ValueError("text or a number is needed")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that data can hold")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value} does not fit in 64 bits; quote it to make it text")
+    return value
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    _check_json(value)
+    return value
+
+
+def _check_json(value: Any) -> None:
+    """YAML knows more than JSON does: binary, sets, infinities, keys that are no text."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"key {key!r} must be text; quote it")
+            _check_json(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has no JSON form")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ValueError(f"a {type(value).__name__} has no JSON form")
+
+
+QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it"
+
 Name = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1)]
-Scalar = StrictStr | StrictInt | StrictFloat
-Number = StrictInt | StrictFloat
-JsonObject = dict[str, Any]
+Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A real number: `0` and `0.0` in a file are the same."""
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json)]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
 NonNegativeInt = Annotated[StrictInt, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]

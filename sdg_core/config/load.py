@@ -13,11 +13,17 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from sdg_core.config.base import QUOTE_TRUTH
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
 
 _PEER_ONLY_KEYS = ("library_version",)
+_PEER_BLOCK = "data_designer"
+_REFERRED_TO = frozenset({"columns", "seed_config", "model_providers", "model_configs"})
+"""Parts without which a reference in a column may seem wrong although it is not."""
+_MARK = "[key]"
+"""What pydantic appends to the location of a faulty mapping key."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class ParsedConfig:
     """The outcome of reading a dataset file.
 
     config: what could be understood; None when too little could.
+    prefix: where the config stands in the file. beside: top-level keys that stand outside it all the same.
     problems: faults of structure; the config may be used only when there are none.
     dropped_columns: names of columns left out of `config` because they are faulty themselves.
     column_places: where each column of `config` stands in the file.
@@ -33,6 +40,7 @@ class ParsedConfig:
     source: str
     document: Document
     prefix: Path
+    beside: frozenset[str]
     config: DatasetConfig | None
     problems: tuple[Problem, ...]
     dropped_columns: frozenset[str] = frozenset()
@@ -42,7 +50,9 @@ class ParsedConfig:
         """A problem at `path` of `config`, with its line in the file."""
         if self.column_places is not None and len(path) > 1 and path[0] == "columns" and isinstance(path[1], int):
             path = ("columns", self.column_places[path[1]], *path[2:])
-        return Problem(format_path(path), message, self.document.line((*self.prefix, *path)))
+        if not path or path[0] not in self.beside:
+            path = (*self.prefix, *path)
+        return Problem(format_path(path), message, self.document.line(path))
 
 
 def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str, str]) -> ParsedConfig:
@@ -58,10 +68,18 @@ def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str,
     if not isinstance(document.data, dict):
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
         raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
-    raw, prefix = _unwrap(document.data)
-    raw.setdefault("name", default_name)
-    parsed = ParsedConfig(source, document, prefix, None, ())
-    raw, problems = _apply_environment(raw, parsed, env)
+    data = {key: value for key, value in document.data.items() if key not in _PEER_ONLY_KEYS}
+    block = data.pop(_PEER_BLOCK, {})
+    if not isinstance(block, dict):
+        problem = Problem(_PEER_BLOCK, "a mapping is needed", document.line((_PEER_BLOCK,)))
+        raise ConfigError(source, [problem])
+    prefix: Path = (_PEER_BLOCK,) if _PEER_BLOCK in document.data else ()
+    parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
+    twice = [
+        parsed.problem((key,), f"given in the {_PEER_BLOCK} block as well; keep one") for key in data if key in block
+    ]
+    raw, problems = _apply_environment({"name": default_name, **data, **block}, parsed, env)
+    problems += twice
     return _validate(raw, replace(parsed, problems=tuple(problems)))
 
 
@@ -82,28 +100,25 @@ def _default_name(path: FilePath) -> str:
     return re.sub(r"[^a-z0-9_]", "_", stem.lower()).lstrip("_0123456789") or "dataset"
 
 
-def _unwrap(data: dict[str, Any]) -> tuple[dict[str, Any], Path]:
-    """Take the config out of a `data_designer:` block; keys beside the block stay at the top level."""
-    raw = {key: value for key, value in data.items() if key not in _PEER_ONLY_KEYS}
-    block = raw.pop("data_designer", None)
-    if not isinstance(block, dict):
-        return ({**raw, "data_designer": block} if block is not None else raw), ()
-    return {**raw, **block}, ("data_designer",)
-
-
 def _apply_environment(
     raw: dict[str, Any], parsed: ParsedConfig, env: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Turn a rehearsal into a real run where `endpoint_env` and `model_env` are set."""
     switched: set[str] = set()
-    providers = []
-    for provider in _dicts(raw.get("model_providers")):
-        endpoint = env.get(str(provider.get("endpoint_env")))
-        if provider.get("provider_type") == "simulated" and endpoint:
+    providers, models, problems = [], [], []
+    for index, provider in enumerate(_dicts(raw.get("model_providers"))):
+        variable = provider.get("endpoint_env")
+        endpoint = env.get(str(variable))
+        where: Path = ("model_providers", index, "endpoint_env")
+        if variable is not None and provider.get("provider_type") != "simulated":
+            problems.append(parsed.problem(where, "goes with provider_type: simulated only; remove it"))
+        elif endpoint and not endpoint.startswith(("http://", "https://")):
+            message = f"environment variable {variable} does not hold a URL; it starts with http:// or https://"
+            problems.append(parsed.problem(where, message))
+        elif endpoint:
             provider = {**provider, "provider_type": "openai", "endpoint": endpoint}
             switched.add(str(provider.get("name")))
         providers.append(provider)
-    models, problems = [], []
     for index, model in enumerate(_dicts(raw.get("model_configs"))):
         variable = model.get("model_env")
         if model.get("provider") in switched and variable is not None:
@@ -113,8 +128,8 @@ def _apply_environment(
             else:
                 model = {**model, "model": env[str(variable)]}
         models.append(model)
-    changed = {"model_providers": providers, "model_configs": models} if switched else {}
-    return {**raw, **changed}, problems
+    changed = {"model_providers": providers, "model_configs": models or raw.get("model_configs", [])}
+    return ({**raw, **changed} if switched else raw), problems
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -130,11 +145,11 @@ def _validate(raw: dict[str, Any], parsed: ParsedConfig) -> ParsedConfig:
 
 
 def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) -> ParsedConfig:
-    """What validates of `raw` without its faulty columns and unknown top-level keys."""
-    locations = [(item["loc"], item["type"]) for item in error.errors()]
-    bad_columns = {loc[1] for loc, _ in locations if loc[0] == "columns" and len(loc) > 1}
-    bad_keys = {loc[0] for loc, kind in locations if len(loc) == 1 and kind == "extra_forbidden"}
-    salvaged = {key: value for key, value in raw.items() if key not in bad_keys}
+    """What validates of `raw` without its faulty columns and those faulty top-level keys that no column refers to."""
+    locations = [item["loc"] for item in error.errors()]
+    bad_columns = {loc[1] for loc in locations if loc[0] == "columns" and len(loc) > 1}
+    bad_keys = {loc[0] for loc in locations} - _REFERRED_TO
+    salvaged = {"name": "dataset", **{key: value for key, value in raw.items() if key not in bad_keys}}
     names: set[str] = set()
     places: tuple[int, ...] | None = None
     if bad_columns and isinstance(raw.get("columns"), list):
@@ -151,6 +166,8 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
 def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
     found: dict[str, Problem] = {}
     for item in error.errors():
+        if item["type"] == "too_short" and item["input"]:
+            continue  # only because its items are faulty, and they are reported themselves
         path = _yaml_path(item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden"))
         problem = parsed.problem(path, _message(item, path))
         previous = found.get(problem.path)
@@ -175,41 +192,72 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
     for place, part in enumerate(loc):
         if isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
             value = value[part]
+            path.append(part)
         elif isinstance(value, dict) and part in value:
             value = value[part]
-        elif not (names_a_key and place == len(loc) - 1):
-            continue
-        path.append(part)
+            path.append(str(part))
+        elif names_a_key and place == len(loc) - 1:
+            path.append(part)
     return tuple(path)
 
 
 def _message(item: Any, path: Path) -> str:
     kind, value = item["type"], item.get("input")
+    if kind == "invalid_key" or item["loc"][-1] == _MARK:
+        return f"key {value!r} must be text; quote it"
+    if kind in _MESSAGES:
+        return f"{_MESSAGES[kind]}{_got(value, path)}"
     if kind == "extra_forbidden":
-        return f"unknown key {path[-1]!r}{_did_you_mean(str(path[-1]), item['loc'])}"
-    if kind == "missing":
-        return "required, but not given"
+        return _unknown_key(str(path[-1]), item["loc"])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = item["ctx"]["discriminator"].strip("'")
         if kind == "union_tag_not_found":
             return f"{tag} is required"
         return f"unknown {tag} {item['ctx']['tag']!r}; one of {item['ctx']['expected_tags']}"
     if kind == "string_pattern_mismatch":
-        return f"{value!r} is not a valid name; it must match {item['ctx']['pattern']}"
+        return f"not a valid name; it must match {item['ctx']['pattern']}{_got(value, path)}"
     message = item["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    return message if kind == "value_error" else f"{message}, got {_short(value)}"
+    return message if kind == "value_error" else f"{message}{_got(value, path)}"
 
 
-def _short(value: Any) -> str:
+_MESSAGES = {
+    "missing": "required, but not given",
+    "string_type": "text is needed",
+    "int_type": "a whole number is needed",
+    "float_type": "a number is needed",
+    "bool_type": "true or false is needed",
+    "tuple_type": "a list is needed",
+    "dict_type": "a mapping is needed",
+    "model_type": "a mapping is needed",
+    "model_attributes_type": "a mapping is needed",
+    "too_short": "at least one item is needed",
+}
+
+
+def _got(value: Any, path: Path) -> str:
+    """`, got <value>` where it helps. Never of a list or mapping, nor of a model provider: a key might be in it."""
+    if isinstance(value, bool):
+        return f", got {value}; {QUOTE_TRUTH}"
+    if (
+        value is None
+        or isinstance(value, dict | list | tuple)
+        or path[0] == "model_providers"
+        or path[-1] == "model_env"
+    ):
+        return ""
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return f", got {text if len(text) <= 60 else f'{text[:57]}...'}"
 
 
-def _did_you_mean(key: str, loc: tuple[int | str, ...]) -> str:
+def _unknown_key(key: str, loc: tuple[int | str, ...]) -> str:
+    if loc == ("buffer_size",):
+        return "an alias of row_group_size, which is given as well; keep one"
     known = _known_keys(DatasetConfig) if len(loc) == 1 else _all_keys()
+    if key in known:
+        return f"unknown key {key!r} here"
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown key {key!r}{f'; did you mean {close[0]!r}?' if close else ''}"
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:

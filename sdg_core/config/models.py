@@ -39,9 +39,9 @@ class ModelProvider(ConfigModel):
                 f"provider {self.name!r} has no endpoint; give its base URL, such as http://127.0.0.1:8000/v1"
             )
         if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
-            raise ValueError(f"endpoint {self.endpoint!r} is not a URL; it starts with http:// or https://")
-        if self.endpoint_env is not None and self.provider_type != "simulated" and self.endpoint is None:
-            raise ValueError("endpoint_env stands in for the simulated provider only")
+            raise ValueError("endpoint is not a URL; it starts with http:// or https://")
+        if self.endpoint is not None and "@" in self.endpoint.split("/")[2]:
+            raise ValueError("endpoint holds a user name or password, which do not belong in a file; use api_key")
         return self
 
 

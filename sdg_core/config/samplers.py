@@ -1,5 +1,6 @@
 """Parameters of the samplers: NeMo Data Designer's names and defaults, one model per `sampler_type`."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -20,6 +21,8 @@ class CategoryParams(ConfigModel):
             raise ValueError(f"{len(self.weights)} weights for {len(self.values)} values; give one weight per value")
         if self.weights is not None and sum(self.weights) == 0:
             raise ValueError("weights are all 0; at least one must be positive")
+        if self.weights is not None and not math.isfinite(sum(self.weights)):
+            raise ValueError("the sum of the weights is beyond what a number can hold; scale them down")
         return self
 
 
@@ -35,14 +38,14 @@ class UniformParams(ConfigModel):
     """A real number in `[low, high)`."""
 
     sampler_type: Literal["uniform"] = "uniform"
-    low: Annotated[Number, Field(allow_inf_nan=False)]
-    high: Annotated[Number, Field(allow_inf_nan=False)]
+    low: Number
+    high: Number
     decimal_places: Annotated[int, Field(ge=0, le=15, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "UniformParams":
         if self.low > self.high:
-            raise ValueError(f"low {self.low} is above high {self.high}; swap them")
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}; swap them")
         return self
 
 
@@ -50,8 +53,8 @@ class GaussianParams(ConfigModel):
     """A normally distributed real number."""
 
     sampler_type: Literal["gaussian"] = "gaussian"
-    mean: Annotated[Number, Field(allow_inf_nan=False)]
-    stddev: Annotated[Number, Field(ge=0, allow_inf_nan=False)]
+    mean: Number
+    stddev: Annotated[Number, Field(ge=0)]
     decimal_places: Annotated[int, Field(ge=0, le=15, strict=True)] | None = None
 
 

@@ -1,8 +1,8 @@
 """Where seed rows come from, in which order, and which part of them is used."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Tag, model_validator
 
 from sdg_core.config.base import ConfigModel, NonEmptyStr, NonNegativeInt, PositiveInt
 
@@ -45,9 +45,20 @@ class PartitionBlock(ConfigModel):
         return self
 
 
+def _selection_kind(value: Any) -> str:
+    """Which selection a mapping means, so that its faults are reported against that one only."""
+    is_block = isinstance(value, PartitionBlock) or (isinstance(value, dict) and {"index", "num_partitions"} & {*value})
+    return "block" if is_block else "range"
+
+
+Selection = Annotated[
+    Annotated[IndexRange, Tag("range")] | Annotated[PartitionBlock, Tag("block")], Discriminator(_selection_kind)
+]
+
+
 class SeedConfig(ConfigModel):
     """Seed data and how records draw from it: record i takes row i, wrapping around at the end."""
 
     source: LocalSeedSource
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
-    selection_strategy: Annotated[IndexRange | PartitionBlock | None, Field(union_mode="left_to_right")] = None
+    selection_strategy: Selection | None = None

@@ -5,6 +5,7 @@ has been looked at; before that (`seed_columns=None`) unknown names are accepted
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from sdg_core.config.load import ParsedConfig, read_config
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
 from sdg_core.config.samplers import CategoryParams, DatetimeParams, SubcategoryParams
 from sdg_core.errors import ConfigError
-from sdg_core.plan.graph import find_cycle, references_of, templates_of
+from sdg_core.plan.graph import find_cycles, references_of, templates_of
 from sdg_core.plan.names import closest, matching_columns
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
-from sdg_core.plan.templates import TemplateSyntaxError, template_references
+from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, template_references
 
 Found = Iterator[tuple[Path, str]]
+_ISO_TIME = r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def check_config(
     seed_columns: names in the seed data, None while unknown. also_known: further names that references may use.
     """
     names = [column.name for column in config.columns]
+    also_known = frozenset(also_known)
     open_ended = config.seed_config is not None and seed_columns is None
     known = {*names, *(seed_columns or ()), *also_known}
     problems = [
@@ -73,14 +76,15 @@ def check_config(
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
-        faults += list(_check_sampler(column, config))
-        if not faults and not open_ended:
-            faults = list(_check_references(column, known))
+        faults += list(_check_sampler(column, config, also_known))
+        if not faults:
+            faults = list(_check_references(column, None if open_ended else known))
         problems += [(("columns", index, *path), message) for path, message in faults]
-    if templates_ok and len(set(names)) == len(names) and (cycle := find_cycle(config)) is not None:
-        problems.append(
+    if templates_ok and len(set(names)) == len(names):
+        problems += [
             (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
-        )
+            for cycle in find_cycles(config)
+        ]
     return problems
 
 
@@ -97,6 +101,8 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> F
                 ("columns", index, "name"),
                 f"{counts[column.name]} columns are named {column.name!r}; rename all but one",
             )
+        if column.name in RESERVED:
+            yield ("columns", index, "name"), f"{column.name!r} means something else in templates; rename this column"
         if isinstance(column, SeedColumn):
             if config.seed_config is None:
                 yield ("columns", index), f"{column.name!r} is a seed column, but there is no seed_config"
@@ -116,15 +122,15 @@ def _check_templates(column: Column) -> Found:
             yield path, f"not a valid template: {error}"
 
 
-def _check_references(column: Column, known: set[str]) -> Found:
+def _check_references(column: Column, known: set[str] | None) -> Found:
     for name, path in references_of(column).items():
         if name == column.name:
             yield path, f"column {name!r} reads itself"
-        elif name not in known:
+        elif known is not None and name not in known:
             yield path, f"unknown column {name!r}{closest(name, known)}"
 
 
-def _check_sampler(column: Column, config: DatasetConfig) -> Found:
+def _check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[str]) -> Found:
     if not isinstance(column, SamplerColumn):
         return
     params = column.params
@@ -137,14 +143,24 @@ def _check_sampler(column: Column, config: DatasetConfig) -> Found:
     if isinstance(params, SubcategoryParams):
         if _mixes_text([value for values in params.values.values() for value in values]):
             yield ("params", "values"), "mixes text and numbers, but a column has one type; quote the numbers"
-        parent = next((c for c in config.columns if c.name == params.category), None)
-        if not isinstance(parent, SamplerColumn) or not isinstance(parent.params, CategoryParams):
-            if parent is not None:
-                yield ("params", "category"), f"{params.category!r} is not a category sampler; name one"
-            return
-        lacking = [str(value) for value in parent.params.values if str(value) not in params.values]
-        if lacking:
-            yield ("params", "values"), f"no values for {', '.join(map(repr, lacking))} of category {parent.name!r}"
+        if params.category not in also_known:
+            yield from _check_parent(params, config)
+
+
+def _check_parent(params: SubcategoryParams, config: DatasetConfig) -> Found:
+    categories = {
+        c.name: c.params
+        for c in config.columns
+        if isinstance(c, SamplerColumn) and isinstance(c.params, CategoryParams)
+    }
+    parent = categories.get(params.category)
+    if parent is None:
+        message = f"{params.category!r} is not a category sampler{closest(params.category, categories)}"
+        yield ("params", "category"), message
+        return
+    lacking = [str(value) for value in parent.values if str(value) not in params.values]
+    if lacking:
+        yield ("params", "values"), f"no values for {', '.join(map(repr, lacking))} of category {params.category!r}"
 
 
 def _check_conversion(column: SamplerColumn) -> Found:
@@ -158,10 +174,14 @@ def _check_conversion(column: SamplerColumn) -> Found:
 def _check_datetime(params: DatetimeParams) -> Found:
     bounds = []
     for field in ("start", "end"):
+        text = getattr(params, field)
         try:
-            bounds.append(np.datetime64(getattr(params, field), params.unit))
+            if re.fullmatch(_ISO_TIME, text) is None:  # numpy also reads "today" and time zones
+                raise ValueError(text)
+            bounds.append(np.datetime64(text, "s").astype(f"M8[{params.unit}]"))
         except ValueError:
-            yield ("params", field), f"{getattr(params, field)!r} is not an ISO 8601 date or time, such as 2024-01-31"
+            message = f"{text!r} is not an ISO 8601 date or time without zone, such as 2024-01-31 or 2024-01-31T09:30"
+            yield ("params", field), message
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
         yield (
             ("params", "end"),
@@ -187,11 +207,20 @@ def _check_models(config: DatasetConfig) -> Found:
             message = f"no model has the alias {column.model_alias!r}{closest(column.model_alias, aliases)}"
             yield ("columns", index, "model_alias"), message
     for index, provider in enumerate(config.model_providers):
-        if provider.api_key is not None and not provider.api_key.replace("_", "a").isalnum():
+        if provider.api_key is not None and not _may_be_variable(provider.api_key):
             message = (
                 "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             )
             yield ("model_providers", index, "api_key"), message
+
+
+def _may_be_variable(text: str) -> bool:
+    """Whether text may name an environment variable, rather than being a key: keys have other characters, or go on for long
+    without an underscore, or mix cases."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:
+        return False
+    mixed = text not in (text.upper(), text.lower())
+    return len(text) < 20 or not (mixed or max(map(len, text.split("_"))) >= 20)
 
 
 def _check_processors(config: DatasetConfig, known: set[str] | None) -> Found:

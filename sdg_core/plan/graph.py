@@ -63,13 +63,21 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
     return ColumnGraph(dependencies=dependencies, order=order, per_record=frozenset(per_record))
 
 
-def find_cycle(config: DatasetConfig) -> list[str] | None:
-    """The members of a reference cycle in order, first repeated at the end, or None."""
-    try:
-        build_graph(config)
-    except CycleError as error:
-        return [str(name) for name in reversed(error.args[1])]
-    return None
+def find_cycles(config: DatasetConfig) -> list[list[str]]:
+    """Reference cycles between columns, none sharing a member with another; each begins and ends with its first column in
+    config order. A column that reads itself is not among them."""
+    reads = {column.name: {*references_of(column)} - {column.name} for column in config.columns}
+    cycles: list[list[str]] = []
+    while True:
+        try:
+            TopologicalSorter({name: sorted(deps & {*reads}) for name, deps in reads.items()}).prepare()
+        except CycleError as error:
+            members = [str(name) for name in reversed(error.args[1][1:])]
+            first = members.index(next(name for name in reads if name in members))
+            cycles.append([*members[first:], *members[: first + 1]])
+            reads = {name: deps for name, deps in reads.items() if name not in members}
+        else:
+            return cycles
 
 
 def _stable_order(inner: Mapping[str, list[str]]) -> tuple[str, ...]:

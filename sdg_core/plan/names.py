@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
     """Names that equal `pattern` or match it as a `*` glob, in the order given."""
-    return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    return [name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
 
 
 def closest(name: str, known: Iterable[str]) -> str:

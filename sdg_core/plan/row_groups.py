@@ -40,7 +40,9 @@ def row_group_count(num_records: int, row_group_size: int) -> int:
 
 
 def plan_row_groups(num_records: int, row_group_size: int) -> tuple[RowGroup, ...]:
-    """All row groups; only the last one may be smaller. Raises PlanError above 100,000 of them."""
+    """All row groups; only the last one may be smaller. Raises PlanError for no records and above 100,000 groups."""
+    if num_records < 1:
+        raise PlanError(f"num_records is {num_records}", remedy="a dataset has at least one record")
     count = row_group_count(num_records, row_group_size)
     if count > MAX_ROW_GROUPS:
         raise PlanError(too_many_row_groups(num_records, row_group_size))

@@ -4,12 +4,23 @@ minijinja refuses what a hostile or mistaken template could do to the process (h
 access to Python internals); it is handed fresh plain JSON only. https://docs.rs/minijinja has the syntax and filters.
 """
 
+import re
 from functools import lru_cache
 
 import minijinja
 
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
+
+
+RESERVED = frozenset("true false none True False None self cycler dict joiner namespace range".split())
+"""Names that a template resolves by itself, so that a column of that name could not be read."""
+
+_CHECKED = "<string>"
+_RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+_TAG = re.compile(r"\{%[-+]?\s*(\w+)")
+_NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
+_UNKNOWN = {"UnknownFilter", "UnknownTest"}
 
 
 @lru_cache(maxsize=1)
@@ -21,6 +32,7 @@ def environment() -> minijinja.Environment:
     env.keep_trailing_newline = True
     env.debug = False
     env.pycompat = True
+    env.remove_global("debug")
     return env
 
 
@@ -34,12 +46,37 @@ def template_references(source: str) -> frozenset[str]:
     env = environment()
     try:
         names = env.undeclared_variables_in_str(source)
-        env.add_template("check", source)
+        env.add_template(_CHECKED, source)
+        env.remove_template(_CHECKED)
     except minijinja.TemplateError as error:
         raise TemplateSyntaxError(first_line(error)) from error
-    return frozenset(names) - frozenset(env.globals) - {"range", "dict", "namespace", "debug"}
+    for tag in _TAG.findall(_RAW.sub("", source)):
+        if tag in _NOTHING_TO_LOAD:
+            raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
+    references = frozenset(names) - RESERVED
+    _check_filters(source, references)
+    return references
+
+
+def _check_filters(source: str, names: frozenset[str]) -> None:
+    """minijinja looks filters and tests up when it renders: so render once, with nothing, and mind only that."""
+    try:
+        _lenient().render_str(source, **dict.fromkeys(names, ""))
+    except minijinja.TemplateError as error:
+        if error.kind in _UNKNOWN:
+            raise TemplateSyntaxError(first_line(error)) from error
+
+
+@lru_cache(maxsize=1)
+def _lenient() -> minijinja.Environment:
+    env = minijinja.Environment()
+    env.undefined_behavior = "chainable"
+    env.fuel = FUEL
+    env.debug = False
+    env.pycompat = True
+    return env
 
 
 def first_line(error: minijinja.TemplateError) -> str:
     """The reason of a template error, without the source listing that follows it."""
-    return str(error).splitlines()[0].replace(" (in <string>:1)", "").replace(" (in check:1)", "")
+    return str(error).splitlines()[0].replace(" (in <string>:1)", "")

@@ -48,6 +48,8 @@ class LocalFileReader(SeedReader):
     def __init__(self, path: Path, *, source: LocalSeedSource) -> None:
         if path.suffix.lower() not in _FORMATS:
             raise SeedError(f"seed file {path}: unknown format {path.suffix!r}", remedy=f"one of {', '.join(_FORMATS)}")
+        if path.is_dir():
+            raise SeedError(f"seed file {path} is a directory", remedy="name one file")
         if not path.is_file():
             raise SeedError(f"seed file {path} does not exist", remedy=_remedy(source))
         self._path = path
@@ -73,6 +75,8 @@ class LocalFileReader(SeedReader):
     def read(self, rows: NDArray[np.int64]) -> pl.DataFrame:
         """The given rows. Wrap-around and shuffling are the caller's arithmetic."""
         runs = contiguous_runs(rows)
+        if not runs:
+            return self._empty_frame
         if self._path.suffix.lower() == ".parquet" and len(runs) <= 8:
             return pl.concat([self._collect(self._scan().slice(start, count)) for start, count in runs])
         return self._frame[rows]
@@ -126,7 +130,7 @@ class Seeds:
 
 def open_seeds(config: SeedConfig, *, seed: int, base: Path, root: str) -> Seeds:
     """Open seed data; relative paths start at `base`, `{root}` is the storage root. Raises SeedError."""
-    path = base / config.source.path.replace("{root}", root)
+    path = base / config.source.path.replace("{root}", str(Path(root).absolute()))
     return Seeds(LocalFileReader(path, source=config.source), config=config, seed=seed)
 
 

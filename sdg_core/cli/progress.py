@@ -1,0 +1,129 @@
+"""Progress of a run: a bar on a terminal, log lines elsewhere. Both go to stderr, results go to stdout."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from sdg_core.execution.events import Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
+
+LINE_INTERVAL = 2.0
+"""Seconds between log lines."""
+
+
+@contextmanager
+def watching(name: str) -> Iterator[Observer]:
+    """An observer that shows a run while the block lasts."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(name, clock=time.monotonic)
+        return
+    progress = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} records"),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[groups]}"),
+        TextColumn("[red]{task.fields[failures]}"),
+        console=console,
+    )
+    with progress:
+        yield _Bar(name, progress)
+
+
+class _Rate(ProgressColumn):
+    """Records per second."""
+
+    def render(self, task: Task) -> Text:
+        """The text of the column."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "-/s", style="cyan")
+
+
+class _Counts:
+    """What both displays keep count of."""
+
+    def __init__(self) -> None:
+        self.records = self.made = self.failed = self.groups = self.groups_done = 0
+
+    def add(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.records, self.groups = event.records, event.row_groups
+            case RecordsSettled():
+                self.made += event.made
+                self.failed += event.failed
+            case RowGroupFinished(adopted=False):
+                self.groups_done += 1
+            case _:
+                pass
+
+    @property
+    def failures(self) -> str:
+        return f"{self.failed:,} failed" if self.failed else ""
+
+
+class _Bar:
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress, self._counts = name, progress, _Counts()
+        self._task: TaskID | None = None
+
+    def __call__(self, event: Event) -> None:
+        counts = self._counts
+        counts.add(event)
+        if isinstance(event, Notice):
+            self._progress.console.print(event.message, highlight=False, markup=False)
+        elif isinstance(event, RunStarted):
+            _announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
+            if event.records:
+                self._task = self._progress.add_task(self._name, total=event.records, groups="", failures="")
+        if self._task is not None:
+            self._progress.update(
+                self._task,
+                completed=counts.made + counts.failed,
+                groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
+                failures=counts.failures,
+            )
+
+
+class _Lines:
+    def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
+        self._name, self._clock, self._counts = name, clock, _Counts()
+        self._began = self._last = clock()
+
+    def __call__(self, event: Event) -> None:
+        self._counts.add(event)
+        if isinstance(event, Notice):
+            self._print(event.message)
+        elif isinstance(event, RunStarted):
+            _announce(event, self._print)
+        elif self._clock() - self._last >= LINE_INTERVAL:
+            counts, now = self._counts, self._clock()
+            self._last = now
+            done = counts.made + counts.failed
+            rate = done / (now - self._began)
+            left = (counts.records - done) / rate if rate else 0
+            parts = [
+                f"{done:,} of {counts.records:,} records",
+                f"{counts.groups_done:,} of {counts.groups:,} row groups",
+                f"{rate:,.0f}/s",
+                f"{left:,.0f} s left",
+                counts.failures,
+            ]
+            self._print(", ".join(part for part in parts if part))
+
+    def _print(self, text: str) -> None:
+        sys.stderr.write(f"{self._name}: {text}\n")
+        sys.stderr.flush()
+
+
+def _announce(event: RunStarted, show: Callable[[str], None]) -> None:
+    if event.complete:
+        show(f"{event.complete:,} row groups are complete already")
+    if event.records:
+        show(f"generating {event.records:,} records in {event.row_groups:,} row groups, version {event.version}")

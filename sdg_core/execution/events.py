@@ -1,0 +1,55 @@
+"""What a run tells its observer, as it happens. Observers are called in the run's own thread and should return quickly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.row_groups import Footer
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """What lies ahead: records to make, row groups to make, and row groups that are complete already."""
+
+    version: str
+    records: int
+    row_groups: int
+    complete: int
+
+
+@dataclass(frozen=True)
+class RecordsSettled:
+    """So many more records are made or have failed for good."""
+
+    made: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class RowGroupFinished:
+    """A row group's file is durable.
+
+    adopted: it was complete before, so nothing was generated. failed: records tried in this run without success.
+    generated: records added by this run. seconds: from its start to its file, 0 when adopted.
+    """
+
+    group: RowGroup
+    footer: Footer
+    path: Path
+    adopted: bool
+    generated: int
+    failed: int
+    seconds: float
+    first_failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a person should know: a new version, a quarantined file, simulated replies."""
+
+    message: str
+
+
+Event = RunStarted | RecordsSettled | RowGroupFinished | Notice
+Observer = Callable[[Event], None]

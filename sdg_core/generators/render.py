@@ -1,0 +1,186 @@
+"""Templates compiled once and rendered many times.
+
+A rendering is a pure function of the template and the columns it names: each template lives in an environment of its own
+(nothing to include, and no lock shared with other templates), sees only the values it names, and gets them as fresh plain
+JSON, so that `{{ rows.append(1) }}` changes a copy. Every fault comes out as a `RenderError` of one line.
+
+Threads: a template may be rendered by several threads at once. minijinja lets go of the interpreter lock before it waits for
+its own, so they cannot block each other for good; compiling happens in the constructor, before anybody else has the object.
+"""
+
+import base64
+import datetime
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import minijinja
+import numpy as np
+import polars as pl
+
+from sdg_core.errors import CellError
+from sdg_core.plan.templates import environment, first_line, template_references
+
+_NAME = "template"
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+class RenderError(CellError):
+    """A template could not be rendered with the values of one record; the message is one line."""
+
+
+class Template:
+    """A compiled template. Raises TemplateSyntaxError (a ValueError) for a source that cannot be parsed.
+
+    names: what it reads, in alphabetical order; `render` needs a value for each and ignores all others.
+    """
+
+    __slots__ = ("_guarded", "_plain", "names", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.names = tuple(sorted(template_references(source)))
+        self._compile()
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text. Raises RenderError."""
+        context: dict[str, Any] = {}
+        env = self._plain
+        for name in self.names:
+            try:
+                value = values[name]
+            except KeyError:
+                raise RenderError(f"undefined value {name!r}") from None
+            if type(value) not in _SCALARS:
+                value = plain_value(value)
+                if type(value) not in _SCALARS:
+                    env = self._guarded
+            context[name] = value
+        try:
+            return env.render_template(_NAME, **context)
+        except minijinja.TemplateError as error:
+            raise RenderError(self._reason(error)) from None
+        except RenderError:
+            raise
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":
+                self._compile()  # a panic leaves the environment locked for ever
+            elif not isinstance(error, Exception):
+                raise
+            raise RenderError(f"{type(error).__name__}: {error}".splitlines()[0]) from None
+
+    def _compile(self) -> None:
+        self._plain = _own_environment(self.source)
+        self._guarded = _own_environment(self.source)
+        self._guarded.finalizer = _refuse_methods
+
+    def _reason(self, error: minijinja.TemplateError) -> str:
+        reason = first_line(error).replace(f" (in {_NAME}:1)", "")
+        return reason.replace(f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)")
+
+
+class NestedTemplate:
+    """Lists and mappings whose strings are templates; other values, and keys, stay as they are.
+
+    Every leaf that was a template renders to text, whatever it looks like: `"1.10"` is never turned into a number.
+    """
+
+    __slots__ = ("_compiled",)
+
+    def __init__(self, template: Any) -> None:
+        self._compiled = _compile_nested(template)
+
+    def render(self, values: Mapping[str, Any]) -> Any:
+        """A fresh structure of the same shape. Raises RenderError."""
+        return _render_compiled(self._compiled, values)
+
+
+@lru_cache(maxsize=4096)
+def compiled(source: str) -> Template:
+    """The one `Template` of a source in this process."""
+    return Template(source)
+
+
+def render_nested(template: Any, values: Mapping[str, Any]) -> Any:
+    """`NestedTemplate(template).render(values)`; the templates in it are compiled once per process."""
+    return NestedTemplate(template).render(values)
+
+
+def plain_value(value: Any) -> Any:
+    """A fresh plain-JSON copy of a value: text, int, float, bool, None, and lists and dicts with text keys of them.
+
+    Dates and times become ISO 8601 text; decimals and what JSON does not know their text; bytes their UTF-8 text, or base64
+    where they are not UTF-8.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {key if type(key) is str else str(key): plain_value(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(child) for child in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    match value:
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case bytes() | bytearray() | memoryview():
+            return _bytes_text(bytes(value))
+        case pl.Series():
+            return plain_value(value.to_list())
+        case np.ndarray() | np.generic():
+            return plain_value(value.tolist())
+        case str():
+            return str.__str__(value)
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case _:
+            return str(value)
+
+
+def _bytes_text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode("ascii")
+
+
+def _own_environment(source: str) -> minijinja.Environment:
+    """Settings of the environment that checked the template, but nothing else in it."""
+    env = environment.__wrapped__()
+    env.add_template(_NAME, source)
+    return env
+
+
+def _refuse_methods(value: Any) -> Any:
+    """What is printed, unless it is a Python method: `{{ row.items }}` without the key `items` would print an address."""
+    if callable(value):
+        raise RenderError(f"{getattr(value, '__name__', 'it')!r} is a method here, not a key; call it, or use ['key']")
+    return value
+
+
+def _compile_nested(template: Any) -> Any:
+    if isinstance(template, str):
+        return compiled(template)
+    if isinstance(template, Mapping):
+        return {key: _compile_nested(child) for key, child in template.items()}
+    if isinstance(template, list | tuple):
+        return [_compile_nested(child) for child in template]
+    return template
+
+
+def _render_compiled(template: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(template, Template):
+        return template.render(values)
+    if isinstance(template, dict):
+        return {key: _render_compiled(child, values) for key, child in template.items()}
+    if isinstance(template, list):
+        return [_render_compiled(child, values) for child in template]
+    return template

@@ -1,0 +1,99 @@
+"""How many requests one (endpoint, account, model) may have open: additive increase, multiplicative decrease.
+
+Pure: no waiting and no clock; `now` is passed in (any monotonic seconds). The limit starts at the ceiling, because a user
+who wrote `max_parallel_requests: 64` meant it, and a refusal costs little.
+
+- A *rate-limit episode* is a share of refusals above `tolerance` among recent outcomes. It cuts the limit once: requests
+  that started before the cut say nothing about the new limit and do not count. Refusals below that share do not cut: they
+  each back off by themselves, and giving up parallelism would cost more than sending a few requests again. (Plain AIMD,
+  `tolerance=0`, falls to about 5 of 64 slots when one request in ten is refused whatever the load.)
+- Any refusal that names a time stops all starts until then: the server speaks for the account, not for one request.
+- Growth by one takes as many successes as the limit, each seen while every slot was taken, and refusals at most at half the
+  tolerance. An idle limit proves nothing.
+
+Invariants: `1 <= limit <= ceiling`; a ticket is finished exactly once; nothing starts during a pause or at the limit.
+"""
+
+from typing import NewType
+
+Ticket = NewType("Ticket", int)
+"""Identifies one started request; tickets ascend in the order of starting."""
+
+_CUT = 0.75
+_MEMORY = 32
+"""Recent outcomes that the share of refusals is averaged over (exponentially)."""
+
+
+class Admission:
+    """State of one account's admission. `tolerance` is the share of refused requests that does not cut the limit."""
+
+    def __init__(self, ceiling: int, *, tolerance: float = 0.2) -> None:
+        if ceiling < 1:
+            raise ValueError(f"a ceiling of {ceiling} would admit nothing; it must be at least 1")
+        self.ceiling = ceiling
+        self._tolerance = tolerance
+        self._limit = ceiling
+        self._open: set[Ticket] = set()
+        self._next_ticket = 0
+        self._first_after_cut = 0
+        self._refused_share = 0.0
+        self._full_successes = 0
+        self._paused_until = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be open at once at present."""
+        return self._limit
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are open; above the limit for a while after a cut."""
+        return len(self._open)
+
+    def may_start(self, now: float) -> bool:
+        """Whether a slot is free and no pause is on."""
+        return len(self._open) < self._limit and now >= self._paused_until
+
+    def start(self, now: float) -> Ticket:
+        """Take a slot. Raises RuntimeError unless `may_start(now)`."""
+        if not self.may_start(now):
+            raise RuntimeError(f"{self.in_flight} of {self._limit} slots taken, paused until {self._paused_until}")
+        ticket = Ticket(self._next_ticket)
+        self._next_ticket += 1
+        self._open.add(ticket)
+        return ticket
+
+    def finish_ok(self, ticket: Ticket) -> None:
+        """The server did the work."""
+        was_full = len(self._open) >= self._limit
+        self._open.remove(ticket)
+        if ticket < self._first_after_cut:
+            return
+        self._refused_share -= self._refused_share / _MEMORY
+        if was_full and self._limit < self.ceiling and self._refused_share <= self._tolerance / 2:
+            self._full_successes += 1
+            if self._full_successes >= self._limit:
+                self._limit += 1
+                self._full_successes = 0
+
+    def finish_limited(self, ticket: Ticket, now: float, retry_after: float | None) -> None:
+        """The server refused, asking for `retry_after` seconds (None: it named no time)."""
+        self._open.remove(ticket)
+        if retry_after is not None:
+            self._paused_until = max(self._paused_until, now + retry_after)
+        if ticket < self._first_after_cut:
+            return
+        self._refused_share += (1.0 - self._refused_share) / _MEMORY
+        if self._refused_share > self._tolerance:
+            self._limit = max(1, int(self._limit * _CUT))
+            self._first_after_cut = self._next_ticket
+            self._refused_share = 0.0
+            self._full_successes = 0
+
+    def finish_other(self, ticket: Ticket) -> None:
+        """The request ended in a way that says nothing about the load: another fault, or cancellation."""
+        self._open.remove(ticket)
+
+    def next_wakeup(self, now: float) -> float | None:
+        """When a pause ends; None when none is on, so that only a finished request can make room."""
+        return self._paused_until if now < self._paused_until else None

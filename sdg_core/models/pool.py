@@ -1,0 +1,146 @@
+"""The models of one run: alias to endpoint, connections opened and closed with the run.
+
+Aliases of one provider share its client. Aliases of one model under one account share a gate, whose ceiling is the smallest
+`max_parallel_requests` among them: they are one load to the server, whatever the config calls them.
+Invariant: a missing key is reported before anything is sent.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import random as system_random
+
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.run import RunSettings
+from sdg_core.errors import ModelError, PermanentModelError
+from sdg_core.models.admission import Admission
+from sdg_core.models.endpoint import ModelEndpoint
+from sdg_core.models.gate import Gate
+from sdg_core.models.openai import OpenAIClient
+from sdg_core.models.retry import RetryPolicy
+from sdg_core.models.simulated import SimulatedClient
+from sdg_core.models.types import ChatClient
+
+Models = Mapping[str, tuple[ModelConfig, ModelProvider]]
+Account = tuple[str, str | None, str]
+"""Endpoint, API key, model: what a server counts requests by."""
+
+
+class ModelPool(Mapping[str, ModelEndpoint]):
+    """Endpoints by alias. Made by `open_models`.
+
+    capacity: requests that all of them together can have open at most.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ModelEndpoint], *, capacity: int, checked: Sequence[ChatClient]) -> None:
+        self.capacity = capacity
+        self._endpoints = endpoints
+        self._checked = checked
+
+    def __getitem__(self, alias: str) -> ModelEndpoint:
+        return self._endpoints[alias]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._endpoints)
+
+    def __len__(self) -> int:
+        return len(self._endpoints)
+
+    async def check(self) -> None:
+        """Make sure that the providers answer and accept their keys. Raises PermanentModelError naming each that does not."""
+        outcomes = await asyncio.gather(*(client.check() for client in self._checked), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        for failure in failures:
+            if len(failures) == 1 or not isinstance(failure, ModelError):
+                raise failure
+        if failures:
+            raise PermanentModelError(
+                "\n".join([f"{len(failures)} model providers cannot be used", *map(str, failures)])
+            )
+
+
+@asynccontextmanager
+async def open_models(
+    models: Models,
+    *,
+    settings: RunSettings,
+    env: Mapping[str, str],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    random: Callable[[], float] = system_random,
+) -> AsyncIterator[ModelPool]:
+    """Endpoints for `models` (alias to model and its provider), closed on leaving.
+
+    env: where API keys are looked up by the name that the provider gives. Raises PermanentModelError if one is not set.
+    """
+    providers = {provider.name: provider for _, provider in models.values()}
+    keys = {name: _api_key(provider, env) for name, provider in providers.items()}
+    accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
+    gates = {account: Gate(Admission(ceiling), clock=clock) for account, ceiling in _ceilings(models, accounts).items()}
+    policy = RetryPolicy(num_retries=settings.num_retries)
+    to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    async with AsyncExitStack() as cleanup:
+        clients: dict[str, ChatClient] = {}
+        for name, provider in providers.items():
+            clients[name] = _client(provider, api_key=keys[name], sleep=sleep)
+            cleanup.push_async_callback(clients[name].aclose)
+        for gate in gates.values():
+            cleanup.callback(gate.close)
+        endpoints = {
+            alias: ModelEndpoint(
+                clients[provider.name], gates[accounts[alias]], policy=policy, sleep=sleep, random=random
+            )
+            for alias, (_, provider) in models.items()
+        }
+        yield ModelPool(
+            endpoints,
+            capacity=sum(gate.admission.ceiling for gate in gates.values()),
+            checked=[clients[name] for name in providers if name in to_check],
+        )
+
+
+def _client(provider: ModelProvider, *, api_key: str | None, sleep: Callable[[float], Awaitable[None]]) -> ChatClient:
+    match provider.provider_type:
+        case "openai":
+            return OpenAIClient(provider, api_key=api_key)
+        case "simulated":
+            return SimulatedClient(provider, sleep=sleep)
+
+
+def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:
+    if provider.provider_type == "simulated" or provider.endpoint is None:
+        return (provider.name, None, model.model)
+    return (provider.endpoint.rstrip("/"), key, model.model)
+
+
+def _ceilings(models: Models, accounts: Mapping[str, Account]) -> dict[Account, int]:
+    ceilings: dict[Account, int] = {}
+    for alias, (model, _) in models.items():
+        wanted = model.inference_parameters.max_parallel_requests
+        ceilings[accounts[alias]] = min(wanted, ceilings.get(accounts[alias], wanted))
+    return ceilings
+
+
+def _api_key(provider: ModelProvider, env: Mapping[str, str]) -> str | None:
+    """The provider's key; None for a provider without one. A simulated provider is not asked for its key."""
+    variable = provider.api_key
+    if provider.provider_type == "simulated" or not variable:
+        return None
+    if not variable.isidentifier():  # perhaps the key itself, so it is not repeated here
+        raise PermanentModelError(
+            f"api_key of provider {provider.name!r} is not the name of an environment variable",
+            remedy="put the key into a variable, such as export MY_KEY=..., and write api_key: MY_KEY",
+        )
+    key = env.get(variable, "").strip()
+    if not key:
+        raise PermanentModelError(
+            f"provider {provider.name!r} takes its API key from environment variable {variable}, which is not set",
+            remedy=f"export {variable}=...",
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise PermanentModelError(
+            f"environment variable {variable} (provider {provider.name!r}) holds characters that no API key has",
+            remedy=f"export {variable}=... again, on one line",
+        )
+    return key

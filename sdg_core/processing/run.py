@@ -1,0 +1,138 @@
+"""Post-generation: from complete row groups to the finished dataset, published whole, then sealed.
+
+Row groups are only read. The output is built in a temporary directory and switched in by one rename. `metadata.json` says
+`started` before and `complete` after; a crash in between loses nothing, because processing simply runs again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_core.config.processors import SchemaTransformProcessor
+from sdg_core.errors import IncompleteError
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.row_groups import format_ranges
+from sdg_core.processing.transform import SchemaTransform
+from sdg_core.store.atomic import publish_directory, remove_directory, store_errors, temporary_name
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import Metadata
+from sdg_core.store.row_groups import read_rows
+from sdg_core.store.state import RowGroupState, RowGroupStatus
+from sdg_core.store.versions import update_metadata
+
+ROWS_PER_PART = 1_000_000
+
+
+@dataclass(frozen=True)
+class ProcessingResult:
+    """What post-generation wrote. `already_done`: the version was sealed before, nothing was written now."""
+
+    version: VersionLayout
+    num_rows: int
+    outputs: tuple[Path, ...]
+    already_done: bool
+
+
+def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool) -> None:
+    """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
+    absent = [s for s in statuses if s.state not in (RowGroupState.COMPLETE, RowGroupState.PARTIAL)]
+    if absent:
+        states = ", ".join(sorted({s.state.value for s in absent}))
+        raise IncompleteError(
+            f"{len(absent)} of {len(statuses)} row groups are not there ({states}): "
+            f"{format_ranges([s.group.index for s in absent])}",
+            remedy="generate them first",
+        )
+    lacking = sum(len(status.lacking) for status in statuses)
+    if lacking and not allow_missing and lacking > plan.config.run.max_missing_rate * plan.num_records:
+        partial = [status.group.index for status in statuses if status.lacking]
+        raise IncompleteError(
+            f"{lacking} of {plan.num_records} records have no row, in row groups {format_ranges(partial)}",
+            remedy="generate again to retry them, or leave them out by --allow-missing (or run.max_missing_rate)",
+        )
+
+
+def process(
+    version: VersionLayout,
+    plan: DatasetPlan,
+    statuses: Sequence[RowGroupStatus],
+    *,
+    on_row_group: Callable[[int], None],
+) -> ProcessingResult:
+    """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index."""
+    update_metadata(version, post_generation_state="started", post_generation_processed=False)
+    temporary = version.directory / temporary_name(version.processed.name)
+    transforms = [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+    num_rows = 0
+    with store_errors("write", temporary):
+        try:
+            dataset = _Parts(temporary / "dataset", plan.kept_schema)
+            side = [_Parts(temporary / transform.name, transform.schema) for transform in transforms]
+            for status in statuses:
+                table = _read(version, plan, status, transforms)
+                dataset.write(table.select(plan.kept_schema.names))
+                for transform, parts in zip(transforms, side, strict=True):
+                    parts.write(transform.apply(table))
+                num_rows += table.num_rows
+                on_row_group(status.group.index)
+            for parts in (dataset, *side):
+                parts.close()
+            publish_directory(temporary, version.processed)
+        finally:
+            remove_directory(temporary)
+    update_metadata(version, post_generation_state="complete", post_generation_processed=True)
+    outputs = tuple(version.processed / name for name in ("dataset", *(transform.name for transform in transforms)))
+    return ProcessingResult(version, num_rows, outputs, already_done=False)
+
+
+def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
+    """The result of a version that is sealed already."""
+    names = ["dataset", *(p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor))]
+    parts = sorted(version.processed_dataset.glob("part-*.parquet"))
+    num_rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
+
+
+def reopen(version: VersionLayout) -> None:
+    """Remove the seal, then the processed output; a crash in between leaves output that the next processing replaces."""
+    update_metadata(version, post_generation_state="none", post_generation_processed=False)
+    remove_directory(version.processed)
+
+
+def _read(
+    version: VersionLayout, plan: DatasetPlan, status: RowGroupStatus, transforms: Sequence[SchemaTransform]
+) -> pa.Table:
+    """The rows of a row group, with those dropped columns that a transform reads."""
+    table = read_rows(version.row_group(status.group.index)).replace_schema_metadata(None)
+    wanted = sorted(plan.dropped & frozenset().union(*(transform.columns for transform in transforms)))
+    if wanted:
+        dropped = read_rows(version.dropped(status.group.index), columns=wanted)
+        for name in wanted:
+            table = table.append_column(name, dropped.column(name))
+    return table
+
+
+class _Parts:
+    """A dataset in files `part-00000.parquet`, ... of at most a million rows."""
+
+    def __init__(self, directory: Path, schema: pa.Schema) -> None:
+        self._directory, self._schema = directory, schema
+        self._paths: Iterator[Path] = (directory / f"part-{number:05d}.parquet" for number in range(100_000))
+        self._writer: pq.ParquetWriter | None = None
+        self._rows = 0
+        directory.mkdir(parents=True)
+
+    def write(self, table: pa.Table) -> None:
+        if self._writer is None or self._rows + table.num_rows > ROWS_PER_PART:
+            self.close()
+            self._writer, self._rows = pq.ParquetWriter(next(self._paths), self._schema), 0
+        self._writer.write_table(table.cast(self._schema))
+        self._rows += table.num_rows
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

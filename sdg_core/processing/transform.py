@@ -1,0 +1,59 @@
+"""Schema transform: records of one shape into records of another, by templates."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_core.config.processors import SchemaTransformProcessor
+from sdg_core.errors import CellError, SdgError
+from sdg_core.generators.render import NestedTemplate
+from sdg_core.plan.check import text_leaves
+from sdg_core.plan.templates import template_references
+
+
+class SchemaTransform:
+    """One schema-transform processor. Strings in the template are rendered, everything else stays as it is written."""
+
+    def __init__(self, processor: SchemaTransformProcessor) -> None:
+        self.name = processor.name
+        self._template = NestedTemplate(processor.template)
+        leaves = [source for _, source in text_leaves(processor.template)]
+        self.columns = frozenset().union(*(template_references(source) for source in leaves))
+        self.schema = pa.schema([pa.field(name, _type_of(value)) for name, value in processor.template.items()])
+
+    def apply(self, table: pa.Table) -> pa.Table:
+        """The transformed rows. Raises SdgError naming the processor if a record cannot be rendered."""
+        return pa.Table.from_pylist(list(self._rows(table)), schema=self.schema)
+
+    def _rows(self, table: pa.Table) -> Iterator[dict[str, Any]]:
+        for values in table.select(sorted(self.columns)).to_pylist() if self.columns else [{}] * table.num_rows:
+            try:
+                yield self._template.render(values)
+            except CellError as error:
+                raise SdgError(
+                    f"processor {self.name!r}: {error.message}",
+                    remedy="mend its template (for a value that may be absent, use `| default('')`), then process again",
+                ) from error
+
+
+def _type_of(value: Any) -> pa.DataType:
+    """The Arrow type of a template: fixed by its shape, so that every part has the same schema."""
+    if isinstance(value, dict):
+        return pa.struct([pa.field(name, _type_of(child)) for name, child in value.items()])
+    if isinstance(value, list):
+        types = [_type_of(child) for child in value]
+        return pa.list_(types[0] if len(set(types)) == 1 else _common_struct(types))
+    if isinstance(value, bool):
+        return pa.bool_()
+    if isinstance(value, int):
+        return pa.int64()
+    if isinstance(value, float):
+        return pa.float64()
+    return pa.string()
+
+
+def _common_struct(types: list[pa.DataType]) -> pa.DataType:
+    """Items of a list may be objects with different keys; absent ones are null. An empty list holds text."""
+    fields = {field.name: field for data_type in types if pa.types.is_struct(data_type) for field in data_type}
+    return pa.struct(list(fields.values())) if fields else pa.string()

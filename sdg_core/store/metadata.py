@@ -1,0 +1,158 @@
+"""`metadata.json`, the truth for run configuration and post-generation state, and `current.json`.
+
+Both are replaced atomically. Every way of not being readable has its own error, because the remedies differ and a file that
+cannot be trusted must stop a run rather than be overwritten.
+"""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sdg_core.errors import (
+    MetadataCorruptError,
+    MetadataFieldError,
+    MetadataMissingError,
+    MetadataVersionError,
+)
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.fingerprint import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
+from sdg_core.store.atomic import store_errors, write_atomic
+
+SCHEMA_VERSION = 1
+PostGenerationState = Literal["none", "started", "complete"]
+UsageByModel = dict[str, dict[str, int]]
+_RECORDED_LIBRARIES = ("sdg-dagster", "dagster", "polars", "pyarrow", "numpy", "scipy", "minijinja")
+
+
+class Metadata(BaseModel):
+    """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    schema_version: int
+    dataset_name: str
+    config_hash: str
+    config_hash_algo: str
+    config_hash_version: int
+    seed: int
+    simulated: bool
+    target_num_records: int
+    original_target_num_records: int
+    actual_num_records: int
+    buffer_size: int
+    total_num_batches: int
+    num_completed_batches: int
+    post_generation_state: PostGenerationState
+    post_generation_processed: bool
+    usage: UsageByModel
+    created_at: str
+    updated_at: str
+    library_versions: dict[str, str]
+
+    @property
+    def sealed(self) -> bool:
+        """Whether post-generation processing has been applied or has begun."""
+        return self.post_generation_state != "none"
+
+
+def new_metadata(plan: DatasetPlan) -> Metadata:
+    """The metadata of a version that has no row group yet."""
+    now = utc_now()
+    return Metadata(
+        schema_version=SCHEMA_VERSION,
+        dataset_name=plan.config.name,
+        config_hash=plan.fingerprint.config_hash,
+        config_hash_algo=CONFIG_HASH_ALGO,
+        config_hash_version=CONFIG_HASH_VERSION,
+        seed=plan.config.seed,
+        simulated=plan.simulated,
+        target_num_records=plan.num_records,
+        original_target_num_records=plan.num_records,
+        actual_num_records=0,
+        buffer_size=plan.config.row_group_size,
+        total_num_batches=len(plan.row_groups),
+        num_completed_batches=0,
+        post_generation_state="none",
+        post_generation_processed=False,
+        usage={},
+        created_at=now,
+        updated_at=now,
+        library_versions={"python": platform.python_version(), **{n: library_version(n) for n in _RECORDED_LIBRARIES}},
+    )
+
+
+def write_metadata(path: Path, metadata: Metadata) -> None:
+    """Replace `metadata.json`, stamping `updated_at`."""
+    content = metadata.model_copy(update={"updated_at": utc_now()}).model_dump()
+    write_atomic(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read `metadata.json`. Raises one of the MetadataError classes, or StoreError if it cannot be read at all."""
+    remedy = "restore it, or generate with --resume never to start a new version; nothing was changed"
+    with store_errors("read", path):
+        content = path.read_bytes() if path.exists() else None
+    if content is None:
+        raise MetadataMissingError(f"{path} does not exist, though its version directory does", remedy=remedy)
+    data = _json_object(path, content, remedy)
+    found = data.get("schema_version")
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise MetadataVersionError(
+            f"{path} has schema_version {found}; this release reads up to {SCHEMA_VERSION}",
+            remedy="use a newer release of sdg-dagster; nothing was changed",
+        )
+    try:
+        return Metadata.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        raise MetadataFieldError(f"{path}: {faults}", remedy=remedy) from error
+
+
+def write_current(path: Path, version: str) -> None:
+    """Record the version last generated into."""
+    write_atomic(path, orjson.dumps({"version": version}))
+
+
+def read_current(path: Path) -> str | None:
+    """The version last generated into, None if there is none yet. Raises MetadataCorruptError or MetadataFieldError."""
+    with store_errors("read", path):
+        if not path.exists():
+            return None
+        content = path.read_bytes()
+    remedy = 'write {"version": "<directory name>"} into it, or generate with --resume never; nothing was changed'
+    version = _json_object(path, content, remedy).get("version")
+    if not isinstance(version, str):
+        raise MetadataFieldError(f"{path}: version: required, but not given as text", remedy=remedy)
+    return version
+
+
+def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]) -> UsageByModel:
+    """Usage per model alias, summed."""
+    total = {alias: dict(counts) for alias, counts in first.items()}
+    for alias, counts in second.items():
+        mine = total.setdefault(alias, {})
+        for key, count in counts.items():
+            mine[key] = mine.get(key, 0) + count
+    return total
+
+
+def utc_now() -> str:
+    """The time now, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json_object(path: Path, content: bytes, remedy: str) -> dict[str, Any]:
+    try:
+        data = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        what = "is empty" if not content.strip() else f"is not JSON (truncated or overwritten): {error}"
+        raise MetadataCorruptError(f"{path} {what}", remedy=remedy) from error
+    if not isinstance(data, dict):
+        raise MetadataCorruptError(f"{path} holds no JSON object", remedy=remedy)
+    return data

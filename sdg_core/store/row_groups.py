@@ -1,0 +1,105 @@
+"""Row-group files: parquet whose footer says what they are, so that a file explains itself wherever it is found.
+
+The footer is a JSON object under the parquet key `sdg`. Row k of a file is the k-th record of `[start, start + size)` that is
+not in `missing`. The dropped columns of a row group lie in a file of their own, with a footer of their own; the row-group
+file is written last and is the commit.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sdg_core.errors import CorruptFileError, ForeignFileError
+from sdg_core.store.atomic import atomic_file, store_errors
+from sdg_core.store.metadata import UsageByModel
+
+SCHEMA_VERSION = 1
+FOOTER_KEY = b"sdg"
+
+
+class Footer(BaseModel):
+    """What a row-group file says of itself. `missing` holds the record indices of its range that have no row."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    schema_version: int
+    dataset: str
+    config_hash: str
+    column_hashes: dict[str, str]
+    row_group: int
+    start: int
+    size: int
+    missing: list[int]
+    resized: bool
+    usage: UsageByModel
+    simulated: bool
+    created_at: str
+    run_id: str
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the file."""
+        return self.size - len(self.missing)
+
+    def records(self) -> NDArray[np.int64]:
+        """The record index of each row."""
+        indices = np.arange(self.start, self.start + self.size, dtype=np.int64)
+        return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
+
+
+def write_row_group(path: Path, table: pa.Table, footer: Footer) -> None:
+    """Write a row-group file atomically. Raises StoreError."""
+    metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
+    with atomic_file(path) as file:
+        pq.write_table(table.replace_schema_metadata(metadata), file)
+
+
+def read_footer(path: Path) -> Footer:
+    """Read the footer of a row-group file.
+
+    Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, ForeignFileError if it is
+    whole parquet that this project did not write, StoreError if it cannot be read.
+    """
+    with store_errors("read", path):
+        try:
+            metadata = pq.read_metadata(path).metadata or {}
+        except pa.ArrowInvalid as error:
+            raise CorruptFileError(f"{path} is not a whole parquet file: {str(error).splitlines()[0]}") from error
+    content = metadata.get(FOOTER_KEY)
+    if content is None:
+        raise ForeignFileError(
+            f"{path} was not written by this project: it is parquet without an `sdg` footer",
+            remedy="move it out of this directory, then run again; nothing was changed",
+        )
+    try:
+        return Footer.model_validate_json(content)
+    except ValidationError as error:
+        raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
+
+
+def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a row-group file. Raises CorruptFileError or StoreError."""
+    with store_errors("read", path):
+        try:
+            return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
+        except pa.ArrowInvalid as error:
+            raise CorruptFileError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def merge_rows(
+    old: pa.Table, old_records: NDArray[np.int64], new: pa.Table, new_records: NDArray[np.int64]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The union of two sets of rows in record order; where both have a record, the old row stays."""
+    fresh = ~np.isin(new_records, old_records)
+    table = pa.concat_tables(
+        [old.replace_schema_metadata(None), new.filter(pa.array(fresh)).cast(old.schema.remove_metadata())]
+    )
+    records = np.concatenate([old_records, new_records[fresh]])
+    order = np.argsort(records, kind="stable")
+    return table.take(pa.array(order)), records[order]

@@ -1,0 +1,102 @@
+"""A dataset's state for people and programs: what `sdg status` shows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.store.failures import Failure, parse_failures
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.metadata import Metadata, UsageByModel, add_usage
+from sdg_core.store.state import RowGroupState, RowGroupStatus
+
+SHOWN_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """What is on disk, measured against the plan.
+
+    states: keys of the row groups in each state. records: rows in trusted files. failed: records with a recorded failure.
+    """
+
+    dataset: str
+    directory: str
+    version: str
+    exists: bool
+    config_hash: str
+    versions: tuple[str, ...]
+    target_num_records: int
+    row_group_size: int
+    states: dict[RowGroupState, tuple[str, ...]]
+    records: int
+    failed: int
+    failure_messages: tuple[tuple[str, int], ...]
+    usage: UsageByModel
+    simulated: bool
+    sealed: bool
+    post_generation_state: str
+
+    @property
+    def lacking(self) -> int:
+        """Records of the plan that have no row."""
+        return self.target_num_records - self.records
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg status --json` prints it."""
+        data = dict(vars(self))
+        data["versions"] = list(self.versions)
+        data["states"] = {
+            state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
+        }
+        data["records"] = {"target": self.target_num_records, "actual": self.records, "lacking": self.lacking}
+        data["failures"] = {
+            "count": data.pop("failed"),
+            "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
+        }
+        return data
+
+
+def describe(
+    layout: DatasetLayout,
+    version: VersionLayout,
+    *,
+    plan: DatasetPlan,
+    metadata: Metadata | None,
+    statuses: Sequence[RowGroupStatus],
+) -> DatasetStatus:
+    """Put together what the files say."""
+    failures = [failure for status in statuses for failure in _failures(version, status)]
+    counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
+    usage: UsageByModel = {}
+    for status in statuses:
+        if status.footer is not None:
+            usage = add_usage(usage, status.footer.usage)
+    return DatasetStatus(
+        dataset=plan.config.name,
+        directory=str(version.directory),
+        version=version.name,
+        exists=metadata is not None,
+        config_hash=plan.fingerprint.config_hash,
+        versions=tuple(layout.versions()),
+        target_num_records=plan.num_records,
+        row_group_size=plan.config.row_group_size,
+        states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
+        records=sum(status.footer.num_rows for status in statuses if status.footer is not None),
+        failed=len(failures),
+        failure_messages=tuple(counts.most_common(SHOWN_FAILURES)),
+        usage=usage,
+        simulated=plan.simulated,
+        sealed=metadata is not None and metadata.sealed,
+        post_generation_state=metadata.post_generation_state if metadata is not None else "none",
+    )
+
+
+def _failures(version: VersionLayout, status: RowGroupStatus) -> list[Failure]:
+    """Recorded failures of records that still have no row."""
+    path = version.failure_list(status.group.index)
+    if not status.lacking or not path.exists():
+        return []
+    lacking = set(status.lacking)
+    return [failure for failure in parse_failures(path.read_bytes()) if failure.record in lacking]

@@ -1,0 +1,296 @@
+"""A real HTTP server that answers OpenAI chat completions, and misbehaves on request.
+
+Replies are a function of the prompt, so a test knows what a rerun must produce. Faults come from a script (used up in the order
+of arrival) or at a rate; which requests a rate hits depends only on the prompt and on how often it was asked, never on timing.
+
+In a test: `async with ModelServer() as server: ... server.url`. As a process: `python -m tests.support.model_server --port 0`
+prints the URL on its first line and serves until it is told to stop; GET /stats has the counters.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args
+
+import orjson
+from aiohttp import web
+
+FaultKind = Literal[
+    "limited",  # 429
+    "status",  # any other status
+    "reset",  # connection cut before the answer
+    "truncated",  # connection cut in the middle of the answer
+    "html",  # 200 with a page of a proxy
+    "broken_json",
+    "no_choices",
+    "null_content",
+    "no_usage",
+    "length",  # finish_reason length
+    "slow",  # answered after `delay` seconds
+    "hang",  # answered when the test calls `server.let_go()`
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One misbehaviour. `status`, `headers` and `message` go with the statuses; `delay` with slow."""
+
+    kind: FaultKind
+    status: int = 429
+    headers: Mapping[str, str] = field(default_factory=dict)
+    message: str = "injected"
+    delay: float = 0.0
+
+
+def limited(retry_after: str | None = None) -> Fault:
+    return Fault("limited", headers={} if retry_after is None else {"Retry-After": retry_after}, message="slow down")
+
+
+def status(code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None) -> Fault:
+    return Fault("status", status=code, message=message, headers=headers or {})
+
+
+def answer_to(prompt: str) -> str:
+    """What the server says to a prompt."""
+    return f"answer {hashlib.blake2b(prompt.encode(), digest_size=4).hexdigest()} to {prompt[:40]}"
+
+
+class ModelServer:
+    """Counts what it sees: `requests` bodies, `prompts`, `statuses` sent, `peak` of requests open at once."""
+
+    def __init__(
+        self,
+        *,
+        faults: Iterable[Fault | None] = (),
+        rates: Iterable[tuple[Fault, float]] = (),
+        latency: float = 0.0,
+        api_key: str | None = None,
+        answer: Callable[[str], str] = answer_to,
+        port: int = 0,
+    ) -> None:
+        self.script = deque(faults)
+        self.rates = list(rates)
+        self.latency = latency
+        self.api_key = api_key
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.prompts: list[str] = []
+        self.statuses: Counter[int] = Counter()
+        self.checks = 0
+        self.open = 0
+        self.peak = 0
+        self.url = ""
+        self._answer = answer
+        self._port = port
+        self._times_asked: Counter[str] = Counter()
+        self._let_go = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/stats", self._stats)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=1024)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.let_go()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    def let_go(self) -> None:
+        """Answer the requests that hang."""
+        self._let_go.set()
+
+    async def seen(self, count: int) -> None:
+        """Wait until `count` chat requests have arrived."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.requests) >= count)
+
+    def stats(self) -> dict[str, Any]:
+        statuses = {str(code): number for code, number in sorted(self.statuses.items())}
+        asked = self._times_asked.most_common(1)
+        return {
+            "requests": len(self.requests),
+            "peak": self.peak,
+            "statuses": statuses,
+            "distinct_prompts": len(self._times_asked),
+            "most_asked": asked[0][1] if asked else 0,
+            "prompts": self.prompts,
+        }
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return web.Response(body=orjson.dumps(self.stats()), content_type="application/json")
+
+    async def _models(self, request: web.Request) -> web.Response:
+        self.checks += 1
+        return self._refuse_key(request) or self._json({"object": "list", "data": []})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        prompt = body["messages"][-1]["content"]
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+        try:
+            await self._record(body, prompt=prompt, headers=request.headers)
+            refused = self._refuse_key(request)
+            if refused is not None:
+                return refused
+            fault = self._next_fault(prompt)
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            return await self._respond(request, body, fault)
+        finally:
+            self.open -= 1
+
+    async def _record(self, body: dict[str, Any], *, prompt: str, headers: Mapping[str, str]) -> None:
+        self.requests.append(body)
+        self.prompts.append(prompt)
+        self.headers.append(headers)
+        self._times_asked[prompt] += 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _next_fault(self, prompt: str) -> Fault | None:
+        if self.script:
+            return self.script.popleft()
+        if not self.rates:
+            return None
+        digest = hashlib.blake2b(f"{self._times_asked[prompt]} {prompt}".encode(), digest_size=8).digest()
+        drawn = int.from_bytes(digest, "little") / 2**64
+        for fault, rate in self.rates:
+            if drawn < rate:
+                return fault
+            drawn -= rate
+        return None
+
+    async def _respond(self, request: web.Request, body: dict[str, Any], fault: Fault | None) -> web.StreamResponse:
+        if fault is None:
+            return self._json(self._completion(body))
+        match fault.kind:
+            case "limited" | "status":
+                error = {"error": {"message": fault.message, "type": "injected"}}
+                return self._json(error, status=fault.status, headers=fault.headers)
+            case "reset":
+                return self._cut(request)
+            case "truncated":
+                return await self._truncate(request, orjson.dumps(self._completion(body)))
+            case "html":
+                return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
+            case "broken_json":
+                return web.Response(body=orjson.dumps(self._completion(body))[:-7], content_type="application/json")
+            case "slow":
+                await asyncio.sleep(fault.delay)
+            case "hang":
+                await self._let_go.wait()
+        return self._json(_alter(self._completion(body), fault.kind))
+
+    def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        text = self._answer(body["messages"][-1]["content"])
+        prompt_tokens = sum(len(message["content"].split()) for message in body["messages"])
+        return {
+            "id": "chatcmpl-test",
+            "object": "chat.completion",
+            "model": body["model"],
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+            "usage": {
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": len(text.split()),
+                "total_tokens": prompt_tokens + len(text.split()),
+                "prompt_tokens_details": {"cached_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 2},
+            },
+        }
+
+    def _refuse_key(self, request: web.Request) -> web.Response | None:
+        given = request.headers.get("Authorization", "")
+        if self.api_key is None or given == f"Bearer {self.api_key}":
+            return None
+        message = f"Incorrect API key provided: {given.removeprefix('Bearer ')}"  # some servers do repeat the key
+        return self._json({"error": {"message": message}}, status=401)
+
+    def _json(self, content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+        self.statuses[status] += 1
+        return web.Response(body=orjson.dumps(content), status=status, headers=headers, content_type="application/json")
+
+    def _cut(self, request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def _truncate(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(body)), "Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+
+def _alter(reply: dict[str, Any], kind: FaultKind) -> dict[str, Any]:
+    choice = reply["choices"][0]
+    match kind:
+        case "no_choices":
+            return {"error": {"message": "upstream failed"}}
+        case "null_content":
+            choice["message"]["content"] = None
+        case "no_usage":
+            del reply["usage"]
+        case "length":
+            choice["finish_reason"] = "length"
+    return reply
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="An OpenAI-compatible server for tests.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds per reply")
+    parser.add_argument("--api-key")
+    kinds = ", ".join(get_args(FaultKind))
+    parser.add_argument(
+        "--rate", action="append", default=[], metavar="KIND=SHARE", help=f"inject faults: {kinds}, or a status"
+    )
+    parser.add_argument("--retry-after", help="value of Retry-After on injected 429s")
+    parser.add_argument("--delay", type=float, default=5.0, help="seconds of a slow reply")
+    return parser.parse_args(arguments)
+
+
+def _rates(options: argparse.Namespace) -> list[tuple[Fault, float]]:
+    rates = []
+    for item in options.rate:
+        kind, share = item.split("=")
+        if kind == "limited":
+            fault = limited(options.retry_after)
+        elif kind.isdigit():
+            fault = status(int(kind))
+        elif kind in get_args(FaultKind):
+            fault = Fault(kind, delay=options.delay)
+        else:
+            raise SystemExit(f"unknown fault {kind!r}")
+        rates.append((fault, float(share)))
+    return rates
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = ModelServer(rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port)
+    async with server:
+        print(server.url, flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(_parse(None)))
