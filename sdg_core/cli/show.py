@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sdg_core.api import Dataset, RunSummary
 from sdg_core.execution.preview import Preview
@@ -26,7 +28,7 @@ _STYLES: Mapping[RowGroupState, str] = {
 def plan(dataset: Dataset) -> None:
     """The outcome of `sdg validate`."""
     compiled, console = dataset.plan, _console()
-    console.print(f"[green]ok[/] {dataset.loaded.source}", highlight=False)
+    console.print(f"[green]ok[/] {escape(dataset.loaded.source)}", highlight=False, soft_wrap=True)
     table = _table()
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
@@ -57,7 +59,7 @@ def preview(result: Preview, *, as_json: bool) -> None:
             console.rule(f"record {number}", align="left", style="dim")
             table = _table()
             for name, value in record.items():
-                table.add_row(name, str(value))
+                table.add_row(name, Text(str(value)))
             console.print(table)
     for failure in result.failures:
         Console(stderr=True).print(
@@ -80,7 +82,7 @@ def run_summary(summary: RunSummary) -> None:
     if summary.lacking:
         console.print(
             f"[yellow]{summary.lacking:,} records are lacking; run again to retry them[/]"
-            + (f" (first failure: {summary.first_failure})" if summary.first_failure else ""),
+            + (f" (first failure: {escape(summary.first_failure)})" if summary.first_failure else ""),
             highlight=False,
             soft_wrap=True,
         )
@@ -104,7 +106,7 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
     if current.failed:
         table.add_row("failures", f"{current.failed:,}")
         for message, count in current.failure_messages:
-            table.add_row("", f"{count:,} x {message}")
+            table.add_row("", Text(f"{count:,} x {message}"))
     for line in _usage_lines(current.usage):
         table.add_row("usage", line)
     table.add_row("sealed", "yes" if current.sealed else "no")

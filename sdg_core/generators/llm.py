@@ -37,6 +37,6 @@ class LlmTextGenerator:
         """The request of one record, a pure function of its values. Raises CellError."""
         messages: tuple[Message, ...] = (Message("user", self._prompt.render(values)),)
         if self._system is not None:
-            messages: tuple[Message, ...] = (Message("system", self._system.render(values)), *messages)
+            messages = (Message("system", self._system.render(values)), *messages)
         word = self._random.words(self._column.name, np.array([record], dtype=np.int64))[0, 0]
         return ChatRequest(self._model.model, messages, self._model.inference_parameters, seed=int(word))

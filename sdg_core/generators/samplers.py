@@ -99,8 +99,9 @@ def _category_codes(params: CategoryParams, unit: Floats) -> Ints:
     weights /= weights.max()
     cumulative = np.cumsum(weights)
     codes = np.searchsorted(cumulative, unit * cumulative[-1], side="right")
-    last: Ints = np.flatnonzero(weights)[-1]
-    return np.minimum(codes, last).astype(np.int64, copy=False)
+    last_positive = int(np.flatnonzero(weights)[-1])
+    bounded: Ints = np.minimum(codes, last_positive)
+    return bounded
 
 
 def _subcategory(column: SamplerColumn, params: SubcategoryParams, *, unit: Floats, parent: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ who wrote `max_parallel_requests: 64` meant it, and a refusal costs little.
   each back off by themselves, and giving up parallelism would cost more than sending a few requests again. (Plain AIMD,
   `tolerance=0`, falls to about 5 of 64 slots when one request in ten is refused whatever the load.)
 - Any refusal that names a time stops all starts until then: the server speaks for the account, not for one request.
-- Growth by one takes as many successes as the limit, each seen while every slot was taken, and refusals at most at half the
+- Growth by one takes as many successes as the limit, each seen while every slot was taken and refusals were well below the
   tolerance. An idle limit proves nothing.
 
 Invariants: `1 <= limit <= ceiling`; a ticket is finished exactly once; nothing starts during a pause or at the limit.
@@ -20,8 +20,11 @@ Ticket = NewType("Ticket", int)
 """Identifies one started request; tickets ascend in the order of starting."""
 
 _CUT = 0.75
-_MEMORY = 32
-"""Recent outcomes that the share of refusals is averaged over (exponentially)."""
+_GROW_BELOW = 0.75
+"""Part of the tolerance up to which refusals do not stand in the way of growth."""
+_SHORTEST_MEMORY = 32
+"""The share of refusals is an exponential average over this many outcomes, or over two full limits if that is more: long
+enough that chance does not look like an episode, short enough that a server that refuses everything is heard in one round."""
 
 
 class Admission:
@@ -69,8 +72,8 @@ class Admission:
         self._open.remove(ticket)
         if ticket < self._first_after_cut:
             return
-        self._refused_share -= self._refused_share / _MEMORY
-        if was_full and self._limit < self.ceiling and self._refused_share <= self._tolerance / 2:
+        self._average(0.0)
+        if was_full and self._limit < self.ceiling and self._refused_share <= self._tolerance * _GROW_BELOW:
             self._full_successes += 1
             if self._full_successes >= self._limit:
                 self._limit += 1
@@ -83,7 +86,7 @@ class Admission:
             self._paused_until = max(self._paused_until, now + retry_after)
         if ticket < self._first_after_cut:
             return
-        self._refused_share += (1.0 - self._refused_share) / _MEMORY
+        self._average(1.0)
         if self._refused_share > self._tolerance:
             self._limit = max(1, int(self._limit * _CUT))
             self._first_after_cut = self._next_ticket
@@ -97,3 +100,6 @@ class Admission:
     def next_wakeup(self, now: float) -> float | None:
         """When a pause ends; None when none is on, so that only a finished request can make room."""
         return self._paused_until if now < self._paused_until else None
+
+    def _average(self, refused: float) -> None:
+        self._refused_share += (refused - self._refused_share) / max(_SHORTEST_MEMORY, 2 * self._limit)

@@ -7,7 +7,9 @@ access to Python internals); it is handed fresh plain JSON only. https://docs.rs
 import re
 from functools import lru_cache
 
+import jinja2
 import minijinja
+from jinja2 import meta
 
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
@@ -17,6 +19,7 @@ RESERVED = frozenset("true false none True False None self cycler dict joiner na
 """Names that a template resolves by itself, so that a column of that name could not be read."""
 
 _CHECKED = "<string>"
+_JINJA = jinja2.Environment(autoescape=False)
 _RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
 _TAG = re.compile(r"\{%[-+]?\s*(\w+)")
 _NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
@@ -53,9 +56,17 @@ def template_references(source: str) -> frozenset[str]:
     for tag in _TAG.findall(_RAW.sub("", source)):
         if tag in _NOTHING_TO_LOAD:
             raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
-    references = frozenset(names) - RESERVED
+    references = (frozenset(names) | _names_by_jinja(source)) - RESERVED
     _check_filters(source, references)
     return references
+
+
+def _names_by_jinja(source: str) -> frozenset[str]:
+    """The same names as Jinja2 sees them, because minijinja overlooks a name that is only sliced (`{{ text[:80] }}`)."""
+    try:
+        return frozenset(meta.find_undeclared_variables(_JINJA.parse(source)))
+    except jinja2.TemplateSyntaxError:  # minijinja accepts a little more than Jinja2
+        return frozenset()
 
 
 def _check_filters(source: str, names: frozenset[str]) -> None:
@@ -65,9 +76,11 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
     except minijinja.TemplateError as error:
         if error.kind in _UNKNOWN:
             raise TemplateSyntaxError(first_line(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a fault of the renderer; the values of a record may not meet it
+            raise
 
 
-@lru_cache(maxsize=1)
 def _lenient() -> minijinja.Environment:
     env = minijinja.Environment()
     env.undefined_behavior = "chainable"

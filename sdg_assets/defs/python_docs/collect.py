@@ -169,11 +169,13 @@ def signature_text(item: Any) -> str:
     """The signature as text, the same in every process; empty where Python knows none."""
     try:
         signature = inspect.signature(item)
-    except (ValueError, TypeError, AttributeError):  # AttributeError: a constant that only exists on a terminal (curses)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):  # AttributeError: a constant that only exists on a terminal (curses)
         return ""
-    parameters = [
-        p if _is_plain(p.default) else p.replace(default=_Elided()) for p in signature.parameters.values()
-    ]
+    parameters = [p if _is_plain(p.default) else p.replace(default=_Elided()) for p in signature.parameters.values()]
     return _text(str(signature.replace(parameters=parameters)))
 
 

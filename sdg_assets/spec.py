@@ -1,0 +1,71 @@
+"""A dataset as Dagster's definitions need it: from its file alone, without looking at any data."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.errors import PlanError
+from sdg_core.plan.check import load_dataset
+from sdg_core.plan.compile import config_part
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A checked dataset file with the attributes that its component gives it.
+
+    asset_attributes: keyword arguments that both assets share (group, owners, tags, pool).
+    """
+
+    path: Path
+    config: DatasetConfig
+    code_version: str
+    max_row_groups_per_run: int = 1000
+    schedule: str | None = None
+    asset_attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name, the prefix of its asset keys."""
+        return self.config.name
+
+    @property
+    def num_records(self) -> int:
+        """Number of records; checked by `load_spec`."""
+        assert self.config.num_records is not None
+        return self.config.num_records
+
+    @property
+    def row_groups_key(self) -> dg.AssetKey:
+        """The partitioned asset."""
+        return dg.AssetKey([self.name, "row_groups"])
+
+    @property
+    def dataset_key(self) -> dg.AssetKey:
+        """The post-generation asset."""
+        return dg.AssetKey([self.name, "dataset"])
+
+    @property
+    def upstream(self) -> list[dg.AssetKey]:
+        """Assets that write the seed data."""
+        seeds = self.config.seed_config
+        asset = seeds.source.upstream_asset if seeds is not None else None
+        return [dg.AssetKey(asset.split("/"))] if asset is not None else []
+
+    def with_attributes(self, **attributes: Any) -> "DatasetSpec":
+        """The same dataset with these attributes on its assets."""
+        return replace(self, asset_attributes=attributes)
+
+
+def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
+    """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
+    config = load_dataset(path, env=os.environ).config
+    if config.num_records is None:
+        raise PlanError(
+            f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
+        )
+    return DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
