@@ -10,7 +10,7 @@ once per distinct combination of the values they read.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -58,12 +58,19 @@ def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> Gr
     texts = _joined(template, frame=frame, length=length)
     if texts is not None and column.dtype == "str":
         return GroupColumn(values=texts.alias(column.name), failed={})
-    if texts is None and (distinct := _distinct(template, frame=frame)) is not None:
-        smaller, places = distinct
-        return _spread(evaluate_group(column, frame=smaller, length=len(next(iter(smaller.values())))), places)
+    if texts is not None:
+        return _cast_all(column, texts, template=template)
+    if (distinct := _distinct(template, frame=frame)) is None:
+        return _cast_all(column, _rows(template, frame=frame, length=length), template=template)
+    smaller, places = distinct
+    group = _cast_all(column, _rows(template, frame=smaller, length=len(smaller)), template=template)
+    return _spread(group, places)
+
+
+def _cast_all(column: ExpressionColumn, rows: Iterable[str | dict[str, Any]], *, template: Template) -> GroupColumn:
+    """One value per row; a row is the rendered text, or the values to render it from."""
     values: list[str | int | float | bool | None] = []
     failed: dict[int, str] = {}
-    rows = _rows(template, frame=frame, length=length) if texts is None else texts
     for position, row in enumerate(rows):
         try:
             values.append(cast_text(row if isinstance(row, str) else template.render(row), column.dtype))
@@ -73,7 +80,7 @@ def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> Gr
     return GroupColumn(values=pl.Series(column.name, values, dtype=_POLARS[column.dtype]), failed=failed)
 
 
-def _distinct(template: Template, *, frame: Frame) -> tuple[Frame, pl.Series] | None:
+def _distinct(template: Template, *, frame: Frame) -> tuple[pl.DataFrame, pl.Series] | None:
     """The distinct combinations of what a template reads and the place of each record among them, if that halves the work.
 
     Only for types where equal values have equal text (0.0 and -0.0 do not).
@@ -90,7 +97,7 @@ def _distinct(template: Template, *, frame: Frame) -> tuple[Frame, pl.Series] | 
     places = table.join(
         smaller.with_row_index("#"), on=list(columns), how="left", nulls_equal=True, maintain_order="left"
     )
-    return {series.name: series for series in smaller}, places["#"]
+    return smaller, places["#"]
 
 
 def _spread(group: GroupColumn, places: pl.Series) -> GroupColumn:
@@ -100,9 +107,10 @@ def _spread(group: GroupColumn, places: pl.Series) -> GroupColumn:
     return GroupColumn(group.values.gather(places), {position: group.failed[places[position]] for position in found})
 
 
-def _rows(template: Template, *, frame: Frame, length: int) -> Iterator[dict[str, Any]]:
+def _rows(template: Template, *, frame: Frame | pl.DataFrame, length: int) -> Iterator[dict[str, Any]]:
     """The values a template reads, record by record; only the columns it names become Python values."""
-    names = [name for name in template.names if name in frame]
+    known = frame.columns if isinstance(frame, pl.DataFrame) else frame
+    names = [name for name in template.names if name in known]
     if not names:
         return ({} for _ in range(length))
     return (dict(zip(names, row, strict=True)) for row in zip(*(frame[name].to_list() for name in names), strict=True))

@@ -1,7 +1,7 @@
 """Templates compiled once and rendered many times.
 
-A rendering is a pure function of the template and the columns it names: each template lives in an environment of its own
-(nothing to include, and no lock shared with other templates), sees only the values it names, and gets them as fresh plain
+A rendering is a pure function of the template and the columns it names. Each template lives in an environment of its own
+(no lock shared with other templates), sees only the values it names, and gets them as fresh plain
 JSON, so that `{{ rows.append(1) }}` changes a copy. Every fault comes out as a `RenderError` of one line.
 
 Threads: a template may be rendered by several threads at once. minijinja lets go of the interpreter lock before it waits for

@@ -1,6 +1,7 @@
 """The upstream asset: what it collects, and that every process collects the same."""
 
 import functools
+import hashlib
 import os
 import re
 import subprocess
@@ -42,8 +43,6 @@ def test_two_processes_write_the_same_bytes(found: list[Passage], tmp_path: Path
     digests = {digest_in_new_process(hash_seed="1", cwd=tmp_path), digest_in_new_process(hash_seed="2", cwd=Path.cwd())}
     assert len(digests) == 1
     # This process has imported pytest, dagster and much else; what they patch into the library must not show.
-    import hashlib
-
     assert digests == {hashlib.sha256(parquet_bytes(collect.to_table(found))).hexdigest()}
 
 
@@ -137,7 +136,7 @@ def test_a_module_that_cannot_be_imported_is_logged_and_another_error_is_not_swa
 
 
 def test_importing_the_asset_walks_nothing() -> None:
-    script = "import sys, sdg_assets.defs.python_docs.passages; print('pydoc_data.topics' in sys.modules, 'mailbox' in sys.modules)"
+    script = "import sys, sdg_assets.defs.python_docs.passages\nprint('pydoc_data.topics' in sys.modules, 'mailbox' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"]
 

@@ -86,8 +86,11 @@ def test_buffer_size_is_an_alias(tmp_path: Path) -> None:
 
 def test_quoted_numbers_stay_text(tmp_path: Path) -> None:
     assert category_values(load(tmp_path, sampler("{values: ['1.10', '007', 'yes', '2024-01-01']}"))) == (
-        "1.10", "007", "yes", "2024-01-01",
-    )  # fmt: skip
+        "1.10",
+        "007",
+        "yes",
+        "2024-01-01",
+    )
 
 
 def test_an_unquoted_date_is_the_text_that_was_written(tmp_path: Path) -> None:
@@ -170,7 +173,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
     [
         ("nme: x\n" + COLUMN, "nme", 1, "unknown key 'nme'; did you mean 'name'?"),
         (COLUMN + "zzz: x\n", "zzz", 3, "unknown key 'zzz'"),
-        ("columns:\n- column_type: expression\n  name: a\n  expr: x\n  promt: y\n", "columns[0].promt", 5, "did you mean 'prompt'?"),
+        (
+            "columns:\n- column_type: expression\n  name: a\n  expr: x\n  promt: y\n",
+            "columns[0].promt",
+            5,
+            "did you mean 'prompt'?",
+        ),
         (COLUMN + "run:\n  num_retris: 3\n", "run.num_retris", 4, "did you mean 'num_retries'?"),
         (COLUMN + "temperature: 1\n", "temperature", 3, "unknown key 'temperature'"),
         (COLUMN + "run: {temperature: 1}\n", "run.temperature", 3, "unknown key 'temperature' here"),
@@ -199,7 +207,12 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         (sampler("[1]"), "columns[0].params", 5, "a mapping is needed"),
         (sampler("{values: [a, b], weights: [1]}"), "columns[0].params", 5, "1 weights for 2 values"),
         (sampler("{values: [a, b], weights: [0, 0]}"), "columns[0].params", 5, "weights are all 0"),
-        (sampler("{values: [a, b], weights: [1, -1]}"), "columns[0].params.weights[1]", 5, "greater than or equal to 0"),
+        (
+            sampler("{values: [a, b], weights: [1, -1]}"),
+            "columns[0].params.weights[1]",
+            5,
+            "greater than or equal to 0",
+        ),
         (sampler("{values: [a, b], weights: [1, .nan]}"), "columns[0].params.weights[1]", 5, "finite number"),
         (sampler("{values: [a, b], weights: [1.0e+308, 1.0e+308]}"), "columns[0].params", 5, "sum of the weights"),
         (sampler("{values: []}"), "columns[0].params.values", 5, "at least one item is needed"),
@@ -210,37 +223,63 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         (sampler("{low: 5, high: 1}", kind="uniform"), "columns[0].params", 5, "low 5 is above high 1"),
         (sampler("{low: '0', high: 1}", kind="uniform"), "columns[0].params.low", 5, "a number is needed, got '0'"),
         (sampler("{low: .inf, high: 1}", kind="uniform"), "columns[0].params.low", 5, "finite"),
-        (sampler("{mean: 0, stddev: -1}", kind="gaussian"), "columns[0].params.stddev", 5, "greater than or equal to 0"),
-        (sampler("{category: b, values: {1: [x]}}", kind="subcategory"), "columns[0].params.values.1", 5, "key 1 must be text"),
+        (
+            sampler("{mean: 0, stddev: -1}", kind="gaussian"),
+            "columns[0].params.stddev",
+            5,
+            "greater than or equal to 0",
+        ),
+        (
+            sampler("{category: b, values: {1: [x]}}", kind="subcategory"),
+            "columns[0].params.values.1",
+            5,
+            "key 1 must be text",
+        ),
         (COLUMN + "run: {resume: maybe}\n", "run.resume", 3, "'if_possible', 'always' or 'never', got 'maybe'"),
         (COLUMN + "run: {max_failure_rate: 2}\n", "run.max_failure_rate", 3, "less than or equal to 1"),
         (COLUMN + "processors: [{processor_type: x, name: y}]\n", "processors[0]", 3, "unknown processor_type 'x'"),
         (COLUMN + "seed_config: {source: {seed_type: hf, path: x}}\n", "seed_config.source.seed_type", 3, "got 'hf'"),
         (
             COLUMN + "seed_config: {source: {path: x.csv}, selection_strategy: {start: 5, end: 1}}\n",
-            "seed_config.selection_strategy", 3, "start 5 is above end 1",
+            "seed_config.selection_strategy",
+            3,
+            "start 5 is above end 1",
         ),
         (
             COLUMN + "seed_config: {source: {path: x.csv}, selection_strategy: {index: 4, num_partitions: 4}}\n",
-            "seed_config.selection_strategy", 3, "index 4 needs num_partitions above it",
+            "seed_config.selection_strategy",
+            3,
+            "index 4 needs num_partitions above it",
         ),
         (COLUMN + "row_group_size: 2\nbuffer_size: 3\n", "buffer_size", 4, "keep one"),
         (COLUMN + "buffer_size: x\n", "buffer_size", 3, "a whole number is needed"),
         (provider("extra_body: {x: .inf}"), "model_providers[0].extra_body", 4, "inf has no JSON form"),
         (provider("extra_body: {x: {1: y}}"), "model_providers[0].extra_body", 4, "key 1 must be text"),
         (provider("extra_body: {x: !!set {y}}"), "model_providers[0].extra_body", 4, "a set has no JSON form"),
-        (provider("endpoint_env: URL"), "model_providers[0].endpoint_env", 4, "goes with provider_type: simulated only"),
+        (
+            provider("endpoint_env: URL"),
+            "model_providers[0].endpoint_env",
+            4,
+            "goes with provider_type: simulated only",
+        ),
         (COLUMN + "model_providers:\n- {name: p}\n", "model_providers[0]", 4, "has no endpoint"),
         (COLUMN + "model_providers:\n- {name: p, endpoint: 'x:1'}\n", "model_providers[0]", 4, "is not a URL"),
         ("data_designer: 3\n", "data_designer", 1, "a mapping is needed"),
         ("data_designer:\n  columns: []\n", "data_designer.columns", 2, "at least one item"),
-        ("data_designer:\n  columns:\n  - {column_type: expression, name: a, expr: x}\nnum_records: x\n", "num_records", 4, "whole"),
+        (
+            "data_designer:\n  columns:\n  - {column_type: expression, name: a, expr: x}\nnum_records: x\n",
+            "num_records",
+            4,
+            "whole",
+        ),
         (
             "data_designer:\n  seed: 1\n  columns:\n  - {column_type: expression, name: a, expr: x}\nseed: 2\n",
-            "seed", 5, "given in the data_designer block as well",
+            "seed",
+            5,
+            "given in the data_designer block as well",
         ),
     ],
-)  # fmt: skip
+)
 def test_one_fault_of_structure(tmp_path: Path, text: str, path: str, line: int, message: str) -> None:
     problem = only(tmp_path, text)
     assert (problem.path, problem.line) == (path, line)

@@ -54,76 +54,154 @@ def test_a_sound_config_has_no_faults() -> None:
         (expressions(range="1"), "columns[0].name", 2, "means something else in templates"),
         (
             "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}" + SIMULATED,
-            "columns[0].model_alias", 2, "no model has the alias 'writr'; did you mean 'writer'?",
+            "columns[0].model_alias",
+            2,
+            "no model has the alias 'writr'; did you mean 'writer'?",
         ),
         (
-            "columns:\n- {column_type: llm-text, name: a, prompt: x, system_prompt: '{{ q }}', model_alias: writer}" + SIMULATED,
-            "columns[0].system_prompt", 2, "unknown column 'q'",
+            "columns:\n- {column_type: llm-text, name: a, prompt: x, system_prompt: '{{ q }}', model_alias: writer}"
+            + SIMULATED,
+            "columns[0].system_prompt",
+            2,
+            "unknown column 'q'",
         ),
         (
             expressions(a="1") + "model_configs: [{alias: w, model: m, provider: q}]\n",
-            "model_configs[0].provider", 3, "unknown provider 'q'; there are none",
+            "model_configs[0].provider",
+            3,
+            "unknown provider 'q'; there are none",
         ),
         (
             expressions(a="1") + SIMULATED.replace("[{name: p,", "[{name: p, provider_type: simulated}, {name: p,"),
-            "model_providers[1].name", 4, "another provider is named 'p'",
+            "model_providers[1].name",
+            4,
+            "another provider is named 'p'",
         ),
         (
             expressions(a="1") + SIMULATED.replace("[{alias", "[{alias: writer, model: m, provider: p}, {alias"),
-            "model_configs[1].alias", 5, "another model has the alias 'writer'",
+            "model_configs[1].alias",
+            5,
+            "another model has the alias 'writer'",
         ),
         ("columns:\n- {column_type: seed-dataset, name: a}\n", "columns[0]", 2, "there is no seed_config"),
         ("columns:\n" + sampler("category", "{values: [a, 1]}"), "columns[0].params.values", 2, "quote the numbers"),
         (
             "columns:\n" + sampler("subcategory", "{category: nope, values: {x: [y]}}"),
-            "columns[0].params.category", 2, "'nope' is not a category sampler; there are none",
+            "columns[0].params.category",
+            2,
+            "'nope' is not a category sampler; there are none",
         ),
         (
             "columns:\n" + sampler("subcategory", "{category: nope, values: {x: [y]}}") + SEEDED,
-            "columns[0].params.category", 2, "'nope' is not a category sampler",
+            "columns[0].params.category",
+            2,
+            "'nope' is not a category sampler",
         ),
         (
             "columns:\n" + sampler("uuid", "{}") + sampler("subcategory", "{category: a, values: {x: [y]}}", name="b"),
-            "columns[1].params.category", 3, "'a' is not a category sampler",
+            "columns[1].params.category",
+            3,
+            "'a' is not a category sampler",
         ),
         (
-            "columns:\n" + sampler("category", "{values: [x, y]}") + sampler("subcategory", "{category: a, values: {x: [1]}}", name="b"),
-            "columns[1].params.values", 3, "no values for 'y' of category 'a'",
+            "columns:\n"
+            + sampler("category", "{values: [x, y]}")
+            + sampler("subcategory", "{category: a, values: {x: [1]}}", name="b"),
+            "columns[1].params.values",
+            3,
+            "no values for 'y' of category 'a'",
         ),
         (
-            "columns:\n" + sampler("category", "{values: [x]}") + sampler("subcategory", "{category: a, values: {x: [1, q]}}", name="b"),
-            "columns[1].params.values", 3, "mixes text and numbers",
+            "columns:\n"
+            + sampler("category", "{values: [x]}")
+            + sampler("subcategory", "{category: a, values: {x: [1, q]}}", name="b"),
+            "columns[1].params.values",
+            3,
+            "mixes text and numbers",
         ),
-        ("columns:\n" + sampler("uniform", "{low: 0, high: 1}", more=", convert_to: bool"), "columns[0].convert_to", 2, "one of int"),
-        ("columns:\n" + sampler("uuid", "{}", more=", convert_to: str"), "columns[0].convert_to", 2, "have no conversion"),
-        ("columns:\n" + sampler("datetime", "{start: soon, end: 2024-01-01}"), "columns[0].params.start", 2, "'soon' is not"),
-        ("columns:\n" + sampler("datetime", "{start: today, end: 2999-01-01}"), "columns[0].params.start", 2, "'today' is not"),
-        ("columns:\n" + sampler("datetime", "{start: 2024-13-01, end: 2025-01-01}"), "columns[0].params.start", 2, "'2024-13-01'"),
+        (
+            "columns:\n" + sampler("uniform", "{low: 0, high: 1}", more=", convert_to: bool"),
+            "columns[0].convert_to",
+            2,
+            "one of int",
+        ),
+        (
+            "columns:\n" + sampler("uuid", "{}", more=", convert_to: str"),
+            "columns[0].convert_to",
+            2,
+            "have no conversion",
+        ),
+        (
+            "columns:\n" + sampler("datetime", "{start: soon, end: 2024-01-01}"),
+            "columns[0].params.start",
+            2,
+            "'soon' is not",
+        ),
+        (
+            "columns:\n" + sampler("datetime", "{start: today, end: 2999-01-01}"),
+            "columns[0].params.start",
+            2,
+            "'today' is not",
+        ),
+        (
+            "columns:\n" + sampler("datetime", "{start: 2024-13-01, end: 2025-01-01}"),
+            "columns[0].params.start",
+            2,
+            "'2024-13-01'",
+        ),
         (
             "columns:\n" + sampler("datetime", "{start: '2024-01-01T00:00:00Z', end: 2025-01-01}"),
-            "columns[0].params.start", 2, "without zone",
+            "columns[0].params.start",
+            2,
+            "without zone",
         ),
-        ("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-01}"), "columns[0].params.end", 2, "no whole D"),
-        ("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}"), "columns[0].params.end", 2, "no whole M"),
+        (
+            "columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-01}"),
+            "columns[0].params.end",
+            2,
+            "no whole D",
+        ),
+        (
+            "columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}"),
+            "columns[0].params.end",
+            2,
+            "no whole M",
+        ),
         (
             expressions(a="1") + "processors: [{processor_type: drop_columns, name: x, column_names: [a, 'b*']}]\n",
-            "processors[0].column_names[1]", 3, "no column matches 'b*'",
+            "processors[0].column_names[1]",
+            3,
+            "no column matches 'b*'",
         ),
         (
-            expressions(a="1") + "processors: [{processor_type: schema_transform, name: x, template: {m: [{c: '{{ q }}'}]}}]\n",
-            "processors[0].template.m[0].c", 3, "unknown column 'q'",
+            expressions(a="1")
+            + "processors: [{processor_type: schema_transform, name: x, template: {m: [{c: '{{ q }}'}]}}]\n",
+            "processors[0].template.m[0].c",
+            3,
+            "unknown column 'q'",
         ),
         (
             expressions(a="1") + "processors: [{processor_type: schema_transform, name: x, template: {m: '{{ q'}}]\n",
-            "processors[0].template.m", 3, "not a valid template",
+            "processors[0].template.m",
+            3,
+            "not a valid template",
         ),
         (
-            expressions(a="1") + "processors:\n" + "- {processor_type: schema_transform, name: x, template: {m: a}}\n" * 2,
-            "processors[1].name", 5, "another processor is named 'x'",
+            expressions(a="1")
+            + "processors:\n"
+            + "- {processor_type: schema_transform, name: x, template: {m: a}}\n" * 2,
+            "processors[1].name",
+            5,
+            "another processor is named 'x'",
         ),
-        (expressions(a="1") + "num_records: 10000000\nrow_group_size: 10\n", "row_group_size", 4, "use row_group_size 100 or more"),
+        (
+            expressions(a="1") + "num_records: 10000000\nrow_group_size: 10\n",
+            "row_group_size",
+            4,
+            "use row_group_size 100 or more",
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_fault_of_meaning(text: str, path: str, line: int, message: str) -> None:
     found = faults(text)
     assert len(found) == 1, found

@@ -1,0 +1,145 @@
+"""House rules that no linter checks: sizes, names, empty packages, the error tree as drawn, nothing of one machine."""
+
+import ast
+import fnmatch
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdg_core import errors
+
+ROOT = Path(__file__).parents[2]
+CODE = sorted(path for package in ("sdg_core", "sdg_assets") for path in (ROOT / package).rglob("*.py"))
+FACADES = {ROOT / "sdg_core" / "__init__.py", ROOT / "sdg_assets" / "__init__.py"}
+MOST_LINES = 300
+MOST_FUNCTION_LINES = 60
+FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "manager", "facade"}
+FORBIDDEN_TEXTS = {
+    "a path of one machine": re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+|opt/pypi[\w-]*)(?:/|\b)"),
+    "the host of a package registry": re.compile(r"(?:--(?:extra-)?index-url|find-links|\bpypi\.\w+\.|file:///)"),
+}
+IGNORED = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+ALLOWED_TEXTS = {Path("tests/architecture/test_architecture.py")}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def project_files(folder: Path = ROOT) -> Iterator[Path]:
+    """Files of the project: all but what .gitignore (names and `*` globs of ours) leaves out."""
+    for path in sorted(folder.iterdir()):
+        name = f"{path.name}/" if path.is_dir() else path.name
+        if path.name == ".git" or any(fnmatch.fnmatchcase(name, pattern) for pattern in IGNORED):
+            continue
+        if path.is_dir():
+            yield from project_files(path)
+        elif path.is_file():
+            yield path
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def words(name: str) -> set[str]:
+    """`RunManager` and `run_manager` as `{run, manager}`."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def defined_names(path: Path) -> Iterator[str]:
+    yield from path.relative_to(ROOT).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_a_module_is_short_and_says_why_it_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= MOST_LINES
+    assert not text.strip() or ast.get_docstring(tree), "a module begins with a docstring"
+    long = {node.name: node.end_lineno - node.lineno + 1 for node in functions(tree) if node.end_lineno}
+    assert {name: lines for name, lines in long.items() if lines >= MOST_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_annotations_stay_what_they_are(path: Path) -> None:
+    imports = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    assert not [node.lineno for node in imports if node.module == "__future__"]
+    assert not [node.lineno for node in imports if node.level], "imports are absolute"
+
+
+@pytest.mark.parametrize("path", CODE, ids=relative)
+def test_nothing_is_named_after_a_pattern(path: Path) -> None:
+    assert [name for name in defined_names(path) if words(name) & FORBIDDEN_WORDS] == []
+
+
+def test_packages_are_empty_except_the_facades() -> None:
+    assert [
+        relative(p)
+        for p in CODE
+        if p.name == "__init__.py" and p not in FACADES and p.read_text(encoding="utf-8").strip()
+    ] == []
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    assert [relative(p) for p in CODE if not (p.parent / "__init__.py").exists()] == []
+
+
+def test_the_error_tree_is_drawn_as_it_is() -> None:
+    """Each line of the drawing holds a class; how far it is indented tells its parent."""
+    drawn: dict[str, str | None] = {}
+    above: dict[int, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"^    ([│├└─ ]*)(\w+Error)\b", line)
+        if match:
+            depth = len(match[1]) // 4
+            above[depth] = match[2]
+            drawn[match[2]] = above.get(depth - 1)
+    classes = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
+    assert drawn == {
+        c.__name__: c.__base__.__name__ if c is not errors.SdgError and c.__base__ else None for c in classes
+    }
+
+
+def test_errors_defined_elsewhere_stay_in_the_tree_or_inside_a_package() -> None:
+    """An error class outside errors.py either extends the tree or is a private matter between two modules (a ValueError, ...)."""
+    strays = []
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and path.name != "errors.py":
+                bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+                if not any(hasattr(errors, base) or base in ("Exception", "ValueError") for base in bases):
+                    strays.append(f"{relative(path)}: {node.name}")
+    assert strays == []
+
+
+def test_no_file_holds_anything_of_one_machine() -> None:
+    found = []
+    for path in project_files():
+        if path.relative_to(ROOT) in ALLOWED_TEXTS:
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # pictures
+        for number, line in enumerate(lines, start=1):
+            found += [
+                f"{relative(path)}:{number}: {what}" for what, text in FORBIDDEN_TEXTS.items() if text.search(line)
+            ]
+    assert found == []
+
+
+def test_constraints_are_plain_pins() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
+    names = [line.partition("==")[0].lower().replace("_", "-") for line in lines]
+    assert names == sorted(set(names))
