@@ -56,8 +56,8 @@ def _cell_generator(plan: DatasetPlan, name: str, models: ModelPool) -> CellGene
         case ExpressionColumn():
             return ExpressionGenerator(column)
         case LlmTextColumn():
-            model, _ = plan.models[column.model_alias]
-            endpoint = models[column.model_alias]
-            return LlmTextGenerator(column, model=model, endpoint=endpoint, random=RandomSource(plan.config.seed))
+            model, provider = plan.models[column.model_alias]
+            random = RandomSource(plan.config.seed) if provider.provider_type == "simulated" else None
+            return LlmTextGenerator(column, model=model, endpoint=models[column.model_alias], random=random)
         case _:
             raise TypeError(f"column {name!r} ({type(column).__name__}) is not computed per record")

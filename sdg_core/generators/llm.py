@@ -18,8 +18,9 @@ class LlmTextGenerator:
     """The generator of one `llm-text` column."""
 
     def __init__(
-        self, column: LlmTextColumn, *, model: ModelConfig, endpoint: ModelEndpoint, random: RandomSource
+        self, column: LlmTextColumn, *, model: ModelConfig, endpoint: ModelEndpoint, random: RandomSource | None
     ) -> None:
+        """`random` is the record's own source, where the replies depend on it (simulated ones do)."""
         self._column, self._model, self._endpoint, self._random = column, model, endpoint, random
         self._prompt = Template(column.prompt)
         self._system = Template(column.system_prompt) if column.system_prompt is not None else None
@@ -38,5 +39,7 @@ class LlmTextGenerator:
         messages: tuple[Message, ...] = (Message("user", self._prompt.render(values)),)
         if self._system is not None:
             messages = (Message("system", self._system.render(values)), *messages)
-        word = self._random.words(self._column.name, np.array([record], dtype=np.int64))[0, 0]
-        return ChatRequest(self._model.model, messages, self._model.inference_parameters, seed=int(word))
+        seed = 0
+        if self._random is not None:
+            seed = int(self._random.words(self._column.name, np.array([record], dtype=np.int64))[0, 0])
+        return ChatRequest(self._model.model, messages, self._model.inference_parameters, seed=seed)

@@ -7,7 +7,8 @@ who wrote `max_parallel_requests: 64` meant it, and a refusal costs little.
   that started before the cut say nothing about the new limit and do not count. Refusals below that share do not cut: they
   each back off by themselves, and giving up parallelism would cost more than sending a few requests again. (Plain AIMD,
   `tolerance=0`, falls to about 5 of 64 slots when one request in ten is refused whatever the load.)
-- Any refusal that names a time stops all starts until then: the server speaks for the account, not for one request.
+- Refusals in a row that name a time stop all starts until then: the server speaks for the account. A single one among
+  successes is waited out by its own request only; stopping 64 slots for each would turn 2 s of work into 36.
 - Growth by one takes as many successes as the limit, each seen while every slot was taken and refusals were well below the
   tolerance. An idle limit proves nothing.
 
@@ -20,6 +21,8 @@ Ticket = NewType("Ticket", int)
 """Identifies one started request; tickets ascend in the order of starting."""
 
 _CUT = 0.75
+_IN_A_ROW = 4
+"""Refusals with no success in between that are taken to concern the whole account."""
 _GROW_BELOW = 0.75
 """Part of the tolerance up to which refusals do not stand in the way of growth."""
 _SHORTEST_MEMORY = 32
@@ -41,6 +44,7 @@ class Admission:
         self._first_after_cut = 0
         self._refused_share = 0.0
         self._full_successes = 0
+        self._refused_in_a_row = 0
         self._paused_until = float("-inf")
 
     @property
@@ -70,6 +74,7 @@ class Admission:
         """The server did the work."""
         was_full = len(self._open) >= self._limit
         self._open.remove(ticket)
+        self._refused_in_a_row = 0
         if ticket < self._first_after_cut:
             return
         self._average(0.0)
@@ -82,7 +87,8 @@ class Admission:
     def finish_limited(self, ticket: Ticket, now: float, retry_after: float | None) -> None:
         """The server refused, asking for `retry_after` seconds (None: it named no time)."""
         self._open.remove(ticket)
-        if retry_after is not None:
+        self._refused_in_a_row += 1
+        if retry_after is not None and self._refused_in_a_row >= min(_IN_A_ROW, self._limit):
             self._paused_until = max(self._paused_until, now + retry_after)
         if ticket < self._first_after_cut:
             return

@@ -1,13 +1,15 @@
 """The one way files come into being: a temporary beside the target, flushed to disk, then switched in by one rename.
 
 A reader sees the old file or the new one, never a part; after a crash the new one is whole or absent. The directory is
-synced too, because a rename that is not on disk may be undone by a power cut. Temporaries carry host and process id, so that
-those of a dead process can be told from those of a live one. Faults of the file system become StoreError with a remedy.
+synced too, because a rename that is not on disk may be undone by a power cut. Temporaries carry host, process id and a mark of
+the process's life (in a container every life may have process id 1), so that those of a dead process can be told from those of
+a live one. Faults of the file system become StoreError with a remedy.
 """
 
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
 import uuid
@@ -18,7 +20,7 @@ from typing import BinaryIO
 
 from sdg_core.errors import StoreError
 
-_PREFIX = ".tmp"
+_LIFE = uuid.uuid4().hex[:8]
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again; finished row groups are kept",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished row groups are kept",
@@ -122,25 +124,31 @@ def ensure_writable(directory: Path) -> None:
 def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold an advisory lock between processes of this machine; freed when the process ends, however it ends."""
     with store_errors("lock", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with store_errors("lock", path):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def temporary_name(name: str) -> str:
     """A fresh name for a temporary of this process."""
-    return f"{_PREFIX}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name}"
+    return f".tmp-{socket.gethostname()}-{os.getpid()}-{_LIFE}-{uuid.uuid4().hex[:8]}-{name}"
 
 
 def clean_temporaries(directory: Path) -> None:
-    """Remove temporaries whose process, on this host, is gone."""
-    ours = f"{_PREFIX}-{socket.gethostname()}-"
+    """Remove temporaries whose process, on this host, is gone. Another process may be cleaning at the same time."""
+    ours = re.compile(rf"\.tmp-{re.escape(socket.gethostname())}-(\d+)-([0-9a-f]{{8}})-[0-9a-f]{{8}}-.+")
     with store_errors("clean", directory):
         for path in directory.iterdir() if directory.is_dir() else ():
-            pid = path.name.removeprefix(ours).partition("-")[0] if path.name.startswith(ours) else ""
-            if pid.isdigit() and not _is_alive(int(pid)):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            match = ours.fullmatch(path.name)
+            if match is None or _is_alive(int(match[1]), life=match[2]):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:
@@ -156,7 +164,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int, *, life: str) -> bool:
+    if pid == os.getpid():
+        return life == _LIFE
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

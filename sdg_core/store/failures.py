@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import orjson
+
+from sdg_core.store.atomic import store_errors
 
 FailureKind = Literal["expression", "rate_limited", "transient", "permanent"]
 
@@ -26,5 +29,17 @@ def dump_failures(failures: Iterable[Failure]) -> bytes:
 
 
 def parse_failures(data: bytes) -> list[Failure]:
-    """The inverse of `dump_failures`."""
-    return [Failure(**orjson.loads(line)) for line in data.splitlines()]
+    """The inverse of `dump_failures`. Lines that someone has damaged are passed over: the list informs, it decides nothing."""
+    failures = []
+    for line in data.splitlines():
+        try:
+            failures.append(Failure(**orjson.loads(line)))
+        except (orjson.JSONDecodeError, TypeError):
+            continue
+    return failures
+
+
+def read_failures(path: Path) -> list[Failure]:
+    """The failures listed in a file, none if there is no file. Raises StoreError if it cannot be read."""
+    with store_errors("read", path):
+        return parse_failures(path.read_bytes()) if path.exists() else []

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sdg_core.errors import StoreError
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
+from sdg_core.store.atomic import store_errors
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"
@@ -93,9 +94,9 @@ class VersionLayout:
 
     def existing_row_groups(self) -> list[int]:
         """Indices of the row-group files that exist, ascending."""
-        if not self.row_groups.is_dir():
-            return []
-        matches = (_BATCH.fullmatch(name) for name in os.listdir(self.row_groups))
+        with store_errors("list", self.row_groups):
+            names = os.listdir(self.row_groups) if self.row_groups.is_dir() else []
+        matches = (_BATCH.fullmatch(name) for name in names)
         return sorted(int(match[1]) for match in matches if match)
 
 
@@ -122,11 +123,9 @@ class DatasetLayout:
 
     def versions(self) -> list[str]:
         """Names of the versions that exist, by name and then number."""
-        if not self.directory.is_dir():
-            return []
-        found = (
-            re.fullmatch(r"([0-9a-f]{12})(?:-(\d+))?", path.name) for path in self.directory.iterdir() if path.is_dir()
-        )
+        with store_errors("list", self.directory):
+            names = [path.name for path in self.directory.iterdir() if path.is_dir()] if self.directory.is_dir() else []
+        found = (re.fullmatch(r"([0-9a-f]{12})(?:-(\d+))?", name) for name in names)
         return [match[0] for match in sorted((m for m in found if m), key=lambda m: (m[1], int(m[2] or 1)))]
 
 

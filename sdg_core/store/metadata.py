@@ -122,9 +122,9 @@ def write_current(path: Path, version: str) -> None:
 def read_current(path: Path) -> str | None:
     """The version last generated into, None if there is none yet. Raises MetadataCorruptError or MetadataFieldError."""
     with store_errors("read", path):
-        if not path.exists():
-            return None
-        content = path.read_bytes()
+        content = path.read_bytes() if path.exists() else None
+    if content is None:
+        return None
     remedy = 'write {"version": "<directory name>"} into it, or generate with --resume never; nothing was changed'
     version = _json_object(path, content, remedy).get("version")
     if not isinstance(version, str):

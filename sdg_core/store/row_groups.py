@@ -68,28 +68,53 @@ def read_footer(path: Path) -> Footer:
     """
     with store_errors("read", path):
         try:
-            metadata = pq.read_metadata(path).metadata or {}
+            parquet = pq.read_metadata(path)
         except pa.ArrowInvalid as error:
             raise CorruptFileError(f"{path} is not a whole parquet file: {str(error).splitlines()[0]}") from error
-    content = metadata.get(FOOTER_KEY)
+    content = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
         raise ForeignFileError(
             f"{path} was not written by this project: it is parquet without an `sdg` footer",
             remedy="move it out of this directory, then run again; nothing was changed",
         )
     try:
-        return Footer.model_validate_json(content)
+        footer = Footer.model_validate_json(content)
     except ValidationError as error:
         raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
+    if parquet.num_rows != footer.num_rows:
+        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {footer.num_rows}")
+    return footer
 
 
 def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a row-group file. Raises CorruptFileError or StoreError."""
+    """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
     with store_errors("read", path):
         try:
             return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
-        except pa.ArrowInvalid as error:
-            raise CorruptFileError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise CorruptFileError(
+                f"{path} is damaged: {str(error).splitlines()[0]}",
+                remedy="move the row group's file out of row_groups/, then run again: it will be generated anew",
+            ) from error
+
+
+def read_dropped(path: Path, records: NDArray[np.int64], *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The dropped columns of these records. Raises CorruptFileError or StoreError.
+
+    The file may be ahead of its row group, because it is written first; rows of other records are left out.
+    """
+    remedy = "move the row group's file out of row_groups/, then run again: both will be generated anew"
+    with store_errors("read", path):
+        if not path.exists():
+            raise CorruptFileError(f"{path} is gone; it held the dropped columns of its row group", remedy=remedy)
+    present = read_footer(path).records()
+    wanted = np.isin(present, records)
+    if wanted.sum() != len(records):
+        raise CorruptFileError(f"{path} lacks records that its row group has", remedy=remedy)
+    table = read_rows(path, columns=columns)
+    return table if wanted.all() else table.filter(pa.array(wanted))
 
 
 def merge_rows(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.plan.compile import DatasetPlan
-from sdg_core.store.failures import Failure, parse_failures
+from sdg_core.store.failures import Failure, read_failures
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata, UsageByModel, add_usage
 from sdg_core.store.state import RowGroupState, RowGroupStatus
@@ -18,7 +18,8 @@ SHOWN_FAILURES = 5
 class DatasetStatus:
     """What is on disk, measured against the plan.
 
-    states: keys of the row groups in each state. records: rows in trusted files. failed: records with a recorded failure.
+    states: keys of the row groups in each state. records: rows in trusted files. lacking: records of the plan without a row.
+    failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     """
 
     dataset: str
@@ -37,11 +38,8 @@ class DatasetStatus:
     simulated: bool
     sealed: bool
     post_generation_state: str
-
-    @property
-    def lacking(self) -> int:
-        """Records of the plan that have no row."""
-        return self.target_num_records - self.records
+    lacking: int
+    faults: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -50,7 +48,8 @@ class DatasetStatus:
         data["states"] = {
             state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
         }
-        data["records"] = {"target": self.target_num_records, "actual": self.records, "lacking": self.lacking}
+        data["faults"] = list(self.faults)
+        data["records"] = {"target": self.target_num_records, "actual": self.records, "lacking": data.pop("lacking")}
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
@@ -90,13 +89,14 @@ def describe(
         simulated=plan.simulated,
         sealed=metadata is not None and metadata.sealed,
         post_generation_state=metadata.post_generation_state if metadata is not None else "none",
+        lacking=sum(len(status.lacking) for status in statuses),
+        faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
     )
 
 
 def _failures(version: VersionLayout, status: RowGroupStatus) -> list[Failure]:
     """Recorded failures of records that still have no row."""
-    path = version.failure_list(status.group.index)
-    if not status.lacking or not path.exists():
+    if not status.lacking:
         return []
     lacking = set(status.lacking)
-    return [failure for failure in parse_failures(path.read_bytes()) if failure.record in lacking]
+    return [f for f in read_failures(version.failure_list(status.group.index)) if f.record in lacking]

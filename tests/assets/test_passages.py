@@ -136,7 +136,8 @@ def test_a_module_that_cannot_be_imported_is_logged_and_another_error_is_not_swa
 
 
 def test_importing_the_asset_walks_nothing() -> None:
-    script = "import sys, sdg_assets.defs.python_docs.passages\nprint('pydoc_data.topics' in sys.modules, 'mailbox' in sys.modules)"
+    script = "import sys, sdg_assets.defs.python_docs.passages\n"
+    script += "print('pydoc_data.topics' in sys.modules, 'mailbox' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
@@ -92,6 +92,7 @@ def test_a_template_works_after_a_fault() -> None:
     assert template.render({"x": 3}) == "3"
 
 
+@settings(deadline=None)
 @given(value=JSON)
 def test_templates_cannot_change_what_they_are_given(value: Any) -> None:
     values = {"x": [value, {"inner": [value]}], "y": {"a": value}}
@@ -101,6 +102,7 @@ def test_templates_cannot_change_what_they_are_given(value: Any) -> None:
     assert values == before
 
 
+@settings(deadline=None)
 @given(value=JSON)
 def test_plain_values_are_kept_and_fresh(value: Any) -> None:
     plain = plain_value(value)
@@ -127,6 +129,7 @@ def test_only_named_values_are_looked_at() -> None:
     assert template.render({"a": 1, "b": 2, "c": object()}) == "12"
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(blacklist_categories=["Cs"]).filter(lambda c: c not in "{}%#")), value=st.text())
 def test_text_and_values_come_through_unchanged(text: str, value: str) -> None:
     value = value.encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -101,6 +101,7 @@ def test_golden_values(column: SamplerColumn, expected: list[Any]) -> None:
     assert _draw(column, np.array([0, 1, 2, 12_345])).to_list() == expected
 
 
+@settings(deadline=None)
 @given(column=st.sampled_from(COLUMNS), wanted=st.sets(st.integers(0, 200)))
 def test_a_value_does_not_depend_on_who_asks(column: SamplerColumn, wanted: set[int]) -> None:
     indices = np.array(sorted(wanted), np.int64)

@@ -94,16 +94,32 @@ def test_an_idle_limit_does_not_grow() -> None:
     assert admission.limit == 6
 
 
-def test_pause_ends_at_the_latest_time_asked_for() -> None:
-    admission = Admission(4)
-    one, two, three = (admission.start(0.0) for _ in range(3))
-    admission.finish_limited(one, 10.0, 5.0)
-    admission.finish_limited(two, 11.0, 1.0)
+def test_refusals_in_a_row_pause_until_the_latest_time_asked_for() -> None:
+    admission = Admission(8)
+    tickets = fill(admission)
+    for ticket in tickets[:4]:
+        admission.finish_limited(ticket, 10.0, 5.0)
+    admission.finish_limited(tickets[4], 11.0, 1.0)
     assert admission.next_wakeup(11.0) == 15.0
     assert not admission.may_start(14.9) and admission.may_start(15.0)
     assert admission.next_wakeup(15.0) is None
-    admission.finish_ok(three)
-    assert admission.in_flight == 0
+
+
+def test_a_refusal_among_successes_stops_nobody_else() -> None:
+    admission = Admission(8)
+    for _ in range(100):
+        refused, done, *rest = fill(admission)
+        admission.finish_limited(refused, 0.0, 60.0)
+        admission.finish_ok(done)
+        for ticket in rest:
+            admission.finish_ok(ticket)
+    assert admission.may_start(0.0) and admission.next_wakeup(0.0) is None
+
+
+def test_with_one_slot_every_refusal_pauses() -> None:
+    admission = Admission(1)
+    admission.finish_limited(admission.start(0.0), 0.0, 60.0)
+    assert admission.next_wakeup(0.0) == 60.0
 
 
 def test_a_ticket_ends_once() -> None:
@@ -147,6 +163,7 @@ class AnySequence(RuleBasedStateMachine):
         self.now = 0.0
         self.open: list[Ticket] = []
         self.paused_until = 0.0
+        self.refused_in_a_row = 0
         self.newest_at_cut = -1
 
     @precondition(lambda self: self.admission.may_start(self.now))
@@ -163,9 +180,12 @@ class AnySequence(RuleBasedStateMachine):
         before = self.admission.limit
         if end == "limited":
             self.admission.finish_limited(ticket, self.now, wait)
-            self.paused_until = max(self.paused_until, self.now + (wait or 0.0))
+            self.refused_in_a_row += 1
+            if self.refused_in_a_row >= min(4, before):
+                self.paused_until = max(self.paused_until, self.now + (wait or 0.0))
         elif end == "ok":
             self.admission.finish_ok(ticket)
+            self.refused_in_a_row = 0
         else:
             self.admission.finish_other(ticket)
         self.check_step(ticket, before=before, end=end)

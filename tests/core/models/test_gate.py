@@ -97,10 +97,8 @@ async def test_a_newcomer_does_not_overtake(timer: Timer) -> None:
 
 async def test_pause_holds_everyone_and_its_end_wakes_them(timer: Timer) -> None:
     gate = make_gate(timer, 4)
-    held = await take_all(gate)
-    gate.refused(held.pop(), 10.0)
-    for ticket in held:
-        gate.succeeded(ticket)
+    for ticket in await take_all(gate):
+        gate.refused(ticket, 10.0)
     waiting = [asyncio.create_task(gate.acquire()) for _ in range(4)]
     await turn_over()
     assert not any(task.done() for task in waiting) and len(timer.alarms) == 1
@@ -112,12 +110,14 @@ async def test_pause_holds_everyone_and_its_end_wakes_them(timer: Timer) -> None
 
 
 async def test_a_longer_pause_sets_the_alarm_again(timer: Timer) -> None:
-    gate = make_gate(timer, 2)
-    one, two = await take_all(gate)
+    gate = make_gate(timer, 3)
+    one, two, three = await take_all(gate)
     gate.refused(one, 5.0)
+    gate.refused(two, 5.0)
     waiting = asyncio.create_task(gate.acquire())
     await turn_over()
-    gate.refused(two, 9.0)
+    assert len(timer.alarms) == 1
+    gate.refused(three, 9.0)
     timer.advance(5.0)
     await turn_over()
     assert not waiting.done() and len(timer.alarms) == 1

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_core.plan.rng import RandomSource, _block_words, column_key, contiguous_runs, to_open_unit, to_unit
@@ -34,6 +34,7 @@ def test_block_and_attempt_are_words_of_the_counter() -> None:
     assert words.tolist() == _block_words(5, start=_join(3, 2, 0, 9), count=1, block=0, attempt=0).tolist()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**64), wanted=st.sets(st.integers(0, 300)), block=st.integers(0, 3))
 def test_a_record_has_the_same_words_whoever_asks(seed: int, wanted: set[int], block: int) -> None:
     source = RandomSource(seed)
@@ -93,6 +94,7 @@ def test_units_keep_to_their_interval() -> None:
     assert 1 - 1e-15 < high < 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), unique=True))
 def test_runs_cover_the_indices_in_order(indices: list[int]) -> None:
     runs = contiguous_runs(np.array(indices, np.int64))

@@ -22,7 +22,7 @@ def test_permute_is_a_bijection_for_every_size(first: int) -> None:
         assert np.array_equal(np.sort(out), np.arange(size)), size
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(size=st.integers(1, 200_000), key=st.binary(min_size=64, max_size=64))
 def test_permute_is_a_bijection_for_every_key(size: int, key: bytes) -> None:
     out = permute(np.arange(size), size=size, key=key)
@@ -47,6 +47,7 @@ def test_every_place_is_equally_likely_over_keys() -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 81 + 5 * (2 * 81) ** 0.5
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 60), passes=st.integers(1, 5), seed=st.integers(0, 2**32))
 def test_every_seed_row_comes_up_once_per_pass(size: int, passes: int, seed: int) -> None:
     rows = seed_rows(np.arange(size * passes), config=_config(), num_rows=size, seed=seed)
@@ -61,6 +62,7 @@ def test_passes_and_seeds_differ() -> None:
     assert rows[:100].tolist() != list(range(100))
 
 
+@settings(deadline=None)
 @given(wanted=st.lists(st.integers(0, 500)), strategy=st.sampled_from(["ordered", "shuffle"]))
 def test_a_record_takes_the_same_row_whoever_asks(wanted: list[int], strategy: str) -> None:
     config = _config(strategy, {"start": 3, "end": 39})
@@ -91,6 +93,7 @@ def test_index_range_outside_the_data_is_refused() -> None:
         selected_range(10, IndexRange(start=2, end=10))
 
 
+@settings(deadline=None)
 @given(num_rows=st.integers(1, 500), parts=st.integers(1, 500))
 def test_partitions_cover_the_data_once_and_the_last_takes_the_remainder(num_rows: int, parts: int) -> None:
     if parts > num_rows:
