@@ -1,4 +1,4 @@
-"""Checks that span several parts of a dataset file: names, references, cycles, model aliases, sampler values.
+"""Checks that span several parts of a dataset file: names, references, cycles, model aliases, processors.
 
 `check_config` returns every problem it finds instead of raising at the first. Seed columns are known only once the seed data
 has been looked at; before that (`seed_columns=None`) unknown names are accepted in a config that has seed data.
@@ -11,22 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-import numpy as np
-
-from sdg_core.config.columns import Column, LlmTextColumn, SamplerColumn, SeedColumn
+from sdg_core.config.columns import Column, LlmTextColumn, SeedColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.document import Path
 from sdg_core.config.load import ParsedConfig, read_config
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
-from sdg_core.config.samplers import CategoryParams, DatetimeParams, SubcategoryParams
 from sdg_core.errors import ConfigError
+from sdg_core.plan.check_samplers import check_sampler
 from sdg_core.plan.graph import find_cycles, references_of, templates_of
 from sdg_core.plan.names import closest, matching_columns
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, template_references
 
 Found = Iterator[tuple[Path, str]]
-_ISO_TIME = r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def check_config(
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
-        faults += list(_check_sampler(column, config, also_known))
+        faults += list(check_sampler(column, config, also_known))
         if not faults:
             faults = list(_check_references(column, None if open_ended else known))
         problems += [(("columns", index, *path), message) for path, message in faults]
@@ -128,65 +125,6 @@ def _check_references(column: Column, known: set[str] | None) -> Found:
             yield path, f"column {name!r} reads itself"
         elif known is not None and name not in known:
             yield path, f"unknown column {name!r}{closest(name, known)}"
-
-
-def _check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[str]) -> Found:
-    if not isinstance(column, SamplerColumn):
-        return
-    params = column.params
-    if column.convert_to is not None:
-        yield from _check_conversion(column)
-    if isinstance(params, CategoryParams) and _mixes_text(params.values):
-        yield ("params", "values"), "mixes text and numbers, but a column has one type; quote the numbers"
-    if isinstance(params, DatetimeParams):
-        yield from _check_datetime(params)
-    if isinstance(params, SubcategoryParams):
-        if _mixes_text([value for values in params.values.values() for value in values]):
-            yield ("params", "values"), "mixes text and numbers, but a column has one type; quote the numbers"
-        if params.category not in also_known:
-            yield from _check_parent(params, config)
-
-
-def _check_parent(params: SubcategoryParams, config: DatasetConfig) -> Found:
-    categories = {
-        c.name: c.params
-        for c in config.columns
-        if isinstance(c, SamplerColumn) and isinstance(c.params, CategoryParams)
-    }
-    parent = categories.get(params.category)
-    if parent is None:
-        message = f"{params.category!r} is not a category sampler{closest(params.category, categories)}"
-        yield ("params", "category"), message
-        return
-    lacking = [str(value) for value in parent.values if str(value) not in params.values]
-    if lacking:
-        yield ("params", "values"), f"no values for {', '.join(map(repr, lacking))} of category {params.category!r}"
-
-
-def _check_conversion(column: SamplerColumn) -> Found:
-    kind = column.sampler_type
-    if kind in ("uniform", "gaussian") and column.convert_to not in ("int", "float", "str"):
-        yield ("convert_to",), f"{column.convert_to!r} is not a conversion of a number; one of int, float, str"
-    elif kind in ("category", "subcategory", "uuid"):
-        yield ("convert_to",), f"{kind} samplers have no conversion; remove it"
-
-
-def _check_datetime(params: DatetimeParams) -> Found:
-    bounds = []
-    for field in ("start", "end"):
-        text = getattr(params, field)
-        try:
-            if re.fullmatch(_ISO_TIME, text) is None:  # numpy also reads "today" and time zones
-                raise ValueError(text)
-            bounds.append(np.datetime64(text, "s").astype(f"M8[{params.unit}]"))
-        except ValueError:
-            message = f"{text!r} is not an ISO 8601 date or time without zone, such as 2024-01-31 or 2024-01-31T09:30"
-            yield ("params", field), message
-    if len(bounds) == 2 and not bounds[0] < bounds[1]:
-        yield (
-            ("params", "end"),
-            f"no whole {params.unit} lies between {params.start} (included) and {params.end} (excluded)",
-        )
 
 
 def _check_models(config: DatasetConfig) -> Found:
@@ -257,10 +195,6 @@ def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list | tuple):
         for place, child in enumerate(value):
             yield from text_leaves(child, (*path, place))
-
-
-def _mixes_text(values: Iterable[object]) -> bool:
-    return len({isinstance(value, str) for value in values}) > 1
 
 
 def _repeated(names: list[str]) -> list[tuple[int, str]]:

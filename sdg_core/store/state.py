@@ -80,10 +80,12 @@ def scan_row_groups(
     ]
 
 
-def find_row_groups(version: VersionLayout) -> Mapping[int, Found]:
-    """The footer, or the fault, of every row-group file there is."""
+def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, Found]:
+    """The footer, or the fault, of every row-group file there is, from row group `first` on."""
     found: dict[int, Found] = {}
     for index in version.existing_row_groups():
+        if index < first:
+            continue
         try:
             found[index] = read_footer(version.row_group(index))
         except (CorruptFileError, ForeignFileError) as error:

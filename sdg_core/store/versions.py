@@ -9,16 +9,15 @@ written until every rule that protects existing data has been checked.
     never         starts        new version, numbered     new version               new version
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
-from sdg_core.config.document import parse_document
 from sdg_core.config.run import ResumeMode
 from sdg_core.errors import (
     ConfigDriftError,
+    CorruptFileError,
     MetadataError,
     MetadataFieldError,
     RowGroupSizeError,
@@ -26,7 +25,8 @@ from sdg_core.errors import (
     ShrinkError,
 )
 from sdg_core.plan.compile import DatasetPlan
-from sdg_core.store.atomic import exclusive_lock, sync_directory, write_atomic
+from sdg_core.store.atomic import exclusive_lock, store_errors, sync_directory, write_atomic
+from sdg_core.store.drift import describe_drift
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
@@ -37,7 +37,8 @@ from sdg_core.store.metadata import (
     write_current,
     write_metadata,
 )
-from sdg_core.store.state import RowGroupState, RowGroupStatus, scan_row_groups
+from sdg_core.store.row_groups import Footer
+from sdg_core.store.state import RowGroupState, RowGroupStatus, find_row_groups
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,18 @@ def choose_version(layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode
     if found is not None:
         check_generation_allowed(found, plan)
         return found
-    if current is None or current not in layout.versions():
+    previous = _previous_version(layout, current)
+    if previous is None:
         return Version(layout.version(plan.fingerprint.version), None, "no data yet: starting")
     if mode == "always":
         raise ConfigDriftError(
-            f"{layout.directory}: the config differs from version {current}, and resume is `always`\n"
-            + "\n".join(f"  {change}" for change in _drift(layout.version(current), plan)),
+            f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
+            + "\n".join(f"  {change}" for change in describe_drift(previous, plan.config)),
             remedy="undo the change, or use --resume if_possible to start a new version beside the old one",
         )
-    notice = (
-        f"the config changed since version {current}: starting version {plan.fingerprint.version}; the old one is kept"
-    )
-    return Version(layout.version(plan.fingerprint.version), None, notice)
+    new = plan.fingerprint.version
+    notice = f"the config changed since version {previous.name}: starting version {new}; the old one is kept"
+    return Version(layout.version(new), None, notice)
 
 
 def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
@@ -89,24 +90,36 @@ def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
     if metadata.sealed:
         raise SealedError(
             f"{version.layout.directory} is sealed: post-generation processing "
-            + ("has been applied" if metadata.post_generation_state == "complete" else "has begun"),
+            + (
+                "has been applied"
+                if metadata.post_generation_state == "complete"
+                else "has begun; `sdg process FILE` finishes it"
+            ),
             remedy="`sdg reopen FILE` removes the seal and the processed output; `--resume never` starts a new version",
         )
-    if metadata.buffer_size != plan.config.row_group_size:
+    check_row_group_size(version, plan)
+    check_not_shrunk(version.layout, plan)
+
+
+def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
+    """Raise RowGroupSizeError if the plan cuts records differently: no file would be where it is looked for."""
+    metadata = version.metadata
+    if metadata is not None and metadata.buffer_size != plan.config.row_group_size:
         raise RowGroupSizeError(
             f"row_group_size is {plan.config.row_group_size}, but {version.layout.directory} was begun with "
             f"{metadata.buffer_size}",
             remedy=f"set row_group_size back to {metadata.buffer_size}, or use --resume never to start a new version",
         )
-    _check_not_shrunk(version.layout, plan)
 
 
-def _check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
-    existing = version.existing_row_groups()
-    statuses = scan_row_groups(version, plan) if existing else []
-    reach = max((s.footer.start + s.footer.size for s in statuses if s.footer is not None), default=0)
-    if existing and existing[-1] >= len(plan.row_groups):
-        reach = max(reach, existing[-1] * plan.config.row_group_size + 1)
+def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
+    """Raise ShrinkError if a file of ours holds records beyond the plan."""
+    reach = 0
+    for index, found in find_row_groups(version, first=len(plan.row_groups) - 1).items():
+        if isinstance(found, Footer):
+            reach = max(reach, found.start + found.size)
+        elif isinstance(found, CorruptFileError):
+            reach = max(reach, index * plan.config.row_group_size + 1)
     if reach > plan.num_records:
         raise ShrinkError(
             f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
@@ -115,16 +128,20 @@ def _check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
 
 
 def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:
-    """Make the version's directory and metadata if they are not there, and record it as the current one."""
+    """Make the version's directory and metadata if they are not there, and record it as the current one.
+
+    `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it.
+    """
     paths = version.layout
-    metadata = version.metadata
-    if metadata is None:
-        metadata = new_metadata(plan)
-        write_metadata(paths.metadata, metadata)
-        write_atomic(paths.config, resolved_config(plan).encode())
-        sync_directory(layout.directory)
-    elif metadata.target_num_records != plan.num_records:
+    with exclusive_lock(paths.lock), store_errors("write", paths.metadata):
+        if not paths.metadata.exists():
+            write_atomic(paths.config, resolved_config(plan).encode())
+            write_metadata(paths.metadata, new_metadata(plan))
+            sync_directory(layout.directory)
+    metadata = read_metadata(paths.metadata)
+    if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
+        write_atomic(paths.config, resolved_config(plan).encode())
     if read_current_or_none(layout) != paths.name:
         write_current(layout.current, paths.name)
     return replace(version, metadata=metadata)
@@ -175,6 +192,13 @@ def resolved_config(plan: DatasetPlan) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
+def _previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
+    """The version that a changed config is compared with: the current one, else any that holds something."""
+    versions = [layout.version(name) for name in layout.versions()]
+    begun = [version for version in versions if version.config.exists() or version.existing_row_groups()]
+    return next((version for version in begun if version.name == current), begun[-1] if begun else None)
+
+
 def _find_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     names = [name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version]
     current = read_current(layout.current)
@@ -182,7 +206,9 @@ def _find_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
 
 
 def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
-    if not paths.metadata.exists() and not paths.existing_row_groups():
+    with store_errors("read", paths.metadata):
+        begun = paths.metadata.exists()
+    if not begun and not paths.existing_row_groups():
         return Version(paths, None)
     metadata = read_metadata(paths.metadata)
     for field, expected in (("dataset_name", plan.config.name), ("config_hash", plan.fingerprint.config_hash)):
@@ -199,28 +225,3 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan) -> Version:
     numbers = [int(name.partition("-")[2] or 1) for name in layout.versions() if name.partition("-")[0] == base]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
     return Version(layout.version(name), None, f"starting version {name}; what exists is kept")
-
-
-def _drift(old: VersionLayout, plan: DatasetPlan) -> list[str]:
-    """What differs between the stored config of a version and the plan's, by path."""
-    if not old.config.exists():
-        return ["(its config.yaml is gone, so the changes cannot be named)"]
-    before = parse_document(old.config.read_text(encoding="utf-8")).data
-    after = parse_document(resolved_config(plan)).data
-    changes = [
-        f"{path}: {a!r} is now {b!r}" for path, a, b in _differences(before, after, "") if not path.startswith("run.")
-    ]
-    return changes[:20] or ["seed data: its content changed"]
-
-
-def _differences(before: Any, after: Any, path: str) -> list[tuple[str, Any, Any]]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = [*before, *(key for key in after if key not in before)]
-        parts = [(f"{path}.{key}" if path else str(key), before.get(key), after.get(key)) for key in keys]
-    elif isinstance(before, list) and isinstance(after, list):
-        length = max(len(before), len(after))
-        padded = [[*values, *[None] * (length - len(values))] for values in (before, after)]
-        parts = [(f"{path}[{i}]", a, b) for i, (a, b) in enumerate(zip(*padded, strict=True))]
-    else:
-        return [] if before == after else [(path, before, after)]
-    return [difference for name, a, b in parts for difference in _differences(a, b, name)]
