@@ -26,7 +26,7 @@ def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, re
     if reason is None:
         return
     context.log.error(reason)
-    context.instance.add_run_tags(context.run_id, {REJECTED_TAG: "post-processed"})
+    context.instance.add_run_tags(context.run.run_id, {REJECTED_TAG: "post-processed"})
     context.instance.report_run_canceling(context.run, message=reason)
     raise dg.DagsterExecutionInterruptedError(reason)
 

@@ -1,7 +1,7 @@
 """What the engine knows, as Dagster metadata."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,21 @@ def data_version(footer: Footer) -> str:
     """Identifies the content that a row group should have: fingerprint and record range."""
     text = f"{footer.config_hash}:{footer.start}:{footer.size}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[str, str]:
+    """What Dagster adds to the event of an output, and the events that we log ourselves lack: which data they were made from.
+
+    Without these tags a partition shows as unsynced for having "a new dependency".
+    """
+    tags: dict[str, str] = {}
+    for key in keys:
+        record = next(iter(instance.fetch_materializations(key, limit=1).records), None)
+        event = record.asset_materialization if record is not None else None
+        version = (event.tags or {}).get("dagster/data_version") if event is not None else None
+        tags[f"dagster/input_data_version/{key.to_user_string()}"] = version or "NULL"
+        tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = str(record.storage_id) if record else "NULL"
+    return tags
 
 
 def row_group_metadata(event: RowGroupFinished) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from sdg_assets.guard import refuse_sealed
-from sdg_assets.metadata import data_version, row_group_metadata
+from sdg_assets.metadata import data_version, row_group_metadata, upstream_tags
 from sdg_assets.resources import StoreResource
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
@@ -23,11 +23,11 @@ from sdg_core.plan.row_groups import plan_row_groups
 
 
 class Resume(Enum):
-    """How a run treats data that exists."""
+    """How a run treats data that exists. Run config takes the members' names, so they are spelled as in a dataset file."""
 
-    IF_POSSIBLE = "if_possible"
-    ALWAYS = "always"
-    NEVER = "never"
+    if_possible = "if_possible"
+    always = "always"
+    never = "never"
 
 
 class GenerateConfig(dg.Config):
@@ -50,11 +50,11 @@ class GenerateConfig(dg.Config):
         match self.resume:
             case None:
                 return None
-            case Resume.IF_POSSIBLE:
+            case Resume.if_possible:
                 return "if_possible"
-            case Resume.ALWAYS:
+            case Resume.always:
                 return "always"
-            case Resume.NEVER:
+            case Resume.never:
                 return "never"
 
     def settings(self, base: RunSettings) -> RunSettings:
@@ -94,8 +94,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                 row_groups=[int(key) for key in context.partition_keys],
                 resume=resume,
                 settings=config.settings(dataset.plan.config.run),
-                on_event=_Recorder(context, code_version=spec.code_version),
-                run_id=context.run_id,
+                on_event=_Recorder(context, spec=spec),
+                run_id=context.run.run_id,
             )
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -113,8 +113,12 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
 class _Recorder:
     """Turns the engine's events into Dagster's, as they happen."""
 
-    def __init__(self, context: dg.AssetExecutionContext, *, code_version: str) -> None:
-        self._context, self._code_version = context, code_version
+    def __init__(self, context: dg.AssetExecutionContext, *, spec: DatasetSpec) -> None:
+        self._context = context
+        self._tags = {
+            "dagster/code_version": spec.code_version,
+            **upstream_tags(context.instance, spec.upstream),
+        }
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -124,10 +128,7 @@ class _Recorder:
                         self._context.asset_key,
                         partition=event.group.key,
                         metadata=row_group_metadata(event),
-                        tags={
-                            "dagster/code_version": self._code_version,
-                            "dagster/data_version": data_version(event.footer),
-                        },
+                        tags={**self._tags, "dagster/data_version": data_version(event.footer)},
                     )
                 )
             case Notice():

@@ -1,6 +1,6 @@
 """Sensors over all datasets of a code location."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -26,7 +26,7 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
         return
     repository = context.repository_def
     assert repository is not None
-    for key in run.asset_selection or ():
+    for key in _selected(run, repository):
         definition = repository.assets_defs_by_key.get(key)
         path = config_path_of(definition.specs_by_key[key]) if definition is not None else None
         if path is None:
@@ -45,8 +45,15 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
             return
 
 
+def _selected(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:
+    """The assets of a run; one that was launched as a job names none, and then they are all of its job's."""
+    if run.asset_selection is not None:
+        return run.asset_selection
+    return repository.get_job(run.job_name).asset_layer.selected_asset_keys if repository.has_job(run.job_name) else ()
+
+
 def _resume_of(run_config: Any, key: dg.AssetKey) -> str | None:
     """The resume mode that a run was launched with."""
     ops = run_config.get("ops", {}) if isinstance(run_config, dict) else {}
     resume = ops.get("__".join(key.path), {}).get("config", {}).get("resume")
-    return str(resume).lower() if resume is not None else None
+    return str(resume) if resume is not None else None

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
 from sdg_core.errors import PlanError
 from sdg_core.plan.check import load_dataset
 from sdg_core.plan.compile import config_part
@@ -47,18 +48,27 @@ class DatasetSpec:
     @property
     def dataset_key(self) -> dg.AssetKey:
         """The post-generation asset."""
-        return dg.AssetKey([self.name, "dataset"])
+        return dataset_key(self.name)
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
         """Assets that write the seed data."""
-        seeds = self.config.seed_config
-        asset = seeds.source.upstream_asset if seeds is not None else None
-        return [dg.AssetKey(asset.split("/"))] if asset is not None else []
+        match self.config.seed_config.source if self.config.seed_config is not None else None:
+            case LocalSeedSource(upstream_asset=str(asset)):
+                return [dg.AssetKey(asset.split("/"))]
+            case DatasetSeedSource(dataset=name):
+                return [dataset_key(name)]
+            case _:
+                return []
 
     def with_attributes(self, **attributes: Any) -> "DatasetSpec":
         """The same dataset with these attributes on its assets."""
         return replace(self, asset_attributes=attributes)
+
+
+def dataset_key(name: str) -> dg.AssetKey:
+    """The post-generation asset of the dataset with this name."""
+    return dg.AssetKey([name, "dataset"])
 
 
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:

@@ -11,36 +11,50 @@ Functions take an open dataset, return frozen values, and raise errors of `sdg_c
 
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.errors import ForeignFileError, IncompleteError, PlanError
-from sdg_core.execution.events import Event, Notice, Observer, RowGroupFinished
+from sdg_core.errors import ForeignFileError, IncompleteError, PlanError, StoreError
+from sdg_core.execution.estimate import Estimate, make_estimate
+from sdg_core.execution.events import Notice, Observer
 from sdg_core.execution.interrupt import run_interruptible
 from sdg_core.execution.preview import Preview, make_preview
 from sdg_core.execution.run import RowGroupRun, RunContext
-from sdg_core.models.pool import open_models
+from sdg_core.execution.summary import RunSummary, Tally
+from sdg_core.generators.drawing import Acceptance, measure_acceptance
+from sdg_core.models.health import ModelHealth
+from sdg_core.models.pool import ModelPool, open_models
 from sdg_core.plan.check import LoadedDataset, load_dataset
 from sdg_core.plan.compile import DatasetPlan, compile_plan
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.processing.run import ProcessingResult, check_complete, existing_result
 from sdg_core.processing.run import process as process_version
 from sdg_core.processing.run import reopen as reopen_version
 from sdg_core.seeds.readers import Seeds, open_seeds
-from sdg_core.store.atomic import clean_temporaries, ensure_writable
+from sdg_core.store.atomic import ensure_writable
+from sdg_core.store.finished import finished_parts
 from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
+from sdg_core.store.leftovers import clean_leftovers
+from sdg_core.store.metadata import Metadata
 from sdg_core.store.state import RowGroupStatus, scan_row_groups
 from sdg_core.store.status import DatasetStatus, describe
 from sdg_core.store.versions import (
     Version,
+    check_not_shrunk,
+    check_row_group_size,
     choose_version,
     create_or_resume,
     earlier_versions,
     find_version,
+    notices,
     record_progress,
 )
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -59,58 +73,84 @@ class Dataset:
         return self.plan.config.name
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run did, in records and row groups.
-
-    generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
-    lacking: records of the chosen row groups that have no row now.
-    """
-
-    version: VersionLayout
-    run_id: str
-    generated: int
-    failed: int
-    adopted: int
-    written: int
-    lacking: int
-    first_failure: str | None
-
-
 def open_dataset(
     path: str | Path,
     *,
     root: str | None = None,
     num_records: int | None = None,
     env: Mapping[str, str] = os.environ,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Dataset:
     """Read and check a dataset file and look at its seed data.
 
     root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
+    functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    loaded = load_dataset(Path(path), env=env)
+    loaded = load_dataset(Path(path), env=env, functions=functions)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
         config = loaded.config.model_copy(update={"num_records": num_records})
-        loaded = LoadedDataset(config, loaded.parsed, loaded.base)
+        loaded = replace(loaded, config=config)
     resolved = resolve_root(root, env=env, base=Path.cwd())
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = open_seeds(loaded.config.seed_config, seed=loaded.config.seed, base=loaded.base, root=str(resolved))
+        seeds = open_seeds(
+            loaded.config.seed_config,
+            seed=loaded.config.seed,
+            base=loaded.base,
+            root=str(resolved),
+            env=env,
+            finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
+        )
     plan = compile_plan(loaded, seeds.info() if seeds is not None else None)
     return Dataset(loaded, plan, seeds, DatasetLayout(resolved, plan.config.name), env)
 
 
-def preview(path: str | Path, *, num_records: int = 10, root: str | None = None) -> Preview:
+def preview(
+    path: str | Path,
+    *,
+    num_records: int = 10,
+    root: str | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Preview:
     """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
-    dataset = open_dataset(path, root=root, num_records=num_records)
+    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions)
+    return _ask(
+        dataset, lambda models: make_preview(dataset.plan, num_records=num_records, seeds=dataset.seeds, models=models)
+    )
 
-    async def main() -> Preview:
+
+def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
+    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it."""
+    if sample < 1:
+        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
+    lacking = [record for status in row_group_statuses(dataset) for record in status.lacking]
+    return _ask(
+        dataset,
+        lambda models: make_estimate(dataset.plan, lacking, sample=sample, seeds=dataset.seeds, models=models),
+    )
+
+
+def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
+    """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
+    return _ask(dataset, ModelPool.check_models, checked=False)
+
+
+def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
+    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
+    return measure_acceptance(dataset.plan, dataset.seeds)
+
+
+def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True) -> Result:
+    """Work that asks models and touches no file."""
+
+    async def main() -> Result:
         async with open_models(dataset.plan.models, settings=dataset.plan.config.run, env=dataset.env) as models:
-            await models.check()
-            return await make_preview(dataset.plan, num_records=num_records, seeds=dataset.seeds, models=models)
+            if checked:
+                await models.check()
+            return await work(models)
 
     return run_interruptible(main)
 
@@ -148,44 +188,44 @@ async def agenerate(
     on_event: told what happens, as it happens. Everything that can be checked is checked before anything is written or asked
     of a model. Raises errors of `sdg_core.errors`; finished work is on disk whatever happens.
     """
-    plan, settings = dataset.plan, settings or dataset.plan.config.run
-    indices = _chosen(plan, row_groups)
+    settings = settings or dataset.plan.config.run
+    plan = dataset.plan.with_settings(settings)
+    indices = chosen_row_groups(plan.row_groups, row_groups)
     version = choose_version(dataset.layout, plan, mode=resume or settings.resume)
     work = _plan_work(dataset, version, indices)
-    tally = _Tally(on_event)
+    tally = Tally(on_event)
     run_id = run_id or uuid.uuid4().hex
     async with open_models(plan.models, settings=settings, env=dataset.env) as models:
         if any(status.lacking for status in work):
             await models.check()
         ensure_writable(dataset.layout.directory)
         version = create_or_resume(dataset.layout, version, plan)
-        clean_temporaries(version.layout.row_groups)
-        for message in _notices(version, plan):
+        clean_leftovers(dataset.layout, version.layout)
+        for message in notices(version, plan):
             tally(Notice(message))
         context = RunContext(plan, version.layout, dataset.seeds, models, settings, tally, run_id)
         try:
             await RowGroupRun(context).run(work)
-        finally:
-            statuses = scan_row_groups(version.layout, plan)
-            record_progress(version.layout, plan, statuses)
+        except BaseException:
+            with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
+                record_progress(version.layout, plan, scan_row_groups(version.layout, plan))
+            raise
+        statuses = scan_row_groups(version.layout, plan)
+        record_progress(version.layout, plan, statuses)
     lacking = sum(len(statuses[index].lacking) for index in indices)
     return tally.summary(version.layout, run_id=run_id, lacking=lacking)
 
 
 def status(dataset: Dataset) -> DatasetStatus:
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
-    version = find_version(dataset.layout, dataset.plan)
-    layout = version.layout if version is not None else dataset.layout.version(dataset.plan.fingerprint.version)
+    layout, metadata = _measured_version(dataset)
     statuses = _scan(dataset, layout)
-    metadata = version.metadata if version is not None else None
     return describe(dataset.layout, layout, plan=dataset.plan, metadata=metadata, statuses=statuses)
 
 
 def row_group_statuses(dataset: Dataset) -> list[RowGroupStatus]:
     """The status of every planned row group in the version that this config's data lies in."""
-    version = find_version(dataset.layout, dataset.plan)
-    layout = version.layout if version is not None else dataset.layout.version(dataset.plan.fingerprint.version)
-    return _scan(dataset, layout)
+    return _scan(dataset, _measured_version(dataset)[0])
 
 
 def process(
@@ -197,11 +237,13 @@ def process(
     """
     version = _existing_version(dataset)
     assert version.metadata is not None
-    if version.metadata.post_generation_state == "complete":
+    check_row_group_size(version, dataset.plan)
+    check_not_shrunk(version.layout, dataset.plan)
+    if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
         return existing_result(version.layout, dataset.plan, version.metadata)
     statuses = scan_row_groups(version.layout, dataset.plan)
     check_complete(statuses, dataset.plan, allow_missing=allow_missing)
-    clean_temporaries(version.layout.directory)
+    clean_leftovers(dataset.layout, version.layout)
     return process_version(version.layout, dataset.plan, statuses, on_row_group=on_row_group)
 
 
@@ -209,7 +251,7 @@ def reopen(dataset: Dataset) -> bool:
     """Remove the seal and the processed output; row groups stay. Returns False if the dataset was not sealed."""
     version = _existing_version(dataset)
     assert version.metadata is not None
-    if not version.metadata.sealed:
+    if not version.metadata.sealed and not version.layout.processed.exists():
         return False
     reopen_version(version.layout)
     return True
@@ -222,6 +264,15 @@ def seal_of(dataset: Dataset) -> Version | None:
     return version if sealed else None
 
 
+def _measured_version(dataset: Dataset) -> tuple[VersionLayout, Metadata | None]:
+    """The version to measure the plan against. Raises a MetadataError, or RowGroupSizeError if the two cannot be compared."""
+    version = find_version(dataset.layout, dataset.plan)
+    if version is None:
+        return dataset.layout.version(dataset.plan.fingerprint.version), None
+    check_row_group_size(version, dataset.plan)
+    return version.layout, version.metadata
+
+
 def _existing_version(dataset: Dataset) -> Version:
     version = find_version(dataset.layout, dataset.plan)
     if version is None or version.metadata is None:
@@ -230,18 +281,6 @@ def _existing_version(dataset: Dataset) -> Version:
             remedy="generate it first",
         )
     return version
-
-
-def _chosen(plan: DatasetPlan, row_groups: Sequence[int] | None) -> list[int]:
-    if row_groups is None:
-        return [group.index for group in plan.row_groups]
-    outside = [index for index in row_groups if not 0 <= index < len(plan.row_groups)]
-    if outside:
-        raise PlanError(
-            f"row groups {format_ranges(outside)} do not exist",
-            remedy=f"this dataset has 0 to {len(plan.row_groups) - 1}",
-        )
-    return sorted(set(row_groups))
 
 
 def _scan(dataset: Dataset, layout: VersionLayout) -> list[RowGroupStatus]:
@@ -258,36 +297,3 @@ def _plan_work(dataset: Dataset, version: Version, indices: Sequence[int]) -> li
                 str(item.reason), remedy="move it out of this directory, then run again; nothing was changed"
             )
     return work
-
-
-def _notices(version: Version, plan: DatasetPlan) -> list[str]:
-    notices = [version.notice] if version.notice is not None else []
-    if plan.simulated:
-        notices.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
-    return notices
-
-
-class _Tally:
-    """Passes events on and keeps count of them."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._finished: list[RowGroupFinished] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, RowGroupFinished):
-            self._finished.append(event)
-        self._observer(event)
-
-    def summary(self, version: VersionLayout, *, run_id: str, lacking: int) -> RunSummary:
-        failures = [event.first_failure for event in self._finished if event.first_failure is not None]
-        return RunSummary(
-            version=version,
-            run_id=run_id,
-            generated=sum(event.generated for event in self._finished),
-            failed=sum(event.failed for event in self._finished),
-            adopted=sum(event.adopted for event in self._finished),
-            written=sum(not event.adopted for event in self._finished),
-            lacking=lacking,
-            first_failure=failures[0] if failures else None,
-        )

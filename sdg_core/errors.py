@@ -3,12 +3,14 @@
     SdgError
     ├── ConfigError                 the dataset file is wrong; lists every problem with its YAML path
     ├── SeedError                   seed data is missing, unreadable, or lacks what the config asks of it
+    ├── ConstraintError             no draw of a record's samplers satisfies the constraints of the dataset file
     ├── PlanError                   a request that does not fit the plan (row group that does not exist, ...)
     ├── ModelError                  a model call did not give a usable reply
     │   ├── RateLimitedError        the server asked to wait (429, 503 with Retry-After); costs no record
     │   ├── TransientModelError     timeout, connection reset, 5xx, unreadable body; worth another attempt
     │   └── PermanentModelError     the same request would fail again (400, 401, 404, ...)
     ├── CellError                   one cell could not be computed; fails its record, never its row group
+    ├── FunctionError               a whole-column function raised, or returned what cannot be used; stops the run
     ├── StoreError                  the storage root refused an operation (permission, disk full, ...)
     │   ├── CorruptFileError        a file of ours is unreadable or at odds with its place
     │   ├── ForeignFileError        a file that is not ours stands where one of ours belongs
@@ -17,11 +19,14 @@
     │       ├── MetadataCorruptError    not JSON: truncated, empty, or overwritten
     │       ├── MetadataFieldError      a required field is absent or has the wrong type
     │       └── MetadataVersionError    written by a newer release of this project
+    ├── LedgerError                 the ledger's database refused an operation
+    │   └── ClaimLostError          another run took a row group over while this one seemed dead
     ├── RefusedError                a rule that protects existing data forbids the operation
     │   ├── ConfigDriftError        resume=always, but the config differs from the data that exists
     │   ├── ShrinkError             num_records is below what already exists
     │   ├── RowGroupSizeError       row_group_size changed within one version
     │   ├── SealedError             post-generation processing has been applied; `reopen` first
+    │   ├── ClaimedError            another run is working on the row group
     │   └── IncompleteError         post-generation needs complete row groups and some are not
     └── RunStoppedError             a run gave up (too many failures); what was done is kept
 
@@ -69,12 +74,18 @@ class SeedError(SdgError):
     """Seed data is missing, unreadable, or lacks what the config asks of it."""
 
 
+class ConstraintError(SdgError):
+    """No draw satisfies a constraint within the bound on attempts; names it, a record, and the acceptance rate."""
+
+
 class PlanError(SdgError):
     """A request that does not fit the plan, such as a row group that does not exist."""
 
 
 class ModelError(SdgError):
-    """A model call did not give a usable reply."""
+    """A model call did not give a usable reply. `status` is that of the server's HTTP answer, None if there was none."""
+
+    status: int | None = None
 
 
 class RateLimitedError(ModelError):
@@ -95,6 +106,10 @@ class PermanentModelError(ModelError):
 
 class CellError(SdgError):
     """One cell could not be computed; its record fails with this reason."""
+
+
+class FunctionError(SdgError):
+    """A function of the user that computes a whole column failed, so that no record of the row group can have it."""
 
 
 class StoreError(SdgError):
@@ -129,6 +144,14 @@ class MetadataVersionError(MetadataError):
     """The file was written by a newer release of this project."""
 
 
+class LedgerError(SdgError):
+    """The ledger's database refused an operation; finished row groups do not depend on it."""
+
+
+class ClaimLostError(LedgerError):
+    """Another run took a row group over while this one seemed dead; nothing of it is published here."""
+
+
 class RefusedError(SdgError):
     """A rule that protects existing data forbids the operation."""
 
@@ -147,6 +170,10 @@ class RowGroupSizeError(RefusedError):
 
 class SealedError(RefusedError):
     """Post-generation processing has been applied (or has begun); generating into this version is refused."""
+
+
+class ClaimedError(RefusedError):
+    """Another run is working on the row group; the message names it."""
 
 
 class IncompleteError(RefusedError):

@@ -4,11 +4,13 @@ Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 int
 """
 
 import functools
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -61,7 +63,7 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise _ended(
                 "interrupted; finished records are saved, run the same command to go on", INTERRUPTED
             ) from None
-        except typer.Exit:
+        except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
             message = (
@@ -104,7 +106,8 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None) -> N
     from sdg_core import api
     from sdg_core.cli import show
 
-    show.plan(api.open_dataset(file, root=root, num_records=num_records))
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    show.plan(dataset, acceptances=api.measure_constraints(dataset))
 
 
 @app.command()
@@ -122,6 +125,25 @@ def preview(
     result = api.preview(file, num_records=num_records, root=root)
     show.preview(result, as_json=as_json)
     if result.failures:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+@app.command()
+@reports_errors
+def estimate(
+    file: File,
+    sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="How many records to try.")] = 5,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    result = api.estimate(api.open_dataset(file, root=root, num_records=num_records), sample=sample)
+    show.estimate(result, as_json=as_json)
+    if result.failed:
         raise typer.Exit(FAILED_RECORDS)
 
 
@@ -176,6 +198,23 @@ def status(
     show.status(api.status(api.open_dataset(file, root=root, num_records=num_records)), as_json=as_json)
 
 
+@app.command("check-models")
+@reports_errors
+def check_models(
+    file: File,
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Ask each model once: does it answer, how fast, does it keep to a schema. A few tokens each; writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    rows = api.check_models(api.open_dataset(file, root=root))
+    show.model_health(rows, as_json=as_json)
+    if not all(row.ok for row in rows):
+        raise typer.Exit(REFUSED)
+
+
 @app.command()
 @reports_errors
 def process(
@@ -207,9 +246,14 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
         typer.echo(f"{dataset.name}: was not sealed; nothing to do")
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """The entry point of the `sdg` command."""
     global _debug
+    signal.signal(signal.SIGTERM, _interrupt)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     _debug = len(arguments) < len(sys.argv) - 1
     app(args=arguments, prog_name="sdg")

@@ -18,7 +18,7 @@ LINE_INTERVAL = 2.0
 @contextmanager
 def watching(name: str) -> Iterator[Observer]:
     """An observer that shows a run while the block lasts."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
         yield _Lines(name, clock=time.monotonic)
         return

@@ -1,21 +1,34 @@
-"""What commands print: results on stdout, for people, or as JSON."""
+"""What commands print: results on stdout, for people, or as JSON.
 
-from collections.abc import Mapping
+Text is shown as it is: paths and data may hold brackets and colons that rich would take for markup or emoji.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import orjson
+import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sdg_core.api import Dataset, RunSummary
+from sdg_core.api import Dataset
+from sdg_core.execution.estimate import Estimate
 from sdg_core.execution.preview import Preview
+from sdg_core.execution.summary import RunSummary
+from sdg_core.generators.drawing import Acceptance
+from sdg_core.models.health import ModelHealth
+from sdg_core.plan.prices import Cost, totals
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.run import ProcessingResult
 from sdg_core.store.metadata import UsageByModel
 from sdg_core.store.state import RowGroupState
 from sdg_core.store.status import DatasetStatus
 
+_WIDE = 10_000
+_RARE = 0.03
+"""Below this share of accepted draws, a record may find none within its attempts."""
+_FIELDS_SHOWN = 8
 _STYLES: Mapping[RowGroupState, str] = {
     RowGroupState.MISSING: "dim",
     RowGroupState.PARTIAL: "yellow",
@@ -25,10 +38,10 @@ _STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: Dataset) -> None:
-    """The outcome of `sdg validate`."""
+def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
+    """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
     compiled, console = dataset.plan, _console()
-    console.print(f"[green]ok[/] {escape(dataset.loaded.source)}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
     table = _table()
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
@@ -39,12 +52,21 @@ def plan(dataset: Dataset) -> None:
     table.add_row("directory", str(dataset.layout.version(compiled.fingerprint.version).directory))
     for alias, (model, provider) in compiled.models.items():
         table.add_row("model", f"{alias}: {model.model} at {provider.endpoint or 'simulated (no network)'}")
+    for measured in acceptances:
+        never = f"; {measured.failing:,} of {measured.records:,} records find none and fail" if measured.failing else ""
+        rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
+        what = ", ".join(measured.constraints)
+        table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
     generated = {column.name: column for column in compiled.config.columns}
     for field in compiled.schema:
-        kind = generated[field.name].column_type if field.name in generated else "seed data"
-        columns.add_row(field.name, str(field.type), kind + (" (dropped)" if field.name in compiled.dropped else ""))
+        maker = compiled.graph.producers.get(field.name, field.name)
+        kind = generated[maker].column_type if maker in generated else "seed data"
+        written = (
+            str(field.type) if field.type.num_fields <= _FIELDS_SHOWN else f"struct of {field.type.num_fields} fields"
+        )
+        columns.add_row(field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else ""))
     console.print(columns)
 
 
@@ -56,36 +78,60 @@ def preview(result: Preview, *, as_json: bool) -> None:
     else:
         console = _console()
         for number, record in enumerate(records):
-            console.rule(f"record {number}", align="left", style="dim")
+            console.print(f"--- record {number}", style="dim")
             table = _table()
             for name, value in record.items():
-                table.add_row(name, Text(str(value)))
+                table.add_row(name, str(value))
             console.print(table)
+        for line in _usage_lines(result.usage):
+            console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
-        Console(stderr=True).print(
-            f"record {failure.record} failed, column {failure.column}: {failure.message}", markup=False, highlight=False
-        )
+        typer.echo(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
+
+
+def estimate(result: Estimate, *, as_json: bool) -> None:
+    """The outcome of `sdg estimate`."""
+    if as_json:
+        _print_json(result.to_dict())
+        return
+    console = _console()
+    if not result.lacking:
+        console.print("nothing to do: no record is lacking")
+        return
+    table = _table()
+    table.add_row("lacking", f"{result.lacking:,} records")
+    failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
+    table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
+    for line in _usage_lines(result.usage):
+        table.add_row("expected", line)
+    for line in _cost_lines(result.cost):
+        table.add_row("cost", line)
+    if result.usage and not result.cost:
+        table.add_row("cost", "unknown: no model_configs entry has prices")
+    table.add_row(
+        "time", f"{_duration(result.seconds)} at the measured rate, with all requests that are allowed at once"
+    )
+    if result.simulated:
+        table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
+    console.print(table)
 
 
 def run_summary(summary: RunSummary) -> None:
     """The outcome of `sdg generate`."""
     console = _console()
     if not summary.written and not summary.lacking:
-        console.print(f"nothing to do: all {summary.adopted:,} row groups are complete", highlight=False)
+        console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(
             f"{summary.generated:,} records generated, {summary.failed:,} failed; {summary.written:,} row groups written, "
             f"{summary.adopted:,} were complete",
-            highlight=False,
-        )
-    console.print(f"in {summary.version.row_groups}", highlight=False, soft_wrap=True)
-    if summary.lacking:
-        console.print(
-            f"[yellow]{summary.lacking:,} records are lacking; run again to retry them[/]"
-            + (f" (first failure: {escape(summary.first_failure)})" if summary.first_failure else ""),
-            highlight=False,
             soft_wrap=True,
         )
+    console.print(f"in {summary.version.row_groups}", soft_wrap=True)
+    if summary.lacking:
+        first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
+        lacking = (f"{summary.lacking:,} records are lacking; run again to retry them", "yellow")
+        console.print(Text.assemble(lacking, first), soft_wrap=True)
 
 
 def status(current: DatasetStatus, *, as_json: bool) -> None:
@@ -102,14 +148,19 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(f"[{_STYLES[state]}]{state.value}[/]", f"{len(keys):,} row groups: {listing}")
+            table.add_row(Text(state.value, _STYLES[state]), f"{len(keys):,} row groups: {listing}")
+    for fault in current.faults:
+        table.add_row("", fault)
     if current.failed:
         table.add_row("failures", f"{current.failed:,}")
         for message, count in current.failure_messages:
-            table.add_row("", Text(f"{count:,} x {message}"))
+            table.add_row("", f"{count:,} x {message}")
     for line in _usage_lines(current.usage):
         table.add_row("usage", line)
-    table.add_row("sealed", "yes" if current.sealed else "no")
+    for line in _cost_lines(current.cost):
+        table.add_row("cost", line)
+    begun = " (processing has begun, but not ended)" if current.post_generation_state == "started" else ""
+    table.add_row("sealed", f"yes{begun}" if current.sealed else "no")
     console.print(table)
 
 
@@ -117,9 +168,29 @@ def processed(result: ProcessingResult) -> None:
     """The outcome of `sdg process`."""
     console = _console()
     what = "already processed" if result.already_done else "processed and sealed"
-    console.print(f"{what}: {result.num_rows:,} rows", highlight=False)
+    console.print(f"{what}: {result.num_rows:,} rows")
     for path in result.outputs:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+        console.print(f"  {path}", soft_wrap=True)
+
+
+def model_health(rows: Sequence[ModelHealth], *, as_json: bool) -> None:
+    """How each model answered; errors below the table, where there is room for them."""
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("alias", "model", "answered in", "structured output"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        seconds = "failed" if row.latency is None else f"{row.latency:.2f} s"
+        table.add_row(row.alias, row.model, seconds, row.structured)
+    console = _console()
+    console.print(table if rows else "no column of this dataset asks a model")
+    for row in rows:
+        named = f"the server calls it {row.answered_as!r}; it may take any name" if row.answered_as else None
+        for words in (row.error, f"  -> {row.remedy}" if row.remedy else None, row.note, named):
+            if words is not None:
+                typer.echo(words if words.startswith("  ->") else f"{row.alias}: {words}")
 
 
 def _usage_lines(usage: UsageByModel) -> list[str]:
@@ -130,6 +201,25 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
     ]
 
 
+def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
+    lines = [f"{alias}: {_money(item.amount)} {item.currency}" for alias, item in cost.items()]
+    if len(cost) > 1:
+        lines.append(", ".join(f"{_money(amount)} {currency}" for currency, amount in totals(cost).items()) + " in all")
+    return lines
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
 def _table() -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -138,10 +228,11 @@ def _table() -> Table:
 
 
 def _console() -> Console:
-    return Console()
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:  # a program or a file reads on: values stay on one line
+        console.width = _WIDE
+    return console
 
 
 def _print_json(value: object) -> None:
-    Console(soft_wrap=True, highlight=False, markup=False).print(
-        orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
-    )
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str))

@@ -41,20 +41,20 @@ def _scalar(value: Any) -> Any:
 
 
 def _json(value: dict[str, Any]) -> dict[str, Any]:
-    _check_json(value)
+    check_json(value)
     return value
 
 
-def _check_json(value: Any) -> None:
-    """YAML knows more than JSON does: binary, sets, infinities, keys that are no text."""
+def check_json(value: Any) -> None:
+    """Raise ValueError for what only YAML can say: binary, sets, infinities, keys that are no text."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"key {key!r} must be text; quote it")
-            _check_json(item)
+            check_json(item)
     elif isinstance(value, list):
         for item in value:
-            _check_json(item)
+            check_json(item)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no JSON form")
     elif value is not None and not isinstance(value, str | int | float):

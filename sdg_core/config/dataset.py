@@ -6,6 +6,7 @@ from pydantic import AliasChoices, Field, StrictInt
 
 from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt
 from sdg_core.config.columns import Column
+from sdg_core.config.constraints import Constraint
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import Processor
 from sdg_core.config.run import RunSettings
@@ -31,6 +32,7 @@ class DatasetConfig(ConfigModel):
     seed: StrictInt = 0
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     seed_config: SeedConfig | None = None
+    constraints: tuple[Constraint, ...] = ()
     processors: tuple[Processor, ...] = ()
     model_providers: tuple[ModelProvider, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 from sdg_core.config.base import QUOTE_TRUTH
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.document import Document, DocumentSyntaxError, Path, format_path, parse_document
+from sdg_core.config.environment import apply_environment
+from sdg_core.config.peer import BLOCK, pass_over_peer_keys
 from sdg_core.errors import ConfigError, Problem
 
-_PEER_ONLY_KEYS = ("library_version",)
-_PEER_BLOCK = "data_designer"
 _REFERRED_TO = frozenset({"columns", "seed_config", "model_providers", "model_configs"})
 """Parts without which a reference in a column may seem wrong although it is not."""
 _MARK = "[key]"
@@ -35,6 +35,7 @@ class ParsedConfig:
     problems: faults of structure; the config may be used only when there are none.
     dropped_columns: names of columns left out of `config` because they are faulty themselves.
     column_places: where each column of `config` stands in the file.
+    ignored: keys that matter only to Data Designer and said something there.
     """
 
     source: str
@@ -45,6 +46,7 @@ class ParsedConfig:
     problems: tuple[Problem, ...]
     dropped_columns: frozenset[str] = frozenset()
     column_places: tuple[int, ...] | None = None
+    ignored: tuple[str, ...] = ()
 
     def problem(self, path: Path, message: str) -> Problem:
         """A problem at `path` of `config`, with its line in the file."""
@@ -68,19 +70,18 @@ def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str,
     if not isinstance(document.data, dict):
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
         raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
-    data = {key: value for key, value in document.data.items() if key not in _PEER_ONLY_KEYS}
-    block = data.pop(_PEER_BLOCK, {})
+    data = dict(document.data)
+    block = data.pop(BLOCK, {})
     if not isinstance(block, dict):
-        problem = Problem(_PEER_BLOCK, "a mapping is needed", document.line((_PEER_BLOCK,)))
+        problem = Problem(BLOCK, "a mapping is needed", document.line((BLOCK,)))
         raise ConfigError(source, [problem])
-    prefix: Path = (_PEER_BLOCK,) if _PEER_BLOCK in document.data else ()
+    prefix: Path = (BLOCK,) if BLOCK in document.data else ()
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
-    twice = [
-        parsed.problem((key,), f"given in the {_PEER_BLOCK} block as well; keep one") for key in data if key in block
-    ]
-    raw, problems = _apply_environment({"name": default_name, **data, **block}, parsed, env)
-    problems += twice
-    return _validate(raw, replace(parsed, problems=tuple(problems)))
+    twice = [parsed.problem((key,), f"given in the {BLOCK} block as well; keep one") for key in data if key in block]
+    raw, ignored = pass_over_peer_keys({"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields))
+    raw, faults = apply_environment(raw, env)
+    problems = (*(parsed.problem(path, message) for path, message in faults), *twice)
+    return _validate(raw, replace(parsed, problems=problems, ignored=tuple(ignored)))
 
 
 def read_config(path: FilePath, *, env: Mapping[str, str]) -> ParsedConfig:
@@ -98,42 +99,6 @@ def _default_name(path: FilePath) -> str:
     """The file's name, or its directory's where the file is called by what it is."""
     stem = path.resolve().parent.name if path.stem in ("dataset", "builder_config", "config") else path.stem
     return re.sub(r"[^a-z0-9_]", "_", stem.lower()).lstrip("_0123456789") or "dataset"
-
-
-def _apply_environment(
-    raw: dict[str, Any], parsed: ParsedConfig, env: Mapping[str, str]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn a rehearsal into a real run where `endpoint_env` and `model_env` are set."""
-    switched: set[str] = set()
-    providers, models, problems = [], [], []
-    for index, provider in enumerate(_dicts(raw.get("model_providers"))):
-        variable = provider.get("endpoint_env")
-        endpoint = env.get(str(variable))
-        where: Path = ("model_providers", index, "endpoint_env")
-        if variable is not None and provider.get("provider_type") != "simulated":
-            problems.append(parsed.problem(where, "goes with provider_type: simulated only; remove it"))
-        elif endpoint and not endpoint.startswith(("http://", "https://")):
-            message = f"environment variable {variable} does not hold a URL; it starts with http:// or https://"
-            problems.append(parsed.problem(where, message))
-        elif endpoint:
-            provider = {**provider, "provider_type": "openai", "endpoint": endpoint}
-            switched.add(str(provider.get("name")))
-        providers.append(provider)
-    for index, model in enumerate(_dicts(raw.get("model_configs"))):
-        variable = model.get("model_env")
-        if model.get("provider") in switched and variable is not None:
-            if not env.get(str(variable)):
-                message = f"environment variable {variable} is not set, but the provider's endpoint_env is; set both"
-                problems.append(parsed.problem(("model_configs", index, "model_env"), message))
-            else:
-                model = {**model, "model": env[str(variable)]}
-        models.append(model)
-    changed = {"model_providers": providers, "model_configs": models or raw.get("model_configs", [])}
-    return ({**raw, **changed} if switched else raw), problems
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else []
 
 
 def _validate(raw: dict[str, Any], parsed: ParsedConfig) -> ParsedConfig:
@@ -179,7 +144,9 @@ def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig)
 
 def _follows_from_other(path: str, found: Mapping[str, Problem]) -> bool:
     """An unknown `sampler_type` also leaves `params` without a matching model; one message is enough."""
-    return path.endswith(".params") and f"{path.removesuffix('.params')}.sampler_type" in found
+    column, _, key = path.rpartition(".")
+    tag = {"params": "sampler_type", "validator_params": "validator_type"}.get(key)
+    return tag is not None and f"{column}.{tag}" in found
 
 
 def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Path:
@@ -188,14 +155,18 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
     names_a_key: the last part is a key that is missing or too much, rather than a tag.
     """
     path: list[str | int] = []
-    value = raw
+    value, tag = raw, None
     for place, part in enumerate(loc):
+        if tag is not None and part == tag:
+            tag = None  # the seed source `dataset` has a key of that name, too
+            continue
         if isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
             value = value[part]
             path.append(part)
         elif isinstance(value, dict) and part in value:
             value = value[part]
             path.append(str(part))
+            tag = value.get("seed_type") if isinstance(value, dict) else None
         elif names_a_key and place == len(loc) - 1:
             path.append(part)
     return tuple(path)

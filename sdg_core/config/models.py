@@ -1,35 +1,78 @@
 """Model providers (an endpoint and its account) and model configs (a model there, with its parameters)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, StringConstraints, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt
+from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt, Rate
+from sdg_core.config.drawn import Temperature, TopP
 
 EnvVar = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Seconds = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+
+
+class Latency(ConfigModel):
+    """Seconds that replies take: normally distributed, never below 0."""
+
+    mean: Price
+    stddev: Price = 0.0
+
+
+def _latency(value: Any) -> Any:
+    """One message for what is neither a number nor a distribution."""
+    if isinstance(value, bool) or not isinstance(value, int | float | dict | Latency):
+        raise ValueError("seconds are needed, or {mean: seconds, stddev: seconds}")
+    return {"mean": value} if isinstance(value, int | float) else value
 
 
 class Simulation(ConfigModel):
-    """How the simulated provider behaves: `latency` is the time of one reply in seconds."""
+    """How the simulated provider behaves. Which requests are hit depends on the request and the attempt, never on timing.
 
-    latency: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 0.0
+    latency: seconds of one reply. rate_limited, transient: share of requests that are refused, or fail, before the reply.
+    malformed: share of replies that are broken off, as those of a model that does not keep to the format.
+    """
+
+    latency: Annotated[Latency, BeforeValidator(_latency)] = Latency(mean=0.0)
+    rate_limited: Rate = 0.0
+    transient: Rate = 0.0
+    malformed: Rate = 0.0
+
+
+_NOT_IN_FILES = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    """A secret does not belong in a file, where it would be shared and kept in version control."""
+    for name, content in value.items():
+        if name.lower() in _NOT_IN_FILES and not is_variable(content):
+            raise ValueError(
+                f"{name} holds a secret, which does not belong in a file; put the value into an environment variable "
+                f"and write {name}: $MY_VARIABLE"
+            )
+    return value
+
+
+def is_variable(header: str) -> bool:
+    """Whether the value of a header stands for an environment variable, as `$NAME` does."""
+    return header.startswith("$") and header[1:].isidentifier()
 
 
 class ModelProvider(ConfigModel):
-    """An endpoint that answers chat requests.
+    """An endpoint that answers requests of one kind of API.
 
+    extra_headers: values are sent as they are; `$NAME` as a whole stands for an environment variable, for what is secret.
     `api_key` is the name of the environment variable that holds the key. `endpoint_env` names a variable which, when set,
     turns a simulated provider into an OpenAI-compatible one at that address: rehearse first, run for real without an edit.
     """
 
     name: NonEmptyStr
-    provider_type: Literal["openai", "simulated"] = "openai"
+    provider_type: Literal["openai", "anthropic", "simulated"] = "openai"
     endpoint: NonEmptyStr | None = None
     endpoint_env: EnvVar | None = None
     api_key: StrictStr | None = None
     extra_body: JsonObject | None = None
-    extra_headers: dict[str, StrictStr] | None = None
+    extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = None
     simulation: Simulation = Simulation()
 
     @model_validator(mode="after")
@@ -46,19 +89,51 @@ class ModelProvider(ConfigModel):
 
 
 class InferenceParameters(ConfigModel):
-    """Sampling parameters of a chat model, and how hard it may be driven (`timeout` in seconds per request)."""
+    """What is asked of a model, and how hard it may be driven (`timeout` in seconds per request).
 
-    generation_type: Literal["chat-completion"] = "chat-completion"
-    temperature: Annotated[float, Field(ge=0, le=2, strict=True)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    generation_type: which of the provider's services; the sampling parameters are for chat-completion only.
+    encoding_format, dimensions: of embeddings.
+    """
+
+    generation_type: Literal["chat-completion", "embedding", "image"] = "chat-completion"
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
     max_tokens: PositiveInt | None = None
     max_parallel_requests: PositiveInt = 4
     timeout: Seconds = 60.0
     extra_body: JsonObject | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "InferenceParameters":
+        chat, embedding = ("temperature", "top_p", "max_tokens"), ("encoding_format", "dimensions")
+        misfits = {"chat-completion": embedding, "embedding": chat, "image": (*chat, *embedding)}
+        for name in misfits[self.generation_type]:
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} does not go with generation_type: {self.generation_type}; remove it")
+        return self
+
+
+class Prices(ConfigModel):
+    """What a model costs, in one currency of your own: per million tokens, per image, per request.
+
+    cached_tokens: of prompt tokens that the server had in its cache; default what other prompt tokens cost.
+    """
+
+    prompt_tokens: Price = 0.0
+    cached_tokens: Price | None = None
+    completion_tokens: Price = 0.0
+    images: Price = 0.0
+    requests: Price = 0.0
+    currency: NonEmptyStr = "USD"
 
 
 class ModelConfig(ConfigModel):
-    """A model under the alias that columns use. `model_env` goes with its provider's `endpoint_env`."""
+    """A model under the alias that columns use. `model_env` goes with its provider's `endpoint_env`.
+
+    fallback: alias that is asked when this one has failed for good.
+    """
 
     alias: NonEmptyStr
     model: NonEmptyStr
@@ -66,3 +141,5 @@ class ModelConfig(ConfigModel):
     model_env: EnvVar | None = None
     inference_parameters: InferenceParameters = InferenceParameters()
     skip_health_check: Bool = False
+    fallback: NonEmptyStr | None = None
+    prices: Prices | None = None

@@ -16,6 +16,8 @@ class RunSettings(ConfigModel):
     max_failure_rate: share of failed records above which a run stops (judged from 20 records on).
     max_missing_rate: share of records that post-generation may leave out because they failed for good.
     stall_timeout: seconds without a single success after which a run stops.
+    max_conversation_correction_steps: how often a model is told what is wrong with a reply that cannot be used.
+    max_conversation_restarts: how often it is asked afresh after that, with as many corrections each time.
     """
 
     resume: ResumeMode = "if_possible"
@@ -23,3 +25,5 @@ class RunSettings(ConfigModel):
     max_failure_rate: Rate = 0.5
     max_missing_rate: Rate = 0.0
     stall_timeout: Annotated[float, Field(gt=0, strict=True)] = 600.0
+    max_conversation_correction_steps: NonNegativeInt = 1
+    max_conversation_restarts: NonNegativeInt = 2

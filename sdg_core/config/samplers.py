@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, Name, NonEmptyStr, Number, Scalar
+from sdg_core.config.base import Bool, ConfigModel, Name, NonEmptyStr, NonNegativeInt, Number, PositiveInt, Rate, Scalar
+from sdg_core.config.people import PersonFromFakerParams, PersonParams
+
+_MOST_EXPECTED = 10**9
+"""Counts beyond this have no exact quantiles within reach; a gaussian with `convert_to: int` tells no difference there."""
+_UNITS_IN_9999_YEARS = {"D": 3_652_059, "h": 87_649_416, "m": 5_258_964_960, "s": 315_537_897_600}
+DecimalPlaces = Annotated[int, Field(ge=0, le=15, strict=True)]
+DistributionParams = dict[NonEmptyStr, Number]
 
 
 class CategoryParams(ConfigModel):
@@ -40,7 +47,7 @@ class UniformParams(ConfigModel):
     sampler_type: Literal["uniform"] = "uniform"
     low: Number
     high: Number
-    decimal_places: Annotated[int, Field(ge=0, le=15, strict=True)] | None = None
+    decimal_places: DecimalPlaces | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "UniformParams":
@@ -55,7 +62,47 @@ class GaussianParams(ConfigModel):
     sampler_type: Literal["gaussian"] = "gaussian"
     mean: Number
     stddev: Annotated[Number, Field(ge=0)]
-    decimal_places: Annotated[int, Field(ge=0, le=15, strict=True)] | None = None
+    decimal_places: DecimalPlaces | None = None
+
+
+class BernoulliParams(ConfigModel):
+    """1 with probability `p`, else 0."""
+
+    sampler_type: Literal["bernoulli"] = "bernoulli"
+    p: Rate
+
+
+class BinomialParams(ConfigModel):
+    """The number of successes in `n` trials that each succeed with probability `p`."""
+
+    sampler_type: Literal["binomial"] = "binomial"
+    n: Annotated[NonNegativeInt, Field(le=_MOST_EXPECTED)]
+    p: Rate
+
+
+class PoissonParams(ConfigModel):
+    """The number of events where `mean` are expected."""
+
+    sampler_type: Literal["poisson"] = "poisson"
+    mean: Annotated[Number, Field(ge=0, le=_MOST_EXPECTED)]
+
+
+class BernoulliMixtureParams(ConfigModel):
+    """0 with probability `1 - p`, else a draw from the scipy distribution `dist_name`."""
+
+    sampler_type: Literal["bernoulli_mixture"] = "bernoulli_mixture"
+    p: Rate
+    dist_name: NonEmptyStr
+    dist_params: DistributionParams = {}
+
+
+class ScipyParams(ConfigModel):
+    """A draw from the distribution `scipy.stats.<dist_name>(**dist_params)`."""
+
+    sampler_type: Literal["scipy"] = "scipy"
+    dist_name: NonEmptyStr
+    dist_params: DistributionParams = {}
+    decimal_places: DecimalPlaces | None = None
 
 
 class UuidParams(ConfigModel):
@@ -76,8 +123,54 @@ class DatetimeParams(ConfigModel):
     unit: Literal["Y", "M", "D", "h", "m", "s"] = "D"
 
 
+class TimedeltaParams(ConfigModel):
+    """The time in `reference_column_name` plus a whole number of `unit`s in `[dt_min, dt_max)`; formatted like a datetime."""
+
+    sampler_type: Literal["timedelta"] = "timedelta"
+    dt_min: NonNegativeInt
+    dt_max: PositiveInt
+    reference_column_name: Name
+    unit: Literal["D", "h", "m", "s"] = "D"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TimedeltaParams":
+        if self.dt_min >= self.dt_max:
+            raise ValueError(f"dt_min {self.dt_min} (included) is not below dt_max {self.dt_max} (excluded)")
+        if self.dt_max > _UNITS_IN_9999_YEARS[self.unit]:
+            raise ValueError(f"dt_max {self.dt_max} {self.unit} is beyond the year 9999")
+        return self
+
+
 SamplerParams = Annotated[
-    CategoryParams | SubcategoryParams | UniformParams | GaussianParams | UuidParams | DatetimeParams,
+    CategoryParams
+    | SubcategoryParams
+    | UniformParams
+    | GaussianParams
+    | BernoulliParams
+    | BinomialParams
+    | PoissonParams
+    | BernoulliMixtureParams
+    | ScipyParams
+    | UuidParams
+    | DatetimeParams
+    | TimedeltaParams
+    | PersonParams
+    | PersonFromFakerParams,
     Field(discriminator="sampler_type"),
 ]
-SamplerType = Literal["category", "subcategory", "uniform", "gaussian", "uuid", "datetime"]
+SamplerType = Literal[
+    "category",
+    "subcategory",
+    "uniform",
+    "gaussian",
+    "bernoulli",
+    "binomial",
+    "poisson",
+    "bernoulli_mixture",
+    "scipy",
+    "uuid",
+    "datetime",
+    "timedelta",
+    "person",
+    "person_from_faker",
+]

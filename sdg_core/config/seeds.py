@@ -1,22 +1,119 @@
 """Where seed rows come from, in which order, and which part of them is used."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from sdg_core.config.base import ConfigModel, NonEmptyStr, NonNegativeInt, PositiveInt
+from sdg_core.config.base import Bool, ConfigModel, DatasetName, JsonObject, NonEmptyStr, NonNegativeInt, PositiveInt
 
 
 class LocalSeedSource(ConfigModel):
-    """A csv, parquet, json or jsonl file.
+    """csv, parquet, json or jsonl files: one, a glob (`parts/*.parquet`, in sorted order), or a list of them (as listed).
 
     A relative `path` is relative to the dataset file; `{root}/...` means the storage root, where upstream assets write.
     `upstream_asset` names the Dagster asset that writes the file, such as `python_docs/passages`.
     """
 
     seed_type: Literal["local"] = "local"
-    path: NonEmptyStr
+    path: NonEmptyStr | Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]
     upstream_asset: NonEmptyStr | None = None
+
+
+class DirectorySeedSource(ConfigModel):
+    """A row per file below a directory: which file it is. `file_pattern` is matched by the file's name, not its path."""
+
+    seed_type: Literal["directory"] = "directory"
+    path: NonEmptyStr
+    file_pattern: NonEmptyStr = "*"
+    recursive: Bool = True
+
+
+class FileContentsSeedSource(DirectorySeedSource):
+    """As `directory`, with the file's text in a column `content`."""
+
+    seed_type: Literal["file_contents"] = "file_contents"  # type: ignore[assignment]
+    encoding: NonEmptyStr = "utf-8"
+
+
+class SqlSeedSource(ConfigModel):
+    """The rows of a query. `url_env` names the environment variable that holds the URL; a URL with a password in it goes there.
+
+    The query has an ORDER BY: without one a database may give its rows in another order each time.
+    """
+
+    seed_type: Literal["sql"] = "sql"
+    url: NonEmptyStr | None = None
+    url_env: NonEmptyStr | None = None
+    query: NonEmptyStr
+
+    @model_validator(mode="after")
+    def _one_url(self) -> "SqlSeedSource":
+        if (self.url is None) == (self.url_env is None):
+            raise ValueError("give either url or url_env, the name of an environment variable that holds the URL")
+        return self
+
+
+def _hub_path(value: str) -> str:
+    if re.fullmatch(r"(hf://)?datasets/[^/]+/[^/]+/.+", value) is None:
+        raise ValueError(f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}")
+    return value
+
+
+def _class_reference(value: str) -> str:
+    module, _, name = value.rpartition(":")
+    if not module or not name.isidentifier():
+        raise ValueError(f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}")
+    return value
+
+
+class HuggingFaceSeedSource(ConfigModel):
+    """Files of a dataset on the Hugging Face hub, `datasets/<user>/<name>/**/*.parquet`.
+
+    `token` names the environment variable that holds an access token.
+    """
+
+    seed_type: Literal["hf"] = "hf"
+    path: Annotated[NonEmptyStr, AfterValidator(_hub_path)]
+    token: NonEmptyStr | None = None
+    endpoint: NonEmptyStr = "https://huggingface.co"
+
+
+class DatasetSeedSource(ConfigModel):
+    """The finished dataset of another dataset file with the same storage root."""
+
+    seed_type: Literal["dataset"] = "dataset"
+    dataset: DatasetName
+
+
+class CustomSeedSource(ConfigModel):
+    """A reader class, `module:Class` or `./file.py:Class`, that extends `sdg_core.seeds.base.SeedReader`."""
+
+    seed_type: Literal["custom"] = "custom"
+    reader: Annotated[NonEmptyStr, AfterValidator(_class_reference)]
+    params: JsonObject = {}
+
+
+def _local_by_default(value: Any) -> Any:
+    """A source that gives nothing but a path is local."""
+    if isinstance(value, dict) and "path" in value and value.keys() <= {"path", "upstream_asset"}:
+        return {**value, "seed_type": "local"}
+    return value
+
+
+SeedSource = Annotated[
+    Annotated[
+        LocalSeedSource
+        | DirectorySeedSource
+        | FileContentsSeedSource
+        | SqlSeedSource
+        | HuggingFaceSeedSource
+        | DatasetSeedSource
+        | CustomSeedSource,
+        Field(discriminator="seed_type"),
+    ],
+    BeforeValidator(_local_by_default),
+]
 
 
 class IndexRange(ConfigModel):
@@ -59,6 +156,6 @@ Selection = Annotated[
 class SeedConfig(ConfigModel):
     """Seed data and how records draw from it: record i takes row i, wrapping around at the end."""
 
-    source: LocalSeedSource
+    source: SeedSource
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
     selection_strategy: Selection | None = None

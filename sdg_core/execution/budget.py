@@ -1,5 +1,6 @@
 """When a run has to stop: a pure judgement over what has settled so far. The clock is passed in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sdg_core.config.run import RunSettings
@@ -11,21 +12,33 @@ MIN_SETTLED = 20
 
 @dataclass
 class FailureBudget:
-    """Counts settled records of one run. `began` and `now` are seconds of one monotonic clock."""
+    """Counts records of one run. `began` and `now` are seconds of one monotonic clock.
+
+    Columns that need no model are computed for a whole row group at once, so their failures are known before any record of the
+    group can succeed. They are judged by themselves: `opened` records have been through them, `failed_at_once` did not pass.
+    """
 
     settings: RunSettings
     began: float
     made: int = 0
     failed: int = 0
+    opened: int = 0
+    failed_at_once: int = 0
     first: Failure | None = None
     last_success: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.last_success = self.began
 
-    def record_made(self, now: float) -> None:
-        """A record is complete."""
-        self.made += 1
+    def group_opened(self, records: int, failures: Sequence[Failure]) -> None:
+        """The columns that need no model are computed for so many more records; these failed."""
+        self.opened += records
+        self.failed_at_once += len(failures)
+        self.first = self.first or (min(failures) if failures else None)
+
+    def cells_made(self, now: float, *, whole: bool) -> None:
+        """A record has its cells of a stage; `whole`: it has all of them."""
+        self.made += whole
         self.last_success = now
 
     def record_failed(self, failure: Failure) -> None:
@@ -38,16 +51,16 @@ class FailureBudget:
 
         Failure rates are judged from 20 settled records on, and never at the very end, when there is nothing left to save.
         """
-        settled = self.made + self.failed
-        if self.first is None or settled < MIN_SETTLED or remaining == 0:
+        if self.first is None or remaining == 0:
             return None
-        if self.failed <= self.settings.max_failure_rate * settled:
-            return None
-        return (
-            f"{self.failed} of the first {settled} records failed, more than run.max_failure_rate "
-            f"{self.settings.max_failure_rate:g} allows; the first: record {self.first.record}, column "
-            f"{self.first.column!r}: {self.first.message}"
-        )
+        for failed, judged in ((self.failed_at_once, self.opened), (self.failed, self.made + self.failed)):
+            if judged >= MIN_SETTLED and failed > self.settings.max_failure_rate * judged:
+                return (
+                    f"{failed} of the first {judged} records failed, more than run.max_failure_rate "
+                    f"{self.settings.max_failure_rate:g} allows; the first: record {self.first.record}, column "
+                    f"{self.first.column!r}: {self.first.message}"
+                )
+        return None
 
     def stall(self, now: float) -> str | None:
         """Why the run must stop because nothing has succeeded for `run.stall_timeout` seconds, or None."""

@@ -1,12 +1,15 @@
 """A few records in memory: nothing is read from the store, nothing is written to it."""
 
 import asyncio
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from sdg_core.execution.group import OpenGroup
 from sdg_core.execution.record import FailedRecord, RecordMaker
+from sdg_core.generators.group_stage import GroupStages
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
@@ -25,20 +28,63 @@ class Preview:
     usage: UsageByModel
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Some records, made in memory. together: seconds for what is computed for all records at once. each: seconds that the
+    other columns took, record by record."""
+
+    group: OpenGroup
+    together: float
+    each: tuple[float, ...]
+
+
 async def make_preview(plan: DatasetPlan, *, num_records: int, seeds: Seeds | None, models: ModelPool) -> Preview:
     """Make records 0 to `num_records - 1`; they are the same records that a full run makes."""
-    status = RowGroupStatus(RowGroup(0, 0, num_records), RowGroupState.MISSING, range(num_records))
-    maker = RecordMaker(plan, models)
-    group = OpenGroup(status, plan=plan, seeds=seeds, needed=maker.columns_read)
-    async with asyncio.TaskGroup() as tasks:
-        for position in group.open_positions():
-            tasks.create_task(_make(maker, group, position))
+    sample = await make_sample(plan, range(num_records), seeds=seeds, models=models)
+    group = sample.group
     return Preview(group.rows().table, tuple(sorted(group.failures.values())), group.usage)
+
+
+async def make_sample(
+    plan: DatasetPlan,
+    records: Sequence[int],
+    *,
+    seeds: Seeds | None,
+    models: ModelPool,
+    clock: Callable[[], float] = time.monotonic,
+) -> Sample:
+    """Make some records, no more at once than the models admit requests. `clock` counts seconds."""
+    status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
+    maker = RecordMaker(plan, models)
+    stages = GroupStages(plan, models, loop=asyncio.get_running_loop())
+    needed = maker.columns_read
+    room = asyncio.Semaphore(max(1, models.capacity))
+    each: dict[int, float] = {}
+    began = clock()
+    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, stages=stages, needed=needed)
+    together = clock() - began
+
+    async def make(position: int) -> None:
+        async with room:
+            start = clock()
+            await _make(maker, group, position)
+            each[position] = each.get(position, 0.0) + clock() - start
+
+    while True:
+        async with asyncio.TaskGroup() as tasks:
+            for position in group.open_positions():
+                tasks.create_task(make(position))
+        if group.last_stage:
+            break
+        began = clock()
+        await asyncio.to_thread(group.advance)
+        together += clock() - began
+    return Sample(group, together, tuple(each.values()))
 
 
 async def _make(maker: RecordMaker, group: OpenGroup, position: int) -> None:
     outcome = await maker.make(group, position)
     if isinstance(outcome, FailedRecord):
-        group.fail(position, outcome.failure)
+        group.fail(position, outcome.column, outcome.error)
     else:
-        group.settle(position, outcome)
+        group.settle(position, outcome.cells, outcome.skipped)

@@ -1,25 +1,36 @@
 """The cells of one record, made along the column graph: each as soon as the columns that it reads are there."""
 
 import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sdg_core.config.columns import LlmTextColumn
+from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
 from sdg_core.execution.group import OpenGroup
 from sdg_core.generators.base import FailedCellError
 from sdg_core.generators.dispatch import cell_generators
+from sdg_core.generators.media import ImageStore
+from sdg_core.generators.skip import skip_rules
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Usage
 from sdg_core.plan.compile import DatasetPlan
-from sdg_core.store.failures import Failure
 
 
 @dataclass(frozen=True)
 class FailedRecord:
-    """A record that cannot be finished."""
+    """A record that cannot be finished: the column, and why."""
 
-    failure: Failure
+    column: str
+    error: CellError
+
+
+@dataclass(frozen=True)
+class MadeRecord:
+    """The cells of a record in one stage, by column, and the columns that are skipped in it."""
+
+    cells: Mapping[str, Any]
+    skipped: Collection[str]
 
 
 class _FailedColumnError(Exception):
@@ -28,70 +39,110 @@ class _FailedColumnError(Exception):
         self.column, self.error = column, error
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """The columns of one stage that are made record by record, with what each of them waits for.
+
+    one_by_one: each waits for the one before it, so there is nothing to be done side by side.
+    """
+
+    names: tuple[str, ...]
+    waits_for: Mapping[str, Sequence[str]]
+    one_by_one: bool
+
+
+@dataclass
+class _Record:
+    """A record while it is made: what it has, and what it is skipped in."""
+
+    group: OpenGroup
+    index: int
+    values: dict[str, Any]
+    skipped: set[str]
+    cells: dict[str, Any]
+
+
 class RecordMaker:
-    """Makes the cells that are computed record by record."""
+    """Makes the cells that are computed record by record.
 
-    def __init__(self, plan: DatasetPlan, models: ModelPool) -> None:
-        self._generators = cell_generators(plan, models)
-        self._reads = {
-            name: [other for other in plan.graph.dependencies[name] if other in self._generators]
-            for name in self._generators
-        }
-        self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, LlmTextColumn)}
-        names = list(self._generators)
-        self._one_by_one = all(before in self._reads[name] for before, name in zip(names, names[1:], strict=False))
-        self.columns_read = frozenset(other for name in self._generators for other in plan.graph.dependencies[name])
+    columns_read: for each stage the columns that its cells read. calls_out: whether functions or endpoints of the user are
+    called, which no model's limit holds back.
+    """
 
-    async def make(self, group: OpenGroup, position: int) -> dict[str, Any] | FailedRecord:
-        """The record's cells by column, or why it failed."""
-        values = group.values(position)
-        record = int(group.indices[position])
-        cells: dict[str, Any] = {}
+    def __init__(self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None) -> None:
+        """`images` is where pictures are stored; without it they stay in their cells."""
+        self._generators = cell_generators(plan, models, images=images)
+        self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
+        self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
+        self.calls_out = any(
+            isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
+        )
+        self._stages = [_stage(plan, number) for number in range(plan.graph.stages)]
+        self.columns_read = tuple(
+            frozenset(other for name in stage.names for other in plan.graph.dependencies[name])
+            for stage in self._stages
+        )
+
+    async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord:
+        """The record's cells of the group's present stage, or why it failed."""
+        stage = self._stages[group.stage]
+        skipped = group.skipped(position)
+        record = _Record(group, group.index_of(position), group.values(position), skipped, {})
         try:
-            if self._one_by_one:
-                for name in self._generators:
-                    await self._make_cell(name, record=record, values=values, cells=cells, group=group)
+            if stage.one_by_one:
+                for name in stage.names:
+                    await self._make_cell(name, record)
             else:
-                await self._make_along_graph(record=record, values=values, cells=cells, group=group)
+                await self._make_along_graph(stage, record)
         except _FailedColumnError as failed:
-            return FailedRecord(_failure(record, failed))
-        return cells
+            return FailedRecord(failed.column, failed.error)
+        return MadeRecord(record.cells, record.skipped)
 
-    async def _make_along_graph(
-        self, *, record: int, values: dict[str, Any], cells: dict[str, Any], group: OpenGroup
-    ) -> None:
+    async def _make_along_graph(self, stage: _Stage, record: _Record) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
 
         async def when_ready(name: str) -> None:
-            for other in self._reads[name]:
+            for other in stage.waits_for[name]:
                 await tasks[other]
-            await self._make_cell(name, record=record, values=values, cells=cells, group=group)
+            await self._make_cell(name, record)
 
         try:
             async with asyncio.TaskGroup() as running:
-                for name in self._generators:
+                for name in stage.names:
                     tasks[name] = running.create_task(when_ready(name))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _make_cell(
-        self, name: str, *, record: int, values: dict[str, Any], cells: dict[str, Any], group: OpenGroup
-    ) -> None:
+    async def _make_cell(self, name: str, record: _Record) -> None:
+        rule = self._rules.get(name)
         try:
-            cell = await self._generators[name].generate(record=record, values=values)
+            if rule is not None and (rule.reached_by(record.skipped) or rule.holds(record.values)):
+                record.skipped.update(rule.names)
+                made = {**dict.fromkeys(rule.names), name: rule.value}
+            else:
+                cell = await self._generators[name].generate(record=record.index, values=record.values)
+                self._count(name, cell.usage, cell.usages, record.group)
+                made = {name: cell.value, **cell.also}
         except CellError as error:
-            self._count(name, error.usage if isinstance(error, FailedCellError) else Usage(), group)
+            if isinstance(error, FailedCellError):
+                self._count(name, error.usage, error.usages, record.group)
             raise _FailedColumnError(name, error) from error
-        self._count(name, cell.usage, group)
-        values[name] = cells[name] = cell.value
+        record.values.update(made)
+        record.cells.update(made)
 
-    def _count(self, name: str, usage: Usage, group: OpenGroup) -> None:
+    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
         if usage.requests:
-            group.add_usage(self._aliases[name], usage)
+            group.add_usage(self._aliases[name], usage, column=name)
+        for alias, used in usages.items():
+            group.add_usage(alias, used, column=name)
 
 
-def _failure(record: int, failed: _FailedColumnError) -> Failure:
-    error = failed.error
-    if isinstance(error, FailedCellError):
-        return Failure(record, failed.column, error.kind, error.message, error.attempts)
-    return Failure(record, failed.column, "expression", error.message, 0)
+def _stage(plan: DatasetPlan, number: int) -> _Stage:
+    graph = plan.graph
+    names = tuple(graph.columns_of(number, per_record=True))
+    waits_for = {
+        name: [made for other in graph.dependencies[name] if (made := graph.producers.get(other, other)) in names]
+        for name in names
+    }
+    one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
+    return _Stage(names, waits_for, one_by_one)

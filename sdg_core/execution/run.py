@@ -17,18 +17,25 @@ from sdg_core.config.run import RunSettings
 from sdg_core.errors import RunStoppedError, SdgError, StoreError
 from sdg_core.execution.budget import FailureBudget
 from sdg_core.execution.events import Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.execution.group import OpenGroup, write_group
+from sdg_core.execution.group import OpenGroup, as_a_whole, write_group
 from sdg_core.execution.record import FailedRecord, RecordMaker
+from sdg_core.generators.group_stage import GroupStages
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.row_groups import format_ranges
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.atomic import move_aside
+from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import Footer
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
 IN_FLIGHT_FACTOR = 2
 """Records in flight per allowed request: enough that a free slot always finds a record waiting for it."""
+
+
+IN_FLIGHT_WITHOUT_MODELS = 32
+"""Records in flight at least: functions and endpoints of the user are worth calling side by side, too."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,16 @@ class RunContext:
 
 @dataclass
 class _Progress:
-    """An open row group. `unsettled` counts the records that still have cells to come."""
+    """An open row group. `unsettled` counts the records that still have cells of the present stage to come.
+
+    reported_made, reported_failed: records that observers know of.
+    """
 
     group: OpenGroup
     began: float
-    unsettled: int
+    unsettled: int = 0
+    reported_made: int = 0
+    reported_failed: int = 0
 
 
 class RowGroupRun:
@@ -60,11 +72,14 @@ class RowGroupRun:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._records = RecordMaker(context.plan, context.models)
+        self._records = RecordMaker(context.plan, context.models, images=ImageFiles(context.version))
         self._open: dict[int, _Progress] = {}
         self._budget = FailureBudget(context.settings, began=context.clock())
         self._remaining = 0
-        self._room = asyncio.Semaphore(max(1, IN_FLIGHT_FACTOR * context.models.capacity))
+        least = IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1
+        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * context.models.capacity))
+        self._stages = GroupStages(context.plan, context.models, loop=asyncio.get_running_loop())
+        self._tasks: asyncio.TaskGroup
 
     async def run(self, work: Sequence[RowGroupStatus]) -> None:
         """Bring every row group of `work` to completion, as far as its records allow.
@@ -72,6 +87,7 @@ class RowGroupRun:
         Raises RunStoppedError when the failure budget is used up, StoreError when a file cannot be written, and
         CancelledError when it is cancelled; finished records are on disk by then.
         """
+        work = [as_a_whole(status, self._context.plan) for status in work]
         to_make = [status for status in work if status.state is not RowGroupState.COMPLETE]
         self._remaining = sum(len(status.lacking) for status in to_make)
         self._context.observer(
@@ -88,17 +104,32 @@ class RowGroupRun:
             self._save_open_groups()
 
     async def _make_groups(self, work: Sequence[RowGroupStatus]) -> None:
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as self._tasks:
             for status in work:
                 if status.state is RowGroupState.COMPLETE and status.footer is not None:
                     self._adopt(status, status.footer)
                     continue
-                progress = await self._open_group(status)
-                for position in progress.group.open_positions():
-                    await self._room.acquire()
-                    tasks.create_task(self._make_record(progress, position))
-                if not progress.group.open_positions():
-                    await self._write(progress)
+                await self._start_stage(await self._open_group(status))
+
+    async def _start_stage(self, progress: _Progress) -> None:
+        """Start the records of a stage as there is room for them. Stages without any are passed at once."""
+        while not (positions := progress.group.open_positions()):
+            if progress.group.last_stage:
+                return await self._write(progress)
+            await self._advance(progress)
+        progress.unsettled = len(positions)
+        for position in positions:
+            await self._room.acquire()
+            self._tasks.create_task(self._make_record(progress, position))
+
+    async def _advance(self, progress: _Progress) -> None:
+        """Begin the next stage, and report the records that do not come through its beginning."""
+        before = len(progress.group.failures)
+        await asyncio.to_thread(progress.group.advance)
+        for failure in list(progress.group.failures.values())[before:]:
+            self._budget.record_failed(failure)
+        if not self._context.plan.resizes:
+            self._report_settled(progress)
 
     def _adopt(self, status: RowGroupStatus, footer: Footer) -> None:
         path = self._context.version.row_group(status.group.index)
@@ -113,32 +144,52 @@ class RowGroupRun:
             where = move_aside(path, context.version.quarantine)
             context.observer(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and generated again"))
         began = context.clock()
+        needed = self._records.columns_read
         group = await asyncio.to_thread(
-            OpenGroup, status, plan=context.plan, seeds=context.seeds, needed=self._records.columns_read
+            OpenGroup, status, plan=context.plan, seeds=context.seeds, stages=self._stages, needed=needed
         )
-        progress = _Progress(group, began, len(group.open_positions()))
+        progress = _Progress(group, began)
         self._open[status.group.index] = progress
-        for failure in group.failures.values():
-            self._budget.record_failed(failure)
-        self._settled(made=0 if progress.unsettled else group.made, failed=len(group.failures))
+        self._budget.group_opened(len(group.indices), list(group.failures.values()))
+        if not context.plan.resizes:
+            self._report_settled(progress)
         return progress
 
     async def _make_record(self, progress: _Progress, position: int) -> None:
+        """Make the cells of one record in the present stage; none if the row group is lost anyway."""
         try:
-            outcome = await self._records.make(progress.group, position)
+            outcome = None if progress.group.void else await self._records.make(progress.group, position)
         finally:
             self._room.release()
+        made = failed = 0
         if isinstance(outcome, FailedRecord):
-            progress.group.fail(position, outcome.failure)
-            self._budget.record_failed(outcome.failure)
-            self._settled(made=0, failed=1)
-        else:
-            progress.group.settle(position, outcome)
-            self._budget.record_made(self._context.clock())
-            self._settled(made=1, failed=0)
+            failed = 1
+            self._budget.record_failed(progress.group.fail(position, outcome.column, outcome.error))
+        elif outcome is not None:
+            made = int(progress.group.last_stage)
+            progress.group.settle(position, outcome.cells, outcome.skipped)
+            self._budget.cells_made(self._context.clock(), whole=progress.group.last_stage)
+        if not self._context.plan.resizes:
+            progress.reported_made += made
+            progress.reported_failed += failed
+            self._settled(made=made, failed=failed)
         progress.unsettled -= 1
         if progress.unsettled == 0:
+            await self._end_stage(progress)
+
+    async def _end_stage(self, progress: _Progress) -> None:
+        if progress.group.last_stage:
             await self._write(progress)
+        else:
+            await self._advance(progress)
+            await self._start_stage(progress)
+
+    def _report_settled(self, progress: _Progress) -> None:
+        """Report the records of a group that have settled since the last time, other than one by one."""
+        group = progress.group
+        made, failed = group.made - progress.reported_made, group.failed - progress.reported_failed
+        progress.reported_made, progress.reported_failed = group.made, group.failed
+        self._settled(made=made, failed=failed)
 
     def _settled(self, *, made: int, failed: int) -> None:
         """Report settled records, and stop the run if its failure budget is used up."""
@@ -155,6 +206,7 @@ class RowGroupRun:
     async def _write(self, progress: _Progress) -> None:
         """Write a row group; once begun, it is finished and reported even if the run is cancelled meanwhile."""
         context, group = self._context, progress.group
+        self._report_settled(progress)
         writing = asyncio.ensure_future(
             asyncio.to_thread(write_group, group, context.version, plan=context.plan, run_id=context.run_id)
         )
@@ -176,14 +228,14 @@ class RowGroupRun:
                 self._context.version.row_group(group.status.group.index),
                 adopted=False,
                 generated=group.made,
-                failed=len(group.failures),
+                failed=group.failed,
                 seconds=self._context.clock() - progress.began,
                 first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
             )
         )
 
     async def _watch_for_stall(self) -> None:
-        if not self._records.columns_read:
+        if not self._context.plan.graph.per_record:
             return
         while True:
             now = self._context.clock()
@@ -194,20 +246,22 @@ class RowGroupRun:
             await self._context.sleep(self._budget.last_success + self._context.settings.stall_timeout - now)
 
     def _save_open_groups(self) -> None:
-        """Write what is finished of the groups that are still open."""
+        """Write what is known of the groups that are still open: finished records, failures, and what they have cost."""
         context = self._context
-        for index, progress in sorted(self._open.items()):
-            group = progress.group
-            if not group.made or progress.unsettled == 0:
+        lost: dict[int, StoreError] = {}
+        for index, group in sorted((index, progress.group) for index, progress in self._open.items()):
+            if not (group.made or group.failures or group.usage):
                 continue
             try:
                 write_group(group, context.version, plan=context.plan, run_id=context.run_id)
             except StoreError as error:
-                context.observer(
-                    Notice(f"row group {index:05d}: {group.made} finished records could not be saved: {error}")
-                )
-                return
-            context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
+                lost[index] = error
+            else:
+                context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
+        if lost:
+            made = sum(self._open[index].group.made for index in lost)
+            first = next(iter(lost.values()))
+            context.observer(Notice(f"row groups {format_ranges([*lost])}: {made} finished records lost: {first}"))
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

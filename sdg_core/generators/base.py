@@ -1,7 +1,7 @@
 """What a generator returns: a column over many records, or one cell."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -19,25 +19,45 @@ class GroupColumn:
     """A column computed over many records at once.
 
     values: one per record; null where the cell failed. failed: position in `values` to reason.
+    exact: times and numbers that became text in `values`, as constraints compare them and timedeltas count from them.
+    kind: of the failures. also: side-effect columns. usages: what the models used, by alias.
     """
 
     values: pl.Series
     failed: Mapping[int, str]
+    exact: pl.Series | None = None
+    kind: FailureKind = "expression"
+    also: Mapping[str, pl.Series] = field(default_factory=dict)
+    usages: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One computed value and what the models used for it."""
+    """One computed value and what the models used for it.
+
+    usage: of the one model of the column. usages: by alias, where a column may ask several. also: side-effect columns.
+    """
 
     value: Any
     usage: Usage = Usage()
+    usages: Mapping[str, Usage] = field(default_factory=dict)
+    also: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FailedCellError(CellError):
     """A cell that could not be computed: kind of failure, requests tried, and what they used."""
 
-    def __init__(self, message: str, *, kind: FailureKind, attempts: int, usage: Usage) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        attempts: int = 0,
+        usage: Usage = Usage(),  # noqa: B008 - frozen
+        usages: Mapping[str, Usage] | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.attempts = attempts
         self.usage = usage
+        self.usages = usages or {}

@@ -1,19 +1,25 @@
 """From a column's config to what computes it: the one place that knows every kind."""
 
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_core.config.columns import ExpressionColumn, LlmTextColumn, SamplerColumn
+from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
 from sdg_core.generators.base import Cell, Frame, GroupColumn
+from sdg_core.generators.custom import CustomGenerator
+from sdg_core.generators.drawing import Drawing
 from sdg_core.generators.expressions import evaluate_cell, evaluate_group
-from sdg_core.generators.llm import LlmTextGenerator
-from sdg_core.generators.samplers import sample
+from sdg_core.generators.media import ImageStore
+from sdg_core.generators.model_columns import model_generator
+from sdg_core.generators.validation import ValidationGenerator, validate_group
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.compile import DatasetPlan
-from sdg_core.plan.rng import RandomSource
+
+CUSTOM_THREADS = 32
+"""Functions of the user that are not async and run at once; they start as they are needed."""
 
 
 class CellGenerator(Protocol):
@@ -34,30 +40,44 @@ class ExpressionGenerator:
         return Cell(evaluate_cell(self._column, values))
 
 
-def group_column(plan: DatasetPlan, name: str, *, indices: NDArray[np.int64], frame: Frame) -> GroupColumn:
-    """A column that needs no model, for many records at once."""
+def group_column(
+    plan: DatasetPlan, name: str, *, indices: NDArray[np.int64], frame: Frame, drawing: Drawing
+) -> GroupColumn:
+    """A column that needs no model, for many records at once. `drawing` belongs to these records."""
     match column := plan.column(name):
         case SamplerColumn():
-            series = sample(column, indices=indices, frame=frame, random=RandomSource(plan.config.seed))
-            return GroupColumn(series, {})
+            return drawing.column(column, indices=indices, frame=frame)
         case ExpressionColumn():
             return evaluate_group(column, frame=frame, length=len(indices))
+        case ValidationColumn():
+            return validate_group(plan, column, frame=frame, length=len(indices))
         case _:
             raise TypeError(f"column {name!r} ({type(column).__name__}) is not computed per row group")
 
 
-def cell_generators(plan: DatasetPlan, models: ModelPool) -> dict[str, CellGenerator]:
-    """A generator for each column that is computed record by record, in computable order."""
-    return {name: _cell_generator(plan, name, models) for name in plan.graph.order if name in plan.graph.per_record}
+def cell_generators(
+    plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None
+) -> dict[str, CellGenerator]:
+    """A generator for each column that is computed record by record, in computable order.
+
+    images: where pictures are stored; without it they stay in their cells.
+    """
+    threads = ThreadPoolExecutor(CUSTOM_THREADS, thread_name_prefix="sdg-custom")
+    names = [name for name in plan.graph.order if name in plan.graph.per_record]
+    return {name: _cell_generator(plan, name, models=models, images=images, threads=threads) for name in names}
 
 
-def _cell_generator(plan: DatasetPlan, name: str, models: ModelPool) -> CellGenerator:
+def _cell_generator(
+    plan: DatasetPlan, name: str, *, models: ModelPool, images: ImageStore | None, threads: Executor
+) -> CellGenerator:
     match column := plan.column(name):
         case ExpressionColumn():
             return ExpressionGenerator(column)
-        case LlmTextColumn():
-            model, provider = plan.models[column.model_alias]
-            random = RandomSource(plan.config.seed) if provider.provider_type == "simulated" else None
-            return LlmTextGenerator(column, model=model, endpoint=models[column.model_alias], random=random)
+        case ModelColumn():
+            return model_generator(plan, column, models=models, images=images)
+        case CustomColumn():
+            return CustomGenerator(plan, column, models=models, threads=threads)
+        case ValidationColumn():
+            return ValidationGenerator(plan, column)
         case _:
             raise TypeError(f"column {name!r} ({type(column).__name__}) is not computed per record")

@@ -3,9 +3,9 @@
 `evaluate_group` and `evaluate_cell` agree on every record: the same value, or the same reason for having none. A cell that fails
 costs its own record only.
 
-Templates that only join text and columns (`{{ first }} {{ last }}`) are compiled to a polars expression, 50 times as fast.
-That is done for column types whose text is the same in both; tests hold the two paths together. Other templates are rendered
-once per distinct combination of the values they read.
+Templates that only join text with columns, or with fields inside them (`{{ first }} {{ customer.city }}`), are compiled to a
+polars expression, 50 times as fast. That is done for column types whose text is the same in both; tests hold the two paths
+together. Other templates are rendered once per distinct combination of the values they read.
 """
 
 import math
@@ -25,7 +25,7 @@ Dtype = Literal["str", "int", "float", "bool"]
 
 _POLARS = {"str": pl.String(), "int": pl.Int64(), "float": pl.Float64(), "bool": pl.Boolean()}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_REFERENCE = re.compile(r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*)[ \t\r\n]*\}\}")
+_REFERENCE = re.compile(r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)[ \t\r\n]*\}\}")
 _INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64})
 _UNAMBIGUOUS_DIGITS = 15
 _INT64 = 2**63
@@ -119,9 +119,10 @@ def _rows(template: Template, *, frame: Frame | pl.DataFrame, length: int) -> It
 def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | None:
     """The texts of a template that is nothing but text and plain references; None where it, or a column, is anything else."""
     parts = _plain_parts(template)
-    if parts is None or not frame.keys() >= set(parts[1::2]):
+    if parts is None:
         return None
-    columns = {name: _texts(frame[name]) for name in dict.fromkeys(parts[1::2])}
+    found = {reference: _resolve(reference, frame) for reference in dict.fromkeys(parts[1::2])}
+    columns = {reference: series if series is None else _texts(series) for reference, series in found.items()}
     if any(series is None for series in columns.values()):
         return None
     if not columns:
@@ -130,8 +131,21 @@ def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | Non
     return pl.select(pl.concat_str(pieces)).to_series()
 
 
+def _resolve(reference: str, frame: Frame) -> pl.Series | None:
+    """The column, or the field inside it, that `customer` or `customer.first_name` names; None if some record has none."""
+    root, *fields = reference.split(".")
+    series = frame.get(root)
+    for field in fields:
+        if series is None or not isinstance(series.dtype, pl.Struct) or series.null_count():
+            return None
+        if field not in {inner.name for inner in series.dtype.fields}:
+            return None
+        series = series.struct.field(field)
+    return series
+
+
 def _plain_parts(template: Template) -> list[str] | None:
-    """Text, name, text, name, ..., text; None for a template that does more than join.
+    """Text, reference, text, reference, ..., text; None for a template that does more than join.
 
     A name counts only if the engine takes it for a column (not `true` or `loop`); a brace right before a reference would
     belong to another tag.
@@ -140,7 +154,8 @@ def _plain_parts(template: Template) -> list[str] | None:
     literals = parts[::2]
     if any(tag in literal for literal in literals for tag in ("{{", "{%", "{#")):
         return None
-    if any(literal.endswith("{") for literal in literals[:-1]) or not set(parts[1::2]) <= set(template.names):
+    roots = {reference.partition(".")[0] for reference in parts[1::2]}
+    if any(literal.endswith("{") for literal in literals[:-1]) or not roots <= set(template.names):
         return None
     return parts
 

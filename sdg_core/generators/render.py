@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from sdg_core.errors import CellError
-from sdg_core.plan.templates import environment, first_line, template_references
+from sdg_core.plan.templates import first_line, new_environment, template_references
 
 _NAME = "template"
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -154,7 +154,7 @@ def _bytes_text(value: bytes) -> str:
 
 def _own_environment(source: str) -> minijinja.Environment:
     """Settings of the environment that checked the template, but nothing else in it."""
-    env = environment.__wrapped__()
+    env = new_environment()
     env.add_template(_NAME, source)
     return env
 

@@ -4,32 +4,60 @@ Invariants: a slot is held only while a request is on its way, never during a ba
 cancellation, a bug of the client) gives its slot back; the usage of a reply, or of a failure, counts every request sent.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import replace
+from typing import TypeVar
 
+from sdg_core.config.drawn import Distribution
+from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError, RateLimitedError
+from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
 from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, fault_kind
-from sdg_core.models.types import ChatClient, ChatReply, ChatRequest, Usage
+from sdg_core.models.structured import in_words
+from sdg_core.models.types import (
+    ChatClient,
+    ChatReply,
+    ChatRequest,
+    EmbeddingReply,
+    EmbeddingRequest,
+    ImageReply,
+    ImageRequest,
+    Usage,
+)
 
 OnRetry = Callable[[ModelError, RetryDecision], None]
+GiveUp = Callable[[ModelError, int], bool]
+_Reply = TypeVar("_Reply", ChatReply, EmbeddingReply, ImageReply)
+_Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)
 
 
 class FailedRequestError(ModelError):
     """A request was given up. `kind` is that of the last fault, which is also the `__cause__`.
 
-    attempts: requests sent. usage: what they counted.
+    attempts: requests sent to the alias that was asked last. usage: what they counted. alias, earlier: as in Reply.
     """
 
-    def __init__(self, last: ModelError, *, kind: FaultKind, attempts: int) -> None:
+    def __init__(self, last: ModelError, *, kind: FaultKind, attempts: int, alias: str | None = None) -> None:
         super().__init__(last.message, remedy=last.remedy)
         self.kind: FaultKind = kind
         self.attempts = attempts
         self.usage = Usage(requests=attempts, retries=attempts - 1)
+        self.status = last.status
+        self.alias = alias
+        self.earlier: Mapping[str, Usage] = {}
+
+    def usages(self, asked: str) -> dict[str, Usage]:
+        """Usage by alias, for a caller who asked the alias `asked`."""
+        return {**self.earlier, self.alias or asked: self.usage}
 
 
 class ModelEndpoint:
-    """A client behind a gate. `random` yields numbers in `[0, 1)`; `sleep` takes seconds."""
+    """A client behind a gate. `random` yields numbers in `[0, 1)`; `sleep` takes seconds.
+
+    formats: what is known of the model's structured output; shared by all aliases of the model. alias: told in replies.
+    """
 
     def __init__(
         self,
@@ -39,43 +67,129 @@ class ModelEndpoint:
         policy: RetryPolicy,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
+        formats: FormatSupport | None = None,
+        alias: str | None = None,
     ) -> None:
         self._client = client
         self._gate = gate
         self._policy = policy
         self._sleep = sleep
         self._random = random
+        self._formats = formats or FormatSupport()
+        self._alias = alias
+        self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
 
     @property
     def limit(self) -> int:
         """Requests that may be open at once at present."""
         return self._gate.admission.limit
 
+    @property
+    def formats(self) -> FormatSupport:
+        """What is known of the model's structured output."""
+        return self._formats
+
+    def fall_back_on(self, model: ModelConfig, endpoint: "ModelEndpoint") -> None:
+        """Ask another model when this one has failed for good."""
+        self._fallback = (model, endpoint)
+
+    def without_fallback(self) -> "ModelEndpoint":
+        """The same model, which then fails for itself."""
+        alone = copy(self)
+        alone._fallback = None
+        return alone
+
     async def chat(self, request: ChatRequest, *, on_retry: OnRetry | None = None) -> ChatReply:
         """Send until there is a reply. Raises FailedRequestError when the policy gives up.
 
+        A request with a schema is sent as the model takes it: as `response_format`, or in words. Whether the reply satisfies
+        the schema is for the caller to see (`structured.parse`), who can ask for a correction.
         on_retry: told of every fault that will be retried, before the wait.
         """
+        try:
+            if request.response_schema is None:
+                return self._signed(await self._until_answered(self._client.chat, request, on_retry=on_retry))
+            return self._signed(await self._structured(request, on_retry))
+        except FailedRequestError as error:
+            model, endpoint = self._next(error)
+            later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
+            return await self._from_fallback(error, lambda: endpoint.chat(later, on_retry=on_retry))
+
+    async def embed(self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None) -> EmbeddingReply:
+        """As `chat`, for vectors. There is no fallback: vectors of two models cannot be compared."""
+        return self._signed(await self._until_answered(self._client.embed, request, on_retry=on_retry))
+
+    async def make_images(self, request: ImageRequest, *, on_retry: OnRetry | None = None) -> ImageReply:
+        """As `chat`, for pictures."""
+        try:
+            return self._signed(await self._until_answered(self._client.make_images, request, on_retry=on_retry))
+        except FailedRequestError as error:
+            model, endpoint = self._next(error)
+            later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
+            return await self._from_fallback(error, lambda: endpoint.make_images(later, on_retry=on_retry))
+
+    async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatReply:
+        """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
+        formats, schema = self._formats, request.response_schema
+        assert schema is not None
+        if not formats.takes(schema):
+            return await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
+        try:
+            reply = await self._until_answered(
+                self._client.chat, request, on_retry=on_retry, give_up=formats.shows_refusal
+            )
+        except FailedRequestError as error:
+            if not formats.may_blame(error):
+                raise
+            again = await self._in_words_after(error, request, on_retry)
+            formats.refused(error, schema)
+            return again
+        if formats.judge(reply, schema):
+            return reply
+        again = await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
+        return replace(again, usage=reply.usage + again.usage)
+
+    async def _in_words_after(
+        self, error: FailedRequestError, request: ChatRequest, on_retry: OnRetry | None
+    ) -> ChatReply:
+        try:
+            reply = await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
+        except FailedRequestError as second:
+            second.usage += error.usage
+            second.attempts += error.attempts
+            raise
+        return replace(reply, usage=reply.usage + error.usage)
+
+    async def _until_answered(
+        self,
+        send: Callable[[_Request], Awaitable[_Reply]],
+        request: _Request,
+        *,
+        on_retry: OnRetry | None,
+        give_up: GiveUp | None = None,
+    ) -> _Reply:
+        """give_up: whether the n-th fault of its kind is not worth repeating, although the policy would."""
         faults: dict[FaultKind, int] = {}
         while True:
             try:
-                reply = await self._send(request)
+                reply = await self._send(send, request)
             except ModelError as error:
                 kind = fault_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
                 decision = self._policy.decide(error, faults[kind], self._random())
-                if not decision.retry:
-                    raise FailedRequestError(error, kind=kind, attempts=sum(faults.values())) from error
+                if not decision.retry or (give_up is not None and give_up(error, faults[kind])):
+                    attempts = sum(faults.values())
+                    raise FailedRequestError(error, kind=kind, attempts=attempts, alias=self._alias) from error
                 if on_retry is not None:
                     on_retry(error, decision)
             else:
                 return _with_earlier(reply, sum(faults.values())) if faults else reply
             await self._sleep(decision.delay)
 
-    async def _send(self, request: ChatRequest) -> ChatReply:
+    async def _send(self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request) -> _Reply:
         ticket = await self._gate.acquire()
         try:
-            reply = await self._client.chat(request)
+            reply = await send(request)
         except RateLimitedError as error:
             self._gate.refused(ticket, self._policy.pause(error))
             raise
@@ -85,6 +199,34 @@ class ModelEndpoint:
         self._gate.succeeded(ticket)
         return reply
 
+    def _signed(self, reply: _Reply) -> _Reply:
+        return reply if self._alias is None else replace(reply, alias=self._alias)
 
-def _with_earlier(reply: ChatReply, faults: int) -> ChatReply:
+    def _next(self, error: FailedRequestError) -> "tuple[ModelConfig, ModelEndpoint]":
+        """The fallback, or the error again if there is none."""
+        if self._fallback is None:
+            raise error
+        return self._fallback
+
+    async def _from_fallback(self, error: FailedRequestError, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
+        """What the fallback answers, with what this model has used."""
+        used = error.usages(self._alias or "")
+        try:
+            reply = await ask()
+        except FailedRequestError as last:
+            last.earlier = {**used, **last.earlier}
+            raise last from error
+        return replace(reply, earlier={**used, **reply.earlier})
+
+
+def _parameters(model: ModelConfig, asked: InferenceParameters) -> InferenceParameters:
+    """The parameters of a fallback. What it would draw is taken as drawn for the model that was asked."""
+    own = model.inference_parameters
+    drawn = {
+        name: getattr(asked, name) for name in ("temperature", "top_p") if isinstance(getattr(own, name), Distribution)
+    }
+    return own.model_copy(update=drawn)
+
+
+def _with_earlier(reply: _Reply, faults: int) -> _Reply:
     return replace(reply, usage=reply.usage + Usage(requests=faults, retries=faults))

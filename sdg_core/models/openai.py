@@ -1,112 +1,102 @@
-"""Client for servers that speak OpenAI's chat completions over HTTP (vLLM, llama.cpp, OpenAI itself, most gateways).
-
-One request is one POST: no retries, no waiting, no limit on connections, which are matters of the endpoint and its gate.
-Redirects are not followed: a redirected POST turns into a GET, and the key would travel to another host.
-Invariant: whatever goes wrong leaves `chat` as a ModelError, and no error text or repr contains the API key. For that reason
-the causes of the HTTP library, which carry request headers, are not chained.
-"""
+"""Client for servers that speak OpenAI's API over HTTP (vLLM, llama.cpp, OpenAI itself, most gateways)."""
 
 import time
-from collections.abc import Callable
-
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.errors import PermanentModelError
-from sdg_core.models.types import ChatClient, ChatReply, ChatRequest
-from sdg_core.models.wire import Caller, connection_fault, decode_reply, encode_request, status_fault
-
-_CHECK_TIMEOUT = 10.0
+from sdg_core.errors import TransientModelError
+from sdg_core.models.http import HttpSender, base_url
+from sdg_core.models.media import (
+    decode_embeddings,
+    decode_generated,
+    encode_embeddings,
+    encode_image_chat,
+    encode_image_generation,
+    picture_of_data_url,
+    prefers_chat,
+)
+from sdg_core.models.types import (
+    ChatClient,
+    ChatReply,
+    ChatRequest,
+    EmbeddingReply,
+    EmbeddingRequest,
+    Image,
+    ImageReply,
+    ImageRequest,
+)
+from sdg_core.models.wire import decode_reply, encode_request
 
 
 class OpenAIClient(ChatClient):
-    """One provider. `api_key` is the key itself; `wall_clock` is compared with Retry-After dates."""
+    """One provider. `api_key` is the key itself; `extra_headers` are the provider's, with variables replaced."""
 
     def __init__(
-        self, provider: ModelProvider, *, api_key: str | None, wall_clock: Callable[[], float] = time.time
+        self,
+        provider: ModelProvider,
+        *,
+        api_key: str | None,
+        extra_headers: Mapping[str, str] | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
-        self._wall_clock = wall_clock
-        base = _base_url(provider)
-        self._chat_url = _below(base, "chat/completions")
-        self._models_url = _below(base, "models")
-        self._caller = Caller(
-            provider=provider.name,
-            endpoint=str(base.with_query(None)),
-            key_variable=provider.api_key or None,
-            key=api_key,
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = HttpSender(
+            provider,
+            base_url(provider),
+            headers=headers,
+            api_key=api_key,
+            extra_headers=extra_headers,
+            wall_clock=wall_clock,
         )
-        self._headers = CIMultiDict({"Content-Type": "application/json"})
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._headers.update(provider.extra_headers or {})
-        self._session: aiohttp.ClientSession | None = None
 
     async def chat(self, request: ChatRequest) -> ChatReply:
-        """Send one request once; the timeout covers connecting, waiting and reading."""
+        """Send one request once."""
         body = encode_request(request, self._provider)
         seconds = request.parameters.timeout
-        try:
-            async with self._open_session().post(
-                self._chat_url, data=body, timeout=aiohttp.ClientTimeout(total=seconds), allow_redirects=False
-            ) as response:
-                status, headers, content = response.status, response.headers, await response.read()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise connection_fault(error, caller=self._caller, model=request.model, timeout=seconds) from None
-        if status != 200:
-            now = self._wall_clock()
-            raise status_fault(status, headers, content, caller=self._caller, model=request.model, now=now)
-        return decode_reply(content, caller=self._caller, model=request.model)
+        answer = await self._http.post("chat/completions", body, model=request.model, timeout=seconds)
+        return decode_reply(answer, caller=self._http.caller, model=request.model)
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
+        """Send one request once."""
+        body = encode_embeddings(request, self._provider)
+        seconds = request.parameters.timeout
+        answer = await self._http.post("embeddings", body, model=request.model, timeout=seconds)
+        return decode_embeddings(answer, request, caller=self._http.caller)
+
+    async def make_images(self, request: ImageRequest) -> ImageReply:
+        """Ask the image service, or the chat service of a model that draws; pictures at a URL are fetched."""
+        model, seconds = request.model, request.parameters.timeout
+        if prefers_chat(request):
+            body = encode_image_chat(request, self._provider)
+            reply = decode_reply(
+                await self._http.post("chat/completions", body, model=model, timeout=seconds),
+                caller=self._http.caller,
+                model=model,
+            )
+            urls, usage = reply.image_urls, replace(reply.usage, images=len(reply.image_urls))
+            if not urls:
+                raise TransientModelError(
+                    f"{self._http.caller.where(model)} answered without a picture: {reply.text[:200]}"
+                )
+        else:
+            body = encode_image_generation(request, self._provider)
+            answer = await self._http.post("images/generations", body, model=model, timeout=seconds)
+            urls, usage = decode_generated(answer, caller=self._http.caller, model=model)
+        images = tuple([await self._picture(url, model=model, timeout=seconds) for url in urls])
+        return ImageReply(images, usage)
 
     async def check(self) -> None:
-        """GET /models: any answer but 401 and 403 shows a live server, as some lack the route."""
-        caller = self._caller
-        timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT)
-        try:
-            async with self._open_session().get(self._models_url, timeout=timeout, allow_redirects=False) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            reason = f"no answer within {_CHECK_TIMEOUT:g} s" if isinstance(error, TimeoutError) else str(error)
-            raise PermanentModelError(
-                f"the endpoint {caller.endpoint} of provider {caller.provider!r} cannot be reached: {caller.redact(reason)}",
-                remedy=f"start the server, or correct model_providers[{caller.provider}].endpoint",
-            ) from None
-        if status in (401, 403):
-            raise PermanentModelError(
-                f"the endpoint {caller.endpoint} of provider {caller.provider!r} answered {status}: the API key was not accepted",
-                remedy=caller.key_remedy(),
-            )
+        """GET /models."""
+        await self._http.check()
 
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._http.aclose()
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                headers=self._headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
-        return self._session
-
-
-def _base_url(provider: ModelProvider) -> URL:
-    try:
-        return URL(provider.endpoint or "")
-    except ValueError as error:
-        raise PermanentModelError(
-            f"the endpoint of provider {provider.name!r} is not a URL: {error}",
-            remedy=f"correct model_providers[{provider.name}].endpoint",
-        ) from None
-
-
-def _below(base: URL, path: str) -> URL:
-    """`base/path`, keeping a query such as Azure's `?api-version=`."""
-    return base.joinpath(*path.split("/")).with_query(base.query)
+    async def _picture(self, url: str, *, model: str, timeout: float) -> Image:
+        if url.startswith("data:"):
+            return picture_of_data_url(url, caller=self._http.caller, model=model)
+        content, media_type = await self._http.fetch(url, model=model, timeout=timeout)
+        return Image(content, media_type or "image/png")

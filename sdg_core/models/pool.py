@@ -6,6 +6,7 @@ Invariant: a missing key is reported before anything is sent.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,12 +16,18 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError, PermanentModelError
 from sdg_core.models.admission import Admission
+from sdg_core.models.anthropic import ENDPOINT, AnthropicClient
 from sdg_core.models.endpoint import ModelEndpoint
+from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
+from sdg_core.models.health import ModelHealth, check_health
 from sdg_core.models.openai import OpenAIClient
 from sdg_core.models.retry import RetryPolicy
+from sdg_core.models.secrets import api_key, extra_headers
 from sdg_core.models.simulated import SimulatedClient
 from sdg_core.models.types import ChatClient
+
+_LOG = logging.getLogger(__name__)
 
 Models = Mapping[str, tuple[ModelConfig, ModelProvider]]
 Account = tuple[str, str | None, str]
@@ -33,8 +40,16 @@ class ModelPool(Mapping[str, ModelEndpoint]):
     capacity: requests that all of them together can have open at most.
     """
 
-    def __init__(self, endpoints: Mapping[str, ModelEndpoint], *, capacity: int, checked: Sequence[ChatClient]) -> None:
+    def __init__(
+        self,
+        endpoints: Mapping[str, ModelEndpoint],
+        *,
+        models: Mapping[str, ModelConfig],
+        capacity: int,
+        checked: Sequence[ChatClient],
+    ) -> None:
         self.capacity = capacity
+        self._models = models
         self._endpoints = endpoints
         self._checked = checked
 
@@ -46,6 +61,10 @@ class ModelPool(Mapping[str, ModelEndpoint]):
 
     def __len__(self) -> int:
         return len(self._endpoints)
+
+    async def check_models(self) -> tuple[ModelHealth, ...]:
+        """Ask each alias once, with a tiny request: what `sdg check-models` shows. Failures are rows, not errors."""
+        return await check_health(self._endpoints, self._models)
 
     async def check(self) -> None:
         """Make sure that the providers answer and accept their keys. Raises PermanentModelError naming each that does not."""
@@ -75,43 +94,73 @@ async def open_models(
     env: where API keys are looked up by the name that the provider gives. Raises PermanentModelError if one is not set.
     """
     providers = {provider.name: provider for _, provider in models.values()}
-    keys = {name: _api_key(provider, env) for name, provider in providers.items()}
+    headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
+    keys = {name: api_key(provider, env) for name, provider in providers.items()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     gates = {account: Gate(Admission(ceiling), clock=clock) for account, ceiling in _ceilings(models, accounts).items()}
+    formats = {account: _format_support(account) for account in gates}
     policy = RetryPolicy(num_retries=settings.num_retries)
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
     async with AsyncExitStack() as cleanup:
         clients: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            clients[name] = _client(provider, api_key=keys[name], sleep=sleep)
+            clients[name] = _client(provider, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
             cleanup.push_async_callback(clients[name].aclose)
         for gate in gates.values():
             cleanup.callback(gate.close)
         endpoints = {
             alias: ModelEndpoint(
-                clients[provider.name], gates[accounts[alias]], policy=policy, sleep=sleep, random=random
+                clients[provider.name],
+                gates[accounts[alias]],
+                policy=policy,
+                sleep=sleep,
+                random=random,
+                formats=formats[accounts[alias]],
+                alias=alias,
             )
             for alias, (_, provider) in models.items()
         }
+        for alias, (model, _) in models.items():
+            if model.fallback is not None and model.fallback in endpoints:
+                endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
         yield ModelPool(
             endpoints,
+            models={alias: model for alias, (model, _) in models.items()},
             capacity=sum(gate.admission.ceiling for gate in gates.values()),
             checked=[clients[name] for name in providers if name in to_check],
         )
 
 
-def _client(provider: ModelProvider, *, api_key: str | None, sleep: Callable[[float], Awaitable[None]]) -> ChatClient:
+def _format_support(account: Account) -> FormatSupport:
+    endpoint, _, model = account
+
+    def notice(reason: str) -> None:
+        _LOG.warning("structured output of model %r at %s is asked for in the prompt: %s", model, endpoint, reason)
+
+    return FormatSupport(notice=notice)
+
+
+def _client(
+    provider: ModelProvider,
+    *,
+    api_key: str | None,
+    extra_headers: Mapping[str, str],
+    sleep: Callable[[float], Awaitable[None]],
+) -> ChatClient:
     match provider.provider_type:
         case "openai":
-            return OpenAIClient(provider, api_key=api_key)
+            return OpenAIClient(provider, api_key=api_key, extra_headers=extra_headers)
+        case "anthropic":
+            return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
         case "simulated":
             return SimulatedClient(provider, sleep=sleep)
 
 
 def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:
-    if provider.provider_type == "simulated" or provider.endpoint is None:
+    endpoint = provider.endpoint or (ENDPOINT if provider.provider_type == "anthropic" else None)
+    if provider.provider_type == "simulated" or endpoint is None:
         return (provider.name, None, model.model)
-    return (provider.endpoint.rstrip("/"), key, model.model)
+    return (endpoint.rstrip("/"), key, model.model)
 
 
 def _ceilings(models: Models, accounts: Mapping[str, Account]) -> dict[Account, int]:
@@ -120,27 +169,3 @@ def _ceilings(models: Models, accounts: Mapping[str, Account]) -> dict[Account, 
         wanted = model.inference_parameters.max_parallel_requests
         ceilings[accounts[alias]] = min(wanted, ceilings.get(accounts[alias], wanted))
     return ceilings
-
-
-def _api_key(provider: ModelProvider, env: Mapping[str, str]) -> str | None:
-    """The provider's key; None for a provider without one. A simulated provider is not asked for its key."""
-    variable = provider.api_key
-    if provider.provider_type == "simulated" or not variable:
-        return None
-    if not variable.isidentifier():  # perhaps the key itself, so it is not repeated here
-        raise PermanentModelError(
-            f"api_key of provider {provider.name!r} is not the name of an environment variable",
-            remedy="put the key into a variable, such as export MY_KEY=..., and write api_key: MY_KEY",
-        )
-    key = env.get(variable, "").strip()
-    if not key:
-        raise PermanentModelError(
-            f"provider {provider.name!r} takes its API key from environment variable {variable}, which is not set",
-            remedy=f"export {variable}=...",
-        )
-    if not (key.isascii() and key.isprintable()):
-        raise PermanentModelError(
-            f"environment variable {variable} (provider {provider.name!r}) holds characters that no API key has",
-            remedy=f"export {variable}=... again, on one line",
-        )
-    return key

@@ -7,14 +7,30 @@ wrong template shows. `max_tokens` cuts the text but does not choose another one
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from sdg_core.config.models import ModelProvider
-from sdg_core.models.types import ChatClient, ChatReply, ChatRequest, Usage
+from sdg_core.config.models import Latency, ModelProvider
+from sdg_core.errors import RateLimitedError, TransientModelError
+from sdg_core.models.simulated_draws import DrawStream
+from sdg_core.models.simulated_json import conforming
+from sdg_core.models.simulated_media import DIMENSIONS, small_picture, unit_vector
+from sdg_core.models.types import (
+    ChatClient,
+    ChatReply,
+    ChatRequest,
+    EmbeddingReply,
+    EmbeddingRequest,
+    ImageReply,
+    ImageRequest,
+    Message,
+    TextPart,
+    Usage,
+)
 
 MARK: Final = "[simulated] "
 _CHARS_PER_TOKEN: Final = 4
@@ -45,25 +61,47 @@ class SimulatedClient(ChatClient):
 
     def __init__(self, provider: ModelProvider, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._extra_body = provider.extra_body
-        self._latency = provider.simulation.latency
+        self._simulation = provider.simulation
         self._sleep = sleep
+        self._attempts: dict[int, int] = {}
 
     async def chat(self, request: ChatRequest) -> ChatReply:
         """Compose the reply; a latency of 0 still yields to the event loop once."""
-        await self._sleep(self._latency)
-        prompt = request.messages[-1].content if request.messages else ""
-        text = _compose(_Draws(self._digest(request)), echo=_long_words(prompt))
+        digest = self._digest(request)
+        spoiled = await self._meet(digest)
+        text = self._text(request, digest)
+        if spoiled:
+            text = text[: len(text) // 2]
         limit = request.parameters.max_tokens
         tokens = _tokens(len(text))
         cut = limit is not None and tokens > limit
         if limit is not None and cut:
             text, tokens = text[: limit * _CHARS_PER_TOKEN].rstrip(), limit
-        sent = sum(len(message.content) for message in request.messages)
+        sent = sum(len(message.text) for message in request.messages)
         return ChatReply(
-            text=MARK + text,
+            text=text if request.response_schema is not None else MARK + text,
             finish_reason="length" if cut else "stop",
             usage=Usage(requests=1, prompt_tokens=_tokens(sent), completion_tokens=tokens),
         )
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
+        """A direction per text; equal texts have equal vectors, whatever the record, as those of real models."""
+        parameters = request.parameters
+        digests = [_hash([request.model, text, self._extra_body, parameters.extra_body]) for text in request.inputs]
+        await self._meet(_hash([request.model, list(request.inputs), str(request.seed)]))
+        dimensions = parameters.dimensions or DIMENSIONS
+        sent = sum(map(len, request.inputs))
+        usage = Usage(requests=1, prompt_tokens=_tokens(sent))
+        return EmbeddingReply(tuple(unit_vector(digest, dimensions) for digest in digests), usage)
+
+    async def make_images(self, request: ImageRequest) -> ImageReply:
+        """A small PNG of coloured squares, with the word simulated in its comment."""
+        context = [part.address for part in request.context]
+        body = [request.parameters.extra_body, self._extra_body]
+        digest = _hash([request.model, request.prompt, context, body, str(request.seed)])
+        await self._meet(digest)
+        usage = Usage(requests=1, prompt_tokens=_tokens(len(request.prompt)), images=1)
+        return ImageReply((small_picture(DrawStream(digest, "image")),), usage)
 
     async def check(self) -> None:
         """There is nothing that could be down."""
@@ -71,18 +109,62 @@ class SimulatedClient(ChatClient):
     async def aclose(self) -> None:
         """There is nothing to release."""
 
+    async def _meet(self, digest: int) -> bool:
+        """Sleep, then raise the fault that this attempt meets, if any. Returns whether the reply is broken off.
+
+        Attempts are counted only while a request has met nothing but faults, so that memory stays flat.
+        """
+        simulation = self._simulation
+        attempt = self._attempts.get(digest, 0)
+        draws = DrawStream(digest, f"attempt {attempt}")
+        await self._sleep(_seconds(simulation.latency, draws))
+        fate = draws.unit()
+        if fate < simulation.rate_limited + simulation.transient:
+            self._attempts[digest] = attempt + 1
+            if fate < simulation.rate_limited:
+                raise RateLimitedError("the simulated provider asks to slow down")
+            raise TransientModelError("the simulated provider failed")
+        self._attempts.pop(digest, None)
+        return draws.unit() < simulation.malformed
+
+    def _text(self, request: ChatRequest, digest: int) -> str:
+        prompt = request.messages[-1].text if request.messages else ""
+        if request.response_schema is None:
+            return _compose(_Draws(digest), echo=_long_words(prompt))
+        draws = DrawStream(digest, "json")
+        value = conforming(
+            request.response_schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
+        )
+        return orjson.dumps(value).decode()
+
     def _digest(self, request: ChatRequest) -> int:
         parameters = request.parameters
-        identity = orjson.dumps(
-            [
-                request.model,
-                [[message.role, message.content] for message in request.messages],
-                [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
-                str(request.seed),
-            ],
-            option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS,
-        )
-        return int.from_bytes(hashlib.blake2b(identity, digest_size=64, person=b"sdg/simulated").digest(), "little")
+        identity = [
+            request.model,
+            [[message.role, _said(message)] for message in request.messages],
+            [parameters.temperature, parameters.top_p, parameters.extra_body, self._extra_body],
+            str(request.seed),
+        ]
+        return _hash(identity if request.response_schema is None else [*identity, dict(request.response_schema)])
+
+
+def _hash(identity: list[Any]) -> int:
+    content = orjson.dumps(identity, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return int.from_bytes(hashlib.blake2b(content, digest_size=64, person=b"sdg/simulated").digest(), "little")
+
+
+def _said(message: Message) -> Any:
+    if isinstance(message.content, str):
+        return message.content
+    return [part.text if isinstance(part, TextPart) else part.address for part in message.content]
+
+
+def _seconds(latency: Latency, draws: DrawStream) -> float:
+    """Normally distributed by Box and Muller's method."""
+    if not latency.stddev:
+        return latency.mean
+    normal = math.sqrt(-2 * math.log(1 - draws.unit())) * math.cos(2 * math.pi * draws.unit())
+    return max(0.0, latency.mean + latency.stddev * normal)
 
 
 class _Draws:

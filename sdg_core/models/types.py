@@ -1,18 +1,99 @@
-"""What passes between columns and model clients."""
+"""What passes between columns and model clients.
+
+Everything here is a value: requests and replies are compared in tests, kept in traces and sent again unchanged.
+"""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from sdg_core.config.models import InferenceParameters
+from sdg_core.errors import PermanentModelError
+
+JsonSchema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """Text among other parts."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class MediaPart:
+    """What is not text: at a `url` that the server fetches, or as base64 `data` of a `media_type` such as image/png."""
+
+    url: str | None = None
+    data: str | None = None
+    media_type: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.data is None):
+            raise ValueError("either a url or data is needed, not both")
+        if self.data is not None and self.media_type is None:
+            raise ValueError("data needs its media_type, such as image/png")
+
+    @property
+    def address(self) -> str:
+        """The url, or the data as a `data:` URL."""
+        return self.url if self.url is not None else f"data:{self.media_type};base64,{self.data}"
+
+
+class ImagePart(MediaPart):
+    """A picture."""
+
+
+class AudioPart(MediaPart):
+    """Sound."""
+
+
+class VideoPart(MediaPart):
+    """A film."""
+
+
+Part = TextPart | ImagePart | AudioPart | VideoPart
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that the model may call; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: JsonSchema
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """The model asks for a call; `arguments` is JSON as the model wrote it, so possibly malformed."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
 
-    role: Literal["system", "user", "assistant"]
-    content: str
+    tool_calls: what an assistant asked for. tool_call_id: the call that a message of role `tool` answers.
+    reasoning: what the assistant thought before; kept for traces, not sent again.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The textual parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
 
 @dataclass(frozen=True)
@@ -21,17 +102,25 @@ class ChatRequest:
 
     seed: the record's own random number for this cell; only the simulated client uses it, so that replies differ between
     records with equal prompts and repeat between runs.
+    response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
+    tools: what the model may call instead of answering.
     """
 
     model: str
     messages: tuple[Message, ...]
     parameters: InferenceParameters
     seed: int = 0
+    response_schema: JsonSchema | None = None
+    schema_name: str = "response"
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them."""
+    """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
+
+    images: pictures that a server made, which are priced by piece.
+    """
 
     requests: int = 0
     retries: int = 0
@@ -39,18 +128,95 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    images: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Usage)))
 
 
+class Reply:
+    """What every reply says besides its content.
+
+    alias: the model alias that answered, set by the pool; another one than was asked when its fallback stepped in.
+    earlier: what other aliases used before that one answered.
+    """
+
+    usage: Usage
+    alias: str | None
+    earlier: Mapping[str, Usage]
+
+    def usages(self, asked: str) -> dict[str, Usage]:
+        """Usage by alias, for a caller who asked the alias `asked`."""
+        return {**self.earlier, self.alias or asked: self.usage}
+
+
 @dataclass(frozen=True)
-class ChatReply:
-    """The text of a reply, why it ended (`stop`, `length`, ...; None if the server does not say) and what it used."""
+class ChatReply(Reply):
+    """The text of a reply and why it ended (`stop`, `length`, `tool_calls`, ...; None if the server does not say).
+
+    text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: what the model thought, if the
+    server shows it. image_urls: pictures that a chat model answered with, as URLs or `data:` URLs. model: the model that the
+    server says has answered; some take any name and answer with the only model they have.
+    """
 
     text: str
     finish_reason: str | None
     usage: Usage
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    image_urls: tuple[str, ...] = ()
+    model: str | None = field(default=None, compare=False)
+    alias: str | None = None
+    earlier: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EmbeddingRequest:
+    """Texts to be turned into vectors, one for each, in order. `seed` as in ChatRequest."""
+
+    model: str
+    inputs: tuple[str, ...]
+    parameters: InferenceParameters
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EmbeddingReply(Reply):
+    """One vector per input; all of one length."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage
+    alias: str | None = None
+    earlier: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An encoded picture, such as a PNG."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """A picture to be made. `context` are pictures to start from. `seed` as in ChatRequest."""
+
+    model: str
+    prompt: str
+    parameters: InferenceParameters
+    context: tuple[ImagePart, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ImageReply(Reply):
+    """At least one picture."""
+
+    images: tuple[Image, ...]
+    usage: Usage
+    alias: str | None = None
+    earlier: Mapping[str, Usage] = field(default_factory=dict)
 
 
 class ChatClient(ABC):
@@ -59,6 +225,18 @@ class ChatClient(ABC):
     @abstractmethod
     async def chat(self, request: ChatRequest) -> ChatReply:
         """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError."""
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
+        """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""
+        raise PermanentModelError(
+            f"the provider of model {request.model!r} makes no embeddings", remedy="use another provider"
+        )
+
+    async def make_images(self, request: ImageRequest) -> ImageReply:
+        """Make pictures. Raises as `chat` does, and PermanentModelError if this client cannot."""
+        raise PermanentModelError(
+            f"the provider of model {request.model!r} makes no images", remedy="use another provider"
+        )
 
     @abstractmethod
     async def check(self) -> None:

@@ -7,20 +7,30 @@ has been looked at; before that (`seed_columns=None`) unknown names are accepted
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from typing import Any
 
-from sdg_core.config.columns import Column, LlmTextColumn, SeedColumn
+from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.document import Path
 from sdg_core.config.load import ParsedConfig, read_config
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
-from sdg_core.errors import ConfigError
+from sdg_core.errors import ConfigError, Problem
+from sdg_core.plan.check_constraints import check_constraint_names, check_samplers_in_graph
+from sdg_core.plan.check_custom import check_custom
+from sdg_core.plan.check_model_columns import check_fields, check_model_column, struct_types
 from sdg_core.plan.check_samplers import check_sampler
+from sdg_core.plan.check_seeds import check_seeds
+from sdg_core.plan.check_skip import check_skip
+from sdg_core.plan.check_validation import check_validation
+from sdg_core.plan.fallbacks import is_circular
+from sdg_core.plan.functions import UserFunction, resolve_functions
 from sdg_core.plan.graph import find_cycles, references_of, templates_of
 from sdg_core.plan.names import closest, matching_columns
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
+from sdg_core.plan.stages import producers_of, side_effects_of
 from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, template_references
 
 Found = Iterator[tuple[Path, str]]
@@ -28,11 +38,15 @@ Found = Iterator[tuple[Path, str]]
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A checked dataset file. `base` is the directory that relative paths in it start from."""
+    """A checked dataset file. `base` is the directory that relative paths in it start from.
+
+    functions: the user's functions that the config names, by the column that calls them.
+    """
 
     config: DatasetConfig
     parsed: ParsedConfig
     base: FilePath
+    functions: Mapping[str, UserFunction] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -40,16 +54,30 @@ class LoadedDataset:
         return self.parsed.source
 
 
-def load_dataset(path: FilePath, *, env: Mapping[str, str] = os.environ) -> LoadedDataset:
-    """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found."""
+def load_dataset(
+    path: FilePath,
+    *,
+    env: Mapping[str, str] = os.environ,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> LoadedDataset:
+    """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
+
+    functions: functions by name, for columns whose function is not `module:function` but passed in Python.
+    """
     parsed = read_config(path, env=env)
-    problems = list(parsed.problems)
-    if parsed.config is not None:
-        found = check_config(parsed.config, also_known=parsed.dropped_columns)
-        problems += [parsed.problem(where, message) for where, message in found]
-    if problems or parsed.config is None:
-        raise ConfigError(parsed.source, sorted(problems, key=lambda problem: problem.line or 0))
-    return LoadedDataset(parsed.config, parsed, path.resolve().parent)
+    base = path.resolve().parent
+    if parsed.config is None:
+        raise ConfigError(parsed.source, _by_line(parsed.problems))
+    resolved = resolve_functions(parsed.config, base=base, given=functions or {})
+    found = [*resolved.problems, *check_config(resolved.config, also_known=parsed.dropped_columns)]
+    problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
+    if problems:
+        raise ConfigError(parsed.source, _by_line(problems))
+    return LoadedDataset(resolved.config, parsed, base, resolved.functions)
+
+
+def _by_line(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line or 0)
 
 
 def check_config(
@@ -62,27 +90,32 @@ def check_config(
     names = [column.name for column in config.columns]
     also_known = frozenset(also_known)
     open_ended = config.seed_config is not None and seed_columns is None
-    known = {*names, *(seed_columns or ()), *also_known}
+    known = {*names, *producers_of(config.columns), *(seed_columns or ()), *also_known}
     problems = [
         *_check_size(config),
         *_check_names(config, seed_columns),
+        *check_seeds(config),
         *_check_models(config),
         *_check_processors(config, None if open_ended else known),
     ]
+    structs = struct_types(config.columns)
     templates_ok = True
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
         faults += list(check_sampler(column, config, also_known))
+        faults += [*check_skip(column), *check_custom(column), *check_validation(column), *check_model_column(column)]
         if not faults:
-            faults = list(_check_references(column, None if open_ended else known))
+            faults = [*_check_references(column, None if open_ended else known), *check_fields(column, structs)]
         problems += [(("columns", index, *path), message) for path, message in faults]
-    if templates_ok and len(set(names)) == len(names):
+    made = [*names, *producers_of(config.columns)]
+    if templates_ok and len(set(made)) == len(made):
         problems += [
             (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
             for cycle in find_cycles(config)
         ]
-    return problems
+    problems += check_constraint_names(config, None if open_ended else known, also_known)
+    return problems or [*check_samplers_in_graph(config)]
 
 
 def _check_size(config: DatasetConfig) -> Found:
@@ -107,8 +140,23 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> F
                 yield ("columns", index, "name"), f"the seed data has no column {column.name!r}; {_has(seed_columns)}"
         elif column.name in (seed_columns or ()):
             yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
+    yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
     for index, processor_name in _repeated([p.name for p in config.processors]):
         yield ("processors", index, "name"), f"another processor is named {processor_name!r}"
+
+
+def _check_side_effects(config: DatasetConfig, names: set[str]) -> Found:
+    """Side-effect columns are columns: their names are as unique as those of others."""
+    taken = set(names)
+    for index, column in enumerate(config.columns):
+        for place, name in enumerate(side_effects_of(column)):
+            made_by_function = isinstance(column, CustomColumn)
+            path: Path = ("columns", index, *(("side_effect_columns", place) if made_by_function else ("name",)))
+            if name in taken:
+                yield path, f"another column is named {name!r}; rename one"
+            elif name in RESERVED:
+                yield path, f"{name!r} means something else in templates; rename this column"
+            taken.add(name)
 
 
 def _check_templates(column: Column) -> Found:
@@ -140,16 +188,37 @@ def _check_models(config: DatasetConfig) -> Found:
                 ("model_configs", index, "provider"),
                 f"unknown provider {model.provider!r}{closest(model.provider, providers)}",
             )
+    yield from _check_fallbacks(config)
     for index, column in enumerate(config.columns):
-        if isinstance(column, LlmTextColumn) and column.model_alias not in aliases:
-            message = f"no model has the alias {column.model_alias!r}{closest(column.model_alias, aliases)}"
-            yield ("columns", index, "model_alias"), message
+        for path, alias in _aliases(column):
+            if alias not in aliases:
+                yield ("columns", index, *path), f"no model has the alias {alias!r}{closest(alias, aliases)}"
     for index, provider in enumerate(config.model_providers):
         if provider.api_key is not None and not _may_be_variable(provider.api_key):
             message = (
                 "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             )
             yield ("model_providers", index, "api_key"), message
+
+
+def _check_fallbacks(config: DatasetConfig) -> Found:
+    fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    for index, model in enumerate(config.model_configs):
+        where: Path = ("model_configs", index, "fallback")
+        if model.fallback is not None and model.fallback not in fallbacks:
+            yield where, f"no model has the alias {model.fallback!r}{closest(model.fallback, list(fallbacks))}"
+        elif is_circular(model.alias, fallbacks):
+            yield where, f"the fallbacks of {model.alias!r} lead back to it"
+
+
+def _aliases(column: Column) -> list[tuple[Path, str]]:
+    match column:
+        case ModelColumn():
+            return [(("model_alias",), column.model_alias)]
+        case CustomColumn():
+            return [(("model_aliases", place), alias) for place, alias in enumerate(column.model_aliases or ())]
+        case _:
+            return []
 
 
 def _may_be_variable(text: str) -> bool:

@@ -1,24 +1,34 @@
 """A checked config, and what is known of its seed data, to a DatasetPlan: everything a run needs to know, decided."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from sdg_core.config.columns import Column, ExpressionColumn, LlmTextColumn, SamplerColumn, SeedColumn
+from sdg_core.config.columns import (
+    Column,
+    CustomColumn,
+    ModelColumn,
+    SamplerColumn,
+    SeedColumn,
+)
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import DropColumnsProcessor
-from sdg_core.config.samplers import CategoryParams, GaussianParams, SubcategoryParams, UniformParams
+from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.plan.check import LoadedDataset, check_config
+from sdg_core.plan.check_constraints import check_constraint_types
+from sdg_core.plan.derived_types import derived_type, side_effect_fields
+from sdg_core.plan.fallbacks import later_aliases
 from sdg_core.plan.fingerprint import Fingerprint, compute_fingerprint
+from sdg_core.plan.functions import UserFunction
 from sdg_core.plan.graph import ColumnGraph, build_graph
+from sdg_core.plan.model_columns import side_columns
 from sdg_core.plan.names import matching_columns
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
-
-_DTYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+from sdg_core.plan.sampler_types import sampler_type
+from sdg_core.plan.stages import is_whole_column, resizes
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class DatasetPlan:
     dropped: columns stored beside the dataset instead of in it.
     models: alias to model config and provider, for the aliases that columns use.
     simulated: whether some replies come from the simulated provider.
+    functions: the user's functions, by the column that calls them.
     """
 
     config: DatasetConfig
@@ -49,11 +60,28 @@ class DatasetPlan:
     row_groups: tuple[RowGroup, ...]
     models: Mapping[str, tuple[ModelConfig, ModelProvider]]
     simulated: bool
+    functions: Mapping[str, UserFunction] = field(default_factory=dict)
 
     @property
     def num_records(self) -> int:
         """How many records the finished dataset has if none fails."""
         return self.row_groups[-1].stop
+
+    @property
+    def resizes(self) -> bool:
+        """Whether a row group's rows may be other than its records, in number and in kind."""
+        return any(resizes(column) for column in self.config.columns)
+
+    @property
+    def whole_groups(self) -> bool:
+        """Whether a row group that lacks records is made again as a whole.
+
+        A whole-column function may look at all rows, so leaving some out may change the others. Where the rows cannot be told
+        apart afterwards (resized), there is no choice; where no cell is paid for, it costs nothing. Otherwise the function
+        sees the lacking records only, because nothing is paid for twice.
+        """
+        whole = any(is_whole_column(column) for column in self.config.columns)
+        return self.resizes or (whole and not self.graph.per_record)
 
     @property
     def kept_schema(self) -> pa.Schema:
@@ -68,6 +96,10 @@ class DatasetPlan:
     def column(self, name: str) -> Column:
         """The config of a column that is generated."""
         return next(column for column in self.config.columns if column.name == name)
+
+    def with_settings(self, settings: RunSettings) -> "DatasetPlan":
+        """The same plan under other run settings; the fingerprint does not change."""
+        return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
 
     def with_num_records(self, num_records: int) -> "DatasetPlan":
         """The same plan for another number of records; the fingerprint does not change."""
@@ -90,6 +122,9 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         )
     graph = build_graph(config)
     schema = _schema(config, seed)
+    unfit = check_constraint_types(config, schema)
+    if unfit:
+        raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in unfit])
     models = used_models(config)
     fingerprint = compute_fingerprint(
         config, graph, seed_columns=seed_columns, seed_digest=seed.digest if seed is not None else None
@@ -108,6 +143,7 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         row_groups=plan_row_groups(config.num_records, config.row_group_size),
         models=models,
         simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
+        functions=dataset.functions,
     )
 
 
@@ -117,10 +153,23 @@ def config_part(config: DatasetConfig) -> str:
 
 
 def used_models(config: DatasetConfig) -> dict[str, tuple[ModelConfig, ModelProvider]]:
-    """Alias to model and provider, for the aliases that columns use."""
-    used = {column.model_alias for column in config.columns if isinstance(column, LlmTextColumn)}
+    """Alias to model and provider, for the aliases that columns use and those that step in for them."""
+    fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    used = {alias for column in config.columns for alias in aliases_of(column)}
+    used |= {later for alias in used for later in later_aliases(alias, fallbacks)}
     providers = {provider.name: provider for provider in config.model_providers}
     return {model.alias: (model, providers[model.provider]) for model in config.model_configs if model.alias in used}
+
+
+def aliases_of(column: Column) -> tuple[str, ...]:
+    """The models that a column asks."""
+    match column:
+        case ModelColumn():
+            return (column.model_alias,)
+        case CustomColumn():
+            return column.model_aliases or ()
+        case _:
+            return ()
 
 
 def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
@@ -129,6 +178,7 @@ def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
     fields = [field for name, field in seed_fields.items() if name not in listed]
     for column in config.columns:
         fields.append(seed_fields[column.name] if column.name in listed else pa.field(column.name, column_type(column)))
+        fields += side_effect_fields(column)
     return pa.schema(fields)
 
 
@@ -136,37 +186,15 @@ def column_type(column: Column) -> pa.DataType:
     """The Arrow type of a generated column, the same in every row group."""
     match column:
         case SamplerColumn():
-            return _sampler_type(column)
-        case ExpressionColumn():
-            return _DTYPES[column.dtype]
-        case LlmTextColumn():
-            return pa.string()
+            return sampler_type(column)
         case SeedColumn():
             raise TypeError("the type of a seed column comes from the seed data")
         case _:
-            assert_never(column)
-
-
-def _sampler_type(column: SamplerColumn) -> pa.DataType:
-    match column.params:
-        case CategoryParams():
-            return _values_type(column.params.values)
-        case SubcategoryParams():
-            return _values_type([value for values in column.params.values.values() for value in values])
-        case UniformParams() | GaussianParams():
-            return _DTYPES[column.convert_to or "float"]
-        case _:
-            return pa.string()
-
-
-def _values_type(values: list[str | int | float] | tuple[str | int | float, ...]) -> pa.DataType:
-    if all(isinstance(value, str) for value in values):
-        return pa.string()
-    return pa.int64() if all(isinstance(value, int) for value in values) else pa.float64()
+            return derived_type(column)
 
 
 def _dropped(config: DatasetConfig, names: list[str]) -> frozenset[str]:
-    dropped = {column.name for column in config.columns if column.drop}
+    dropped = {name for column in config.columns if column.drop for name in (column.name, *side_columns(column))}
     for processor in config.processors:
         if isinstance(processor, DropColumnsProcessor):
             for pattern in processor.column_names:

@@ -9,25 +9,40 @@ A fingerprint has a config part, known as soon as the file is read, and a seed p
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.config.base import ConfigModel
 from sdg_core.config.columns import (
+    ChatColumn,
     Column,
     ColumnBase,
+    CustomColumn,
     ExpressionColumn,
-    LlmTextColumn,
+    ModelColumn,
     SamplerColumn,
     SeedColumn,
+    SkippableColumn,
+    ValidationColumn,
 )
+from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Simulation
+from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Simulation
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
 from sdg_core.config.run import RunSettings
-from sdg_core.config.seeds import LocalSeedSource
+from sdg_core.config.seeds import (
+    DatasetSeedSource,
+    DirectorySeedSource,
+    HuggingFaceSeedSource,
+    LocalSeedSource,
+    SqlSeedSource,
+)
+from sdg_core.config.validators import RemoteParams
+from sdg_core.plan.fallbacks import later_aliases
 from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.model_columns import is_drawn, written_order
+from sdg_core.plan.stages import is_whole_column, side_effects_of
 
 CONFIG_HASH_ALGO = "sha256"
 CONFIG_HASH_VERSION = 1
@@ -36,15 +51,30 @@ _EVERY = frozenset({"*"})
 NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "run"}),
     ColumnBase: frozenset({"description"}),
+    # What says where seed data lies, or which part of it to take, is out: its content is in.
     LocalSeedSource: frozenset({"path", "upstream_asset"}),
+    DirectorySeedSource: frozenset({"file_pattern", "recursive"}),
+    SqlSeedSource: frozenset({"url", "url_env", "query"}),
+    HuggingFaceSeedSource: frozenset({"path", "token", "endpoint"}),
+    DatasetSeedSource: frozenset({"dataset"}),
     ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers"}),
-    Simulation: frozenset({"latency"}),
-    ModelConfig: frozenset({"model_env", "skip_health_check"}),
-    InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout"}),
+    Simulation: frozenset({"latency", "rate_limited", "transient"}),
+    ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
+    Prices: _EVERY,
+    InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout", "encoding_format"}),
     DropColumnsProcessor: frozenset({"name"}),
     SchemaTransformProcessor: _EVERY,
     RunSettings: _EVERY,
+    ValidationColumn: frozenset({"batch_size"}),
+    RemoteParams: frozenset({"timeout", "max_retries", "retry_backoff", "max_parallel_requests"}),
 }
+ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
+    SkippableColumn: {"propagate_skip": True},
+    Simulation: {"malformed": 0.0},
+    ChatColumn: {"with_trace": "none", "extract_reasoning_content": False},
+}
+"""Fields that came after the first release, with the value that means what was so before: it does not count, so that existing
+fingerprints stay."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +121,14 @@ def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_
             "processors": processors,
             "seed": config.seed,
             "seed_config": seed,
+            **({"constraints": _hashed_constraints(config.constraints)} if config.constraints else {}),
         }
     )
+
+
+def _hashed_constraints(constraints: Iterable[Constraint]) -> list[dict[str, Any]]:
+    """Constraints hold together, so their order does not count."""
+    return sorted(map(hashed_fields, constraints), key=canonical_json)
 
 
 def _column_hashes(
@@ -106,8 +142,25 @@ def _column_hashes(
             for other in sorted(graph.dependencies[name])
         }
         own = {key: value for key, value in hashed_fields(by_name[name]).items() if key not in ("name", "drop")}
-        hashes[name] = digest({"column": own, "reads": reads, **_context(by_name[name], config)})
+        context = _context(by_name[name], config) | _bound_context(name, graph, by_name, hashes)
+        hashes[name] = digest({"column": own, "reads": reads, **context})
+        for side_effect in side_effects_of(by_name[name]):
+            hashes[side_effect] = digest({"side_effect": side_effect, "of": hashes[name]})
     return hashes
+
+
+def _bound_context(
+    name: str, graph: ColumnGraph, columns: Mapping[str, Column], hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The constraints of a sampler, with everything that decides which of its draws they accept."""
+    for bound in graph.bounds:
+        if name in bound.samplers:
+            inputs = {other: hashes.get(other, "seed") for other in sorted(bound.inputs)}
+            steps = {other: hashed_fields(columns[other]) for other in sorted(bound.steps)}
+            without_drop = {key: {k: v for k, v in own.items() if k != "drop"} for key, own in steps.items()}
+            constraints = _hashed_constraints(bound.constraints)
+            return {"bound": {"constraints": constraints, "steps": without_drop, "inputs": inputs}}
+    return {}
 
 
 def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
@@ -115,14 +168,31 @@ def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     match column:
         case SamplerColumn():
             return {"name": column.name, "seed": config.seed}
-        case LlmTextColumn():
-            model = next(m for m in config.model_configs if m.alias == column.model_alias)
-            provider = next(p for p in config.model_providers if p.name == model.provider)
-            # Replies of the simulated provider also depend on the record's own random words.
-            rehearsal = {"name": column.name, "seed": config.seed} if provider.provider_type == "simulated" else {}
-            return {"model": hashed_fields(model), "provider": hashed_fields(provider), **rehearsal}
-        case ExpressionColumn() | SeedColumn():
+        case ModelColumn():
+            order = written_order(column)
+            return {**_model_context(column, column.model_alias, config), **({"order": order} if order else {})}
+        case CustomColumn():
+            models = {alias: _model_context(column, alias, config) for alias in column.model_aliases or ()}
+            size = {"row_group_size": config.row_group_size} if is_whole_column(column) else {}
+            return {**({"models": models} if models else {}), **size}
+        case ExpressionColumn() | ValidationColumn() | SeedColumn():
             return {}
+
+
+def _model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:
+    """A model and those that step in for it."""
+    fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    later = [_one_model_context(column, other, config) for other in later_aliases(alias, fallbacks)]
+    return {**_one_model_context(column, alias, config), **({"fallbacks": later} if later else {})}
+
+
+def _one_model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:
+    model = next(m for m in config.model_configs if m.alias == alias)
+    provider = next(p for p in config.model_providers if p.name == model.provider)
+    # Replies of the simulated provider, and parameters that are drawn, also depend on the record's own random words.
+    random = provider.provider_type == "simulated" or is_drawn(model.inference_parameters)
+    drawn = {"name": column.name, "seed": config.seed} if random else {}
+    return {"model": hashed_fields(model), "provider": hashed_fields(provider), **drawn}
 
 
 def _seed_column_hash(config: DatasetConfig, name: str, seed_digest: str | None) -> str:
@@ -145,7 +215,8 @@ def hashed_fields(model: ConfigModel) -> dict[str, Any]:
     if left_out == _EVERY:
         return {}
     values = {name: _plain(getattr(model, name)) for name in type(model).model_fields if name not in left_out}
-    return {name: value for name, value in values.items() if _counts(value)}
+    usual = {name: value for kind, defaults in ADDED_LATER.items() if kind in kinds for name, value in defaults.items()}
+    return {name: value for name, value in values.items() if _counts(value) and value != usual.get(name)}
 
 
 def _plain(value: Any) -> Any:

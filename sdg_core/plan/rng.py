@@ -7,7 +7,8 @@ numpy increments the counter before it generates, hence the minus one.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +16,34 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 _COUNTER_SPACE = 1 << 256
 _UNIT = 2.0**-53
+_GAP = 512
+"""Records that may lie between two wanted ones before seeking is cheaper than generating what lies between."""
 
 
 @dataclass(frozen=True)
 class RandomSource:
-    """The random words of one dataset; `seed` is the dataset's seed."""
+    """The random words of one dataset; `seed` is the dataset's seed.
+
+    attempts: for records that are drawn again, the attempt of each one that is asked for, equal ones side by side.
+    """
 
     seed: int
+    attempts: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def words(self, column: str, indices: NDArray[np.int64], *, block: int = 0, attempt: int = 0) -> Words:
-        """Four words per record: shape `(len(indices), 4)`, for ascending record indices."""
+        """Four words per record: shape `(len(indices), 4)`, for record indices that ascend (within each attempt)."""
         key = column_key(self.seed, column)
-        parts = [
-            _block_words(key, start=start, count=count, block=block, attempt=attempt)
-            for start, count in contiguous_runs(indices)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 4), np.uint64)
+        if self.attempts is None or len(indices) == 0:
+            return _words(key, indices, block=block, attempt=attempt)
+        if len(self.attempts) != len(indices):
+            raise ValueError(f"{len(indices)} records with attempts of {len(self.attempts)}")
+        bounds = [0, *(np.flatnonzero(np.diff(self.attempts)) + 1).tolist(), len(indices)]
+        return np.concatenate(
+            [
+                _words(key, indices[start:stop], block=block, attempt=int(self.attempts[start]))
+                for start, stop in zip(bounds, bounds[1:], strict=False)
+            ]
+        )
 
     def uniforms(self, column: str, indices: NDArray[np.int64], *, attempt: int = 0) -> NDArray[np.float64]:
         """Four real numbers in `[0, 1)` per record, shape `(len(indices), 4)`."""
@@ -59,6 +72,25 @@ def contiguous_runs(indices: NDArray[np.int64]) -> list[tuple[int, int]]:
         return []
     breaks = np.flatnonzero(np.diff(indices) != 1) + 1
     return [(int(run[0]), len(run)) for run in np.split(indices, breaks)]
+
+
+def _words(key: int, indices: NDArray[np.int64], *, block: int, attempt: int) -> Words:
+    parts = []
+    for run in _close_runs(indices):
+        start, count = int(run[0]), int(run[-1] - run[0]) + 1
+        words = _block_words(key, start=start, count=count, block=block, attempt=attempt)
+        parts.append(words if count == len(run) else words[run - start])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 4), np.uint64)
+
+
+def _close_runs(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Indices in ascending runs without wide gaps, in the order given."""
+    if len(indices) == 0:
+        return
+    steps = np.diff(indices)
+    bounds = [0, *(np.flatnonzero((steps < 1) | (steps > _GAP)) + 1).tolist(), len(indices)]
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        yield indices[start:stop]
 
 
 def _block_words(key: int, *, start: int, count: int, block: int, attempt: int) -> Words:

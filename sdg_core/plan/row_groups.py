@@ -93,3 +93,15 @@ def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> 
 def format_ranges(indices: Sequence[int]) -> str:
     """Indices as short text, `0-9, 12`."""
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in contiguous_ranges(indices)) or "none"
+
+
+def chosen_row_groups(groups: Sequence[RowGroup], wanted: Sequence[int] | None) -> list[int]:
+    """The indices of the wanted row groups in order, each once; all of them by default. Raises PlanError for one that is none."""
+    if wanted is None:
+        return [group.index for group in groups]
+    outside = [index for index in wanted if not 0 <= index < len(groups)]
+    if outside:
+        raise PlanError(
+            f"row groups {format_ranges(outside)} do not exist", remedy=f"this dataset has 0 to {len(groups) - 1}"
+        )
+    return sorted(set(wanted))

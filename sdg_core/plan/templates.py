@@ -11,6 +11,8 @@ import jinja2
 import minijinja
 from jinja2 import meta
 
+from sdg_core.plan.bounded_filters import TooLargeError, add_bounded_filters, unbounded_method
+
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
 
@@ -19,7 +21,15 @@ RESERVED = frozenset("true false none True False None self cycler dict joiner na
 """Names that a template resolves by itself, so that a column of that name could not be read."""
 
 _CHECKED = "<string>"
-_JINJA = jinja2.Environment(autoescape=False)
+
+
+@jinja2.pass_context
+def _unfolded(_: object, value: object) -> object:
+    """A finalizer that needs a rendering's context keeps Jinja2 from computing constants while it looks for names."""
+    return value
+
+
+_JINJA = jinja2.Environment(autoescape=False, finalize=_unfolded)
 _RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
 _TAG = re.compile(r"\{%[-+]?\s*(\w+)")
 _NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
@@ -28,8 +38,14 @@ _UNKNOWN = {"UnknownFilter", "UnknownTest"}
 
 @lru_cache(maxsize=1)
 def environment() -> minijinja.Environment:
-    """The one environment that checks and renders every template."""
+    """The one environment that checks every template."""
+    return new_environment()
+
+
+def new_environment() -> minijinja.Environment:
+    """An environment with the settings of all environments and no template in it."""
     env = minijinja.Environment()
+    add_bounded_filters(env)
     env.undefined_behavior = "strict"
     env.fuel = FUEL
     env.keep_trailing_newline = True
@@ -61,12 +77,27 @@ def template_references(source: str) -> frozenset[str]:
     return references
 
 
+def nested_references(source: str) -> frozenset[str]:
+    """The same names with the keys that are read of them, as in `person.city`. Raises TemplateSyntaxError."""
+    try:
+        return frozenset(environment().undeclared_variables_in_str(source, nested=True))
+    except minijinja.TemplateError as error:
+        raise TemplateSyntaxError(first_line(error)) from error
+
+
 def _names_by_jinja(source: str) -> frozenset[str]:
     """The same names as Jinja2 sees them, because minijinja overlooks a name that is only sliced (`{{ text[:80] }}`)."""
     try:
-        return frozenset(meta.find_undeclared_variables(_JINJA.parse(source)))
+        tree = _JINJA.parse(source)
     except jinja2.TemplateSyntaxError:  # minijinja accepts a little more than Jinja2
         return frozenset()
+    refused = unbounded_method(tree)
+    if refused is not None:
+        raise TemplateSyntaxError(refused)
+    finder = meta.TrackingCodeGenerator(_JINJA)
+    finder.optimizer = None  # with `_unfolded`: look for names, compute nothing
+    finder.visit(tree)
+    return frozenset(finder.undeclared_identifiers)
 
 
 def _check_filters(source: str, names: frozenset[str]) -> None:
@@ -76,6 +107,10 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
     except minijinja.TemplateError as error:
         if error.kind in _UNKNOWN:
             raise TemplateSyntaxError(first_line(error)) from error
+    except TooLargeError as error:
+        raise TemplateSyntaxError(str(error)) from error
+    except (TypeError, ValueError):
+        return  # a filter's objection to a value; those of a record may be others
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a fault of the renderer; the values of a record may not meet it
             raise
@@ -83,6 +118,7 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
 
 def _lenient() -> minijinja.Environment:
     env = minijinja.Environment()
+    add_bounded_filters(env)
     env.undefined_behavior = "chainable"
     env.fuel = FUEL
     env.debug = False

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdg_core.config.processors import SchemaTransformProcessor
-from sdg_core.errors import IncompleteError
+from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.transform import SchemaTransform
 from sdg_core.store.atomic import publish_directory, remove_directory, store_errors, temporary_name
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import read_dropped, read_rows
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 from sdg_core.store.versions import update_metadata
 
@@ -67,10 +67,10 @@ def process(
     temporary = version.directory / temporary_name(version.processed.name)
     transforms = [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
     num_rows = 0
-    with store_errors("write", temporary):
+    dataset = _Parts(temporary / "dataset", plan.kept_schema)
+    side = [_Parts(temporary / transform.name, transform.schema) for transform in transforms]
+    with store_errors("write", version.processed):
         try:
-            dataset = _Parts(temporary / "dataset", plan.kept_schema)
-            side = [_Parts(temporary / transform.name, transform.schema) for transform in transforms]
             for status in statuses:
                 table = _read(version, plan, status, transforms)
                 dataset.write(table.select(plan.kept_schema.names))
@@ -81,6 +81,10 @@ def process(
             for parts in (dataset, *side):
                 parts.close()
             publish_directory(temporary, version.processed)
+        except BaseException:
+            for parts in (dataset, *side):
+                parts.abandon()
+            raise
         finally:
             remove_directory(temporary)
     update_metadata(version, post_generation_state="complete", post_generation_processed=True)
@@ -89,8 +93,15 @@ def process(
 
 
 def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
-    """The result of a version that is sealed already."""
+    """The result of a version that is sealed already. Raises SealedError if other outputs are asked for now."""
     names = ["dataset", *(p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor))]
+    present = {path.name for path in version.processed.iterdir()}
+    if present != set(names):
+        raise SealedError(
+            f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
+            f"{', '.join(sorted(names))}",
+            remedy="`sdg reopen FILE`, then process again",
+        )
     parts = sorted(version.processed_dataset.glob("part-*.parquet"))
     num_rows = sum(pq.read_metadata(part).num_rows for part in parts)
     return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
@@ -109,7 +120,8 @@ def _read(
     table = read_rows(version.row_group(status.group.index)).replace_schema_metadata(None)
     wanted = sorted(plan.dropped & frozenset().union(*(transform.columns for transform in transforms)))
     if wanted:
-        dropped = read_rows(version.dropped(status.group.index), columns=wanted)
+        assert status.footer is not None
+        dropped = read_dropped(version.dropped(status.group.index), status.footer.records(), columns=wanted)
         for name in wanted:
             table = table.append_column(name, dropped.column(name))
     return table
@@ -123,11 +135,11 @@ class _Parts:
         self._paths: Iterator[Path] = (directory / f"part-{number:05d}.parquet" for number in range(100_000))
         self._writer: pq.ParquetWriter | None = None
         self._rows = 0
-        directory.mkdir(parents=True)
 
     def write(self, table: pa.Table) -> None:
         if self._writer is None or self._rows + table.num_rows > ROWS_PER_PART:
             self.close()
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._writer, self._rows = pq.ParquetWriter(next(self._paths), self._schema), 0
         self._writer.write_table(table.cast(self._schema))
         self._rows += table.num_rows
@@ -135,4 +147,10 @@ class _Parts:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
+
+    def abandon(self) -> None:
+        """Give up a file that cannot be finished; a writer left open would try to, and complain, when it is collected."""
+        if self._writer is not None:
+            self._writer.is_open = False
             self._writer = None

@@ -52,8 +52,8 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
     names = [_names(before), _names(after)]
     if names[0] is None or names[1] is None:
         if len(before) == len(after):
-            for place, (a, b) in enumerate(zip(before, after, strict=True)):
-                yield from _differences(a, b, f"{path}[{place}]")
+            for position, (a, b) in enumerate(zip(before, after, strict=True)):
+                yield from _differences(a, b, f"{path}[{position}]")
         else:
             yield f"{path}: {_shown(before)} is now {_shown(after)}"
         return

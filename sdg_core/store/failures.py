@@ -9,7 +9,7 @@ import orjson
 
 from sdg_core.store.atomic import store_errors
 
-FailureKind = Literal["expression", "rate_limited", "transient", "permanent"]
+FailureKind = Literal["expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed"]
 
 
 @dataclass(frozen=True, order=True)

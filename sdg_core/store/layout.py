@@ -5,6 +5,7 @@
                            row_groups/batch_00000.parquet
                            dropped_columns/batch_00000.parquet
                            failures/batch_00000.jsonl
+                           images/<column>/0.png
                            quarantine/
                            processed/dataset/part-00000.parquet  processed/<processor>/part-00000.parquet
 """
@@ -61,6 +62,11 @@ class VersionLayout:
         return self.directory / "failures"
 
     @property
+    def images(self) -> Path:
+        """The pictures that models made, one directory per column."""
+        return self.directory / "images"
+
+    @property
     def quarantine(self) -> Path:
         """Where corrupt files are moved; nothing in it is ever read again."""
         return self.directory / "quarantine"
@@ -91,6 +97,11 @@ class VersionLayout:
     def failure_list(self, index: int) -> Path:
         """The failure list of a row group."""
         return self.failures / f"batch_{row_group_key(index)}.jsonl"
+
+    def image_directories(self) -> list[Path]:
+        """The directories of pictures that exist."""
+        with store_errors("list", self.images):
+            return sorted(path for path in self.images.iterdir() if path.is_dir()) if self.images.is_dir() else []
 
     def existing_row_groups(self) -> list[int]:
         """Indices of the row-group files that exist, ascending."""

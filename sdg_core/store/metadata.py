@@ -6,7 +6,9 @@ cannot be trusted must stop a run rather than be overwritten.
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +29,8 @@ from sdg_core.store.atomic import store_errors, write_atomic
 SCHEMA_VERSION = 1
 PostGenerationState = Literal["none", "started", "complete"]
 UsageByModel = dict[str, dict[str, int]]
-_RECORDED_LIBRARIES = ("sdg-dagster", "dagster", "polars", "pyarrow", "numpy", "scipy", "minijinja")
+UsageByColumn = dict[str, UsageByModel]
+_RECORDED_LIBRARIES = ("sdg-dagster", "dagster", "polars", "pyarrow", "numpy", "scipy", "minijinja", "faker")
 
 
 class Metadata(BaseModel):
@@ -83,8 +86,16 @@ def new_metadata(plan: DatasetPlan) -> Metadata:
         usage={},
         created_at=now,
         updated_at=now,
-        library_versions={"python": platform.python_version(), **{n: library_version(n) for n in _RECORDED_LIBRARIES}},
+        library_versions=_library_versions(),
     )
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _RECORDED_LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[name] = library_version(name)
+    return versions
 
 
 def write_metadata(path: Path, metadata: Metadata) -> None:
@@ -140,6 +151,11 @@ def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mappi
         for key, count in counts.items():
             mine[key] = mine.get(key, 0) + count
     return total
+
+
+def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, UsageByModel]) -> UsageByColumn:
+    """Usage per column and model alias, summed."""
+    return {name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)}
 
 
 def utc_now() -> str:

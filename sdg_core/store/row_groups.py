@@ -5,7 +5,8 @@ not in `missing`. The dropped columns of a row group lie in a file of their own,
 file is written last and is the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, ForeignFileError
 from sdg_core.store.atomic import atomic_file, store_errors
-from sdg_core.store.metadata import UsageByModel
+from sdg_core.store.metadata import UsageByColumn, UsageByModel
 
 SCHEMA_VERSION = 1
 FOOTER_KEY = b"sdg"
+_REMEDY = "move the row group's file out of row_groups/ and generate again; it is made anew"
 
 
 class Footer(BaseModel):
-    """What a row-group file says of itself. `missing` holds the record indices of its range that have no row."""
+    """What a row-group file says of itself. `missing` holds the record indices of its range that have no row.
+
+    usage, usage_by_column: per model alias; the latter for those columns that ask a model record by record.
+
+    resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
+    either no record is missing, or all are and there is no row.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -38,17 +46,23 @@ class Footer(BaseModel):
     missing: list[int]
     resized: bool
     usage: UsageByModel
+    usage_by_column: UsageByColumn = {}
     simulated: bool
     created_at: str
     run_id: str
+    rows: int | None = None
 
     @property
     def num_rows(self) -> int:
         """Rows in the file."""
+        if self.resized and self.rows is not None:
+            return self.rows
         return self.size - len(self.missing)
 
     def records(self) -> NDArray[np.int64]:
-        """The record index of each row."""
+        """The record index of each row; rows of a resized row group are counted from its start."""
+        if self.resized:
+            return self.start + np.arange(self.num_rows, dtype=np.int64)
         indices = np.arange(self.start, self.start + self.size, dtype=np.int64)
         return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
 
@@ -66,11 +80,10 @@ def read_footer(path: Path) -> Footer:
     Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, ForeignFileError if it is
     whole parquet that this project did not write, StoreError if it cannot be read.
     """
-    with store_errors("read", path):
-        try:
-            parquet = pq.read_metadata(path)
-        except pa.ArrowInvalid as error:
-            raise CorruptFileError(f"{path} is not a whole parquet file: {str(error).splitlines()[0]}") from error
+    if path.is_dir():
+        raise ForeignFileError(f"{path} is a directory", remedy="move it away, then run again; nothing was changed")
+    with _damage(path, "is not a whole parquet file"):
+        parquet = pq.read_metadata(path)
     content = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
         raise ForeignFileError(
@@ -88,16 +101,8 @@ def read_footer(path: Path) -> Footer:
 
 def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
-    with store_errors("read", path):
-        try:
-            return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise CorruptFileError(
-                f"{path} is damaged: {str(error).splitlines()[0]}",
-                remedy="move the row group's file out of row_groups/, then run again: it will be generated anew",
-            ) from error
+    with _damage(path, "is damaged", remedy=_REMEDY):
+        return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
 
 
 def read_dropped(path: Path, records: NDArray[np.int64], *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -105,14 +110,14 @@ def read_dropped(path: Path, records: NDArray[np.int64], *, columns: Sequence[st
 
     The file may be ahead of its row group, because it is written first; rows of other records are left out.
     """
-    remedy = "move the row group's file out of row_groups/, then run again: both will be generated anew"
     with store_errors("read", path):
         if not path.exists():
-            raise CorruptFileError(f"{path} is gone; it held the dropped columns of its row group", remedy=remedy)
-    present = read_footer(path).records()
+            raise CorruptFileError(f"{path} is gone; it held the dropped columns of its row group", remedy=_REMEDY)
+    footer = read_footer(path)
+    present = footer.records()
     wanted = np.isin(present, records)
-    if wanted.sum() != len(records):
-        raise CorruptFileError(f"{path} lacks records that its row group has", remedy=remedy)
+    if wanted.sum() != len(records) or (footer.resized and not wanted.all()):
+        raise CorruptFileError(f"{path} lacks records that its row group has", remedy=_REMEDY)
     table = read_rows(path, columns=columns)
     return table if wanted.all() else table.filter(pa.array(wanted))
 
@@ -128,3 +133,15 @@ def merge_rows(
     records = np.concatenate([old_records, new_records[fresh]])
     order = np.argsort(records, kind="stable")
     return table.take(pa.array(order)), records[order]
+
+
+@contextmanager
+def _damage(path: Path, what: str, *, remedy: str | None = None) -> Iterator[None]:
+    """Tell a damaged file (CorruptFileError) from one that cannot be read at all (StoreError)."""
+    with store_errors("read", path):
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
+            raise CorruptFileError(f"{path} {what}: {str(error).splitlines()[0]}", remedy=remedy) from error

@@ -57,7 +57,9 @@ def classify(
         if getattr(found, field) != value:
             reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
             return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=reason)
-    lacking = (*found.missing, *range(found.start + found.size, group.stop))
+    lacking: Sequence[int] = (*found.missing, *range(found.start + found.size, group.stop))
+    if found.resized and lacking:
+        lacking = everything  # its rows are not records, so none can be kept
     state = RowGroupState.PARTIAL if lacking else RowGroupState.COMPLETE
     return RowGroupStatus(group, state, lacking, footer=found)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.prices import Cost, costs
 from sdg_core.store.failures import Failure, read_failures
 from sdg_core.store.layout import DatasetLayout, VersionLayout
-from sdg_core.store.metadata import Metadata, UsageByModel, add_usage
+from sdg_core.store.metadata import Metadata, UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
 SHOWN_FAILURES = 5
@@ -19,6 +20,7 @@ class DatasetStatus:
     """What is on disk, measured against the plan.
 
     states: keys of the row groups in each state. records: rows in trusted files. lacking: records of the plan without a row.
+    cost: per model alias, as far as prices are configured.
     failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     """
 
@@ -35,6 +37,8 @@ class DatasetStatus:
     failed: int
     failure_messages: tuple[tuple[str, int], ...]
     usage: UsageByModel
+    usage_by_column: UsageByColumn
+    cost: dict[str, Cost]
     simulated: bool
     sealed: bool
     post_generation_state: str
@@ -49,6 +53,7 @@ class DatasetStatus:
             state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
         }
         data["faults"] = list(self.faults)
+        data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
         data["records"] = {"target": self.target_num_records, "actual": self.records, "lacking": data.pop("lacking")}
         data["failures"] = {
             "count": data.pop("failed"),
@@ -69,9 +74,11 @@ def describe(
     failures = [failure for status in statuses for failure in _failures(version, status)]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage: UsageByModel = {}
+    by_column: UsageByColumn = {}
     for status in statuses:
         if status.footer is not None:
             usage = add_usage(usage, status.footer.usage)
+            by_column = add_usage_by_column(by_column, status.footer.usage_by_column)
     return DatasetStatus(
         dataset=plan.config.name,
         directory=str(version.directory),
@@ -86,6 +93,8 @@ def describe(
         failed=len(failures),
         failure_messages=tuple(counts.most_common(SHOWN_FAILURES)),
         usage=usage,
+        usage_by_column=by_column,
+        cost=costs(usage, plan.config.model_configs),
         simulated=plan.simulated,
         sealed=metadata is not None and metadata.sealed,
         post_generation_state=metadata.post_generation_state if metadata is not None else "none",

@@ -50,6 +50,14 @@ class Version:
     notice: str | None = None
 
 
+def notices(version: Version, plan: DatasetPlan) -> list[str]:
+    """What people should know before a run goes on in a version."""
+    found = [version.notice] if version.notice is not None else []
+    if plan.simulated:
+        found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+    return found
+
+
 def find_version(layout: DatasetLayout, plan: DatasetPlan) -> Version | None:
     """The version that this plan's data lies in, or None. Raises a MetadataError if its metadata cannot be trusted."""
     name = _find_name(layout, plan)

@@ -9,54 +9,27 @@ prints the URL on its first line and serves until it is told to stop; GET /stats
 
 import argparse
 import asyncio
+import base64
 import hashlib
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 import orjson
 from aiohttp import web
 
-FaultKind = Literal[
-    "limited",  # 429
-    "status",  # any other status
-    "reset",  # connection cut before the answer
-    "truncated",  # connection cut in the middle of the answer
-    "html",  # 200 with a page of a proxy
-    "broken_json",
-    "no_choices",
-    "null_content",
-    "no_usage",
-    "length",  # finish_reason length
-    "slow",  # answered after `delay` seconds
-    "hang",  # answered when the test calls `server.let_go()`
-]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One misbehaviour. `status`, `headers` and `message` go with the statuses; `delay` with slow."""
-
-    kind: FaultKind
-    status: int = 429
-    headers: Mapping[str, str] = field(default_factory=dict)
-    message: str = "injected"
-    delay: float = 0.0
-
-
-def limited(retry_after: str | None = None) -> Fault:
-    return Fault("limited", headers={} if retry_after is None else {"Retry-After": retry_after}, message="slow down")
-
-
-def status(code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None) -> Fault:
-    return Fault("status", status=code, message=message, headers=headers or {})
+from tests.support.model_answers import PNG, embeddings_for, json_answer, text_of
+from tests.support.model_faults import Fault, FaultKind, alter, limited, status
 
 
 def answer_to(prompt: str) -> str:
     """What the server says to a prompt."""
     return f"answer {hashlib.blake2b(prompt.encode(), digest_size=4).hexdigest()} to {prompt[:40]}"
+
+
+Formats = Literal["held", "ignored", "refused", "crashes"]
+"""What becomes of `response_format`: held to, ignored without a word, refused with a 400, a 500 that names nothing."""
 
 
 class ModelServer:
@@ -70,6 +43,7 @@ class ModelServer:
         latency: float = 0.0,
         api_key: str | None = None,
         answer: Callable[[str], str] = answer_to,
+        formats: Formats = "held",
         port: int = 0,
     ) -> None:
         self.script = deque(faults)
@@ -84,6 +58,7 @@ class ModelServer:
         self.open = 0
         self.peak = 0
         self.url = ""
+        self.formats = formats
         self._answer = answer
         self._port = port
         self._times_asked: Counter[str] = Counter()
@@ -94,6 +69,9 @@ class ModelServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_post("/v1/images/generations", self._images)
+        app.router.add_get("/picture.png", self._picture)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -139,7 +117,7 @@ class ModelServer:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
-        prompt = body["messages"][-1]["content"]
+        prompt = text_of(body["messages"][-1])
         self.open += 1
         self.peak = max(self.peak, self.open)
         try:
@@ -150,7 +128,7 @@ class ModelServer:
             fault = self._next_fault(prompt)
             if self.latency:
                 await asyncio.sleep(self.latency)
-            return await self._respond(request, body, fault)
+            return self._refuse_format(body) or await self._respond(request, body, fault)
         finally:
             self.open -= 1
 
@@ -194,11 +172,12 @@ class ModelServer:
                 await asyncio.sleep(fault.delay)
             case "hang":
                 await self._let_go.wait()
-        return self._json(_alter(self._completion(body), fault.kind))
+        return self._json(alter(self._completion(body), fault.kind))
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        text = self._answer(body["messages"][-1]["content"])
-        prompt_tokens = sum(len(message["content"].split()) for message in body["messages"])
+        prompt = text_of(body["messages"][-1])
+        text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
+        prompt_tokens = sum(len(text_of(message).split()) for message in body["messages"])
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",
@@ -212,6 +191,33 @@ class ModelServer:
                 "completion_tokens_details": {"reasoning_tokens": 2},
             },
         }
+
+    def _refuse_format(self, body: dict[str, Any]) -> web.Response | None:
+        if "response_format" not in body or self.formats in ("held", "ignored"):
+            return None
+        if self.formats == "refused":
+            return self._json({"error": {"message": "response_format is not supported"}}, status=400)
+        return self._json({"error": {"message": "internal error"}}, status=500)
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        await self._record(body, prompt=body["input"][0], headers=request.headers)
+        fault = self._next_fault(body["input"][0])
+        if fault is not None:
+            return await self._respond(request, body, fault)
+        return self._json(embeddings_for(body))
+
+    async def _images(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        await self._record(body, prompt=body["prompt"], headers=request.headers)
+        row = {"b64_json": base64.b64encode(PNG).decode()}
+        if body.get("response_format") != "b64_json":
+            row = {"url": self.url.removesuffix("/v1") + "/picture.png"}
+        return self._json({"created": 1, "data": [row], "usage": {"input_tokens": 3, "output_tokens": 5}})
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        self.headers.append(request.headers)
+        return web.Response(body=PNG, content_type="image/png")
 
     def _refuse_key(self, request: web.Request) -> web.Response | None:
         given = request.headers.get("Authorization", "")
@@ -236,20 +242,6 @@ class ModelServer:
         assert request.transport is not None
         request.transport.close()
         return response
-
-
-def _alter(reply: dict[str, Any], kind: FaultKind) -> dict[str, Any]:
-    choice = reply["choices"][0]
-    match kind:
-        case "no_choices":
-            return {"error": {"message": "upstream failed"}}
-        case "null_content":
-            choice["message"]["content"] = None
-        case "no_usage":
-            del reply["usage"]
-        case "length":
-            choice["finish_reason"] = "length"
-    return reply
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

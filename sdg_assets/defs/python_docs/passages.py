@@ -1,5 +1,6 @@
 """The upstream asset `python_docs/passages`: real input for the demo, taken from the Python that runs it."""
 
+import hashlib
 import io
 import platform
 from collections import Counter
@@ -28,8 +29,10 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     found = collect_passages()
     table = to_table(found)
     path = passages_path(store.root_path())
-    write_atomic(path, parquet_bytes(table))
+    content = parquet_bytes(table)
+    write_atomic(path, content)
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(hashlib.sha256(content).hexdigest()),
         metadata={
             "dagster/row_count": table.num_rows,
             "dagster/uri": path.resolve().as_uri(),
@@ -39,7 +42,7 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
             **{f"passages/{kind}": count for kind, count in sorted(Counter(p.kind for p in found).items())},
             "python_version": platform.python_version(),
             "preview": dg.MetadataValue.md(preview(found)),
-        }
+        },
     )
 
 

@@ -40,6 +40,10 @@ PIECES = st.sampled_from(
         "{# x #}",
         "{{ a == b }}",
         "{{ c }}",
+        "{{ s.f }}",
+        "{{ s.inner.g }}",
+        "{{ s.absent }}",
+        "{{ s.items }}",
         "{{ true }}",
         "{",
         "}",
@@ -76,7 +80,17 @@ def cases(draw: st.DrawFn) -> tuple[ExpressionColumn, dict[str, pl.Series], int]
     except ValueError:
         expr = "{{ a }}"
     column = _column(expr, draw(st.sampled_from(DTYPES)))
-    return column, {name: draw(columns(length)) for name in ("a", "b")}, length
+    frame = {name: draw(columns(length)) for name in ("a", "b")}
+    return column, {**frame, "s": draw(structs(length))}, length
+
+
+@st.composite
+def structs(draw: st.DrawFn, length: int) -> pl.Series:
+    """A struct column with a field inside a field; sometimes with rows that have no struct at all."""
+    inner = pl.DataFrame({"g": draw(columns(length))}).to_struct("inner")
+    whole = pl.DataFrame({"f": draw(columns(length)), "inner": inner}).to_struct("s")
+    keep = pl.Series(draw(st.lists(st.booleans(), min_size=length, max_size=length)), dtype=pl.Boolean)
+    return whole if draw(st.booleans()) else pl.select(pl.when(keep).then(whole)).to_series().alias("s")
 
 
 def _column(expr: str, dtype: Dtype = "str") -> ExpressionColumn:
@@ -120,6 +134,13 @@ def test_plain_joins_take_the_fast_path(expr: str, monkeypatch: pytest.MonkeyPat
     expected = [_cell(_column(expr), {"a": a, "b": b})[0] for a, b in (("x", 1.25), (None, None))]
     monkeypatch.setattr(expressions, "_rows", None)
     assert evaluate_group(_column(expr), frame=frame, length=2).values.to_list() == expected
+
+
+def test_fields_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = pl.Series([{"name": "Ada", "home": {"city": "London"}}, {"name": None, "home": {"city": "Paris"}}])
+    monkeypatch.setattr(expressions, "_rows", None)
+    group = evaluate_group(_column("{{ p.name }} in {{ p.home.city }}"), frame={"p": people}, length=2)
+    assert group.values.to_list() == ["Ada in London", "None in Paris"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.models.faults import retry_after
 from sdg_core.models.openai import OpenAIClient
 from sdg_core.models.types import ChatRequest, Message, Usage
-from sdg_core.models.wire import retry_after
 from tests.support.model_server import Fault, ModelServer, answer_to, limited, status
 
 KEY = "sk-secret-0123456789"
@@ -65,7 +65,8 @@ class TestRequest:
 
     async def test_key_is_sent_and_extra_headers_may_replace_it(self, server: ModelServer) -> None:
         for extra, expected in [({}, f"Bearer {KEY}"), ({"authorization": "Basic abc"}, "Basic abc")]:
-            client = make_client(server, extra_headers=extra)
+            provider = ModelProvider(name="local", endpoint=server.url, extra_headers=dict.fromkeys(extra, "$AUTH"))
+            client = OpenAIClient(provider, api_key=KEY, extra_headers=extra)
             await client.chat(ask())
             assert server.headers[-1].getall("Authorization") == [expected]  # type: ignore[attr-defined]
             await client.aclose()
@@ -177,7 +178,7 @@ class TestKey:
         with pytest.raises(PermanentModelError, match="MY_KEY") as caught:
             await client.check()
         assert KEY not in str(caught.value)
-        assert KEY not in repr(client) and KEY not in repr(client._caller)
+        assert KEY not in repr(client) and KEY not in repr(client._http.caller)
         await client.aclose()
 
     async def test_missing_key_says_how_to_configure_one(self, server: ModelServer) -> None:

@@ -80,6 +80,18 @@ CAT, SUB, UNI, GAU, UID, DAY, EXP, TXT, SEED, CAT2 = (("columns", place) for pla
 PROVIDER, MODEL = ("model_providers", 0), ("model_configs", 0)
 INFERENCE: Place = (*MODEL, "inference_parameters")
 BLOCK = {("seed_config", "selection_strategy"): {"index": 0, "num_partitions": 3}}
+SOURCE: Place = ("seed_config", "source")
+DIRECTORY = {SOURCE: {"seed_type": "directory", "path": "d"}}
+CONTENTS = {SOURCE: {"seed_type": "file_contents", "path": "d"}}
+SQL = {SOURCE: {"seed_type": "sql", "url": "sqlite:///x.db", "query": "SELECT a FROM t ORDER BY a"}}
+HUB = {SOURCE: {"seed_type": "hf", "path": "datasets/u/d/x.parquet"}}
+DATASET = {SOURCE: {"seed_type": "dataset", "dataset": "other"}}
+CUSTOM = {SOURCE: {"seed_type": "custom", "reader": "m:Reader"}}
+SIMULATION: Place = (*PROVIDER, "simulation")
+SIMULATED = {(*PROVIDER, "provider_type"): "simulated", SIMULATION: {"latency": {"mean": 0.5}}}
+EMBEDS = {INFERENCE: {"generation_type": "embedding"}}
+FAKE = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person_from_faker", "params": {}}}
+PERSON = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person", "params": {}}}
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,7 @@ class Tag:
 
     counts: bool
     place: Place
+    before: Mapping[Place, Any] = field(default_factory=dict)
 
 
 def inside(place: Place, name: str, value: Any, **more: Any) -> Verdict:
@@ -113,7 +126,179 @@ def sampler_column(place: Place) -> Place:
     return (*place, "params")
 
 
+SKIPPED = {(*EXP, "skip"): {"when": "{{ sub }}"}}
+OWN = ("columns", len(BASE["columns"]))
+
+
+def with_column(column: dict[str, Any]) -> dict[Place, Any]:
+    """A change that adds a column at the end, at `OWN`."""
+    return {("columns",): [*BASE["columns"], {"name": "own", **column}]}
+
+
+def with_validator(kind: str, **params: Any) -> dict[Place, Any]:
+    target = {"column_type": "validation", "target_columns": ["exp"], "validator_type": kind}
+    return with_column({**target, "validator_params": params})
+
+
+CUSTOM_COLUMN = with_column({"column_type": "custom", "generator_function": "m:f", "source_hash": "sha256:1"})
+WHOLE = with_column({"column_type": "custom", "generator_function": "m:f", "generation_strategy": "full_column"})
+SIDED = with_column({"column_type": "custom", "generator_function": "m:f", "side_effect_columns": ["side"]})
+REGEX = with_validator("regex", pattern="x")
+CODE = with_validator("code", code_lang="python")
+SCHEMA = with_validator("json_schema", json_schema={"type": "object"})
+CALLABLE = with_validator("local_callable", validation_function="m:f")
+REMOTE = with_validator("remote", endpoint_url="http://x/")
+PARAMS: Place = (*OWN, "validator_params")
+OPEN_VERDICT = {"type": "object", "properties": {"score": {"type": "number"}}}
+
+SKIP_VERDICTS: dict[str, Any] = {
+    f"{kind}.{name}": inside(place, name, value, before=before)
+    for kind, place, before in (
+        ("ExpressionColumn", EXP, {}),
+        ("LlmTextColumn", TXT, {}),
+        ("CustomColumn", OWN, CUSTOM_COLUMN),
+        ("ValidationColumn", OWN, REGEX),
+    )
+    for name, value in (("skip", {"when": "{{ sub }}"}), ("propagate_skip", False))
+}
+FUNCTION_VERDICTS: dict[str, Any] = {
+    "SkipConfig.when": inside((*EXP, "skip"), "when", "{{ uid }}", before=SKIPPED),
+    "SkipConfig.value": inside((*EXP, "skip"), "value", "", before=SKIPPED),
+    "CustomColumn.name": inside(OWN, "name", "other", before=CUSTOM_COLUMN),
+    "CustomColumn.drop": inside(OWN, "drop", True, before=CUSTOM_COLUMN),
+    "CustomColumn.description": outside(OWN, "description", "x", before=CUSTOM_COLUMN),
+    "CustomColumn.column_type": Tag(True, OWN, CUSTOM_COLUMN),
+    "CustomColumn.generator_function": inside(OWN, "generator_function", "m:g", before=CUSTOM_COLUMN),
+    "CustomColumn.generation_strategy": inside(OWN, "generation_strategy", "full_column", before=CUSTOM_COLUMN),
+    "CustomColumn.generator_params": inside(OWN, "generator_params", {"a": 1}, before=CUSTOM_COLUMN),
+    "CustomColumn.required_columns": inside(OWN, "required_columns", ["exp"], before=CUSTOM_COLUMN),
+    "CustomColumn.side_effect_columns": inside(OWN, "side_effect_columns", ["side"], before=CUSTOM_COLUMN),
+    "CustomColumn.side_effect_types": inside(OWN, "side_effect_types", {"side": "int"}, before=SIDED),
+    "CustomColumn.model_aliases": inside(OWN, "model_aliases", ["w"], before=CUSTOM_COLUMN),
+    "CustomColumn.output_type": inside(OWN, "output_type", "int", before=CUSTOM_COLUMN),
+    "CustomColumn.allow_resize": inside(OWN, "allow_resize", True, before=WHOLE),
+    "CustomColumn.version": inside(OWN, "version", "2", before=CUSTOM_COLUMN),
+    "CustomColumn.source_hash": inside(OWN, "source_hash", "sha256:2", before=CUSTOM_COLUMN),
+    "ValidationColumn.name": inside(OWN, "name", "other", before=REGEX),
+    "ValidationColumn.drop": inside(OWN, "drop", True, before=REGEX),
+    "ValidationColumn.description": outside(OWN, "description", "x", before=REGEX),
+    "ValidationColumn.column_type": Tag(True, OWN, REGEX),
+    "ValidationColumn.target_columns": inside(OWN, "target_columns", ["exp", "uid"], before=REGEX),
+    "ValidationColumn.validator_type": Verdict(
+        True, {(*OWN, "validator_type"): "code", PARAMS: {"code_lang": "python"}}, before=REGEX
+    ),
+    "ValidationColumn.validator_params": inside(OWN, "validator_params", {"pattern": "y"}, before=REGEX),
+    "ValidationColumn.batch_size": outside(OWN, "batch_size", 3, before=REGEX),
+    "CodeParams.validator_type": Tag(True, PARAMS, CODE),
+    "CodeParams.code_lang": inside(PARAMS, "code_lang", "sql:ansi", before=CODE),
+    "RegexParams.validator_type": Tag(True, PARAMS, REGEX),
+    "RegexParams.pattern": inside(PARAMS, "pattern", "y", before=REGEX),
+    "RegexParams.full_match": inside(PARAMS, "full_match", True, before=REGEX),
+    "JsonSchemaParams.validator_type": Tag(True, PARAMS, SCHEMA),
+    "JsonSchemaParams.json_schema": inside(PARAMS, "json_schema", {"type": "array"}, before=SCHEMA),
+    "LocalCallableParams.validator_type": Tag(True, PARAMS, CALLABLE),
+    "LocalCallableParams.validation_function": inside(PARAMS, "validation_function", "m:g", before=CALLABLE),
+    "LocalCallableParams.output_schema": inside(PARAMS, "output_schema", OPEN_VERDICT, before=CALLABLE),
+    "LocalCallableParams.version": inside(PARAMS, "version", 2, before=CALLABLE),
+    "LocalCallableParams.source_hash": inside(PARAMS, "source_hash", "sha256:2", before=CALLABLE),
+    "RemoteParams.validator_type": Tag(True, PARAMS, REMOTE),
+    "RemoteParams.endpoint_url": inside(PARAMS, "endpoint_url", "http://y/", before=REMOTE),
+    "RemoteParams.output_schema": inside(PARAMS, "output_schema", OPEN_VERDICT, before=REMOTE),
+    "RemoteParams.timeout": outside(PARAMS, "timeout", 5.0, before=REMOTE),
+    "RemoteParams.max_retries": outside(PARAMS, "max_retries", 1, before=REMOTE),
+    "RemoteParams.retry_backoff": outside(PARAMS, "retry_backoff", 0.5, before=REMOTE),
+    "RemoteParams.max_parallel_requests": outside(PARAMS, "max_parallel_requests", 9, before=REMOTE),
+}
+
+
+def model_column_verdicts() -> dict[str, Verdict | Tag]:
+    """The fields of columns that models answer, and of what is inside them."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+    score = {"name": "s", "description": "d", "options": {"x": "1", "y": "2"}}
+    media = [{"modality": "image", "column_name": "uid"}]
+    chat = {"name": "txt", "model_alias": "w", "prompt": "{{ exp }}"}
+    kinds: dict[str, dict[str, Any]] = {
+        "LlmTextColumn": {**chat, "column_type": "llm-text"},
+        "LlmCodeColumn": {**chat, "column_type": "llm-code", "code_lang": "python"},
+        "LlmStructuredColumn": {**chat, "column_type": "llm-structured", "output_format": schema},
+        "LlmJudgeColumn": {**chat, "column_type": "llm-judge", "scores": [score]},
+        "EmbeddingColumn": {"name": "txt", "model_alias": "w", "column_type": "embedding", "target_column": "exp"},
+        "ImageColumn": {**chat, "column_type": "image"},
+    }
+    changes: dict[str, Any] = {
+        "drop": True,
+        "model_alias": "w2",
+        "prompt": "{{ exp }}!",
+        "system_prompt": "be",
+        "multi_modal_context": media,
+        "with_trace": "last_message",
+        "extract_reasoning_content": True,
+        "code_lang": "go",
+        "output_format": {"type": "object", "properties": {"c": {"type": "string"}}},
+        "scores": [score, {**score, "name": "t"}],
+        "target_column": "uid",
+        "propagate_skip": False,
+        "skip": {"when": "{{ uid }}"},
+    }
+    alone = {("processors",): []}
+    found: dict[str, Verdict | Tag] = {}
+    for kind, column in kinds.items():
+        before = {TXT: column, **alone}
+        fields = {"LlmTextColumn": ["multi_modal_context", "with_trace", "extract_reasoning_content"]}.get(
+            kind, [*({**column, "drop": 0, "skip": 0, "propagate_skip": 0})]
+        )
+        if kind.startswith("Llm") and kind != "LlmTextColumn":
+            fields += ["system_prompt", "multi_modal_context", "with_trace", "extract_reasoning_content"]
+        if kind == "ImageColumn":
+            fields += ["multi_modal_context"]
+        for name in fields:
+            if name in changes:
+                found[f"{kind}.{name}"] = inside(TXT, name, changes[name], before=before)
+        if kind != "LlmTextColumn":
+            found[f"{kind}.name"] = inside(TXT, "name", "other", before=before)
+            found[f"{kind}.description"] = outside(TXT, "description", "x", before=before)
+            found[f"{kind}.column_type"] = Tag(True, TXT, before)
+    judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **alone}
+    for name, value in {"name": "t", "description": "e", "options": {"x": "1", "z": "2"}}.items():
+        found[f"Score.{name}"] = inside((*TXT, "scores", 0), name, value, before=judge)
+    for kind, modality, value in (("Image", "image", "png"), ("Audio", "audio", "mp3"), ("Video", "video", "mp4")):
+        place = (*TXT, "multi_modal_context", 0)
+        here = {(*TXT, "multi_modal_context"): [{"modality": modality, "column_name": "uid"}]}
+        found[f"{kind}Context.modality"] = Tag(True, place, here)
+        found[f"{kind}Context.column_name"] = inside(place, "column_name", "exp", before=here)
+        found[f"{kind}Context.data_type"] = inside(place, "data_type", "url", before=here)
+        found[f"{kind}Context.{modality}_format"] = inside(place, f"{modality}_format", value, before=here)
+    return found | drawn_and_priced_verdicts()
+
+
+def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
+    heat, price = (*INFERENCE, "temperature"), (*MODEL, "prices")
+    uniform = {heat: {"distribution_type": "uniform", "params": {"low": 0.1, "high": 0.9}}}
+    manual = {heat: {"distribution_type": "manual", "params": {"values": [0.1, 0.9], "weights": [1, 2]}}}
+    prices = {price: {"prompt_tokens": 1.0}}
+    found: dict[str, Verdict | Tag] = {
+        "UniformDistribution.distribution_type": Tag(True, heat, uniform),
+        "UniformDistribution.params": inside(heat, "params", {"low": 0.2, "high": 0.3}, before=uniform),
+        "UniformRange.low": inside((*heat, "params"), "low", 0.2, before=uniform),
+        "UniformRange.high": inside((*heat, "params"), "high", 0.8, before=uniform),
+        "ManualDistribution.distribution_type": Tag(True, heat, manual),
+        "ManualDistribution.params": inside(heat, "params", {"values": [0.2]}, before=manual),
+        "ManualChoice.values": inside((*heat, "params"), "values", [0.2, 0.9], before=manual),
+        "ManualChoice.weights": inside((*heat, "params"), "weights", [1, 3], before=manual),
+        "ModelConfig.prices": outside(MODEL, "prices", {"images": 1.0}, before=prices),
+        "RunSettings.max_conversation_correction_steps": outside(("run",), "max_conversation_correction_steps", 9),
+        "RunSettings.max_conversation_restarts": outside(("run",), "max_conversation_restarts", 9),
+    }
+    for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "images", "requests"):
+        found[f"Prices.{name}"] = outside(price, name, 2.0, before=prices)
+    return {**found, "Prices.currency": outside(price, "currency", "EUR", before=prices)}
+
+
+MODEL_COLUMN_VERDICTS = model_column_verdicts()
+
 VERDICTS: dict[str, Verdict | Tag] = {
+    **SKIP_VERDICTS,
+    **FUNCTION_VERDICTS,
     "DatasetConfig.name": outside((), "name", "other"),
     "DatasetConfig.description": outside((), "description", None),
     "DatasetConfig.num_records": outside((), "num_records", 99),
@@ -159,12 +344,27 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatetimeParams.start": inside(sampler_column(DAY), "start", "2024-01-02"),
     "DatetimeParams.end": inside(sampler_column(DAY), "end", "2025-01-02"),
     "DatetimeParams.unit": inside(sampler_column(DAY), "unit", "h"),
+    "PersonFromFakerParams.sampler_type": Tag(True, (*UID, "params"), FAKE),
+    "PersonFromFakerParams.locale": inside((*UID, "params"), "locale", "de_AT", before=FAKE),
+    "PersonFromFakerParams.sex": inside((*UID, "params"), "sex", "Male", before=FAKE),
+    "PersonFromFakerParams.city": inside((*UID, "params"), "city", ["Ulm"], before=FAKE),
+    "PersonFromFakerParams.age_range": inside((*UID, "params"), "age_range", [18, 30], before=FAKE),
+    "PersonParams.sampler_type": Tag(True, (*UID, "params"), PERSON),
+    "PersonParams.locale": inside((*UID, "params"), "locale", "ja_JP", before=PERSON),
+    "PersonParams.sex": inside((*UID, "params"), "sex", "Male", before=PERSON),
+    "PersonParams.city": inside((*UID, "params"), "city", "Ulm", before=PERSON),
+    "PersonParams.age_range": inside((*UID, "params"), "age_range", [18, 30], before=PERSON),
+    "PersonParams.select_field_values": inside(
+        (*UID, "params"), "select_field_values", {"state": ["NY", "CA"]}, before=PERSON
+    ),
+    "PersonParams.with_synthetic_personas": Tag(True, (*UID, "params"), PERSON),
     "ExpressionColumn.name": Verdict(True, {(*EXP, "name"): "exp2", (*TXT, "prompt"): "{{ exp2 }}"}),
     "ExpressionColumn.drop": inside(EXP, "drop", True),
     "ExpressionColumn.description": outside(EXP, "description", "x"),
     "ExpressionColumn.column_type": Tag(True, EXP),
     "ExpressionColumn.expr": inside(EXP, "expr", "{{ sub }}"),
     "ExpressionColumn.dtype": inside(EXP, "dtype", "int"),
+    **MODEL_COLUMN_VERDICTS,
     "LlmTextColumn.name": Verdict(True, {(*TXT, "name"): "txt2"}, {("processors",): []}),
     "LlmTextColumn.drop": inside(TXT, "drop", True),
     "LlmTextColumn.description": outside(TXT, "description", "x"),
@@ -182,6 +382,28 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "LocalSeedSource.seed_type": Tag(True, ("seed_config", "source")),
     "LocalSeedSource.path": outside(("seed_config", "source"), "path", "y.csv"),
     "LocalSeedSource.upstream_asset": outside(("seed_config", "source"), "upstream_asset", "a/b"),
+    "DirectorySeedSource.seed_type": Tag(True, SOURCE, DIRECTORY),
+    "DirectorySeedSource.path": inside(SOURCE, "path", "e", before=DIRECTORY),
+    "DirectorySeedSource.file_pattern": outside(SOURCE, "file_pattern", "*.md", before=DIRECTORY),
+    "DirectorySeedSource.recursive": outside(SOURCE, "recursive", False, before=DIRECTORY),
+    "FileContentsSeedSource.seed_type": Tag(True, SOURCE, CONTENTS),
+    "FileContentsSeedSource.path": inside(SOURCE, "path", "e", before=CONTENTS),
+    "FileContentsSeedSource.file_pattern": outside(SOURCE, "file_pattern", "*.md", before=CONTENTS),
+    "FileContentsSeedSource.recursive": outside(SOURCE, "recursive", False, before=CONTENTS),
+    "FileContentsSeedSource.encoding": inside(SOURCE, "encoding", "latin-1", before=CONTENTS),
+    "SqlSeedSource.seed_type": Tag(True, SOURCE, SQL),
+    "SqlSeedSource.url": outside(SOURCE, "url", "sqlite:///y.db", before=SQL),
+    "SqlSeedSource.url_env": Verdict(False, {(*SOURCE, "url"): None, (*SOURCE, "url_env"): "URL"}, SQL),
+    "SqlSeedSource.query": outside(SOURCE, "query", "SELECT b FROM t ORDER BY b", before=SQL),
+    "HuggingFaceSeedSource.seed_type": Tag(True, SOURCE, HUB),
+    "HuggingFaceSeedSource.path": outside(SOURCE, "path", "datasets/v/d/x.parquet", before=HUB),
+    "HuggingFaceSeedSource.token": outside(SOURCE, "token", "HF_TOKEN", before=HUB),
+    "HuggingFaceSeedSource.endpoint": outside(SOURCE, "endpoint", "https://hub", before=HUB),
+    "DatasetSeedSource.seed_type": Tag(True, SOURCE, DATASET),
+    "DatasetSeedSource.dataset": outside(SOURCE, "dataset", "another", before=DATASET),
+    "CustomSeedSource.seed_type": Tag(True, SOURCE, CUSTOM),
+    "CustomSeedSource.reader": inside(SOURCE, "reader", "m:Other", before=CUSTOM),
+    "CustomSeedSource.params": inside(SOURCE, "params", {"a": 1}, before=CUSTOM),
     "IndexRange.start": inside(("seed_config", "selection_strategy"), "start", 1),
     "IndexRange.end": inside(("seed_config", "selection_strategy"), "end", 4),
     "PartitionBlock.index": inside(("seed_config", "selection_strategy"), "index", 1, before=BLOCK),
@@ -202,6 +424,11 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelProvider.extra_body": inside(PROVIDER, "extra_body", {"a": {"b": 1}}),
     "ModelProvider.extra_headers": outside(PROVIDER, "extra_headers", {"X-Team": "a"}),
     "ModelProvider.simulation": outside(PROVIDER, "simulation", {"latency": 0.5}),
+    "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
+    "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
+    "Simulation.malformed": inside(SIMULATION, "malformed", 0.1, before=SIMULATED),
+    "Latency.mean": outside((*SIMULATION, "latency"), "mean", 0.1, before=SIMULATED),
+    "Latency.stddev": outside(SIMULATION, "latency", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
     "Simulation.latency": outside(
         (*PROVIDER, "simulation"), "latency", 0.5, before={(*PROVIDER, "provider_type"): "simulated"}
     ),
@@ -210,8 +437,11 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelConfig.provider": inside(MODEL, "provider", "p2"),
     "ModelConfig.model_env": outside(MODEL, "model_env", "MODEL"),
     "ModelConfig.inference_parameters": inside(MODEL, "inference_parameters", {"temperature": 0.5}),
+    "ModelConfig.fallback": inside(MODEL, "fallback", "w2"),
     "ModelConfig.skip_health_check": outside(MODEL, "skip_health_check", True),
-    "InferenceParameters.generation_type": Tag(False, INFERENCE),
+    "InferenceParameters.generation_type": outside(INFERENCE, "generation_type", "embedding"),
+    "InferenceParameters.encoding_format": outside(INFERENCE, "encoding_format", "base64", before=EMBEDS),
+    "InferenceParameters.dimensions": inside(INFERENCE, "dimensions", 8, before=EMBEDS),
     "InferenceParameters.temperature": inside(INFERENCE, "temperature", 0.5),
     "InferenceParameters.top_p": inside(INFERENCE, "top_p", 0.5),
     "InferenceParameters.max_tokens": inside(INFERENCE, "max_tokens", 5),
@@ -292,7 +522,7 @@ def test_a_tag_is_hashed_or_not(name: str) -> None:
     assert isinstance(verdict, Tag)
     annotation = fields_of(DatasetConfig)[name]
     assert get_origin(annotation) is Literal and len(get_args(annotation)) == 1
-    model: Any = DatasetConfig.model_validate(BASE)
+    model: Any = DatasetConfig.model_validate(changed(BASE, verdict.before))
     for part in verdict.place:
         model = model[part] if isinstance(part, int) else getattr(model, part)
     assert isinstance(model, ConfigModel) and type(model).__name__ == name.partition(".")[0]
@@ -432,3 +662,46 @@ def test_canonical_json_is_one_text_per_value() -> None:
         canonical_json({"b": [1, 1.5, "é", None], "a": {"d": True, "c": ""}})
         == '{"a":{"c":"","d":true},"b":[1,1.5,"é",null]}'
     )
+
+
+def test_the_row_group_size_counts_for_functions_of_a_whole_row_group_only() -> None:
+    for before, counts in ((CUSTOM_COLUMN, False), (WHOLE, True)):
+        old, new = (fingerprint(changed(changed(BASE, before), {("row_group_size",): size})) for size in (5, 7))
+        assert (old.config_hash != new.config_hash) is counts
+        assert (old.column_hashes["own"] != new.column_hashes["own"]) is counts
+
+
+def test_side_effects_have_a_fingerprint_that_moves_with_their_function() -> None:
+    sided = changed(BASE, SIDED)
+    old, new = fingerprint(sided), fingerprint(changed(sided, {(*OWN, "version"): 2}))
+    assert {name for name in old.column_hashes if old.column_hashes[name] != new.column_hashes[name]} == {"own", "side"}
+
+
+def test_spelling_out_that_skips_spread_changes_nothing() -> None:
+    assert fingerprint(changed(BASE, {(*EXP, "propagate_skip"): True})) == fingerprint(BASE)
+
+
+def test_the_order_of_properties_and_options_counts() -> None:
+    """It is the order of fields in the file, and of what the model reads, though mappings are hashed without an order."""
+    properties = {"a": {"type": "string"}, "b": {"type": "string"}}
+    options = {"x": "1", "y": "2"}
+    chat = {"name": "txt", "model_alias": "w", "prompt": "{{ exp }}"}
+    for turned in (False, True):
+        one, other = (dict(reversed(item.items())) if turned else item for item in (properties, options))
+        schema = {"type": "object", "properties": one}
+        judge = {**chat, "column_type": "llm-judge", "scores": [{"name": "s", "description": "d", "options": other}]}
+        structured = {**chat, "column_type": "llm-structured", "output_format": schema}
+        found = [fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)]
+        first = found if not turned else first
+    assert not {*first} & {*found}
+
+
+def test_drawn_parameters_depend_on_the_seed_and_the_column() -> None:
+    drawn = {"distribution_type": "uniform", "params": {"low": 0.1, "high": 0.9}}
+    fixed, random = BASE, changed(BASE, {(*INFERENCE, "temperature"): drawn})
+    for raw, depends in ((fixed, False), (random, True)):
+        hashes = [
+            fingerprint(changed(raw, {("seed",): seed, (*TXT, "prompt"): "x", (*TXT, "system_prompt"): None}))
+            for seed in (1, 2)
+        ]
+        assert (hashes[0].column_hashes["txt"] != hashes[1].column_hashes["txt"]) is depends

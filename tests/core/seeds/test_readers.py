@@ -11,7 +11,9 @@ import pytest
 
 from sdg_core.config.seeds import IndexRange, LocalSeedSource, PartitionBlock, SeedConfig
 from sdg_core.errors import SeedError
-from sdg_core.seeds.readers import LocalFileReader, Seeds, open_seeds
+from sdg_core.seeds.base import SeedReader
+from sdg_core.seeds.local import open_local
+from sdg_core.seeds.readers import Seeds, open_seeds
 
 FRAME = pl.DataFrame({"sku": [f"s{i}" for i in range(40)], "price": [i / 2 for i in range(40)], "stock": range(40)})
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
@@ -25,8 +27,10 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
 SOURCE = LocalSeedSource(path="x")
 
 
-def reader(path: Path) -> LocalFileReader:
-    return LocalFileReader(path, source=SOURCE)
+def reader(path: Path | str, *more: str, base: Path = Path()) -> SeedReader:
+    """A reader of one file or glob, or of a list of them."""
+    paths = (str(path), *more) if more else str(path)
+    return open_local(LocalSeedSource(path=paths), base=base, root="unused")
 
 
 def written(folder: Path, kind: str = "parquet", frame: pl.DataFrame = FRAME) -> Path:
@@ -88,11 +92,11 @@ def test_a_missing_file_says_where_to_look(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_an_upstream_asset_says_how_to_make_it(tmp_path: Path) -> None:
-    source = LocalSeedSource(path="x", upstream_asset="docs/passages")
+    source = LocalSeedSource(path="nowhere.parquet", upstream_asset="docs/passages")
     with pytest.raises(
         SeedError, match=r"materialize its upstream asset docs/passages first: dagster asset materialize"
     ):
-        LocalFileReader(tmp_path / "nowhere.parquet", source=source)
+        open_local(source, base=tmp_path, root="unused")
 
 
 @pytest.mark.parametrize(
@@ -176,3 +180,90 @@ def test_paths_start_at_the_dataset_file_or_at_the_root(tmp_path: Path, monkeypa
     assert open_seeds(upstream, seed=0, base=base, root=str(tmp_path / "data")).info().num_rows == 5
     monkeypatch.chdir(tmp_path)
     assert open_seeds(upstream, seed=0, base=base, root="data").info().num_rows == 5
+
+
+def test_a_glob_takes_files_in_sorted_order_and_a_list_as_listed(tmp_path: Path) -> None:
+    for name, start in (("b", 10), ("a", 0), ("c", 20)):
+        FRAME.slice(start, 10).write_parquet(tmp_path / f"{name}.parquet")
+    assert reader("*.parquet", base=tmp_path).read(np.arange(30))["stock"].to_list() == [*range(30)]
+    listed = reader("c.parquet", "a.parquet", base=tmp_path)
+    assert listed.read(rows(0, 9, 10, 19))["stock"].to_list() == [20, 29, 0, 9]
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    FRAME.slice(30, 1).write_csv(tmp_path / "deep" / "er" / "x.csv")
+    assert reader("deep/**/*.csv", base=tmp_path).read(rows(0))["stock"].to_list() == [30]
+
+
+def test_a_name_with_brackets_is_a_name_first_and_the_way_to_it_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "a [1]"
+    folder.mkdir()
+    FRAME.head(3).write_csv(folder / "x[1].csv")
+    assert reader("x[1].csv", base=folder).num_rows == 3
+    assert reader("x*.csv", base=folder).num_rows == 3
+    source = LocalSeedSource(path="{root}/x*.csv")
+    assert open_local(source, base=tmp_path, root=str(folder)).num_rows == 3
+
+
+def test_a_glob_without_files_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match=r"no seed file matches .*/\*\.csv\n  -> check seed_config.source.path"):
+        reader("*.csv", base=tmp_path)
+
+
+def test_the_digest_of_one_file_in_a_glob_is_the_files(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    assert reader("*.parquet", base=tmp_path).digest() == reader(path).digest()
+    FRAME.write_parquet(tmp_path / "z.parquet")
+    both = reader("*.parquet", base=tmp_path).digest()
+    FRAME.head(1).write_parquet(tmp_path / "z.parquet")
+    swapped = reader("z.parquet", "seed.parquet", base=tmp_path).digest()
+    assert len({both, swapped, reader("*.parquet", base=tmp_path).digest()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (FRAME.drop("price"), r"a\.parquet has 'price', .*b\.csv has not"),
+        (FRAME.with_columns(more=1), r"b\.csv has 'more', .*a\.parquet has not"),
+        (FRAME.with_columns(stock=pl.lit("x")), r"column 'stock': string in .*b\.csv, int64 in .*a\.parquet"),
+    ],
+)
+def test_files_that_disagree_are_named_with_the_column(tmp_path: Path, second: pl.DataFrame, message: str) -> None:
+    FRAME.write_parquet(tmp_path / "a.parquet")
+    second.write_csv(tmp_path / "b.csv")
+    with pytest.raises(SeedError, match=message):
+        assert reader("a.parquet", "b.csv", base=tmp_path).schema
+
+
+def test_a_column_that_is_null_throughout_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"n": null, "s": null, "t": null}\n')
+    (tmp_path / "b.jsonl").write_text('{"n": 1, "s": {"x": [1.5]}, "t": null}\n')
+    both = reader("a.jsonl", "b.jsonl", base=tmp_path)
+    assert [str(t) for t in both.schema.types] == ["int64", "struct<x: list<item: double>>", "string"]
+    expected = [{"n": None, "s": None, "t": None}, {"n": 1, "s": {"x": [1.5]}, "t": None}]
+    assert both.read(rows(0, 1)).to_dicts() == expected
+    assert both.read(rows(0)).schema == both.read(rows(1)).schema
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "json"])
+def test_nested_columns_and_null_columns_have_one_type_whichever_rows_are_read(tmp_path: Path, kind: str) -> None:
+    frame = pl.DataFrame(
+        {
+            "s": [{"a": [1, None], "b": None}, None, {"a": None, "b": None}],
+            "l": [[], None, [{"x": "y"}]],
+            "nothing": [None, None, None],
+        }
+    )
+    nested = reader(written(tmp_path, kind, frame))
+    assert str(nested.schema.field("s").type) == "struct<a: list<item: int64>, b: string>"
+    assert str(nested.schema.field("l").type) == "list<item: struct<x: string>>"
+    assert str(nested.schema.field("nothing").type) == "string"
+    assert len({str(nested.read(rows(i)).schema) for i in range(3)}) == 1
+    assert nested.read(rows(2, 0)).to_dicts() == [frame.row(2, named=True), frame.row(0, named=True)]
+
+
+def test_a_file_replaced_between_opening_and_reading_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    seeds = open_seeds(config(), seed=0, base=tmp_path, root="unused")
+    seeds.info()
+    FRAME.reverse().write_parquet(path)
+    with pytest.raises(SeedError, match=r"seed\.parquet changed while it was read\n  -> run the same command again"):
+        seeds.read(rows(0))

@@ -1,0 +1,126 @@
+"""What model columns ask for and show: languages of code, formats, scores, media that go with a prompt."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
+
+from sdg_core.config.base import QUOTE_TRUTH, ConfigModel, JsonObject, Name, NonEmptyStr, check_json
+
+CodeLanguage = Literal[
+    "bash",
+    "c",
+    "cobol",
+    "cpp",
+    "csharp",
+    "go",
+    "java",
+    "javascript",
+    "kotlin",
+    "python",
+    "ruby",
+    "rust",
+    "scala",
+    "swift",
+    "typescript",
+    "sql:sqlite",
+    "sql:tsql",
+    "sql:bigquery",
+    "sql:mysql",
+    "sql:postgres",
+    "sql:ansi",
+]
+DataType = Literal["url", "base64"]
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+
+
+def _traced(value: Any) -> Any:
+    """Data Designer's older files say true or false."""
+    return {True: "all_messages", False: "none"}.get(value, value) if isinstance(value, bool) else value
+
+
+Trace = Annotated[Literal["none", "last_message", "all_messages"], BeforeValidator(_traced)]
+
+
+def _output_format(value: Any) -> Any:
+    """One message for what is neither a schema nor the name of a class."""
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("a JSON schema is needed, or a pydantic model as module:Class or ./file.py:Class")
+    check_json(value)
+    return value
+
+
+OutputFormat = Annotated[JsonObject | NonEmptyStr, BeforeValidator(_output_format)]
+
+
+def _options(value: Any) -> Any:
+    """Whole numbers as they are in YAML; JSON has no keys but text, so text counts as a number if every option reads as one."""
+    if not isinstance(value, dict):
+        return value
+    if any(isinstance(key, bool) for key in value):
+        raise ValueError(f"an option must be text or a whole number; {QUOTE_TRUTH}")
+    if all(_INTEGER.fullmatch(str(key)) for key in value):
+        options: dict[Any, Any] = {int(key): words for key, words in value.items()}
+    else:
+        options = {str(key) if isinstance(key, int) else key: words for key, words in value.items()}
+    if len(options) < len(value):
+        raise ValueError("an option is given twice, as a number and as text")
+    return options
+
+
+Options = Annotated[dict[StrictInt | NonEmptyStr, StrictStr], Field(min_length=1), BeforeValidator(_options)]
+
+
+class Score(ConfigModel):
+    """One thing to be judged. options: what may be given, all of them whole numbers or all of them text, and what each means."""
+
+    name: NonEmptyStr
+    description: NonEmptyStr
+    options: Options
+
+
+def _unlike(scores: tuple[Score, ...]) -> tuple[Score, ...]:
+    names = [score.name for score in scores]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two scores are named {name!r}; rename one")
+    return scores
+
+
+Scores = Annotated[tuple[Score, ...], Field(min_length=1), AfterValidator(_unlike)]
+
+
+class MediaContext(ConfigModel):
+    """Media of a column that go with the prompt: one or a list of them, as URLs or base64.
+
+    data_type: null finds out by looking: a URL, the path of an image that this dataset made, else base64.
+    """
+
+    column_name: Name
+    data_type: DataType | None = None
+
+
+class ImageContext(MediaContext):
+    """Pictures. image_format: of base64 data that does not show it."""
+
+    modality: Literal["image"] = "image"
+    image_format: Literal["png", "jpg", "jpeg", "gif", "webp"] | None = None
+
+
+class AudioContext(MediaContext):
+    """Sound. audio_format: of base64 data that does not show it."""
+
+    modality: Literal["audio"] = "audio"
+    audio_format: Literal["mp3", "wav", "flac", "ogg", "m4a", "aac"] | None = None
+
+
+class VideoContext(MediaContext):
+    """Films. video_format: of base64 data that does not show it."""
+
+    modality: Literal["video"] = "video"
+    video_format: Literal["mp4", "webm", "mov", "mpeg", "avi"] | None = None
+
+
+AnyMediaContext = Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")]

@@ -1,0 +1,83 @@
+"""Parameters of validation columns: one model per `validator_type`.
+
+Whether a pattern, a schema or a function can be used is checked in `sdg_core.plan.check_validation`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AliasChoices, Field, StrictStr
+
+from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, NonNegativeInt, PositiveInt, Scalar
+
+ValidatorType = Literal["code", "local_callable", "remote", "json_schema", "regex"]
+CodeLang = Literal["python", "sql:sqlite", "sql:tsql", "sql:bigquery", "sql:mysql", "sql:postgres", "sql:ansi"]
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("not a URL; it starts with http:// or https://")
+    return text
+
+
+Url = Annotated[StrictStr, AfterValidator(_url)]
+_Seconds = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+
+
+class CodeParams(ConfigModel):
+    """Source text is parsed and linted, never executed."""
+
+    validator_type: Literal["code"] = "code"
+    code_lang: CodeLang
+
+
+class LocalCallableParams(ConfigModel):
+    """A function from a DataFrame of the target columns to a DataFrame of verdicts with `is_valid`, row by row.
+
+    output_schema: JSON schema of one verdict; without it, everything besides `is_valid` is kept as JSON text in `details`.
+    source_hash: found when the function is loaded; what is written in a file is not looked at.
+    """
+
+    validator_type: Literal["local_callable"] = "local_callable"
+    validation_function: NonEmptyStr
+    output_schema: JsonObject | None = None
+    version: Scalar | None = None
+    source_hash: NonEmptyStr | None = None
+
+
+class RemoteParams(ConfigModel):
+    """An HTTP endpoint that takes `{"data": [...]}` and answers with one verdict per item under the same key.
+
+    timeout: seconds for one request. retry_backoff: seconds before the first retry; doubled with each further one.
+    """
+
+    validator_type: Literal["remote"] = "remote"
+    endpoint_url: Url
+    output_schema: JsonObject | None = None
+    timeout: _Seconds = 30.0
+    max_retries: NonNegativeInt = 3
+    retry_backoff: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 2.0
+    max_parallel_requests: PositiveInt = 4
+
+
+class JsonSchemaParams(ConfigModel):
+    """A JSON schema; text is read as JSON first, other values are checked as they are."""
+
+    validator_type: Literal["json_schema"] = "json_schema"
+    json_schema: Annotated[JsonObject, Field(validation_alias=AliasChoices("json_schema", "schema"))]
+
+
+class RegexParams(ConfigModel):
+    """A regular expression of the linear-time kind (no look-around, no back-references), found anywhere in the text.
+
+    full_match: the whole text has to match.
+    """
+
+    validator_type: Literal["regex"] = "regex"
+    pattern: NonEmptyStr
+    full_match: Bool = False
+
+
+ValidatorParams = Annotated[
+    CodeParams | LocalCallableParams | RemoteParams | JsonSchemaParams | RegexParams,
+    Field(discriminator="validator_type"),
+]

@@ -1,0 +1,61 @@
+"""For authors of custom columns: what a function declares about itself, and what it gets in its hands.
+
+    from sdg_core.custom import custom_column_generator
+
+    @custom_column_generator(required_columns=["first", "last"])
+    def full_name(row):
+        return f"{row['first']} {row['last']}"
+
+The name and the shape of the declaration are those of NeMo Data Designer, so that a function decorated there works here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+METADATA = "custom_column_metadata"
+"""The attribute that holds what a function declares."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class CustomModel(Protocol):
+    """A language model in the hands of a custom function: `models["alias"]`."""
+
+    def generate(
+        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+    ) -> tuple[Any, list[dict[str, str]]]:
+        """Ask from a function that is not async. Returns the parsed reply and the messages that led to it."""
+
+    async def agenerate(
+        self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
+    ) -> tuple[Any, list[dict[str, str]]]:
+        """Ask from an async function."""
+
+
+def custom_column_generator(
+    *,
+    required_columns: Sequence[str] = (),
+    side_effect_columns: Sequence[str] = (),
+    model_aliases: Sequence[str] = (),
+    version: str | None = None,
+) -> Callable[[_Function], _Function]:
+    """Declare what a custom function reads, what it makes besides its column, and which models it asks.
+
+    version: part of the fingerprint. The source of the function is, too; what the function calls is not, so raise the version
+    when that changes what comes out.
+    """
+
+    def declare(function: _Function) -> _Function:
+        setattr(
+            function,
+            METADATA,
+            {
+                "required_columns": list(required_columns),
+                "side_effect_columns": list(side_effect_columns),
+                "model_aliases": list(model_aliases),
+                "version": version,
+            },
+        )
+        return function
+
+    return declare

@@ -1,0 +1,56 @@
+"""What a run did, counted from its events."""
+
+from dataclasses import dataclass
+
+from sdg_core.execution.events import Event, Observer, RowGroupFinished
+from sdg_core.store.layout import VersionLayout
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did, in records and row groups.
+
+    generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
+    lacking: records of the chosen row groups that have no row now.
+    """
+
+    version: VersionLayout
+    run_id: str
+    generated: int
+    failed: int
+    adopted: int
+    written: int
+    lacking: int
+    first_failure: str | None
+
+
+class Tally:
+    """Passes events on and keeps count of them."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._generated = self._failed = self._adopted = self._written = 0
+        self._first_failure: str | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Count an event and pass it on."""
+        if isinstance(event, RowGroupFinished):
+            self._generated += event.generated
+            self._failed += event.failed
+            self._adopted += event.adopted
+            self._written += not event.adopted
+            self._first_failure = self._first_failure or event.first_failure
+        self._observer(event)
+
+    def summary(self, version: VersionLayout, *, run_id: str, lacking: int) -> RunSummary:
+        """The counts so far."""
+        return RunSummary(
+            version=version,
+            run_id=run_id,
+            generated=self._generated,
+            failed=self._failed,
+            adopted=self._adopted,
+            written=self._written,
+            lacking=lacking,
+            first_failure=self._first_failure,
+        )

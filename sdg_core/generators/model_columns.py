@@ -1,0 +1,53 @@
+"""From a model column to its generator."""
+
+from sdg_core.config.columns import (
+    EmbeddingColumn,
+    ImageColumn,
+    LlmCodeColumn,
+    LlmJudgeColumn,
+    LlmStructuredColumn,
+    LlmTextColumn,
+    ModelColumn,
+)
+from sdg_core.generators.asking import Asked, ChatGenerator
+from sdg_core.generators.conversation import limits_of
+from sdg_core.generators.embedding import EmbeddingGenerator
+from sdg_core.generators.image import ImageGenerator
+from sdg_core.generators.llm import text_generator
+from sdg_core.generators.llm_code import code_generator
+from sdg_core.generators.llm_judge import judge_generator
+from sdg_core.generators.llm_structured import structured_generator
+from sdg_core.generators.media import ImageStore
+from sdg_core.models.pool import ModelPool
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.rng import RandomSource
+
+
+def model_generator(
+    plan: DatasetPlan, column: ModelColumn, *, models: ModelPool, images: ImageStore | None
+) -> ChatGenerator | EmbeddingGenerator | ImageGenerator:
+    """The generator of a model column."""
+    model, provider = plan.models[column.model_alias]
+    asked = Asked(
+        model=model,
+        endpoint=models[column.model_alias],
+        random=RandomSource(plan.config.seed),
+        limits=limits_of(plan.config.run),
+        simulated=provider.provider_type == "simulated",
+        images=images,
+    )
+    match column:
+        case LlmTextColumn():
+            return text_generator(column, asked)
+        case LlmCodeColumn():
+            return code_generator(column, asked)
+        case LlmStructuredColumn():
+            return structured_generator(column, asked)
+        case LlmJudgeColumn():
+            return judge_generator(column, asked)
+        case EmbeddingColumn():
+            return EmbeddingGenerator(column, asked)
+        case ImageColumn():
+            return ImageGenerator(column, asked)
+        case _:
+            raise TypeError(f"column {column.name!r} ({type(column).__name__}) has no generator")

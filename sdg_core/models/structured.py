@@ -1,0 +1,236 @@
+"""Replies that have to be JSON of a schema: asking for them, taking them out of text, judging them. No I/O.
+
+Where a server does not hold the model to a schema (see `formats.py`), the prompt says what is wanted.
+"""
+
+import json  # orjson does not tell where a value ends
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from sdg_core.errors import ModelError
+from sdg_core.models.types import ChatReply, ChatRequest, JsonSchema, Message, TextPart
+from sdg_core.plan.schemas import compile_schema
+
+_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
+_OPEN_FENCE = re.compile(r"```[ \t]*(?:json\w*)?[ \t]*\r?\n(?!.*```)(.*)\Z", re.DOTALL | re.IGNORECASE)
+_START = re.compile(r"[{\[]")
+_MOST_STARTS = 200
+"""Places of a text that are tried as the beginning of JSON; prose with more brackets is not a reply."""
+_MOST_ERRORS = 20
+
+
+class InvalidReplyError(ModelError):
+    """A reply is not JSON, or not of its schema. The message says everything that is wrong, for the model to read.
+
+    errors: `path: message` of each violation. truncated: the reply was cut off; asking again the same way will not help.
+    """
+
+    def __init__(self, message: str, *, errors: tuple[str, ...] = (), truncated: bool = False) -> None:
+        remedy = "raise inference_parameters.max_tokens of the model" if truncated else None
+        super().__init__(message, remedy=remedy)
+        self.errors = errors
+        self.truncated = truncated
+
+
+def instructions(schema: JsonSchema) -> str:
+    """What to tell a model whose server does not hold it to a schema."""
+    text = orjson.dumps(dict(schema), option=orjson.OPT_INDENT_2).decode()
+    return (
+        "Answer with one JSON value that satisfies the JSON schema below, in a fenced block that begins with ```json and "
+        f"ends with ```. Write nothing else.\n\n<response_schema>\n{text}\n</response_schema>"
+    )
+
+
+def in_words(request: ChatRequest) -> ChatRequest:
+    """The request with its schema moved into the last message of the user."""
+    if request.response_schema is None:
+        return request
+    told = instructions(request.response_schema)
+    messages = list(request.messages)
+    places = [place for place, message in enumerate(messages) if message.role == "user"]
+    if places:
+        messages[places[-1]] = _with_text(messages[places[-1]], told)
+    else:
+        messages.append(Message("user", told))
+    return replace(request, messages=tuple(messages), response_schema=None)
+
+
+def parse(reply: ChatReply, schema: JsonSchema) -> Any:
+    """The value that a reply holds. Raises InvalidReplyError."""
+    return validate(extract_json(reply.text, finish_reason=reply.finish_reason), schema)
+
+
+def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
+    """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose.
+
+    Raises InvalidReplyError; it says so if the reply was cut off (finish_reason `length`, or JSON that never ends).
+    """
+    stripped = text.strip()
+    for candidate in (stripped, *_fenced(stripped)):
+        found, value = _loads(candidate)
+        if found:
+            return value
+    found, value = _inside(_OPEN_FENCE.sub(r"\1", stripped))
+    if found:
+        return value
+    if finish_reason == "length":
+        raise InvalidReplyError("the reply was cut off at max_tokens, in the middle of its JSON", truncated=True)
+    if _never_ends(stripped):
+        raise InvalidReplyError("the JSON of the reply is cut off: it begins, but never ends")
+    raise InvalidReplyError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
+
+
+def validate(value: Any, schema: JsonSchema) -> Any:
+    """The value without keys that its schema forbids (`additionalProperties: false`), if that satisfies the schema.
+
+    Raises InvalidReplyError with every violation and where it is.
+    """
+    compiled = _compiled(orjson.dumps(dict(schema)))
+    errors = list(compiled.iter_errors(value))
+    if not errors:
+        return value
+    pruned = value
+    for _ in range(8):  # pruning one level may show the next
+        if not any(_extra_keys(error) for error in errors):
+            break
+        for error in errors:
+            pruned = _without(pruned, list(error.instance_path), _extra_keys(error))
+        errors = list(compiled.iter_errors(pruned))
+    if not errors:
+        return pruned
+    lines = tuple(f"{_path(error.instance_path)}: {error.message}" for error in errors[:_MOST_ERRORS])
+    more = f"\n... and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
+    raise InvalidReplyError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
+
+
+def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
+    """The schema as servers take it, and whether they may hold the model to it strictly.
+
+    Strict mode wants every object closed and every property required. Closing and requiring is added where the schema is
+    silent: what satisfies the result satisfies the schema. An object of any keys cannot be closed, so that it is not strict.
+    """
+    closed, strict = _closed(dict(schema))
+    return (closed, True) if strict else (dict(schema), False)
+
+
+def is_exactly(text: str, schema: JsonSchema) -> bool:
+    """Whether a text is JSON of the schema and nothing else, as a server that holds a model to a schema gives it."""
+    found, value = _loads(text.strip())
+    return found and _compiled(orjson.dumps(dict(schema))).is_valid(value)
+
+
+@lru_cache(maxsize=64)
+def _compiled(schema: bytes) -> jsonschema_rs.Validator:
+    return compile_schema(orjson.loads(schema))
+
+
+def _with_text(message: Message, text: str) -> Message:
+    if isinstance(message.content, str):
+        return replace(message, content=f"{message.content}\n\n{text}")
+    return replace(message, content=(*message.content, TextPart(text)))
+
+
+def _loads(text: str) -> tuple[bool, Any]:
+    try:
+        return True, orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False, None
+
+
+def _fenced(text: str) -> list[str]:
+    """The contents of fenced blocks, in order of preference: those marked json, the last first."""
+    blocks = [(language.lower(), content.strip()) for language, content in _FENCE.findall(text)]
+    marked = [content for language, content in blocks if language.startswith("json")]
+    return [*reversed(marked), *(content for language, content in reversed(blocks) if not language)]
+
+
+def _inside(text: str) -> tuple[bool, Any]:
+    """The longest object or list inside prose."""
+    decoder = json.JSONDecoder()
+    best, position, tries = (0, None), 0, 0
+    while tries < _MOST_STARTS and (start := _START.search(text, position)) is not None:
+        tries += 1
+        try:
+            value, position = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            position = start.end()
+            if _unclosed(text, start.start()):  # what it contains is not the reply
+                break
+        else:
+            best = max(best, (position - start.start(), value), key=lambda found: found[0])
+    return best[0] > 0, best[1]
+
+
+def _unclosed(text: str, start: int) -> bool:
+    """Whether the bracket at `start` looks like the beginning of JSON that never ends."""
+    rest = text[start + 1 :].lstrip()
+    begins = rest[:1] in ('"', "}", "") if text[start] == "{" else rest[:1] in tuple('{["]')
+    return begins and _depth(text[start:]) > 0
+
+
+def _never_ends(text: str) -> bool:
+    start = _START.search(text)
+    return start is not None and _depth(text[start.start() :]) > 0
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at the end, outside strings."""
+    without_strings = re.sub(r'"(?:[^"\\]|\\.)*("|\Z)', "", text, flags=re.DOTALL)
+    return sum(without_strings.count(bracket) for bracket in "{[") - sum(without_strings.count(b) for b in "}]")
+
+
+def _extra_keys(error: jsonschema_rs.ValidationError) -> frozenset[str]:
+    kind = error.kind
+    is_extra = isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties)
+    return frozenset(getattr(kind, "unexpected", ())) if is_extra else frozenset()
+
+
+def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
+    """A copy of the value in which the object at `path` lacks some keys."""
+    if not names:
+        return value
+    if path:
+        head, *rest = path
+        if isinstance(value, list) and isinstance(head, int):
+            return [_without(item, rest, names) if place == head else item for place, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: _without(item, rest, names) if key == head else item for key, item in value.items()}
+        return value
+    return {key: item for key, item in value.items() if key not in names} if isinstance(value, dict) else value
+
+
+def _path(parts: list[str | int]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "(the whole)"
+
+
+def _closed(node: Any) -> tuple[Any, bool]:
+    if isinstance(node, list):
+        items = [_closed(item) for item in node]
+        return [item for item, _ in items], all(strict for _, strict in items)
+    if not isinstance(node, Mapping):
+        return node, True
+    made: dict[str, Any] = {}
+    strict = True
+    for key, value in node.items():
+        if key in ("enum", "const", "default", "examples", "required"):
+            made[key] = value
+        elif key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
+            parts = {name: _closed(part) for name, part in value.items()}
+            made[key] = {name: part for name, (part, _) in parts.items()}
+            strict &= all(fits for _, fits in parts.values())
+        else:
+            made[key], fits = _closed(value)
+            strict &= fits
+    if "properties" in made:
+        strict &= made.setdefault("additionalProperties", False) is False
+        made["required"] = list(made["properties"])
+    elif made.get("type") == "object":
+        strict = False
+    return made, strict

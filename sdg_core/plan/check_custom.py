@@ -1,0 +1,33 @@
+"""Checks of custom columns that need no look at the function itself; that is done where functions are loaded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sdg_core.config.columns import Column, CustomColumn
+from sdg_core.config.document import Path
+from sdg_core.plan.names import closest
+from sdg_core.plan.types import declared_type
+
+Found = Iterator[tuple[Path, str]]
+
+
+def check_custom(column: Column) -> Found:
+    """Problems of a column if it is a custom one, by path inside the column."""
+    if not isinstance(column, CustomColumn):
+        return
+    if column.allow_resize and column.generation_strategy != "full_column":
+        yield ("allow_resize",), "goes with generation_strategy: full_column; a function of one record makes one value"
+    types: list[tuple[Path, Any]] = []
+    if column.output_type is not None:
+        types.append((("output_type",), column.output_type))
+    side_effects = column.side_effect_columns or ()
+    for name, declared in (column.side_effect_types or {}).items():
+        path: Path = ("side_effect_types", name)
+        types.append((path, declared))
+        if name not in side_effects:
+            yield path, f"{name!r} is not among side_effect_columns{closest(name, side_effects)}"
+    for path, declared in types:
+        try:
+            declared_type(declared)
+        except ValueError as error:
+            yield path, str(error)

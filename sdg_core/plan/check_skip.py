@@ -1,0 +1,35 @@
+"""Checks of `skip` blocks: a condition over other columns, and a value that the column can hold."""
+
+from collections.abc import Iterator
+
+from sdg_core.config.columns import Column, SkippableColumn
+from sdg_core.config.document import Path
+from sdg_core.plan.skips import skip_value
+from sdg_core.plan.stages import resizes, side_effects_of
+from sdg_core.plan.templates import TemplateSyntaxError, template_references
+
+Found = Iterator[tuple[Path, str]]
+
+
+def check_skip(column: Column) -> Found:
+    """Problems of a column's `skip`, by path inside the column. Unknown names in it are found with all other references."""
+    if not isinstance(column, SkippableColumn) or column.skip is None:
+        return
+    if resizes(column):
+        yield ("skip",), "a column that changes the rows (allow_resize) has no cells to skip; remove one of the two"
+    if "{{" not in column.skip.when and "{%" not in column.skip.when:
+        yield ("skip", "when"), f"is a plain text; write a template, such as {{{{ {column.skip.when.strip()} }}}}"
+        return
+    try:
+        names = template_references(column.skip.when)
+    except TemplateSyntaxError:
+        return  # reported with the templates
+    if not names:
+        yield ("skip", "when"), "reads no column, so it is the same for every record; drop the column, or the skip"
+    for name in side_effects_of(column):
+        if name in names:
+            yield ("skip", "when"), f"{name!r} is made by the column itself"
+    try:
+        skip_value(column)
+    except ValueError as error:
+        yield ("skip", "value"), f"does not fit the column: {error}"

@@ -1,0 +1,47 @@
+"""What usage costs, for models whose prices the dataset file gives. Nothing is known of prices otherwise."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sdg_core.config.models import ModelConfig, Prices
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An amount of money."""
+
+    amount: float
+    currency: str
+
+
+def costs(usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]) -> dict[str, Cost]:
+    """The cost per model alias; aliases without prices are absent."""
+    prices = {model.alias: model.prices for model in models if model.prices is not None}
+    return {
+        alias: Cost(_amount(counts, prices[alias]), prices[alias].currency)
+        for alias, counts in usage.items()
+        if alias in prices
+    }
+
+
+def totals(found: Mapping[str, Cost]) -> dict[str, float]:
+    """The sum per currency."""
+    sums: dict[str, float] = {}
+    for cost in found.values():
+        sums[cost.currency] = sums.get(cost.currency, 0.0) + cost.amount
+    return sums
+
+
+def _amount(counts: Mapping[str, int], prices: Prices) -> float:
+    """Cached tokens are among the prompt tokens."""
+    cached = min(counts.get("cached_tokens", 0), counts.get("prompt_tokens", 0))
+    cached_price = prices.cached_tokens if prices.cached_tokens is not None else prices.prompt_tokens
+    per_million = (
+        (counts.get("prompt_tokens", 0) - cached) * prices.prompt_tokens
+        + cached * cached_price
+        + counts.get("completion_tokens", 0) * prices.completion_tokens
+    )
+    by_piece = counts.get("images", 0) * prices.images + counts.get("requests", 0) * prices.requests
+    return per_million / _MILLION + by_piece

@@ -1,0 +1,194 @@
+"""What a seed reader is; the public base classes of custom readers.
+
+A reader is addressed by absolute row numbers and knows nothing of records, order or wrap-around: that is arithmetic
+(`sdg_core.seeds.addressing`). Where one item (a file, say) gives several rows, row numbers count the rows, never the items, so
+that a record's row does not depend on how records are cut into row groups.
+"""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, Generic, TypeVar, final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sdg_core.errors import SeedError
+from sdg_core.seeds.columns import conform, empty_frame, frame_of
+
+Rows = NDArray[np.int64]
+Item = TypeVar("Item")
+CACHE_BYTES = 128 * 2**20
+
+
+class SeedReader(ABC):
+    """Rows of seed data with a schema, a length and a digest of their content.
+
+    A custom reader gets its `params` as keyword arguments, and `base` (the directory of the dataset file) and `root` (the
+    storage root) if its constructor takes them. It raises SeedError for whatever is wrong with its data.
+    """
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Names and Arrow types of the columns."""
+
+    @property
+    @abstractmethod
+    def num_rows(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Identifies the content, `sha256:<hex>`; equal content gives an equal digest wherever it lies."""
+
+    @abstractmethod
+    def fetch(self, rows: Rows) -> pl.DataFrame:
+        """The rows with these absolute numbers, in this order, repeats included; at least one, each within range."""
+
+    def check_unchanged(self) -> None:
+        """Raise SeedError if the data is no longer what it was when the reader was made. Called after every read; cheap."""
+        return
+
+    @final
+    def read(self, rows: Rows) -> pl.DataFrame:
+        """The rows with these numbers, with the types of `schema`. Raises SeedError for a number out of range."""
+        if len(rows) == 0:
+            return empty_frame(self.schema)
+        outside = rows[(rows < 0) | (rows >= self.num_rows)]
+        if len(outside):
+            raise SeedError(f"seed row {outside[0]} does not exist: the seed data has {self.num_rows} rows")
+        frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
+        if frame.height != len(rows):
+            raise SeedError(f"{type(self).__name__} returned {frame.height} seed rows where {len(rows)} were asked for")
+        return frame
+
+    @cached_property
+    def _types(self) -> pl.Schema:
+        return empty_frame(self.schema).schema
+
+
+class ItemReader(SeedReader, Generic[Item]):
+    """Seed data made of items (files, documents) that each give any number of rows.
+
+    A subclass says what the items are and what rows one gives. Every item is counted once, when the data is opened: by
+    expanding it, unless `count` knows a shorter way.
+    """
+
+    @abstractmethod
+    def items(self) -> Sequence[Item]:
+        """Every item, in an order that is the same everywhere. Called once."""
+
+    @abstractmethod
+    def expand(self, item: Item) -> Iterable[Mapping[str, Any]]:
+        """The rows of one item; a column that a row lacks is null."""
+
+    def count(self, item: Item) -> int:
+        """How many rows `expand` gives."""
+        return self._expanded(item).height
+
+    def describe(self, item: Item) -> str:
+        """What to call an item in messages."""
+        return str(item)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows, all items together."""
+        return self._starts[-1]
+
+    def fetch(self, rows: Rows) -> pl.DataFrame:
+        """The rows, each item expanded at most once."""
+        return gather(rows, np.array(self._starts[:-1]), self._take)
+
+    @cached_property
+    def _all_items(self) -> Sequence[Item]:
+        return self.items()
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first row of each item, and the number of rows."""
+        return list(accumulate(map(self.count, self._all_items), initial=0))
+
+    @cached_property
+    def _cache(self) -> "FrameCache":
+        return FrameCache()
+
+    def _take(self, place: int, rows: Rows) -> pl.DataFrame:
+        frame = self._cache.get(place)
+        if frame is None:
+            item, expected = self._all_items[place], self._starts[place + 1] - self._starts[place]
+            frame = self._expanded(item)
+            if frame.height != expected:
+                raise SeedError(
+                    f"seed item {self.describe(item)} gives {frame.height} rows; it gave {expected} when it was opened",
+                    remedy="it changed while it was read, or its reader is not deterministic",
+                )
+            self._cache.put(place, frame)
+        return take(frame, rows)
+
+    def _expanded(self, item: Item) -> pl.DataFrame:
+        rows, where = [dict(row) for row in self.expand(item)], f"seed item {self.describe(item)}"
+        unknown = sorted({name for row in rows for name in row} - set(self.schema.names))
+        if unknown:
+            raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")
+        try:
+            return frame_of(pa.Table.from_pylist(rows, schema=self.schema))
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise SeedError(f"{where} does not fit the reader's schema: {error}") from error
+
+
+class FrameCache:
+    """The frames used last, up to a number of bytes; the newest stays whatever its size."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._frames: OrderedDict[Hashable, tuple[pl.DataFrame, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> pl.DataFrame | None:
+        """The frame, which now counts as used last, or None."""
+        if key not in self._frames:
+            return None
+        self._frames.move_to_end(key)
+        return self._frames[key][0]
+
+    def put(self, key: Hashable, frame: pl.DataFrame) -> None:
+        """Keep a frame, and let go of those used longest ago."""
+        size = int(frame.estimated_size())
+        self._bytes += size - self._frames.pop(key, (frame, 0))[1]
+        self._frames[key] = (frame, size)
+        while self._bytes > self._limit and len(self._frames) > 1:
+            self._bytes -= self._frames.popitem(last=False)[1][1]
+
+
+def gather(rows: Rows, starts: Rows, read_part: Callable[[int, Rows], pl.DataFrame]) -> pl.DataFrame:
+    """Rows of parts that lie end to end, in the order asked for.
+
+    starts: the first row of each part. read_part: gives rows of a part, counted from its start, ascending; it is called at most
+    once per part, parts ascending.
+    """
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    parts = np.searchsorted(starts, ordered, side="right") - 1
+    cuts = np.flatnonzero(np.diff(parts)) + 1
+    pieces = [
+        read_part(int(chosen[0]), wanted - starts[chosen[0]])
+        for chosen, wanted in zip(np.split(parts, cuts), np.split(ordered, cuts), strict=True)
+    ]
+    frame = pieces[0] if len(pieces) == 1 else pl.concat(pieces)
+    if bool((np.diff(order) == 1).all()):
+        return frame
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return frame[places]
+
+
+def take(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+    """Rows of a frame; a view where they are contiguous."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+        return frame.slice(int(rows[0]), len(rows))
+    return frame[rows]

@@ -1,0 +1,100 @@
+"""Several files as one: end to end, in the order given, with one schema."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from sdg_core.errors import SeedError
+from sdg_core.plan.fingerprint import digest
+from sdg_core.seeds.base import Rows, SeedReader, gather
+from sdg_core.seeds.columns import plain_schema
+from sdg_core.seeds.files import SeedFile
+from sdg_core.seeds.parquet import ChunkCache, ParquetReader
+from sdg_core.seeds.tables import FileReader, TextFileReader, check_format
+
+
+def open_files(files: Sequence[SeedFile]) -> SeedReader:
+    """A reader of one or several csv, parquet, json or jsonl files. Raises SeedError for an unknown format."""
+    for file in files:
+        check_format(file)
+    cache = ChunkCache()
+    readers = [
+        ParquetReader(file, cache=cache) if file.suffix == ".parquet" else TextFileReader(file) for file in files
+    ]
+    return readers[0] if len(readers) == 1 else ConcatReader(readers)
+
+
+class ConcatReader(SeedReader):
+    """Files end to end. They have the same columns (in any order) of the same types; a column that is null throughout a file
+    takes the type it has in the others."""
+
+    def __init__(self, readers: Sequence[FileReader]) -> None:
+        self._readers = readers
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The schema that the files agree on. Raises SeedError naming the file and column that do not."""
+        first = self._readers[0]
+        types = {field.name: field.type for field in first.raw_schema}
+        for reader in self._readers[1:]:
+            _check_names(reader, first)
+            for field in reader.raw_schema:
+                known = types[field.name]
+                if pa.types.is_null(known):
+                    types[field.name] = field.type
+                elif field.type != known and not pa.types.is_null(field.type):
+                    _check_type(reader, first, field=field, known=known)
+        return plain_schema(pa.schema([*types.items()]))
+
+    @cached_property
+    def num_rows(self) -> int:
+        """Number of rows, all files together."""
+        return sum(reader.num_rows for reader in self._readers)
+
+    def digest(self) -> str:
+        """Of the files' digests, in order."""
+        return digest([reader.digest() for reader in self._readers])
+
+    def check_unchanged(self) -> None:
+        """Look at every file."""
+        for reader in self._readers:
+            reader.check_unchanged()
+
+    def fetch(self, rows: Rows) -> pl.DataFrame:
+        """The rows, each file asked once."""
+        starts = [0, *accumulate(reader.num_rows for reader in self._readers)][:-1]
+        return gather(rows, np.array(starts), self._take)
+
+    def _take(self, place: int, rows: Rows) -> pl.DataFrame:
+        reader = self._readers[place]
+        frame = reader.read(rows)
+        return frame.select(
+            pl.lit(None, dtype=data_type).alias(name)
+            if frame.schema[name] != data_type and pa.types.is_null(reader.raw_schema.field(name).type)
+            else pl.col(name)
+            for name, data_type in self._types.items()
+        )
+
+
+def _check_names(reader: FileReader, first: FileReader) -> None:
+    names, expected = set(reader.raw_schema.names), set(first.raw_schema.names)
+    if names != expected:
+        name = sorted(names ^ expected)[0]
+        with_it, without = (reader, first) if name in names else (first, reader)
+        raise SeedError(
+            f"seed files differ in their columns: {with_it.file.name} has {name!r}, {without.file.name} has not",
+            remedy="files of one source have the same columns; name the ones that belong together",
+        )
+
+
+def _check_type(reader: FileReader, first: FileReader, *, field: pa.Field, known: pa.DataType) -> None:
+    ours, theirs = reader.schema.field(field.name).type, plain_schema(pa.schema([(field.name, known)])).types[0]
+    if ours != theirs:
+        raise SeedError(
+            f"seed files differ in column {field.name!r}: {ours} in {reader.file.name}, {theirs} in {first.file.name}",
+            remedy="write all files with one type, parquet best of all: the types of csv and json are inferred per file",
+        )

@@ -1,0 +1,124 @@
+"""A file of seed data, and how a change to it is noticed while a run reads it.
+
+Every read is followed by a look at the file's stamp, which costs one `stat`. Where the stamp has moved, the content decides:
+the same digest is the same data.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from sdg_core.errors import SeedError
+
+Stamp = tuple[object, ...]
+
+
+class SeedFile(ABC):
+    """A file that can be opened for reading, at any place."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._stamp = self._checked_stamp()
+        self._digest: str | None = None
+
+    @abstractmethod
+    def stamp(self) -> Stamp:
+        """Changes whenever the content does; cheap. Raises OSError."""
+
+    @abstractmethod
+    def open(self) -> IO[bytes]:
+        """Open for reading. Raises OSError."""
+
+    @abstractmethod
+    def content_digest(self, stamp: Stamp) -> str:
+        """`sha256:<hex>` of the bytes; `stamp` is the file's. Raises OSError."""
+
+    @property
+    def suffix(self) -> str:
+        """The format, `.csv` for instance."""
+        return Path(self.name).suffix.lower()
+
+    def digest(self) -> str:
+        """The digest of the content as it was when the file was first seen. Raises SeedError if it has changed since."""
+        if self._digest is None:
+            self._check_untouched()
+            digest = self._checked_digest(self._stamp)
+            self._check_untouched()
+            self._digest = digest
+        self.check_unchanged()
+        return self._digest
+
+    def check_unchanged(self) -> None:
+        """Raise SeedError if the content differs from what it was when the file was first seen."""
+        if self._digest is None:
+            self._check_untouched()
+        elif (stamp := self._checked_stamp()) != self._stamp:
+            if self._checked_digest(stamp) != self._digest:
+                raise self._changed()
+            self._stamp = stamp
+
+    def _check_untouched(self) -> None:
+        """Without a digest to compare, a touched file is a changed one."""
+        if self._checked_stamp() != self._stamp:
+            raise self._changed()
+
+    def _changed(self) -> SeedError:
+        return SeedError(
+            f"seed file {self.name} changed while it was read",
+            remedy="run the same command again: rows made from the new content go into a new version",
+        )
+
+    def read_bytes(self) -> bytes:
+        """The whole content. Raises OSError."""
+        with self.open() as file:
+            return file.read()
+
+    def unreadable(self, error: Exception, *, kind: str | None = None) -> SeedError:
+        """The error for content that cannot be read; a change is the better explanation where there was one."""
+        self.check_unchanged()
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return SeedError(f"seed file {self.name} cannot be read as {kind or self.suffix[1:]}: {reason}")
+
+    def _checked_stamp(self) -> Stamp:
+        try:
+            return self.stamp()
+        except FileNotFoundError as error:
+            raise SeedError(f"seed file {self.name} does not exist") from error
+        except OSError as error:
+            raise SeedError(f"seed file {self.name} cannot be read: {error.strerror or error}") from error
+
+    def _checked_digest(self, stamp: Stamp) -> str:
+        try:
+            return self.content_digest(stamp)
+        except OSError as error:
+            raise SeedError(f"seed file {self.name} cannot be read: {error.strerror or error}") from error
+
+
+class LocalFile(SeedFile):
+    """A file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(str(path))
+
+    def stamp(self) -> Stamp:
+        """Size, times and inode: a file put back with its old time has another change time."""
+        found = self.path.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+    def open(self) -> IO[bytes]:
+        """Open for reading; what has the file's name now, even if it is replaced later."""
+        return self.path.open("rb")
+
+    def content_digest(self, stamp: Stamp) -> str:
+        """sha256 of the bytes, computed once per stamp in this process."""
+        return file_digest(self.path, stamp)
+
+
+@lru_cache(maxsize=100_000)
+def file_digest(path: Path, stamp: Stamp) -> str:
+    """`sha256:<hex>` of a file's bytes; `stamp` keys the cache."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -1,0 +1,50 @@
+"""`seed_type: local`: files of this machine, one, a list, or a glob."""
+
+import glob
+from pathlib import Path
+
+from sdg_core.config.seeds import LocalSeedSource
+from sdg_core.errors import SeedError
+from sdg_core.seeds.base import SeedReader
+from sdg_core.seeds.concat import open_files
+from sdg_core.seeds.files import LocalFile
+
+_WILDCARDS = frozenset("*?[")
+
+
+def open_local(source: LocalSeedSource, *, base: Path, root: str) -> SeedReader:
+    """Open the files. Raises SeedError if one is missing, or a glob matches nothing."""
+    paths = [source.path] if isinstance(source.path, str) else source.path
+    found = [file for path in paths for file in _matching(path, source, base=base, root=root)]
+    return open_files([LocalFile(path) for path in found])
+
+
+def resolve(path: str, *, base: Path, root: str) -> Path:
+    """A path of a dataset file: relative ones start at `base`, `{root}` is the storage root."""
+    return base / path.replace("{root}", str(Path(root).absolute()))
+
+
+def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> list[Path]:
+    plain = resolve(path, base=base, root=root)
+    if plain.is_file():
+        return [plain]
+    if plain.is_dir():
+        raise SeedError(
+            f"seed file {plain} is a directory", remedy=f"name a file, or the files in it: {path.rstrip('/')}/*.parquet"
+        )
+    if not _WILDCARDS & {*path}:
+        raise SeedError(f"seed file {plain} does not exist", remedy=_remedy(source))
+    pattern = resolve(path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute())))
+    found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
+    if not found:
+        raise SeedError(f"no seed file matches {plain}", remedy=_remedy(source))
+    return found
+
+
+def _remedy(source: LocalSeedSource) -> str:
+    if source.upstream_asset is None:
+        return "check seed_config.source.path; a relative path starts at the dataset file"
+    return (
+        f"materialize its upstream asset {source.upstream_asset} first: "
+        f'dagster asset materialize -m sdg_assets.definitions --select "{source.upstream_asset}"'
+    )

@@ -1,0 +1,127 @@
+"""Parquet files, read lazily: only the row groups that hold the rows asked for, in chunks of bounded size.
+
+A chunk is a stretch of a row group. Decoded chunks are kept up to a number of bytes, and the place reached in the current row
+group is kept open, so that reading on in order decodes every row once. Rows in random order decode each row group they touch
+up to the last of them; data that fits the cache is decoded once all the same.
+"""
+
+import weakref
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_core.seeds.base import FrameCache, Rows, gather, take
+from sdg_core.seeds.columns import frame_of
+from sdg_core.seeds.files import SeedFile
+from sdg_core.seeds.tables import FileReader
+
+CHUNK_ROWS = 16_384
+CHUNK_BYTES = 8 * 2**20
+_READ_BUFFER = 2**20
+
+
+class ChunkCache(FrameCache):
+    """Decoded chunks, and the one place where decoding can go on; shared by the files of a source."""
+
+    cursor: "_Cursor | None" = None
+
+
+class ParquetReader(FileReader):
+    """One parquet file. `rows_decoded` counts the rows that have been decoded so far."""
+
+    def __init__(self, file: SeedFile, *, cache: ChunkCache | None = None) -> None:
+        super().__init__(file)
+        self._cache = cache or ChunkCache()
+        self.rows_decoded = 0
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The file's own schema."""
+        return self._footer[1]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows, from the footer."""
+        return int(self._footer[0].num_rows)
+
+    def fetch(self, rows: Rows) -> pl.DataFrame:
+        """The rows, from the chunks that hold them."""
+        return gather(rows, self._chunks[:, 0], lambda chunk, wanted: take(self._chunk(chunk), wanted))
+
+    @cached_property
+    def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
+        try:
+            with self.file.open() as source:
+                opened = pq.ParquetFile(source)
+                return opened.metadata, opened.schema_arrow
+        except (pa.ArrowException, OSError) as error:
+            raise self.file.unreadable(error) from error
+
+    @cached_property
+    def _chunks(self) -> Rows:
+        """Per chunk: its first row, its row group, its number of rows."""
+        chunks, first = [], 0
+        for group in range(self._footer[0].num_row_groups):
+            facts = self._footer[0].row_group(group)
+            width = max(1, facts.total_byte_size // max(1, facts.num_rows))
+            most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // width))
+            # Chunks of one size: a small last one would often be passed over, and cost another pass when it is wanted.
+            size = -(-facts.num_rows // max(1, -(-facts.num_rows // most)))
+            chunks += [
+                (first + start, group, min(size, facts.num_rows - start))
+                for start in range(0, facts.num_rows, max(1, size))
+            ]
+            first += facts.num_rows
+        return np.array(chunks, dtype=np.int64).reshape(-1, 3)
+
+    def _chunk(self, chunk: int) -> pl.DataFrame:
+        frame = self._cache.get((id(self), chunk))
+        return frame if frame is not None else self._decode(chunk)
+
+    def _decode(self, chunk: int) -> pl.DataFrame:
+        """Decode up to a chunk: on from the current place if that is before it in the same row group."""
+        group, cursor = int(self._chunks[chunk, 1]), self._cache.cursor
+        try:
+            if cursor is None or not cursor.leads_to(self, group, chunk):
+                first = int(np.flatnonzero(self._chunks[:, 1] == group)[0])
+                cursor = self._cache.cursor = _Cursor(self, group, first, sizes=self._chunks[first:, 2].tolist())
+            while True:
+                place, frame = cursor.next()
+                self.rows_decoded += frame.height
+                self._cache.put((id(self), place), frame)
+                if place == chunk:
+                    return frame
+        except (pa.ArrowException, OSError, StopIteration) as error:
+            self._cache.cursor = None
+            raise self.file.unreadable(error) from error
+
+
+class _Cursor:
+    """A row group being decoded, chunk by chunk."""
+
+    def __init__(self, reader: ParquetReader, group: int, first: int, *, sizes: list[int]) -> None:
+        self._reader, self._group, self._next = reader, group, first
+        self._sizes = iter(sizes)
+        # Without a buffer size pyarrow reads whole column chunks into memory before it decodes the first value.
+        file = reader.file.open()
+        weakref.finalize(self, file.close)
+        opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
+        self._batches: Iterator[pa.RecordBatch] = opened.iter_batches(batch_size=sizes[0], row_groups=[group])
+        self._left: list[pl.DataFrame] = []
+
+    def leads_to(self, reader: ParquetReader, group: int, chunk: int) -> bool:
+        return self._reader is reader and self._group == group and self._next <= chunk
+
+    def next(self) -> tuple[int, pl.DataFrame]:
+        """The next chunk and its number; pyarrow's batches may be smaller than asked for."""
+        size = next(self._sizes)
+        while sum(frame.height for frame in self._left) < size:
+            self._left.append(frame_of(pa.Table.from_batches([next(self._batches)])))
+        whole = pl.concat(self._left) if len(self._left) > 1 else self._left[0]
+        self._left = [whole.slice(size)] if whole.height > size else []
+        place, self._next = self._next, self._next + 1
+        return place, self._reader.conformed(whole.slice(0, size))

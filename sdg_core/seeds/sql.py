@@ -1,0 +1,145 @@
+"""`seed_type: sql`: the rows of a query, fetched once and held in memory.
+
+Every process that makes row groups asks the query anew, so its order has to be stable (`plan.check_seeds` asks for an ORDER BY),
+and the digest covers schema and rows: other rows are another fingerprint. A password never appears in a message.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import sqlalchemy as sa
+
+from sdg_core.config.seeds import SqlSeedSource
+from sdg_core.errors import SeedError
+from sdg_core.seeds.base import SeedReader
+from sdg_core.seeds.columns import plain_schema
+from sdg_core.seeds.local import resolve
+from sdg_core.seeds.tables import TableReader
+
+BATCH_ROWS = 10_000
+
+
+def open_sql(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]) -> SeedReader:
+    """Run the query. Raises SeedError if the database cannot be reached, or refuses the query."""
+    url = _url(source, base=base, root=root, env=env)
+    try:
+        table = _fetch(url, source.query)
+    except ModuleNotFoundError as error:
+        raise SeedError(
+            f"seed database {_shown(url)}: the driver {error.name!r} is not installed", remedy="install it with pip"
+        ) from None
+    except sa.exc.SQLAlchemyError as error:
+        original = getattr(error, "orig", None) or error
+        raise SeedError(f"seed database {_shown(url)}: {_without_password(str(original), url)}") from None
+    return TableReader(table, digest=table_digest(table))
+
+
+def table_digest(table: pa.Table) -> str:
+    """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
+    table = table.cast(plain_schema(table.schema))
+    state = hashlib.sha256(str([(f.name, str(f.type), table[f.name].null_count) for f in table.schema]).encode())
+    for start in range(0, table.num_rows, BATCH_ROWS):
+        for row in table.slice(start, BATCH_ROWS).to_pylist():
+            state.update(orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+    return f"sha256:{state.hexdigest()}"
+
+
+def _text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]) -> sa.URL:
+    text, place = source.url, "url"
+    if source.url_env is not None:
+        text, place = env.get(source.url_env), f"environment variable {source.url_env}"
+        if not text:
+            raise SeedError(f"{place} is not set", remedy="seed_config.source.url_env says that it holds the URL")
+    assert text is not None
+    try:
+        url = sa.make_url(text)
+    except sa.exc.ArgumentError:
+        raise SeedError(
+            f"seed_config.source: {place} holds no database URL", remedy="as in postgresql+psycopg://user@host/name"
+        ) from None
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        path = resolve(url.database, base=base, root=root)
+        if not path.is_file():
+            raise SeedError(f"seed database {path} does not exist", remedy="a relative path starts at the dataset file")
+        url = url.set(database=str(path))
+    return url
+
+
+def _fetch(url: sa.URL, query: str) -> pa.Table:
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    try:
+        with engine.connect().execution_options(stream_results=True) as connection:
+            result = connection.exec_driver_sql(query)
+            if not result.returns_rows:
+                raise SeedError("seed_config.source.query returns no rows; it must be a SELECT")
+            names = [*result.keys()]
+            _check_names(names)
+            batches = [_batch(names, batch) for batch in result.partitions(BATCH_ROWS)]
+            return _unified(names, batches)
+    finally:
+        engine.dispose()
+
+
+def _batch(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    return pa.table([_column(name, [row[place] for row in rows]) for place, name in enumerate(names)], names=[*names])
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    if any(isinstance(value, uuid.UUID) for value in values):
+        values = [str(value) if value is not None else None for value in values]
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise _mixed(name, str(error)) from error
+
+
+def _unified(names: Sequence[str], batches: Sequence[pa.Table]) -> pa.Table:
+    """One table; types that widen (null, then integer, then real) do so over all batches."""
+    if not batches:
+        return pa.table({name: pa.nulls(0, pa.string()) for name in names})
+    for name in names:
+        try:
+            pa.unify_schemas([pa.schema([batch.schema.field(name)]) for batch in batches], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise _mixed(name, str(error)) from error
+    return pa.concat_tables(batches, promote_options="permissive").combine_chunks()
+
+
+def _mixed(name: str, reason: str) -> SeedError:
+    return SeedError(
+        f"seed_config.source.query: column {name!r} has values of several types: {reason.splitlines()[0]}",
+        remedy=f"give it one type in the query, as in CAST({name} AS TEXT)",
+    )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in _repeated(names):
+        raise SeedError(
+            f"seed_config.source.query returns two columns named {name!r}", remedy="rename one, as in `x AS y`"
+        )
+
+
+def _repeated(names: Sequence[str]) -> Iterator[str]:
+    return (name for place, name in enumerate(names) if name in names[:place])
+
+
+def _shown(url: sa.URL) -> str:
+    """The URL without anything secret: drivers take passwords in the query part, too."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _without_password(message: str, url: sa.URL) -> str:
+    secrets = [url.password, *(value for values in url.normalized_query.values() for value in values)]
+    for secret in secrets:
+        if secret:
+            message = message.replace(str(secret), "***")
+    return message.splitlines()[0] if message else "unknown error"

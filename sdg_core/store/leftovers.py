@@ -1,0 +1,11 @@
+"""What killed processes left half written."""
+
+from sdg_core.store.atomic import clean_temporaries
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+
+
+def clean_leftovers(layout: DatasetLayout, version: VersionLayout) -> None:
+    """Remove temporaries of processes that are gone. Raises StoreError."""
+    places = (version.row_groups, version.dropped_columns, version.failures, *version.image_directories())
+    for directory in (layout.directory, version.directory, *places):
+        clean_temporaries(directory)

@@ -1,0 +1,42 @@
+"""JSON documents against a JSON schema, compiled once; every error is listed with its path."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from sdg_core.plan.schemas import compile_schema
+from sdg_core.validators.base import Judge, Verdict
+
+
+def json_schema_judge(schema: Mapping[str, Any]) -> Judge:
+    """A judge of texts that hold JSON, and of lists and mappings as they are."""
+    compiled = compile_schema(schema)
+
+    def judge(values: Sequence[Any]) -> list[Verdict]:
+        return [_verdict(list(_faults(value))) for value in values]
+
+    def _faults(value: Any) -> list[dict[str, str]]:
+        if isinstance(value, str):
+            try:
+                value = orjson.loads(value)
+            except ValueError as error:
+                return [{"path": "", "message": f"not JSON: {error}"}]
+        try:
+            return [
+                {"path": _path(error.instance_path), "message": error.message} for error in compiled.iter_errors(value)
+            ]
+        except (ValueError, TypeError, RecursionError) as error:
+            return [{"path": "", "message": f"cannot be checked: {error}"}]
+
+    return judge
+
+
+def _verdict(faults: list[dict[str, str]]) -> Verdict:
+    return {"is_valid": not faults, "errors": faults}
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    """`items[0].name`; empty for the document itself."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".")

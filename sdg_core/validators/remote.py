@@ -1,0 +1,94 @@
+"""An HTTP endpoint that gives verdicts: `{"data": [row, ...]}` goes there, `{"data": [verdict, ...]}` comes back.
+
+Overload, server errors, timeouts and broken connections are tried again, waiting twice as long each time; other answers are
+final. Connections are kept while requests are open, and closed with the last, so that nobody has to close anything.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+import pyarrow as pa
+
+from sdg_core.config.validators import RemoteParams
+from sdg_core.validators.base import Outcome, ValidatorError
+from sdg_core.validators.rows import verdicts
+
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _AgainError(Exception):
+    """Worth another attempt; the text says what happened."""
+
+
+class RemoteValidator:
+    """The endpoint of one validation column."""
+
+    def __init__(
+        self,
+        params: RemoteParams,
+        *,
+        verdict: pa.StructType,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._params, self._verdict, self._sleep = params, verdict, sleep
+        self._session: aiohttp.ClientSession | None = None
+        self._open = 0
+
+    async def judge(self, rows: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+        """The verdicts on some rows. Raises ValidatorError if the endpoint does not answer as it should."""
+        body = orjson.dumps({"data": rows})
+        answer = await self._ask(body)
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(data, list) or len(data) != len(rows):
+            found = f"{len(data)} verdicts" if isinstance(data, list) else "no list under `data`"
+            raise ValidatorError(f"{self._params.endpoint_url} answered {found} for {len(rows)} rows")
+        return verdicts(data, who=self._params.endpoint_url, verdict=self._verdict)
+
+    async def _ask(self, body: bytes) -> Any:
+        params = self._params
+        for attempt in range(params.max_retries + 1):
+            try:
+                return await self._post(body)
+            except _AgainError as error:
+                if attempt == params.max_retries:
+                    tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
+                    raise ValidatorError(f"{params.endpoint_url}: {error} (after {tries})") from error
+            await self._sleep(params.retry_backoff * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _post(self, body: bytes) -> Any:
+        url = self._params.endpoint_url
+        async with self._connection() as session:
+            try:
+                async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+                    content = await response.read()
+            except TimeoutError:
+                raise _AgainError(f"no answer within {self._params.timeout:g} s") from None
+            except aiohttp.ClientError as error:
+                raise _AgainError(f"{type(error).__name__}: {error}") from error
+        if response.status in _WORTH_ANOTHER_TRY:
+            raise _AgainError(f"HTTP {response.status}")
+        if response.status != 200:
+            raise ValidatorError(f"{url}: HTTP {response.status}: {content[:200].decode('utf-8', 'replace')}")
+        try:
+            return orjson.loads(content)
+        except ValueError as error:
+            raise ValidatorError(f"{url} answered what is not JSON") from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiohttp.ClientSession]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._params.timeout))
+        session = self._session
+        self._open += 1
+        try:
+            yield session
+        finally:
+            self._open -= 1
+            if self._open == 0:
+                self._session = None
+                await session.close()

@@ -1,0 +1,52 @@
+"""Answers of functions and endpoints, which see all targets of a record at once, made into verdicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+
+from sdg_core.plan.functions import UserFunction
+from sdg_core.plan.types import conform
+from sdg_core.plan.verdicts import DETAILS, IS_VALID
+from sdg_core.validators.base import Outcome, ValidatorError, Verdict
+
+
+def judge_by_function(function: UserFunction, frame: pl.DataFrame, *, verdict: pa.StructType) -> list[Outcome]:
+    """The function's verdicts on the rows of a frame. Raises ValidatorError if it fails or answers as it should not."""
+    name = function.reference
+    try:
+        answer = function.call(frame)
+    except (Exception, SystemExit) as error:
+        raise ValidatorError(f"{name} raised {type(error).__name__}: {error}") from error
+    if not isinstance(answer, pl.DataFrame):
+        raise ValidatorError(f"{name} returned {type(answer).__name__}, not a polars DataFrame")
+    if answer.height != frame.height:
+        raise ValidatorError(f"{name} returned {answer.height} rows for {frame.height}")
+    extra = [column for column in answer.columns if column not in frame.columns or column == IS_VALID]
+    return verdicts(answer.select(extra).to_dicts(), who=name, verdict=verdict)
+
+
+def verdicts(answers: Sequence[Any], *, who: str, verdict: pa.StructType) -> list[Outcome]:
+    """Answers as verdicts of the announced type; one that does not fit is an error of its own row only."""
+    outcomes: list[Outcome] = []
+    for answer in answers:
+        try:
+            outcomes.append(_fitted(answer, who=who, verdict=verdict))
+        except ValidatorError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def _fitted(answer: Any, *, who: str, verdict: pa.StructType) -> Verdict:
+    if not isinstance(answer, Mapping) or not isinstance(answer.get(IS_VALID), bool | None) or IS_VALID not in answer:
+        raise ValidatorError(f"{who} answered without a true or false {IS_VALID!r}")
+    names = [field.name for field in verdict]
+    try:
+        if names == [IS_VALID, DETAILS] and DETAILS not in answer:
+            rest = {key: value for key, value in answer.items() if key != IS_VALID}
+            return {IS_VALID: answer[IS_VALID], DETAILS: orjson.dumps(rest, default=str).decode() if rest else None}
+        return dict(conform({name: answer.get(name) for name in names}, verdict))
+    except (ValueError, TypeError) as error:
+        raise ValidatorError(f"{who} answered what does not fit its output_schema: {error}") from error

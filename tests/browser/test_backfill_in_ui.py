@@ -1,0 +1,73 @@
+"""A person backfills two row groups in Dagster's UI and sees them done, with their row counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import browser_page
+from tests.support.dagster_process import Server, dagster_server, make_home, wait_for
+from tests.support.requirements import require_browser
+
+ASSET = "support_tickets/row_groups"
+CHOSEN = ["00001", "00002"]
+MINUTE = 60_000.0
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.daemon,
+    pytest.mark.browser,
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Path:
+    return require_browser()
+
+
+@pytest.fixture(scope="module")
+def server(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with dagster_server(make_home(tmp_path_factory.mktemp("ui"))) as running:
+        yield running
+
+
+def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, browser: Path) -> None:
+    partitions = f"{server.url}/assets/{ASSET}?view=partitions"
+    with browser_page(server.url, executable=browser) as (page, outside):
+        page.set_default_timeout(MINUTE)
+        page.goto(partitions)
+        page.get_by_text("Missing (4)").wait_for()
+
+        page.get_by_role("button", name="Materialize").first.click()
+        dialog = page.get_by_role("dialog").filter(has_text="Partition selection")
+        dialog.get_by_text("Select a partition").click()
+        filter_box = page.get_by_placeholder("Filter partitions")
+        for key in CHOSEN:
+            filter_box.fill(key)
+            page.get_by_text("Select all (1)").wait_for()
+            page.get_by_role("menuitem").filter(has_text=key).click()
+        page.keyboard.press("Escape")
+        dialog.get_by_text("2 partitions", exact=True).first.wait_for()
+        dialog.get_by_role("button", name="Launch backfill").click()
+        dialog.wait_for(state="hidden")
+
+        # The daemon looks at backfills every 30 s.
+        page.goto(partitions)
+        run_id = wait_for(lambda: next((run.run_id for run in server.home.runs()), None), what="a run", timeout=150)
+        assert server.finished(run_id, timeout=150) == "SUCCESS", server.home.messages(run_id)
+        page.get_by_text("Materialized (2)").wait_for()
+        page.get_by_text("Missing (2)").wait_for()
+
+        for key in CHOSEN:
+            page.goto(f"{partitions}&partition={key}")
+            page.get_by_text("Materialized", exact=True).first.wait_for()
+            row = page.get_by_role("row").filter(has_text="dagster/partition_row_count")
+            row.get_by_text("250", exact=True).wait_for()
+            assert "Unsynced" not in page.inner_text("body")
+    assert outside == []
+    assert server.home.materialized_partitions(ASSET) == set(CHOSEN)
+    [run] = server.home.runs()
+    assert "dagster/backfill" in run.tags
+    files = sorted(path.name for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet"))
+    assert files == [f"batch_{key}.parquet" for key in CHOSEN]

@@ -1,0 +1,58 @@
+"""Opening a ledger, and the history of runs."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sdg_core.errors import LedgerError
+from sdg_core.ledger.database import MIGRATIONS, Ledger, open_ledger
+from sdg_core.ledger.history import recent_runs, record_end, record_start
+
+
+def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Path) -> None:
+    first = open_ledger(ledger_url, root=tmp_path)
+    record_start(first, run_id="again", dataset="twice", version="v", resume="always")
+    first.close()
+    second = open_ledger(ledger_url, root=tmp_path)
+    assert [run.run_id for run in recent_runs(second, dataset="twice")] == ["again"]
+    second.close()
+
+
+def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: open_ledger(None, root=tmp_path).close(), range(8)))
+
+
+def test_migration_names_are_unique() -> None:
+    names = [name for name, _ in MIGRATIONS]
+    assert len(set(names)) == len(names) and names == sorted(names)
+
+
+def test_a_run_is_recorded_from_start_to_end(ledger: Ledger) -> None:
+    record_start(ledger, run_id="r1", dataset="history", version="v", resume="never")
+    record_start(ledger, run_id="r2", dataset="history", version="v", resume="if_possible")
+    counts = {"generated": 5, "replayed": 1, "failed": 2, "adopted": 3, "written": 4}
+    record_end(ledger, run_id="r2", outcome="failed_records", counts=counts, message="first failure")
+    newest, oldest = recent_runs(ledger, dataset="history")
+    assert (newest.run_id, newest.outcome, newest.generated, newest.message) == (
+        "r2",
+        "failed_records",
+        5,
+        "first failure",
+    )
+    assert oldest.outcome is None and oldest.ended_at is None
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg2://u:secret@127.0.0.1:1/x", "no url", "unknown://x"])
+def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(url, root=tmp_path)
+    assert "secret" not in str(caught.value) and "->" in str(caught.value)
+
+
+def test_a_ledger_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".sdg").mkdir()
+    (tmp_path / ".sdg" / "ledger.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match=r"ledger\.db"):
+        open_ledger(None, root=tmp_path)

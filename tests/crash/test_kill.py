@@ -1,0 +1,128 @@
+"""kill -9 of the real command, at any moment: a rerun ends in the same rows and asks nothing again that was saved."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sdg_core import api
+from sdg_core.errors import SealedError
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import read_metadata
+from sdg_core.store.row_groups import read_footer
+from tests.support.sdg import (
+    ServerProcess,
+    category,
+    dataset_config,
+    llm,
+    only_version,
+    sdg,
+    snapshot,
+    started_sdg,
+    stored_records,
+    uuid,
+    wait_until,
+    write_config,
+)
+
+RECORDS = 60
+COLUMNS = (
+    uuid(),
+    category("plan", "free", "pro"),
+    llm("question", "ask about {{ id }} on {{ plan }}", drop=True),
+    llm("answer", "answer {{ question }} of {{ id }}"),
+)
+
+
+def check_files(version: VersionLayout) -> None:
+    """Whatever the moment of death: what is there under its name is whole."""
+    for index in version.existing_row_groups():
+        footer = read_footer(version.row_group(index))
+        assert (footer.row_group, footer.num_rows) == (index, 10 - len(footer.missing))
+    assert read_metadata(version.metadata).dataset_name == "tickets"
+
+
+def seeds(short: int, *, long: int) -> list[object]:
+    """Seeds of the random moments; SDG_LONG=1 adds the long form."""
+    more = range(short + 1, long + 1) if os.environ.get("SDG_LONG") == "1" else ()
+    return [*range(1, short + 1), *(pytest.param(seed, marks=pytest.mark.slow) for seed in more)]
+
+
+@pytest.mark.parametrize("seed", seeds(2, long=66))
+def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, seed: int) -> None:
+    kills = 3
+    draw = random.Random(seed)
+    root, whole = tmp_path / "root", tmp_path / "whole"
+    with ServerProcess("--latency", "0.01") as server:
+        file = write_config(
+            tmp_path / "tickets.yaml", dataset_config(*COLUMNS, endpoint=server.url, num_records=RECORDS)
+        )
+        for _ in range(kills):
+            asked = len(server.prompts())
+            after = draw.randint(1, 2 * RECORDS // kills)
+            with started_sdg("generate", file, "--root", root) as running:
+                wait_until(
+                    lambda: running.poll() is not None or len(server.prompts()) >= asked + after,  # noqa: B023
+                    f"{after} more requests",
+                )
+                running.kill()
+                _, errors = running.communicate()
+                assert "Traceback" not in errors and "error" not in errors
+            check_files(only_version(root))
+        saved = stored_records(only_version(root))
+        asked = len(server.prompts())
+        outcome = sdg("generate", file, "--root", root)
+        assert outcome.returncode == 0, outcome.stderr
+        again = [prompt for prompt in server.prompts()[asked:] if any(row["id"] in prompt for row in saved.values())]
+        assert again == [], "a saved record was asked for again"
+        assert len(server.prompts()) - asked == 2 * (RECORDS - len(saved))
+        api.generate(api.open_dataset(file, root=str(whole)))
+        final = stored_records(only_version(root))
+        assert final == stored_records(only_version(whole))
+        assert {index: final[index] for index in saved} == saved
+        assert not list(root.rglob(".tmp*")), "what killed runs left half written is gone"
+
+
+@pytest.mark.parametrize("seed", seeds(1, long=12))
+def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    transform = {"user": "{{ plan }} {{ id }}", "messages": [{"role": "user", "content": "{{ question }}"}]}
+    config = dataset_config(
+        uuid(),
+        category("plan", "free", "pro"),
+        llm("question", "{{ id }}", drop=True),
+        num_records=6000,
+        row_group_size=100,
+        processors=[{"processor_type": "schema_transform", "name": "chat", "template": transform}],
+    )
+    file = write_config(tmp_path / "tickets.yaml", config)
+    root, whole = tmp_path / "root", tmp_path / "whole"
+    dataset, uninterrupted = (api.open_dataset(file, root=str(place)) for place in (root, whole))
+    version = api.generate(dataset).version
+    shutil.copytree(root, whole)
+    expected = snapshot(api.process(uninterrupted).version.processed)
+    row_groups = snapshot(version.row_groups)
+
+    def begun() -> bool:
+        return any(version.directory.glob(".tmp*processed/*/part-00000.parquet"))
+
+    def published() -> bool:
+        return version.processed.exists()
+
+    for condition in draw.sample([begun, published, begun], k=3):
+        with started_sdg("process", file, "--root", root) as running:
+            wait_until(lambda: running.poll() is not None or condition(), "processing got there")  # noqa: B023
+            running.kill()
+            running.communicate()
+        assert snapshot(version.row_groups) == row_groups
+        state = read_metadata(version.metadata).post_generation_state
+        assert state in ("started", "complete")
+        with pytest.raises(SealedError):
+            api.generate(dataset)
+    outcome = sdg("process", file, "--root", root)
+    assert outcome.returncode == 0, outcome.stderr
+    assert snapshot(version.processed) == expected
+    assert set(expected) == {"dataset/part-00000.parquet", "chat/part-00000.parquet"}
+    assert not list(version.directory.glob(".tmp*"))

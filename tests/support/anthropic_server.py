@@ -1,0 +1,129 @@
+"""A real HTTP server that answers Anthropic's Messages API as its documentation describes, and misbehaves on request."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from tests.support.model_answers import json_of
+from tests.support.model_faults import Fault
+from tests.support.model_server import answer_to
+
+
+class AnthropicServer:
+    """Refuses what the real one refuses: no max_tokens, no version, turns that do not alternate, blank text.
+
+    blocks: replaces the content of replies; takes the request's body.
+    """
+
+    def __init__(
+        self,
+        *,
+        faults: Iterable[Fault | None] = (),
+        api_key: str | None = None,
+        blocks: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self.script = deque(faults)
+        self.api_key = api_key
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.url = ""
+        self._blocks = blocks or reply_blocks
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/v1/messages", self._messages)
+        app.router.add_get("/v1/models", self._models)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return self._refuse_key(request) or _json({"data": []})
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        self.requests.append(body)
+        self.headers.append(request.headers)
+        refused = self._refuse_key(request) or _refuse_body(body, request.headers)
+        if refused is not None:
+            return refused
+        fault = self.script.popleft() if self.script else None
+        if fault is not None and fault.kind in ("limited", "status"):
+            kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(fault.status, "api_error")
+            return _error(kind, fault.message, status=fault.status, headers=fault.headers)
+        if fault is not None and fault.kind == "html":
+            return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+        blocks = self._blocks(body)
+        reason = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
+        if fault is not None and fault.kind == "length":
+            reason = "max_tokens"
+        usage = {
+            "input_tokens": 5,
+            "cache_read_input_tokens": 3,
+            "cache_creation_input_tokens": 2,
+            "output_tokens": 7,
+        }
+        return _json(
+            {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "model": body["model"],
+                "content": blocks,
+                "stop_reason": reason,
+                "usage": usage,
+            }
+        )
+
+    def _refuse_key(self, request: web.Request) -> web.Response | None:
+        given = request.headers.get("x-api-key", "")
+        if self.api_key is None or given == self.api_key:
+            return None
+        return _error("authentication_error", f"invalid x-api-key {given}", status=401)
+
+
+def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Text, or a call of the tool that has to be called."""
+    prompt = "".join(block.get("text", "") for block in body["messages"][-1]["content"])
+    choice = body.get("tool_choice", {})
+    if choice.get("type") == "tool":
+        schema = next(tool["input_schema"] for tool in body["tools"] if tool["name"] == choice["name"])
+        return [
+            {"type": "tool_use", "id": "t1", "name": choice["name"], "input": orjson.loads(json_of(schema, prompt))}
+        ]
+    return [{"type": "text", "text": answer_to(prompt)}]
+
+
+def _refuse_body(body: dict[str, Any], headers: Mapping[str, str]) -> web.Response | None:
+    roles = [turn["role"] for turn in body["messages"]]
+    blocks = [block for turn in body["messages"] for block in turn["content"]]
+    faults = {
+        "anthropic-version: header is required": headers.get("anthropic-version") != "2023-06-01",
+        "max_tokens: Field required": "max_tokens" not in body,
+        "messages: roles must alternate": any(first == second for first, second in zip(roles, roles[1:], strict=False)),
+        "messages: first message must use the user role": roles[:1] != ["user"],
+        "messages: text content blocks must be non-empty": any(
+            block["type"] == "text" and not block["text"].strip() for block in blocks
+        ),
+    }
+    message = next((message for message, wrong in faults.items() if wrong), None)
+    return None if message is None else _error("invalid_request_error", message, status=400)
+
+
+def _error(kind: str, message: str, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json({"type": "error", "error": {"type": kind, "message": message}}, status=status, headers=headers)
+
+
+def _json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(content), status=status, headers=headers, content_type="application/json")

@@ -1,0 +1,54 @@
+"""What the model servers of the tests answer with."""
+
+import base64
+import hashlib
+from typing import Any
+
+import numpy as np
+import orjson
+
+from sdg_core.models.simulated_draws import DrawStream
+from sdg_core.models.simulated_json import conforming
+from sdg_core.models.simulated_media import small_picture, unit_vector
+
+PNG = small_picture(DrawStream(7, "test")).content
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, whatever else is in it."""
+    content = message["content"]
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content if part["type"] == "text")
+    return content or ""
+
+
+def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
+    """JSON of the schema in `response_format` (if that is held to), or, in a fenced block, of the schema in the prompt."""
+    if held and "response_format" in body:
+        return json_of(body["response_format"]["json_schema"]["schema"], prompt)
+    _, found, rest = prompt.partition("<response_schema>")
+    if not found:
+        return None
+    return f"Here you are:\n```json\n{json_of(orjson.loads(rest.partition('</response_schema>')[0]), prompt)}\n```"
+
+
+def json_of(schema: dict[str, Any], prompt: str) -> str:
+    """A value that is a function of the prompt."""
+    draws = DrawStream(number_of(prompt), "server")
+    return orjson.dumps(conforming(schema, draws, words=lambda: f"word {draws.below(1000)}")).decode()
+
+
+def number_of(text: str) -> int:
+    """A number that is a function of a text."""
+    return int.from_bytes(hashlib.blake2b(text.encode()).digest(), "little")
+
+
+def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
+    """A unit vector for each text, the last first, as the format allows."""
+    rows = []
+    for index, text in enumerate(body["input"]):
+        vector: Any = unit_vector(number_of(text), body.get("dimensions", 8))
+        if body.get("encoding_format") == "base64":
+            vector = base64.b64encode(np.array(vector, dtype="<f4").tobytes()).decode()
+        rows.append({"object": "embedding", "index": index, "embedding": vector})
+    return {"data": rows[::-1], "usage": {"prompt_tokens": len(body["input"]), "total_tokens": len(body["input"])}}

@@ -1,0 +1,219 @@
+"""Small datasets, what is stored of them, the `sdg` command and the model server as real processes."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import yaml
+
+from sdg_core import api
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
+from tests.support.requirements import require
+
+PROJECT = Path(__file__).parents[2]
+SDG = (sys.executable, "-m", "sdg_core.cli.main")
+PATIENCE = 90.0
+"""Seconds after which a condition that never comes true fails the test."""
+
+
+def category(name: str, *values: str | int) -> dict[str, Any]:
+    return {"column_type": "sampler", "name": name, "sampler_type": "category", "params": {"values": list(values)}}
+
+
+def uuid(name: str = "id") -> dict[str, Any]:
+    return {"column_type": "sampler", "name": name, "sampler_type": "uuid", "params": {}}
+
+
+def expression(name: str, expr: str, **more: Any) -> dict[str, Any]:
+    return {"column_type": "expression", "name": name, "expr": expr, **more}
+
+
+def llm(name: str, prompt: str, **more: Any) -> dict[str, Any]:
+    return {"column_type": "llm-text", "name": name, "prompt": prompt, "model_alias": "writer", **more}
+
+
+def dataset_config(
+    *columns: dict[str, Any], endpoint: str | None = None, parallel: int = 4, **top: Any
+) -> dict[str, Any]:
+    """A config named `tickets`: simulated replies unless there is an endpoint."""
+    provider = {"name": "p", "provider_type": "simulated"} if endpoint is None else {"name": "p", "endpoint": endpoint}
+    model = {
+        "alias": "writer",
+        "model": "m",
+        "provider": "p",
+        "inference_parameters": {"max_parallel_requests": parallel},
+    }
+    models = {"model_providers": [provider], "model_configs": [model]}
+    uses_models = any(column["column_type"] == "llm-text" for column in columns)
+    return {
+        "name": "tickets",
+        "num_records": 25,
+        "row_group_size": 10,
+        "seed": 7,
+        "columns": list(columns),
+        **(models if uses_models else {}),
+        **top,
+    }
+
+
+def write_config(path: Path, config: Mapping[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def open_dataset(path: Path, config: Mapping[str, Any], *, root: Path, **more: Any) -> api.Dataset:
+    return api.open_dataset(write_config(path, config), root=str(root), **more)
+
+
+def stored_records(version: VersionLayout) -> dict[int, dict[str, Any]]:
+    """Every stored record by its index, dropped columns included."""
+    records: dict[int, dict[str, Any]] = {}
+    for index in version.existing_row_groups():
+        indices = read_footer(version.row_group(index)).records()
+        rows = read_rows(version.row_group(index)).to_pylist()
+        dropped = [{}] * len(rows)
+        if version.dropped(index).exists():
+            dropped = read_dropped(version.dropped(index), indices).to_pylist()
+        for record, row, more in zip(indices.tolist(), rows, dropped, strict=True):
+            assert record not in records
+            records[record] = row | more
+    return records
+
+
+def only_version(root: Path, name: str = "tickets") -> VersionLayout:
+    """The one version that a root holds."""
+    (directory,) = (path for path in (root / name).iterdir() if path.is_dir())
+    return VersionLayout(directory)
+
+
+def snapshot(directory: Path) -> dict[str, str]:
+    """Path and content digest of every file below a directory."""
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def environment(**extra: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("SDG_ROOT", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE")}
+    return {**kept, "PYTHONPATH": str(PROJECT), **extra}
+
+
+def sdg(
+    *arguments: str | Path, cwd: Path = PROJECT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*SDG, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@contextmanager
+def started_sdg(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command while it runs; killed at the end of the block if it still does."""
+    process = subprocess.Popen(
+        [*SDG, *map(str, arguments)],
+        cwd=PROJECT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Ask again and again until a condition of another process holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.005)
+
+
+class ServerProcess:
+    """The model server in a process of its own."""
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.model_server", "--port", "0", *self._options],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def prompts(self) -> list[str]:
+        """Every prompt asked so far, in the order of arrival."""
+        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/stats", timeout=PATIENCE) as response:
+            return list(orjson.loads(response.read())["prompts"])
+
+
+def open_to_everyone(path: Path) -> None:
+    """Let other users pass through the directories above a path, which pytest closes to them."""
+    for directory in (path, *path.parents):
+        if directory.stat().st_uid == os.getuid() and directory.is_relative_to(tempfile.gettempdir()):
+            directory.chmod(directory.stat().st_mode | 0o055)
+
+
+@contextmanager
+def small_disk(path: Path, *, megabytes: int = 1) -> Iterator[Path]:
+    """A file system of its own, with so much room."""
+    path.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)], capture_output=True, check=False
+    )
+    require(mounted.returncode == 0, f"permission to mount a tmpfs ({mounted.stderr.decode().strip()})")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def remount_read_only(path: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(path)], check=True)
+
+
+def fill_disk(path: Path, *, leave: int = 0) -> Path:
+    """Use up all room on a small disk but for `leave` bytes; returns the file that does it."""
+    filler = path / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
+        file.truncate(max(0, file.tell() - leave))
+    return filler
