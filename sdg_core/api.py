@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 from sdg_core.config.run import ResumeMode, RunSettings
 from sdg_core.errors import ForeignFileError, IncompleteError, PlanError, StoreError
+from sdg_core.execution.context import RunContext, open_journal
 from sdg_core.execution.estimate import Estimate, make_estimate
 from sdg_core.execution.events import Notice, Observer
 from sdg_core.execution.interrupt import run_interruptible
 from sdg_core.execution.preview import Preview, make_preview
-from sdg_core.execution.run import RowGroupRun, RunContext
+from sdg_core.execution.run import RowGroupRun
 from sdg_core.execution.summary import RunSummary, Tally
 from sdg_core.generators.drawing import Acceptance, measure_acceptance
 from sdg_core.models.health import ModelHealth
@@ -91,8 +92,7 @@ def open_dataset(
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
-        config = loaded.config.model_copy(update={"num_records": num_records})
-        loaded = replace(loaded, config=config)
+        loaded = replace(loaded, config=loaded.config.model_copy(update={"num_records": num_records}))
     resolved = resolve_root(root, env=env, base=Path.cwd())
     seeds = None
     if loaded.config.seed_config is not None:
@@ -117,9 +117,8 @@ def preview(
 ) -> Preview:
     """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
     dataset = open_dataset(path, root=root, num_records=num_records, functions=functions)
-    return _ask(
-        dataset, lambda models: make_preview(dataset.plan, num_records=num_records, seeds=dataset.seeds, models=models)
-    )
+    plan, seeds = dataset.plan, dataset.seeds
+    return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
@@ -127,10 +126,8 @@ def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
     lacking = [record for status in row_group_statuses(dataset) for record in status.lacking]
-    return _ask(
-        dataset,
-        lambda models: make_estimate(dataset.plan, lacking, sample=sample, seeds=dataset.seeds, models=models),
-    )
+    plan, seeds = dataset.plan, dataset.seeds
+    return _ask(dataset, lambda models: make_estimate(plan, lacking, sample=sample, seeds=seeds, models=models))
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
@@ -203,9 +200,10 @@ async def agenerate(
         clean_leftovers(dataset.layout, version.layout)
         for message in notices(version, plan):
             tally(Notice(message))
-        context = RunContext(plan, version.layout, dataset.seeds, models, settings, tally, run_id)
         try:
-            await RowGroupRun(context).run(work)
+            async with open_journal(plan, version.layout, work, root=dataset.layout.root, env=dataset.env) as journal:
+                context = RunContext(plan, version.layout, dataset.seeds, models, settings, tally, run_id, journal)
+                await RowGroupRun(context).run(work)
         except BaseException:
             with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
                 record_progress(version.layout, plan, scan_row_groups(version.layout, plan))

@@ -39,6 +39,7 @@ class Simulation(ConfigModel):
     malformed: Rate = 0.0
 
 
+ANTHROPIC_ENDPOINT = "https://api.anthropic.com"
 _NOT_IN_FILES = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
 
 
@@ -74,6 +75,13 @@ class ModelProvider(ConfigModel):
     extra_body: JsonObject | None = None
     extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = None
     simulation: Simulation = Simulation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_endpoint(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("provider_type") == "anthropic" and data.get("endpoint") is None:
+            return {**data, "endpoint": ANTHROPIC_ENDPOINT}
+        return data
 
     @model_validator(mode="after")
     def _reachable(self) -> "ModelProvider":

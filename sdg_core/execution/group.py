@@ -1,6 +1,6 @@
 """One row group while it is being made: its columns, its records' cells, and the files they become."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from sdg_core.errors import CellError
 from sdg_core.generators.base import FailedCellError
 from sdg_core.generators.custom import typed_series
 from sdg_core.generators.group_stage import Fault, GroupStages
+from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.seeds.readers import Seeds
@@ -55,10 +56,12 @@ class OpenGroup:
         seeds: Seeds | None,
         stages: GroupStages,
         needed: Sequence[frozenset[str]],
+        paid: Iterable[JournaledCell] = (),
     ) -> None:
-        """`needed` names, for each stage, the columns that `values` has to hand out."""
+        """`needed` names, for each stage, the columns that `values` has to hand out; `paid` are cells of an earlier run."""
         self.status, self._plan, self._stages, self._needed = status, plan, stages, needed
         self.indices = np.array(status.lacking, dtype=np.int64)
+        self.paid = {(cell.record, cell.column): cell for cell in paid}
         self.failures: dict[int, Failure] = {}
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}

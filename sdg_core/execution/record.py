@@ -8,10 +8,11 @@ from typing import Any
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
 from sdg_core.execution.group import OpenGroup
-from sdg_core.generators.base import FailedCellError
+from sdg_core.generators.base import Cell, FailedCellError
 from sdg_core.generators.dispatch import cell_generators
 from sdg_core.generators.media import ImageStore
 from sdg_core.generators.skip import skip_rules
+from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Usage
 from sdg_core.plan.compile import DatasetPlan
@@ -69,8 +70,12 @@ class RecordMaker:
     called, which no model's limit holds back.
     """
 
-    def __init__(self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells."""
+    def __init__(
+        self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
+    ) -> None:
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
+        self._journal = journal
+        self._hashes = plan.fingerprint.column_hashes
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
@@ -120,7 +125,7 @@ class RecordMaker:
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
-                cell = await self._generators[name].generate(record=record.index, values=record.values)
+                cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record.group)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
@@ -129,6 +134,20 @@ class RecordMaker:
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
+
+    async def _cell(self, name: str, record: _Record) -> Cell:
+        """The cell, from the journal if it was paid for before; a reply counts only once the journal has it."""
+        paid = record.group.paid.get((record.index, name))
+        if paid is not None:
+            usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
+            return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
+        cell = await self._generators[name].generate(record=record.index, values=record.values)
+        if self._journal is not None and name in self._aliases:
+            usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
+            value = {"value": cell.value, "also": dict(cell.also)}
+            used = {alias: vars(usage) for alias, usage in usages.items()}
+            await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used))
+        return cell
 
     def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
         if usage.requests:

@@ -9,24 +9,19 @@ before the reason is passed on.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sdg_core.config.run import RunSettings
 from sdg_core.errors import RunStoppedError, SdgError, StoreError
 from sdg_core.execution.budget import FailureBudget
-from sdg_core.execution.events import Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.execution.group import OpenGroup, as_a_whole, write_group
+from sdg_core.execution.context import RunContext, paid_cells, write_and_settle
+from sdg_core.execution.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
+from sdg_core.execution.group import OpenGroup, as_a_whole
 from sdg_core.execution.record import FailedRecord, RecordMaker
 from sdg_core.generators.group_stage import GroupStages
-from sdg_core.models.pool import ModelPool
-from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
-from sdg_core.seeds.readers import Seeds
 from sdg_core.store.atomic import move_aside
 from sdg_core.store.images import ImageFiles
-from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import Footer
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
@@ -37,20 +32,8 @@ IN_FLIGHT_FACTOR = 2
 IN_FLIGHT_WITHOUT_MODELS = 32
 """Records in flight at least: functions and endpoints of the user are worth calling side by side, too."""
 
-
-@dataclass(frozen=True)
-class RunContext:
-    """What a run works with. `clock` is monotonic, in seconds."""
-
-    plan: DatasetPlan
-    version: VersionLayout
-    seeds: Seeds | None
-    models: ModelPool
-    settings: RunSettings
-    observer: Observer
-    run_id: str
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+WRITES_BESIDE = 1
+"""Finished row groups that may be on their way to disk while the next one is computed; each takes memory."""
 
 
 @dataclass
@@ -72,12 +55,14 @@ class RowGroupRun:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._records = RecordMaker(context.plan, context.models, images=ImageFiles(context.version))
+        images = ImageFiles(context.version)
+        self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
         self._open: dict[int, _Progress] = {}
         self._budget = FailureBudget(context.settings, began=context.clock())
         self._remaining = 0
         least = IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1
         self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * context.models.capacity))
+        self._writing = asyncio.Semaphore(WRITES_BESIDE)
         self._stages = GroupStages(context.plan, context.models, loop=asyncio.get_running_loop())
         self._tasks: asyncio.TaskGroup
 
@@ -115,12 +100,21 @@ class RowGroupRun:
         """Start the records of a stage as there is room for them. Stages without any are passed at once."""
         while not (positions := progress.group.open_positions()):
             if progress.group.last_stage:
-                return await self._write(progress)
+                await self._writing.acquire()
+                self._tasks.create_task(self._write_beside(progress))
+                return
             await self._advance(progress)
         progress.unsettled = len(positions)
         for position in positions:
             await self._room.acquire()
             self._tasks.create_task(self._make_record(progress, position))
+
+    async def _write_beside(self, progress: _Progress) -> None:
+        """Write a group while the next one is computed."""
+        try:
+            await self._write(progress)
+        finally:
+            self._writing.release()
 
     async def _advance(self, progress: _Progress) -> None:
         """Begin the next stage, and report the records that do not come through its beginning."""
@@ -145,8 +139,9 @@ class RowGroupRun:
             context.observer(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and generated again"))
         began = context.clock()
         needed = self._records.columns_read
+        paid = await asyncio.to_thread(paid_cells, context, status)
         group = await asyncio.to_thread(
-            OpenGroup, status, plan=context.plan, seeds=context.seeds, stages=self._stages, needed=needed
+            OpenGroup, status, plan=context.plan, seeds=context.seeds, stages=self._stages, needed=needed, paid=paid
         )
         progress = _Progress(group, began)
         self._open[status.group.index] = progress
@@ -207,9 +202,7 @@ class RowGroupRun:
         """Write a row group; once begun, it is finished and reported even if the run is cancelled meanwhile."""
         context, group = self._context, progress.group
         self._report_settled(progress)
-        writing = asyncio.ensure_future(
-            asyncio.to_thread(write_group, group, context.version, plan=context.plan, run_id=context.run_id)
-        )
+        writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, context, group))
         del self._open[group.status.group.index]
         try:
             footer = await asyncio.shield(writing)
@@ -253,7 +246,7 @@ class RowGroupRun:
             if not (group.made or group.failures or group.usage):
                 continue
             try:
-                write_group(group, context.version, plan=context.plan, run_id=context.run_id)
+                write_and_settle(context, group)
             except StoreError as error:
                 lost[index] = error
             else:

@@ -22,6 +22,8 @@ from sdg_core.plan.bounds import Bound, describe_constraint, operands
 MAX_ATTEMPTS = 1000
 """Attempts per record. At an acceptance rate of 3 %, one record in 10**13 needs more."""
 _AT_ONCE = 1 << 13
+_HOPELESS = 200_000
+"""Draws without a single accepted one after which nobody goes on."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -82,10 +84,11 @@ def draw_bound(
             pieces[name].append(_select(draws.columns[name], first[kept]))
         places.append(open_rows[kept])
         open_rows = open_rows[~found]
-    if len(open_rows) and not rejection.tally.accepted:
-        raise ConstraintError(rejection.reason(record=int(indices[open_rows[0]])), remedy=_REMEDY)
+        if not rejection.tally.accepted and (attempt == MAX_ATTEMPTS or rejection.tally.drawn >= _HOPELESS):
+            if len(open_rows):
+                raise ConstraintError(rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY)
     columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
-    reasons = {row: rejection.reason(record=int(indices[row])) for row in open_rows.tolist()}
+    reasons = {row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()}
     return _without(columns, reasons), rejection.tally
 
 
@@ -125,13 +128,13 @@ class _Rejection:
         self.tally.accepted += int(good.sum())
         return _Draws(columns, failed, good)
 
-    def reason(self, *, record: int) -> str:
+    def reason(self, record: int, *, attempts: int) -> str:
         """Which constraint is hardest to satisfy, for which record, and how often draws are accepted."""
         hardest = int(np.argmin(self.tally.satisfied))
         what = describe_constraint(self.bound.constraints[hardest])
         others = "" if len(self.bound.constraints) == 1 else " (with the other constraints on these columns)"
         return (
-            f"constraint {what}{others} was not satisfied by any of {MAX_ATTEMPTS:,} draws of record {record}; "
+            f"constraint {what}{others} was not satisfied by any of {attempts:,} draws of record {record}; "
             f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {self.tally.drawn:,} draws)"
         )
 

@@ -70,12 +70,12 @@ def draw_numbers(params: NumberParams, words: Words) -> Floats | Ints:
 
 
 def drawn_series(column: SamplerColumn, params: NumberParams, words: Words) -> pl.Series:
-    """Numbers of the column's type: rounded, then made whole by `convert_to: int`."""
+    """Numbers of the column's type: rounded, then made whole or real by `convert_to`."""
     values = draw_numbers(params, words)
     decimal_places = getattr(params, "decimal_places", None)
     if decimal_places is not None:
         values = _rounded(values, decimal_places)
-    if column.convert_to == "int" or drawn_type(column) == pa.int64():
+    if column.convert_to == "int" or column.convert_to != "float" and drawn_type(column) == pa.int64():
         return pl.Series(column.name, to_int64(values))
     return pl.Series(column.name, values.astype(np.float64))
 

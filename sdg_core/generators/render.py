@@ -46,7 +46,7 @@ class Template:
     def render(self, values: Mapping[str, Any]) -> str:
         """The text. Raises RenderError."""
         context: dict[str, Any] = {}
-        env = self._plain
+        nested = False
         for name in self.names:
             try:
                 value = values[name]
@@ -54,9 +54,14 @@ class Template:
                 raise RenderError(f"undefined value {name!r}") from None
             if type(value) not in _SCALARS:
                 value = plain_value(value)
-                if type(value) not in _SCALARS:
-                    env = self._guarded
+                nested |= type(value) not in _SCALARS
             context[name] = value
+        text = self._text(self._plain, context)
+        if nested and " method " in text:
+            self._text(self._guarded, context)  # raises if one was printed
+        return text
+
+    def _text(self, env: minijinja.Environment, context: Mapping[str, Any]) -> str:
         try:
             return env.render_template(_NAME, **context)
         except minijinja.TemplateError as error:
@@ -160,7 +165,10 @@ def _own_environment(source: str) -> minijinja.Environment:
 
 
 def _refuse_methods(value: Any) -> Any:
-    """What is printed, unless it is a Python method: `{{ row.items }}` without the key `items` would print an address."""
+    """What is printed, unless it is a Python method: `{{ row.items }}` without the key `items` would print an address.
+
+    Serves to tell, not to print: what passes through it comes out changed (1.0 as 1).
+    """
     if callable(value):
         raise RenderError(f"{getattr(value, '__name__', 'it')!r} is a method here, not a key; call it, or use ['key']")
     return value

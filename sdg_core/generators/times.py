@@ -43,6 +43,8 @@ def draw_timedelta(
 
 def time_text(column: SamplerColumn, exact: pl.Series) -> pl.Series:
     """Times in the column's format; `sdg_core.plan.check_samplers` has tried the format. Each distinct time is formatted once."""
+    if exact.null_count() == len(exact):  # polars would leave them times
+        return pl.Series(column.name, [None] * len(exact), dtype=pl.String)
     form = chrono_format(column.convert_to)
     distinct = exact.unique() if len(exact) > 1000 else exact
     if 2 * len(distinct) > len(exact):

@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,32 @@ class Journal:
             if column_hashes.get(row.column_name) == row.column_hash
         ]
 
-    def forget(self, *, start: int, stop: int) -> None:
-        """Remove the cells of records `[start, stop)`: their row group is a durable file now."""
+    def settle(self, *, start: int, stop: int, lacking: Collection[int]) -> None:
+        """The row group of records `[start, stop)` is a durable file, which lacks these records.
+
+        Cells of its rows are removed. Those of lacking records stay for the next attempt, but what they used is counted in the
+        file from now on.
+        """
+        held = sa.select(cells.c.record).where(*self._mine(), cells.c.record >= start, cells.c.record < stop).distinct()
+        one = (*self._mine(), cells.c.record == sa.bindparam("one"))
         with self._ledger.transaction("write") as connection:
-            connection.execute(cells.delete().where(*self._mine(), cells.c.record >= start, cells.c.record < stop))
+            records = [int(record) for record in connection.execute(held).scalars()]
+            done = [{"one": record} for record in records if record not in lacking]
+            kept = [{"one": record} for record in records if record in lacking]
+            if done:
+                connection.execute(cells.delete().where(*one), done)
+            if kept:
+                connection.execute(cells.update().where(*one).values(usage=orjson.dumps({})), kept)
+
+    def prune(self, is_lacking: Callable[[int], bool]) -> None:
+        """Remove cells of records that have a row: left over where a run ended between a file and `settle`."""
+        held = sa.select(cells.c.record).where(*self._mine()).distinct()
+        with self._ledger.reading() as connection:
+            records = [int(record) for record in connection.execute(held).scalars()]
+        done = [{"one": record} for record in records if not is_lacking(record)]
+        if done:
+            with self._ledger.transaction("write") as connection:
+                connection.execute(cells.delete().where(*self._mine(), cells.c.record == sa.bindparam("one")), done)
 
     def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
         return cells.c.dataset == self._dataset, cells.c.version == self._version

@@ -10,7 +10,6 @@ from sdg_core.models.anthropic_wire import decode_message, encode_message
 from sdg_core.models.http import HttpSender, base_url
 from sdg_core.models.types import ChatClient, ChatReply, ChatRequest
 
-ENDPOINT = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
 
 
@@ -29,7 +28,7 @@ class AnthropicClient(ChatClient):
         headers = {"anthropic-version": _VERSION, **({"x-api-key": api_key} if api_key else {})}
         self._http = HttpSender(
             provider,
-            _with_version(base_url(provider, ENDPOINT)),
+            _with_version(base_url(provider)),
             headers=headers,
             api_key=api_key,
             extra_headers=extra_headers,

@@ -128,10 +128,10 @@ class HttpSender:
         return self._session
 
 
-def base_url(provider: ModelProvider, default: str = "") -> URL:
+def base_url(provider: ModelProvider) -> URL:
     """Where a provider is. Raises PermanentModelError for what is no URL."""
     try:
-        return URL(provider.endpoint or default)
+        return URL(provider.endpoint or "")
     except ValueError as error:
         raise PermanentModelError(
             f"the endpoint of provider {provider.name!r} is not a URL: {error}",

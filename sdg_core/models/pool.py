@@ -16,7 +16,7 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError, PermanentModelError
 from sdg_core.models.admission import Admission
-from sdg_core.models.anthropic import ENDPOINT, AnthropicClient
+from sdg_core.models.anthropic import AnthropicClient
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
@@ -157,10 +157,9 @@ def _client(
 
 
 def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:
-    endpoint = provider.endpoint or (ENDPOINT if provider.provider_type == "anthropic" else None)
-    if provider.provider_type == "simulated" or endpoint is None:
+    if provider.provider_type == "simulated" or provider.endpoint is None:
         return (provider.name, None, model.model)
-    return (endpoint.rstrip("/"), key, model.model)
+    return (provider.endpoint.rstrip("/"), key, model.model)
 
 
 def _ceilings(models: Models, accounts: Mapping[str, Account]) -> dict[Account, int]:

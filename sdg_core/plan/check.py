@@ -25,6 +25,7 @@ from sdg_core.plan.check_samplers import check_sampler
 from sdg_core.plan.check_seeds import check_seeds
 from sdg_core.plan.check_skip import check_skip
 from sdg_core.plan.check_validation import check_validation
+from sdg_core.plan.conditions import condition_fault
 from sdg_core.plan.fallbacks import is_circular
 from sdg_core.plan.functions import UserFunction, resolve_functions
 from sdg_core.plan.graph import find_cycles, references_of, templates_of
@@ -161,6 +162,10 @@ def _check_side_effects(config: DatasetConfig, names: set[str]) -> Found:
 
 def _check_templates(column: Column) -> Found:
     for path, source in templates_of(column).items():
+        fault = condition_fault(str(path[1])) if path[0] == "conditional_params" else None
+        if fault is not None:
+            yield path, fault
+            continue
         try:
             template_references(source)
         except TemplateSyntaxError as error:

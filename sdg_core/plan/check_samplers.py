@@ -14,7 +14,6 @@ from sdg_core.config.samplers import (
     SubcategoryParams,
     TimedeltaParams,
 )
-from sdg_core.plan.conditions import condition_fault
 from sdg_core.plan.distributions import distribution_fault
 from sdg_core.plan.names import closest
 from sdg_core.plan.people import check_person
@@ -28,10 +27,6 @@ def check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[s
     """Problems of a column if it is a sampler, by path inside the column. `also_known`: names of columns faulty themselves."""
     if not isinstance(column, SamplerColumn):
         return
-    for condition in column.conditional_params:
-        fault = condition_fault(condition)
-        if fault is not None:
-            yield ("conditional_params", condition), fault
     columns = {other.name: other for other in config.columns if other.name not in also_known}
     branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
     branches += [(("conditional_params", text), params) for text, params in column.conditional_params.items()]

@@ -96,7 +96,10 @@ def _names_by_jinja(source: str) -> frozenset[str]:
         raise TemplateSyntaxError(refused)
     finder = meta.TrackingCodeGenerator(_JINJA)
     finder.optimizer = None  # with `_unfolded`: look for names, compute nothing
-    finder.visit(tree)
+    try:
+        finder.visit(tree)
+    except jinja2.TemplateSyntaxError:  # a filter that only minijinja has
+        return frozenset()
     return frozenset(finder.undeclared_identifiers)
 
 

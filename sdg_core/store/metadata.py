@@ -30,7 +30,19 @@ SCHEMA_VERSION = 1
 PostGenerationState = Literal["none", "started", "complete"]
 UsageByModel = dict[str, dict[str, int]]
 UsageByColumn = dict[str, UsageByModel]
-_RECORDED_LIBRARIES = ("sdg-dagster", "dagster", "polars", "pyarrow", "numpy", "scipy", "minijinja", "faker")
+_RECORDED_LIBRARIES = (
+    "sdg-dagster",
+    "dagster",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "minijinja",
+    "faker",
+    "ruff",
+    "sqlglot",
+    "jsonschema-rs",
+)
 
 
 class Metadata(BaseModel):

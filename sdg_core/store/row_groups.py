@@ -71,7 +71,7 @@ def write_row_group(path: Path, table: pa.Table, footer: Footer) -> None:
     """Write a row-group file atomically. Raises StoreError."""
     metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
     with atomic_file(path) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file)
+        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
 def read_footer(path: Path) -> Footer:

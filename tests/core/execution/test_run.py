@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from sdg_core import api
 from sdg_core.errors import ForeignFileError, PlanError, RunStoppedError, StoreError
 from sdg_core.execution.events import Event, Notice, RecordsSettled, RowGroupFinished
-from sdg_core.execution.run import IN_FLIGHT_FACTOR, RowGroupRun, RunContext
+from sdg_core.execution.context import RunContext
+from sdg_core.execution.run import IN_FLIGHT_FACTOR, RowGroupRun
 from sdg_core.models.pool import open_models
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, read_failures
@@ -235,7 +236,14 @@ async def test_failures_not_tried_again_yet_stay_listed(tmp_path: Path) -> None:
         assert len(read_failures(version.failure_list(0))) == 8
         server.refused = set()
         server.script.extend([None, None, None, *[Fault("hang")] * 20])  # questions 0 and 1, answer 0, then silence
-        task = asyncio.create_task(api.agenerate(dataset))
+        settled = asyncio.Event()
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, RecordsSettled) and event.made:
+                settled.set()
+
+        task = asyncio.create_task(api.agenerate(dataset, on_event=on_event))
+        await settled.wait()
         await server.seen(8 + 4)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -273,7 +281,9 @@ async def test_a_run_that_breaks_half_way_keeps_what_was_made(tmp_path: Path) ->
         server.refused, asked = set(), len(server.requests)
         summary = await api.agenerate(dataset)
         assert (summary.generated, summary.lacking) == (200 - stored, 0)
-        assert len(server.requests) - asked == 2 * summary.generated
+        assert len(server.requests) - asked <= 2 * summary.generated, (
+            "replies of unfinished records are taken from the journal"
+        )
         whole = await api.agenerate(chain(server, tmp_path, num_records=200, row_group_size=200, root="whole"))
         assert stored_records(summary.version) == stored_records(whole.version)
 

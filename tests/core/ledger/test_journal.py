@@ -35,14 +35,20 @@ async def test_what_was_appended_is_there(ledger: Ledger) -> None:
     assert found == [cell(record, value=value) for record, value in enumerate(values)]
 
 
-async def test_a_range_is_loaded_and_forgotten_by_itself(ledger: Ledger) -> None:
+async def test_a_finished_row_group_keeps_the_cells_of_lacking_records_without_their_usage(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(30)))
-        journal.forget(start=10, stop=20)
-        assert [c.record for c in journal.load(start=5, stop=25, column_hashes=HASHES)] == [
-            *range(5, 10),
-            *range(20, 25),
-        ]
+        journal.settle(start=10, stop=20, lacking=[12, 19, 500])
+        left = journal.load(start=5, stop=25, column_hashes=HASHES)
+    assert [c.record for c in left] == [*range(5, 10), 12, 19, *range(20, 25)]
+    assert [c.record for c in left if not c.usage] == [12, 19]
+
+
+async def test_cells_of_records_that_have_a_row_are_pruned(ledger: Ledger) -> None:
+    async with journal_of(ledger) as journal:
+        await asyncio.gather(*(journal.append(cell(record)) for record in range(10)))
+        journal.prune(lambda record: record >= 7)
+        assert [c.record for c in journal.load(start=0, stop=10, column_hashes=HASHES)] == [7, 8, 9]
 
 
 async def test_cells_of_another_fingerprint_or_version_are_not_taken_back(ledger: Ledger) -> None:

@@ -39,6 +39,12 @@ async def fault_of(server: AnthropicServer, request: ChatRequest | None = None) 
     return caught.value
 
 
+async def test_endpoint_has_a_default() -> None:
+    provider = ModelProvider(name="p", provider_type="anthropic")
+    assert provider.endpoint == "https://api.anthropic.com"
+    assert AnthropicClient(provider, api_key=None)._http.caller.endpoint == "https://api.anthropic.com/v1"
+
+
 async def test_system_stands_apart_and_max_tokens_has_a_default(server: AnthropicServer) -> None:
     client = make_client(server, endpoint=server.url + "/v1")
     await client.chat(ask(Message("system", "Be terse."), Message("user", "hi")))

@@ -92,12 +92,6 @@ def test_a_sound_config_has_no_faults() -> None:
             "'nope' is not a category sampler; there are none",
         ),
         (
-            "columns:\n" + sampler("subcategory", "{category: nope, values: {x: [y]}}") + SEEDED,
-            "columns[0].params.category",
-            2,
-            "'nope' is not a category sampler",
-        ),
-        (
             "columns:\n" + sampler("uuid", "{}") + sampler("subcategory", "{category: a, values: {x: [y]}}", name="b"),
             "columns[1].params.category",
             3,
@@ -159,13 +153,13 @@ def test_a_sound_config_has_no_faults() -> None:
             "columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-01}"),
             "columns[0].params.end",
             2,
-            "no whole D",
+            "2024-02-01 (excluded) is not after start 2024-02-01 (included)",
         ),
         (
-            "columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}"),
+            "columns:\n" + sampler("datetime", "{start: 2024-02-20T12, end: 2024-02-20T06, unit: D}"),
             "columns[0].params.end",
             2,
-            "no whole M",
+            "2024-02-20T06 (excluded) is not after start",
         ),
         (
             expressions(a="1") + "processors: [{processor_type: drop_columns, name: x, column_names: [a, 'b*']}]\n",
@@ -240,9 +234,14 @@ def test_a_seed_column_must_exist_and_may_not_be_generated_too() -> None:
     assert "also a column of the seed data" in found[0][2] and "no column 'b'; it has 'a'" in found[1][2]
 
 
-def test_a_subcategory_of_a_seed_column_is_refused() -> None:
+def test_a_subcategory_may_have_a_seed_column_for_its_parent() -> None:
     text = "columns:\n" + sampler("subcategory", "{category: product, values: {x: [y]}}") + SEEDED
-    assert "is not a category sampler" in faults(text, seed_columns=["product"])[0][2]
+    assert faults(text) == faults(text, seed_columns=["product"]) == []
+    assert "unknown column 'product'" in faults(text, seed_columns=["other"])[0][2]
+
+
+def test_a_datetime_range_within_one_unit_holds_its_start() -> None:
+    assert faults("columns:\n" + sampler("datetime", "{start: 2024-02-01, end: 2024-02-20, unit: M}")) == []
 
 
 def test_a_file_with_faults_raises_and_one_without_knows_its_folder(tmp_path: Path) -> None:

@@ -135,6 +135,24 @@ def with_column(column: dict[str, Any]) -> dict[Place, Any]:
     return {("columns",): [*BASE["columns"], {"name": "own", **column}]}
 
 
+def with_sampler(kind: str, **params: Any) -> dict[Place, Any]:
+    return with_column({"column_type": "sampler", "sampler_type": kind, "params": params})
+
+
+DRAWN: Place = (*OWN, "params")
+BERNOULLI, BINOMIAL, POISSON = (
+    with_sampler("bernoulli", p=0.5),
+    with_sampler("binomial", n=5, p=0.5),
+    with_sampler("poisson", mean=3),
+)
+MIXTURE = with_sampler("bernoulli_mixture", p=0.5, dist_name="norm", dist_params={"loc": 1})
+SCIPY = with_sampler("scipy", dist_name="norm", dist_params={"loc": 1})
+TIMEDELTA = with_sampler("timedelta", dt_min=1, dt_max=5, reference_column_name="day")
+SCALAR = {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": 0.5}]}
+PAIR = {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": "gau"}]}
+LIMIT: Place = ("constraints", 0)
+
+
 def with_validator(kind: str, **params: Any) -> dict[Place, Any]:
     target = {"column_type": "validation", "target_columns": ["exp"], "validator_type": kind}
     return with_column({**target, "validator_params": params})
@@ -322,6 +340,36 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SamplerColumn.sampler_type": Verdict(True, {(*GAU, "sampler_type"): "uuid", (*GAU, "params"): {}}),
     "SamplerColumn.params": inside(GAU, "params", {"mean": 1, "stddev": 1}),
     "SamplerColumn.convert_to": inside(UNI, "convert_to", "str"),
+    "SamplerColumn.conditional_params": inside(UNI, "conditional_params", {"cat == 'a'": {"low": 1, "high": 2}}),
+    "DatasetConfig.constraints": Verdict(True, SCALAR),
+    "ScalarInequality.constraint_type": Tag(True, LIMIT, before=SCALAR),
+    "ScalarInequality.target_column": inside(LIMIT, "target_column", "gau", before=SCALAR),
+    "ScalarInequality.operator": inside(LIMIT, "operator", "le", before=SCALAR),
+    "ScalarInequality.rhs": inside(LIMIT, "rhs", 0.25, before=SCALAR),
+    "ColumnInequality.constraint_type": Tag(True, LIMIT, before=PAIR),
+    "ColumnInequality.target_column": inside(LIMIT, "target_column", "price", before=PAIR),
+    "ColumnInequality.operator": inside(LIMIT, "operator", "le", before=PAIR),
+    "ColumnInequality.rhs": inside(LIMIT, "rhs", "price", before=PAIR),
+    "BernoulliParams.sampler_type": Tag(True, DRAWN, before=BERNOULLI),
+    "BernoulliParams.p": inside(DRAWN, "p", 0.25, before=BERNOULLI),
+    "BinomialParams.sampler_type": Tag(True, DRAWN, before=BINOMIAL),
+    "BinomialParams.n": inside(DRAWN, "n", 6, before=BINOMIAL),
+    "BinomialParams.p": inside(DRAWN, "p", 0.25, before=BINOMIAL),
+    "PoissonParams.sampler_type": Tag(True, DRAWN, before=POISSON),
+    "PoissonParams.mean": inside(DRAWN, "mean", 4, before=POISSON),
+    "BernoulliMixtureParams.sampler_type": Tag(True, DRAWN, before=MIXTURE),
+    "BernoulliMixtureParams.p": inside(DRAWN, "p", 0.25, before=MIXTURE),
+    "BernoulliMixtureParams.dist_name": inside(DRAWN, "dist_name", "expon", before=MIXTURE),
+    "BernoulliMixtureParams.dist_params": inside(DRAWN, "dist_params", {}, before=MIXTURE),
+    "ScipyParams.sampler_type": Tag(True, DRAWN, before=SCIPY),
+    "ScipyParams.dist_name": inside(DRAWN, "dist_name", "expon", before=SCIPY),
+    "ScipyParams.dist_params": inside(DRAWN, "dist_params", {"loc": 2}, before=SCIPY),
+    "ScipyParams.decimal_places": inside(DRAWN, "decimal_places", 2, before=SCIPY),
+    "TimedeltaParams.sampler_type": Tag(True, DRAWN, before=TIMEDELTA),
+    "TimedeltaParams.dt_min": inside(DRAWN, "dt_min", 2, before=TIMEDELTA),
+    "TimedeltaParams.dt_max": inside(DRAWN, "dt_max", 6, before=TIMEDELTA),
+    "TimedeltaParams.reference_column_name": inside(DRAWN, "reference_column_name", "price", before=TIMEDELTA),
+    "TimedeltaParams.unit": inside(DRAWN, "unit", "h", before=TIMEDELTA),
     "CategoryParams.sampler_type": Tag(True, sampler_column(CAT)),
     "CategoryParams.values": inside(sampler_column(CAT2), "values", ["b", "a"]),
     "CategoryParams.weights": inside(sampler_column(CAT), "weights", [1, 3]),
@@ -686,14 +734,14 @@ def test_the_order_of_properties_and_options_counts() -> None:
     properties = {"a": {"type": "string"}, "b": {"type": "string"}}
     options = {"x": "1", "y": "2"}
     chat = {"name": "txt", "model_alias": "w", "prompt": "{{ exp }}"}
+    hashes: list[str] = []
     for turned in (False, True):
         one, other = (dict(reversed(item.items())) if turned else item for item in (properties, options))
         schema = {"type": "object", "properties": one}
         judge = {**chat, "column_type": "llm-judge", "scores": [{"name": "s", "description": "d", "options": other}]}
         structured = {**chat, "column_type": "llm-structured", "output_format": schema}
-        found = [fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)]
-        first = found if not turned else first
-    assert not {*first} & {*found}
+        hashes += [fingerprint(changed(BASE, {TXT: column})).config_hash for column in (judge, structured)]
+    assert len({*hashes}) == 4
 
 
 def test_drawn_parameters_depend_on_the_seed_and_the_column() -> None:
@@ -705,3 +753,33 @@ def test_drawn_parameters_depend_on_the_seed_and_the_column() -> None:
             for seed in (1, 2)
         ]
         assert (hashes[0].column_hashes["txt"] != hashes[1].column_hashes["txt"]) is depends
+
+
+def bound_columns(raw: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    old, new = fingerprint(raw).column_hashes, fingerprint(other).column_hashes
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def test_a_constraint_moves_what_it_binds_and_what_reads_that() -> None:
+    reader = changed(BASE, {(*EXP, "expr"): "{{ uni }} {{ price }}"})
+    assert bound_columns(reader, changed(reader, PAIR)) == {"uni", "gau", "exp", "txt"}
+    assert bound_columns(reader, changed(reader, SCALAR)) == {"uni", "exp", "txt"}
+
+
+def test_what_is_drawn_with_a_column_moves_it() -> None:
+    pair = changed(BASE, PAIR)
+    assert bound_columns(pair, changed(pair, {(*GAU, "params", "mean"): 3})) == {"uni", "gau"}
+    priced = changed(BASE, {("constraints",): [{"target_column": "uni", "operator": "lt", "rhs": "price"}]})
+    old, new = fingerprint(priced), fingerprint(priced, seed_digest="sha256:" + "2" * 64)
+    assert old.column_hashes["uni"] != new.column_hashes["uni"] and old.column_hashes["gau"] == new.column_hashes["gau"]
+
+
+def test_constraints_have_no_order_and_their_type_may_be_left_out() -> None:
+    one, two = SCALAR[("constraints",)][0], {"target_column": "gau", "operator": "ge", "rhs": 0}
+    first = changed(BASE, {("constraints",): [one, two]})
+    spelt = changed(BASE, {("constraints",): [two, {"constraint_type": "scalar_inequality", **one}]})
+    assert fingerprint(first) == fingerprint(spelt)
+
+
+def test_no_constraints_and_an_empty_list_of_them_are_the_same() -> None:
+    assert fingerprint(changed(BASE, {("constraints",): []})) == fingerprint(BASE)

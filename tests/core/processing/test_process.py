@@ -261,7 +261,7 @@ def test_a_transform_that_cannot_be_rendered_says_which_and_leaves_no_output(tmp
 def test_a_full_disk_stops_processing_and_leaves_row_groups_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with small_disk(tmp_path / "root", megabytes=2):
+    with small_disk(tmp_path / "root", megabytes=16):
         dataset = opened(tmp_path, num_records=2000, row_group_size=500)
         version = api.generate(dataset).version
         before = snapshot(version.row_groups)
