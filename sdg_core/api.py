@@ -1,10 +1,8 @@
 """The one door for Python users: everything the `sdg` command and the Dagster assets do is a call here.
 
-    from sdg_core import api
-
     dataset = api.open_dataset("support_tickets.yaml")
-    summary = api.generate(dataset)
-    result = api.process(dataset)
+    api.generate(dataset)
+    print(api.process(dataset).outputs)
 
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`.
 """
@@ -31,10 +29,10 @@ from sdg_core.models.health import ModelHealth
 from sdg_core.models.pool import ModelPool, open_models
 from sdg_core.plan.check import LoadedDataset, load_dataset
 from sdg_core.plan.compile import DatasetPlan, compile_plan
+from sdg_core.plan.importing import ImportedConfig, import_config
 from sdg_core.plan.row_groups import chosen_row_groups
-from sdg_core.processing.run import ProcessingResult, check_complete, existing_result
-from sdg_core.processing.run import process as process_version
-from sdg_core.processing.run import reopen as reopen_version
+from sdg_core.processing import run as processing
+from sdg_core.processing.run import ProcessingResult
 from sdg_core.seeds.readers import Seeds, open_seeds
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.finished import finished_parts
@@ -119,6 +117,11 @@ def preview(
     dataset = open_dataset(path, root=root, num_records=num_records, functions=functions)
     plan, seeds = dataset.plan, dataset.seeds
     return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
+
+
+def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.environ) -> ImportedConfig:
+    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError."""
+    return import_config(Path(path), env=env)
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
@@ -238,11 +241,11 @@ def process(
     check_row_group_size(version, dataset.plan)
     check_not_shrunk(version.layout, dataset.plan)
     if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
-        return existing_result(version.layout, dataset.plan, version.metadata)
+        return processing.existing_result(version.layout, dataset.plan, version.metadata)
     statuses = scan_row_groups(version.layout, dataset.plan)
-    check_complete(statuses, dataset.plan, allow_missing=allow_missing)
+    processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
     clean_leftovers(dataset.layout, version.layout)
-    return process_version(version.layout, dataset.plan, statuses, on_row_group=on_row_group)
+    return processing.process(version.layout, dataset.plan, statuses, on_row_group=on_row_group)
 
 
 def reopen(dataset: Dataset) -> bool:
@@ -251,7 +254,7 @@ def reopen(dataset: Dataset) -> bool:
     assert version.metadata is not None
     if not version.metadata.sealed and not version.layout.processed.exists():
         return False
-    reopen_version(version.layout)
+    processing.reopen(version.layout)
     return True
 
 

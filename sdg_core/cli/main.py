@@ -246,6 +246,31 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
         typer.echo(f"{dataset.name}: was not sealed; nothing to do")
 
 
+@app.command("import")
+@reports_errors
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write. Default: print it.", show_default=False)
+    ] = None,
+) -> None:
+    """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
+    from sdg_core import api
+    from sdg_core.errors import RefusedError
+    from sdg_core.store.atomic import write_atomic
+
+    imported = api.import_builder_config(file)
+    for key in imported.ignored:
+        typer.echo(f"ignored: {key}", err=True)
+    if output is None:
+        typer.echo(imported.text, nl=False)
+    elif output.exists():
+        raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
+    else:
+        write_atomic(output.absolute(), imported.text.encode())
+        typer.echo(f"written to {output}")
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 

@@ -58,7 +58,9 @@ class SamplerColumn(UnskippableColumn):
             return data
         kind = data.get("sampler_type")
         tagged = {**data, "params": _tagged(data.get("params", {}), kind)}
-        branches = data.get("conditional_params")
+        branches = data.get("conditional_params", {})
+        if branches is None:
+            del tagged["conditional_params"]
         if isinstance(branches, dict):
             tagged["conditional_params"] = {condition: _tagged(params, kind) for condition, params in branches.items()}
         return tagged

@@ -156,18 +156,26 @@ def _bound_context(
     for bound in graph.bounds:
         if name in bound.samplers:
             inputs = {other: hashes.get(other, "seed") for other in sorted(bound.inputs)}
-            steps = {other: hashed_fields(columns[other]) for other in sorted(bound.steps)}
-            without_drop = {key: {k: v for k, v in own.items() if k != "drop"} for key, own in steps.items()}
+            steps = {other: hashed_fields(columns[other]) | _branch_order(columns[other]) for other in bound.steps}
+            for own in steps.values():
+                own.pop("drop", None)
             constraints = _hashed_constraints(bound.constraints)
-            return {"bound": {"constraints": constraints, "steps": without_drop, "inputs": inputs}}
+            return {"bound": {"constraints": constraints, "steps": steps, "inputs": inputs}}
     return {}
+
+
+def _branch_order(column: Column) -> dict[str, Any]:
+    """The order of conditions, which canonical JSON does not keep: the first that holds counts."""
+    if not isinstance(column, SamplerColumn) or len(column.conditional_params) < 2:
+        return {}
+    return {"conditions": list(column.conditional_params)}
 
 
 def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What a column's values depend on besides its own parameters and the columns it reads."""
     match column:
         case SamplerColumn():
-            return {"name": column.name, "seed": config.seed}
+            return {"name": column.name, "seed": config.seed, **_branch_order(column)}
         case ModelColumn():
             order = written_order(column)
             return {**_model_context(column, column.model_alias, config), **({"order": order} if order else {})}

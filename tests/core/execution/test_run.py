@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sdg_core import api
 from sdg_core.errors import ForeignFileError, PlanError, RunStoppedError, StoreError
-from sdg_core.execution.events import Event, Notice, RecordsSettled, RowGroupFinished
 from sdg_core.execution.context import RunContext
+from sdg_core.execution.events import Event, Notice, RecordsSettled, RowGroupFinished
 from sdg_core.execution.run import IN_FLIGHT_FACTOR, RowGroupRun
 from sdg_core.models.pool import open_models
 from sdg_core.seeds.readers import Seeds

@@ -783,3 +783,12 @@ def test_constraints_have_no_order_and_their_type_may_be_left_out() -> None:
 
 def test_no_constraints_and_an_empty_list_of_them_are_the_same() -> None:
     assert fingerprint(changed(BASE, {("constraints",): []})) == fingerprint(BASE)
+
+
+def test_the_order_of_conditions_counts_because_the_first_that_holds_wins() -> None:
+    one, two = ("cat == 'a'", {"low": 1, "high": 2}), ("cat2 == 'a'", {"low": 2, "high": 3})
+    first = changed(BASE, {(*UNI, "conditional_params"): dict([one, two])})
+    second = changed(BASE, {(*UNI, "conditional_params"): dict([two, one])})
+    assert bound_columns(first, second) == {"uni"}
+    bound_first, bound_second = changed(first, PAIR), changed(second, PAIR)
+    assert bound_columns(bound_first, bound_second) >= {"uni", "gau", "cat", "cat2"}, "they are drawn again together"

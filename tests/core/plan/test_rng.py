@@ -99,3 +99,31 @@ def test_units_keep_to_their_interval() -> None:
 def test_runs_cover_the_indices_in_order(indices: list[int]) -> None:
     runs = contiguous_runs(np.array(indices, np.int64))
     assert [index for start, count in runs for index in range(start, start + count)] == indices
+
+
+@settings(deadline=None)
+@given(
+    wanted=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5000)), unique=True, max_size=60).map(sorted),
+    seed=st.integers(0, 9),
+)
+def test_records_drawn_again_have_the_words_of_their_attempt(wanted: list[tuple[int, int]], seed: int) -> None:
+    attempts, indices = (np.array([pair[place] for pair in wanted], np.int64) for place in (0, 1))
+    drawn = RandomSource(seed, attempts).words("a", indices)
+    single = [
+        RandomSource(seed).words("a", indices[[row]], attempt=int(attempts[row]))[0] for row in range(len(wanted))
+    ]
+    assert drawn.shape == (len(wanted), 4)
+    assert drawn.tolist() == [words.tolist() for words in single]
+
+
+def test_attempts_and_records_go_together() -> None:
+    with pytest.raises(ValueError, match="3 records with attempts of 2"):
+        RandomSource(1, np.zeros(2, np.int64)).words("a", np.arange(3))
+
+
+@settings(deadline=None)
+@given(st.sets(st.integers(0, 100_000), max_size=50))
+def test_scattered_records_have_their_words(wanted: set[int]) -> None:
+    indices = np.array(sorted(wanted), np.int64)
+    words = RandomSource(3).words("a", indices)
+    assert words.tolist() == [RandomSource(3).words("a", np.array([index]))[0].tolist() for index in indices]

@@ -3,7 +3,7 @@
 import minijinja
 import pytest
 
-from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, environment, template_references
+from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, environment, new_environment, template_references
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,55 @@ def test_rendering_is_bounded_and_strict(source: str) -> None:
 def test_python_internals_are_out_of_reach() -> None:
     with pytest.raises(minijinja.TemplateError):
         environment().render_str("{{ a.__class__.__mro__ }}", a="x")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{{ a|indent(99999999999) }}", "filter indent: 1e+11 is above 10,000"),
+        ("{{ a|indent(width=99999999999) }}", "filter indent"),
+        ("{{ '%99999999999d'|format(1) }}", "filter format: a width"),
+        ("{{ '%*d'|format(99999999999, 1) }}", "filter format: a width"),
+        ("{{ '%.99999999999f'|format(1) }}", "filter format: a width"),
+        ("{{ [1]|batch(99999999999, 1)|list }}", "filter batch"),
+        ("{{ [1]|slice(99999999999)|list|length }}", "filter slice"),
+        ("{{ [1]|tojson(indent=99999999999) }}", "filter tojson"),
+        ("{{ '{:>99999999999}'.format(1) }}", "format(): a width"),
+        ("{{ '{:{w}}'.format(1, w=9) }}", "format(): a width"),
+        ("{{ a.format(1) }}", "format() of anything but a text written in the template"),
+        ("{% if a.format(1) %}{% endif %}", "format() of anything but a text written in the template"),
+    ],
+)
+def test_sizes_that_would_end_the_process_are_refused(source: str, message: str) -> None:
+    with pytest.raises(TemplateSyntaxError) as caught:
+        template_references(source)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_sizes_that_come_from_a_record_are_looked_at_when_it_is_rendered() -> None:
+    assert template_references("{{ a|indent(b) }}") == {"a", "b"}
+    with pytest.raises(ValueError, match="filter indent: 1e\\+11 is above 10,000"):
+        new_environment().render_str("{{ a|indent(b) }}", a="x", b=99999999999)
+    with pytest.raises(ValueError, match="filter format"):
+        new_environment().render_str("{{ a|format(1) }}", a="%99999999d")
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        ("{{ a|indent(3) }}", {"a": "x\ny"}),
+        ("{{ a|indent(width=2, first=true, blank=true) }}", {"a": "x\n\ny"}),
+        ("{{ '%05.2f %s'|format(a, 'z') }}", {"a": 3}),
+        ("{{ a|batch(2, '-')|list }}{{ a|slice(2)|list }}", {"a": [1, 2, 3]}),
+        ("{{ a|tojson }}{{ a|tojson(indent=2) }}", {"a": {"b": ["<é>", 1.5, None]}}),
+        ("{{ '{:.2f} {}'.format(a, 1) }}", {"a": 2.345}),
+    ],
+)
+def test_bounded_filters_do_what_the_engine_does(source: str, values: dict[str, object]) -> None:
+    plain = minijinja.Environment()
+    plain.pycompat = True
+    assert new_environment().render_str(source, **values) == plain.render_str(source, **values)
+
+
+def test_looking_for_names_computes_nothing() -> None:
+    assert template_references("{{ a }}{{ ('x' ~ 'y')|wordcount if a }}{{ [1, 2]|sum }}") == {"a"}
