@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: help demo test check ui clean
+.PHONY: help demo test check ui bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ check: .venv/.dev ## Lint, formatting, types, import contracts
 
 ui: .venv/.demo ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/dagster dev
+
+bench: .venv/.demo ## Time the work that needs no model against a hand-written script
+	@$(BIN)/python benchmarks/w1.py
 
 clean: ## Remove .venv, .dagster and caches; generated data stays
 	@rm -rf .venv .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

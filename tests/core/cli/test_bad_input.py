@@ -346,3 +346,15 @@ def test_a_good_file_is_good(place: Place) -> None:
     """So that the refusals above are for the reason they name."""
     assert yaml.safe_load(place.file.read_text()) == CONFIG
     assert place.run("generate").returncode == 0
+
+
+def test_an_impossible_constraint(place: Place) -> None:
+    columns = [sampler_column("a", 0, 1), sampler_column("b", 2, 3)]
+    place.write(dataset_config(*columns, constraints=[{"target_column": "a", "operator": "gt", "rhs": "b"}]))
+    for command in ("validate", "generate"):
+        place.refused(command, says=("constraint a > b was not satisfied", "acceptance rate 0 (0 of ", "loosen"))
+
+
+def sampler_column(name: str, low: float, high: float) -> dict[str, Any]:
+    params = {"low": low, "high": high}
+    return {"column_type": "sampler", "name": name, "sampler_type": "uniform", "params": params}
