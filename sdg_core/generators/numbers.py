@@ -5,6 +5,7 @@ form and would search value by value, the search runs here over all values at on
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -155,24 +156,43 @@ def _whole(name: str, params: dict[str, float], unit: Floats) -> Ints:
 @lru_cache(maxsize=64)
 def _table(name: str, params: tuple[tuple[str, float], ...]) -> tuple[int, Floats]:
     """The first value and the CDF from there on, as far as uniforms reach but at most `_LONGEST_TABLE` values."""
-    from scipy import stats
-
-    known = distribution(name, dict(params))
-    sums_up = type(getattr(stats, name))._cdf is stats.rv_discrete._cdf  # quadratic work for a table
-    lowest = float(known.ppf(_SMALLEST_UNIT))
-    first = int(lowest if math.isfinite(lowest) else known.support()[0])
+    first, probabilities, sums_up = _law(name, dict(params))
     cumulative = np.empty(0)
     length, step = 0, 1.0
     while length < _LONGEST_TABLE and (not length or cumulative[-1] < _LARGEST_UNIT):
         if step < _SMALLEST_UNIT and cumulative[-1] > 0.5:
             break  # the rest is less than a uniform can tell
         more = max(length, _FIRST_TABLE)
-        values = first + np.arange(length, length + more)
+        found = probabilities(first + np.arange(length, length + more))
         last = cumulative[-1] if length else 0.0
-        added = last + np.cumsum(known.pmf(values)) if sums_up else known.cdf(values)
-        cumulative = np.concatenate([cumulative, added])
+        cumulative = np.concatenate([cumulative, last + np.cumsum(found) if sums_up else found])
         length, step = length + more, float(cumulative[-1] - last)
     return first, np.maximum.accumulate(cumulative)
+
+
+def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Floats], bool]:
+    """A value below which next to nothing lies, the CDF from there on, and false; or, where scipy adds up the CDF anew for
+    each value, the probabilities, and true. Counts do without `scipy.stats`, which takes a second to import."""
+    from scipy import special
+
+    if name == "poisson" and params.keys() == {"mu"}:
+        mean = params["mu"]
+        return _far_below(mean, mean), lambda values: special.pdtr(values, mean), False
+    if name == "binom" and params.keys() == {"n", "p"}:
+        n, p = params["n"], params["p"]
+        below = _far_below(n * p, n * p * (1 - p))
+        return below, lambda k: np.where(k < n, special.betaincc(k + 1, np.maximum(n - k, 1), p), 1.0), False
+    from scipy import stats
+
+    known = distribution(name, params)
+    sums_up = type(getattr(stats, name))._cdf is stats.rv_discrete._cdf
+    lowest = float(known.ppf(_SMALLEST_UNIT))
+    first = int(lowest if math.isfinite(lowest) else known.support()[0])
+    return first, known.pmf if sums_up else known.cdf, sums_up
+
+
+def _far_below(mean: float, variance: float) -> int:
+    return max(0, math.floor(mean - 10 * math.sqrt(variance)) - 20)
 
 
 def _zipf_tail(params: dict[str, float], unit: Floats) -> Ints:
