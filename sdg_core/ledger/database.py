@@ -102,7 +102,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
 
 def _create_tables(connection: sa.Connection) -> None:
-    names = (tables.cells, tables.claims, tables.runs, tables.seed_digests)
+    names = (tables.cells, tables.claims, tables.runs)
     tables.metadata.create_all(connection, tables=list(names))
 
 

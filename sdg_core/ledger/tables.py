@@ -53,12 +53,3 @@ runs = sa.Table(
     sa.Column("written", sa.Integer, nullable=False, default=0),
     sa.Column("message", sa.Text),
 )
-
-seed_digests = sa.Table(
-    "seed_digests",
-    metadata,
-    sa.Column("path", sa.String(1000), primary_key=True),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
-    sa.Column("digest", sa.String(80), nullable=False),
-)
