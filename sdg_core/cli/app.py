@@ -1,0 +1,95 @@
+"""The frame of the `sdg` command: its options, its exit status, and how errors are shown.
+
+Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, resumable.
+"""
+
+import functools
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="sdg",
+    help="Make synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are made in row "
+    "groups, and running a command again goes on where it stopped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, run again to go on.",
+)
+
+FAILED_RECORDS, REFUSED, INTERRUPTED, BUG = 1, 2, 3, 70
+_debug = False
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
+Root = Annotated[
+    str | None,
+    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the working directory.", show_default=False),
+]
+NumRecords = Annotated[
+    int | None,
+    typer.Option(help="Number of records; may grow from run to run. Default: the file's.", show_default=False),
+]
+
+
+def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Show errors of ours as one readable block on stderr, and turn every ending into its exit status."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        from sdg_core.errors import SdgError
+
+        try:
+            command(*args, **kwargs)
+        except SdgError as error:
+            raise _ended(f"error: {error}", REFUSED) from None
+        except KeyboardInterrupt:
+            raise _ended(
+                "interrupted; finished records are saved, run the same command to go on", INTERRUPTED
+            ) from None
+        except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
+            message = (
+                f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"
+            )
+            raise _ended(message, BUG) from None
+
+    return wrapped
+
+
+def _ended(message: str, status: int) -> typer.Exit:
+    if _debug:
+        traceback.print_exc()
+    typer.echo(message, err=True)
+    return typer.Exit(status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"sdg {version('sdg-dagster')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every command; `--debug` is taken out by `run`, so that it may stand anywhere."""
+
+
+def run(arguments: list[str]) -> None:
+    """Carry out a command line."""
+    global _debug
+    plain = [argument for argument in arguments if argument != "--debug"]
+    _debug = len(plain) < len(arguments)
+    app(args=plain, prog_name="sdg")

@@ -1,0 +1,87 @@
+"""Commands that look and write nothing. Heavy imports happen inside the commands, so that `sdg --help` answers at once."""
+
+from typing import Annotated
+
+import typer
+
+from sdg_core.cli.app import FAILED_RECORDS, REFUSED, File, NumRecords, Root, app, reports_errors
+
+
+@app.command()
+@reports_errors
+def validate(file: File, root: Root = None, num_records: NumRecords = None) -> None:
+    """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    show.plan(dataset, acceptances=api.measure_constraints(dataset))
+
+
+@app.command()
+@reports_errors
+def preview(
+    file: File,
+    num_records: Annotated[int, typer.Option("-n", "--num-records", min=1, help="How many records.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of records.")] = False,
+    root: Root = None,
+) -> None:
+    """Make the first few records in memory and show them. Asks models for these records; writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    result = api.preview(file, num_records=num_records, root=root)
+    show.preview(result, as_json=as_json)
+    if result.failures:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+@app.command()
+@reports_errors
+def estimate(
+    file: File,
+    sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="How many records to try.")] = 5,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    result = api.estimate(api.open_dataset(file, root=root, num_records=num_records), sample=sample)
+    show.estimate(result, as_json=as_json)
+    if result.failed:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+@app.command()
+@reports_errors
+def status(
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Show what is on disk: row groups by state, records, failures, usage, and whether the dataset is sealed."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    show.status(api.status(api.open_dataset(file, root=root, num_records=num_records)), as_json=as_json)
+
+
+@app.command("check-models")
+@reports_errors
+def check_models(
+    file: File,
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Ask each model once: does it answer, how fast, does it keep to a schema. A few tokens each; writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show
+
+    rows = api.check_models(api.open_dataset(file, root=root))
+    show.model_health(rows, as_json=as_json)
+    if not all(row.ok for row in rows):
+        raise typer.Exit(REFUSED)
