@@ -62,12 +62,16 @@ class FailureBudget:
                 )
         return None
 
-    def stall(self, now: float) -> str | None:
-        """Why the run must stop because nothing has succeeded for `run.stall_timeout` seconds, or None."""
+    def stall(self, now: float, last_fault: str | None = None) -> str | None:
+        """Why the run must stop because nothing has succeeded for `run.stall_timeout` seconds, or None.
+
+        last_fault: what a model refuses or breaks off with at present, if nothing has failed for good.
+        """
         waited = now - self.last_success
         if waited < self.settings.stall_timeout:
             return None
-        reason = f"; the last failure: {self.first.message}" if self.first is not None else ""
+        fault = last_fault or (self.first.message if self.first is not None else None)
+        reason = f"; the last failure: {fault}" if fault is not None else ""
         return (
             f"nothing has succeeded for {waited:.0f} s (run.stall_timeout is {self.settings.stall_timeout:g} s){reason}"
         )

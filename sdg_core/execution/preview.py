@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from sdg_core.execution.budget import FailureBudget
 from sdg_core.execution.group import OpenGroup
 from sdg_core.execution.record import FailedRecord, RecordMaker
+from sdg_core.execution.stall import unless_stalled, watch_for_stall
 from sdg_core.generators.group_stage import GroupStages
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.compile import DatasetPlan
@@ -53,7 +55,10 @@ async def make_sample(
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
 ) -> Sample:
-    """Make some records, no more at once than the models admit requests. `clock` counts seconds."""
+    """Make some records, no more at once than the models admit requests. `clock` counts seconds.
+
+    Raises RunStoppedError if nothing succeeds for `run.stall_timeout` seconds.
+    """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
     maker = RecordMaker(plan, models)
     stages = GroupStages(plan, models, loop=asyncio.get_running_loop())
@@ -63,28 +68,37 @@ async def make_sample(
     began = clock()
     group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, stages=stages, needed=needed)
     together = clock() - began
+    budget = FailureBudget(plan.config.run, began=clock())
 
     async def make(position: int) -> None:
         async with room:
             start = clock()
-            await _make(maker, group, position)
+            await _make(maker, group, position, budget=budget, clock=clock)
             each[position] = each.get(position, 0.0) + clock() - start
 
-    while True:
-        async with asyncio.TaskGroup() as tasks:
-            for position in group.open_positions():
-                tasks.create_task(make(position))
-        if group.last_stage:
-            break
-        began = clock()
-        await asyncio.to_thread(group.advance)
-        together += clock() - began
+    async def all_stages() -> float:
+        seconds = 0.0
+        while True:
+            async with asyncio.TaskGroup() as tasks:
+                for position in group.open_positions():
+                    tasks.create_task(make(position))
+            if group.last_stage:
+                return seconds
+            began = clock()
+            await asyncio.to_thread(group.advance)
+            seconds += clock() - began
+
+    watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
+    together += await unless_stalled(all_stages(), watch)
     return Sample(group, together, tuple(each.values()))
 
 
-async def _make(maker: RecordMaker, group: OpenGroup, position: int) -> None:
+async def _make(
+    maker: RecordMaker, group: OpenGroup, position: int, *, budget: FailureBudget, clock: Callable[[], float]
+) -> None:
     outcome = await maker.make(group, position)
     if isinstance(outcome, FailedRecord):
-        group.fail(position, outcome.column, outcome.error)
+        budget.record_failed(group.fail(position, outcome.column, outcome.error))
     else:
         group.settle(position, outcome.cells, outcome.skipped)
+        budget.cells_made(clock(), whole=group.last_stage)

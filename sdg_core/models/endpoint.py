@@ -57,6 +57,7 @@ class ModelEndpoint:
     """A client behind a gate. `random` yields numbers in `[0, 1)`; `sleep` takes seconds.
 
     formats: what is known of the model's structured output; shared by all aliases of the model. alias: told in replies.
+    `last_fault` is what the server refused or broke off with since it last answered.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class ModelEndpoint:
         self._formats = formats or FormatSupport()
         self._alias = alias
         self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
+        self.last_fault: ModelError | None = None
 
     @property
     def limit(self) -> int:
@@ -174,6 +176,7 @@ class ModelEndpoint:
             try:
                 reply = await self._send(send, request)
             except ModelError as error:
+                self.last_fault = error
                 kind = fault_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
                 decision = self._policy.decide(error, faults[kind], self._random())
@@ -183,6 +186,7 @@ class ModelEndpoint:
                 if on_retry is not None:
                     on_retry(error, decision)
             else:
+                self.last_fault = None
                 return _with_earlier(reply, sum(faults.values())) if faults else reply
             await self._sleep(decision.delay)
 

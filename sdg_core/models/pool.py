@@ -62,6 +62,12 @@ class ModelPool(Mapping[str, ModelEndpoint]):
     def __len__(self) -> int:
         return len(self._endpoints)
 
+    @property
+    def last_fault(self) -> str | None:
+        """What a model refused or broke off with since it last answered; None if all answer."""
+        faults = ((alias, endpoint.last_fault) for alias, endpoint in self._endpoints.items())
+        return next((f"model {alias!r}: {fault.message}" for alias, fault in faults if fault is not None), None)
+
     async def check_models(self) -> tuple[ModelHealth, ...]:
         """Ask each alias once, with a tiny request: what `sdg check-models` shows. Failures are rows, not errors."""
         return await check_health(self._endpoints, self._models)
@@ -88,17 +94,19 @@ async def open_models(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = system_random,
+    on_notice: Callable[[str], None] = _LOG.warning,
 ) -> AsyncIterator[ModelPool]:
     """Endpoints for `models` (alias to model and its provider), closed on leaving.
 
-    env: where API keys are looked up by the name that the provider gives. Raises PermanentModelError if one is not set.
+    env: where API keys are looked up by the name that the provider gives. on_notice: told what people should know of a model.
+    Raises PermanentModelError if a key is not set.
     """
     providers = {provider.name: provider for _, provider in models.values()}
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     gates = {account: Gate(Admission(ceiling), clock=clock) for account, ceiling in _ceilings(models, accounts).items()}
-    formats = {account: _format_support(account) for account in gates}
+    formats = {account: _format_support(account, on_notice) for account in gates}
     policy = RetryPolicy(num_retries=settings.num_retries)
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
     async with AsyncExitStack() as cleanup:
@@ -131,13 +139,10 @@ async def open_models(
         )
 
 
-def _format_support(account: Account) -> FormatSupport:
+def _format_support(account: Account, on_notice: Callable[[str], None]) -> FormatSupport:
     endpoint, _, model = account
-
-    def notice(reason: str) -> None:
-        _LOG.warning("structured output of model %r at %s is asked for in the prompt: %s", model, endpoint, reason)
-
-    return FormatSupport(notice=notice)
+    what = f"structured output of model {model!r} at {endpoint} is asked for in the prompt"
+    return FormatSupport(notice=lambda reason: on_notice(f"{what}: {reason}"))
 
 
 def _client(

@@ -112,16 +112,16 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def sdg(
-    *arguments: str | Path, cwd: Path = PROJECT, env: Mapping[str, str] | None = None
+    *arguments: str | Path, cwd: Path = PROJECT, env: Mapping[str, str] | None = None, patience: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command to its end. `patience` is in seconds."""
     return subprocess.run(
         [*SDG, *map(str, arguments)],
         cwd=cwd,
         env=environment(**(env or {})),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
 

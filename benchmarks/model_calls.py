@@ -1,0 +1,124 @@
+"""W2 to W5: model calls at the speed of the wire. Side by side: this project, a bare aiohttp loop, Data Designer.
+
+    python benchmarks/model_calls.py [--works W2,W2-0ms,W3,W4,W5,W5-retry-after] [--repeat 3] [--peer-python PATH]
+
+All ask the same mock server (`mock_model_server.py`), 64 requests at once. Seconds are those of the run, imports apart; the
+median of `--repeat` runs, ours and the bare loop's in turn. The peer runs once.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Work:
+    """records: how many; calls: requests a record; faulty: the bare loop, which retries nothing, is no measure."""
+
+    what: str
+    records: int
+    calls: int
+    server: tuple[str, ...]
+    row_group_size: int = 250
+    faulty: bool = False
+
+
+FAULTS = ("--latency", "0.05", "--limited", "0.1", "--errors", "0.02")
+WORKS = {
+    "W2": Work("2,000 one-call records, 50 ms", 2000, 1, ("--latency", "0.05")),
+    "W2-0ms": Work("2,000 one-call records, 0 ms", 2000, 1, ("--latency", "0")),
+    "W3": Work("1,000 records, text -> structured -> judge, 50 ms", 1000, 3, ("--latency", "0.05")),
+    "W4": Work("W2 with 1 % of the replies taking 5 s", 2000, 1, ("--latency", "0.05", "--slow", "0.01")),
+    "W4-small": Work("W4 in row groups of 50", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 50),
+    "W4-one": Work("W4 in one row group", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 2000),
+    "W5": Work("W2 with 10 % 429 and 2 % 500", 2000, 1, FAULTS, faulty=True),
+    "W5-retry-after": Work("W5 with Retry-After: 1", 2000, 1, (*FAULTS, "--retry-after", "1"), faulty=True),
+}
+
+
+@contextmanager
+def server(arguments: tuple[str, ...]) -> Iterator[str]:
+    command = [sys.executable, str(HERE / "mock_model_server.py"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def run(command: list[str], *, url: str) -> dict[str, Any]:
+    env = {**os.environ, "MOCK_URL": url, "MOCK_MODEL": "mock", "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/stats") as response:
+        statuses = json.load(response)
+    return {**json.loads(done.stdout.strip().splitlines()[-1]), "requests": sum(statuses.values())}
+
+
+def ours(work: Work) -> dict[str, Any]:
+    config = HERE / "datasets" / ("w3.yaml" if work.calls == 3 else "w2.yaml")
+    script = [sys.executable, str(HERE / "model_calls_sdg.py"), str(config)]
+    with server(work.server) as url:
+        return run([*script, str(work.records), str(work.row_group_size)], url=url)
+
+
+def other(python: str, script: str, work: Work) -> dict[str, Any]:
+    with server(work.server) as url:
+        return run([python, str(HERE / script), url, str(work.records), str(work.calls)], url=url)
+
+
+def show(name: str, result: dict[str, Any], ratio: str = "") -> None:
+    per_thousand = 1000 * result["cpu"] / max(1, result["requests"])
+    lacking = f", {result['lacking']} records lost" if result.get("lacking") else ""
+    print(
+        f"  {name:14} {result['seconds']:8.2f} s   {result['requests']:6d} requests   "
+        f"{per_thousand:6.2f} CPU-s per 1,000{lacking}   {ratio}",
+        flush=True,
+    )
+
+
+def middle(results: list[dict[str, Any]]) -> dict[str, Any]:
+    median = statistics.median_low(result["seconds"] for result in results)
+    return next(result for result in results if result["seconds"] == median)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--works", default=",".join(WORKS))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--peer-python", help="a Python that has data-designer")
+    options = parser.parse_args()
+    for name in options.works.split(","):
+        work = WORKS[name]
+        print(f"{name}: {work.what}")
+        mine, bare = [], []
+        for _ in range(options.repeat):
+            mine.append(ours(work))
+            if not work.faulty:
+                bare.append(other(sys.executable, "model_calls_bare.py", work))
+        best = middle(mine)
+        floor = middle(bare) if bare else None
+        show("this project", best, f"{best['seconds'] / floor['seconds']:.2f} x the bare loop" if floor else "")
+        if floor:
+            show("bare loop", floor)
+        if options.peer_python:
+            peer = other(options.peer_python, "model_calls_data_designer.py", work)
+            show("Data Designer", peer, f"{peer['seconds'] / best['seconds']:.1f} x our time")
+
+
+if __name__ == "__main__":
+    main()
