@@ -13,31 +13,38 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.errors import PlanError
+from sdg_core.errors import LedgerError, PlanError
+from sdg_core.execution.bookkeeping import alone
+from sdg_core.execution.context import OnRowGroup
 from sdg_core.execution.dataset import (
     Dataset,
     existing_version,
-    measured_version,
     open_dataset,
     row_group_statuses,
-    scan_version,
     seal_of,
 )
 from sdg_core.execution.estimate import Estimate, make_estimate
 from sdg_core.execution.events import Observer
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.interrupt import run_interruptible
+from sdg_core.execution.ledgers import existing_ledger
 from sdg_core.execution.preview import Preview, make_preview
+from sdg_core.execution.prune import describe_versions, prunable, remove_versions
+from sdg_core.execution.run_plan import RunPlan, plan_run
+from sdg_core.execution.status import DatasetStatus, describe
 from sdg_core.execution.summary import RunSummary
 from sdg_core.generators.drawing import Acceptance, measure_acceptance
+from sdg_core.ledger.history import RunRecord, recent_runs
 from sdg_core.models.health import ModelHealth
-from sdg_core.models.pool import ModelPool, open_models
+from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.models.tools import ToolHealth
 from sdg_core.plan.importing import ImportedConfig, import_config
 from sdg_core.processing import run as processing
 from sdg_core.processing.run import ProcessingResult
+from sdg_core.store.layout import VersionLayout
 from sdg_core.store.leftovers import clean_leftovers
-from sdg_core.store.state import scan_row_groups
-from sdg_core.store.status import DatasetStatus, describe
+from sdg_core.store.listing import VersionInfo
+from sdg_core.store.state import RowGroupStatus, scan_row_groups
 from sdg_core.store.versions import (
     check_not_shrunk,
     check_row_group_size,
@@ -47,17 +54,22 @@ __all__ = [
     "Dataset",
     "agenerate",
     "check_models",
+    "check_tools",
     "estimate",
     "generate",
+    "history",
     "import_builder_config",
     "measure_constraints",
     "open_dataset",
+    "plan",
+    "prune",
     "preview",
     "process",
     "reopen",
     "row_group_statuses",
     "seal_of",
     "status",
+    "versions",
 ]
 
 Result = TypeVar("Result")
@@ -69,9 +81,10 @@ def preview(
     num_records: int = 10,
     root: str | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
 ) -> Preview:
     """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
-    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions)
+    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions, clients=clients)
     plan, seeds = dataset.plan, dataset.seeds
     return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
 
@@ -95,6 +108,11 @@ def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
     return _ask(dataset, ModelPool.check_models, checked=False)
 
 
+def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
+    """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
+    return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
+
+
 def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
     """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
     return measure_acceptance(dataset.plan, dataset.seeds)
@@ -104,7 +122,7 @@ def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, ch
     """Work that asks models and touches no file."""
 
     async def main() -> Result:
-        async with open_models(dataset.plan.models, settings=dataset.plan.config.run, env=dataset.env) as models:
+        async with open_models_of(dataset.plan, env=dataset.env) as models:
             if checked:
                 await models.check()
             return await work(models)
@@ -119,31 +137,83 @@ def generate(
     resume: ResumeMode | None = None,
     settings: RunSettings | None = None,
     on_event: Observer = lambda event: None,
+    on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
     """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
     KeyboardInterrupt."""
     return run_interruptible(
         lambda: agenerate(
-            dataset, row_groups=row_groups, resume=resume, settings=settings, on_event=on_event, run_id=run_id
+            dataset,
+            row_groups=row_groups,
+            resume=resume,
+            settings=settings,
+            on_event=on_event,
+            on_row_group=on_row_group,
+            run_id=run_id,
         )
     )
 
 
 def status(dataset: Dataset) -> DatasetStatus:
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
-    layout, metadata = measured_version(dataset)
-    statuses = scan_version(dataset, layout)
-    return describe(dataset.layout, layout, plan=dataset.plan, metadata=metadata, statuses=statuses)
+    return describe(dataset)
+
+
+def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> RunPlan:
+    """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
+
+    A run that would be refused is part of the answer. Raises PlanError or LedgerError.
+    """
+    return plan_run(dataset, row_groups=row_groups, resume=resume)
+
+
+def versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
+    """Every version of a dataset, the one changed last first."""
+    return describe_versions(dataset)
+
+
+def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[VersionInfo, ...]:
+    """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
+
+    The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
+    not known, ClaimedError if a live run works on one of them (then none is removed).
+    """
+    if keep < 0:
+        raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
+    old = prunable(dataset, keep=keep)
+    if not dry_run:
+        remove_versions(dataset, old)
+    return old
 
 
 def process(
     dataset: Dataset, *, allow_missing: bool = False, on_row_group: Callable[[int], None] = lambda index: None
 ) -> ProcessingResult:
-    """Apply post-generation processing and seal. Raises IncompleteError if row groups or records are lacking.
+    """Apply post-generation processing and seal.
 
+    Raises IncompleteError if row groups or records are lacking, ClaimedError while a run works on the version.
     allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
     """
+    try:
+        with alone(dataset, action="process") as publishing:
+            ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+            if isinstance(ready, ProcessingResult):
+                return ready
+            version, statuses = ready
+            clean_leftovers(dataset.layout, version)
+            return processing.process(version, dataset.plan, statuses, on_row_group=on_row_group, publishing=publishing)
+    except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
+        ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+        if isinstance(ready, ProcessingResult):
+            return ready
+        raise
+
+
+def _ready_for_processing(
+    dataset: Dataset, *, allow_missing: bool
+) -> ProcessingResult | tuple[VersionLayout, list[RowGroupStatus]]:
+    """What is to be processed, or the result if that was done before. Raises IncompleteError and others; writes nothing."""
     version = existing_version(dataset)
     assert version.metadata is not None
     check_row_group_size(version, dataset.plan)
@@ -152,15 +222,24 @@ def process(
         return processing.existing_result(version.layout, dataset.plan, version.metadata)
     statuses = scan_row_groups(version.layout, dataset.plan)
     processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
-    clean_leftovers(dataset.layout, version.layout)
-    return processing.process(version.layout, dataset.plan, statuses, on_row_group=on_row_group)
+    return version.layout, statuses
 
 
 def reopen(dataset: Dataset) -> bool:
-    """Remove the seal and the processed output; row groups stay. Returns False if the dataset was not sealed."""
-    version = existing_version(dataset)
-    assert version.metadata is not None
-    if not version.metadata.sealed and not version.layout.processed.exists():
-        return False
-    processing.reopen(version.layout)
-    return True
+    """Remove the seal and the processed output; row groups stay. Returns False if the dataset was not sealed.
+
+    Raises ClaimedError while a run works on the version.
+    """
+    with alone(dataset, action="reopen"):
+        version = existing_version(dataset)
+        assert version.metadata is not None
+        if not version.metadata.sealed and not version.layout.processed.exists():
+            return False
+        processing.reopen(version.layout)
+        return True
+
+
+def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:
+    """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
+    with existing_ledger(dataset) as ledger:
+        return recent_runs(ledger, dataset=dataset.name, at_most=at_most) if ledger is not None else []

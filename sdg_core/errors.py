@@ -28,6 +28,7 @@
     │   ├── SealedError             post-generation processing has been applied; `reopen` first
     │   ├── ClaimedError            another run is working on the row group
     │   └── IncompleteError         post-generation needs complete row groups and some are not
+    ├── CallbackError               a function that was to be called for finished row groups failed; the row groups are kept
     └── RunStoppedError             a run gave up (too many failures); what was done is kept
 
 All of them mean "wrong input or refused" to a caller (exit status 2 of the command), except an interrupted run, which is
@@ -178,6 +179,10 @@ class ClaimedError(RefusedError):
 
 class IncompleteError(RefusedError):
     """Post-generation needs complete row groups, and some are missing, partial or corrupt."""
+
+
+class CallbackError(SdgError):
+    """A function given by `on_row_group` failed; it names the row group, and the function's own exception is its cause."""
 
 
 class RunStoppedError(SdgError):

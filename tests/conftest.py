@@ -1,7 +1,11 @@
 """What every test gets: an environment without the developer's settings, and patience on a busy machine."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.s3 import S3Server, s3_server
 
 settings.register_profile("sdg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sdg")
@@ -11,3 +15,18 @@ settings.load_profile("sdg")
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SDG_ROOT", "DAGSTER_HOME", "SDG_DEMO_ENDPOINT", "SDG_DEMO_MODEL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3Server]:
+    """One S3 server for all tests; each makes a bucket of its own."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(running_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, with this process's environment as that of a client of it."""
+    for name, value in running_s3.env.items():
+        monkeypatch.setenv(name, value)
+    return running_s3

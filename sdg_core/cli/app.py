@@ -6,6 +6,7 @@ Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 int
 import functools
 import traceback
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,48 @@ NumRecords = Annotated[
     int | None,
     typer.Option(help="Number of records; may grow from run to run. Default: the file's.", show_default=False),
 ]
+
+
+class Resume(StrEnum):
+    """How a run treats data that exists."""
+
+    IF_POSSIBLE = "if_possible"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class WhenClaimed(StrEnum):
+    """What a run does about row groups that another one is working on."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+ResumeOption = Annotated[
+    Resume | None,
+    typer.Option(
+        "--resume",
+        help="if_possible: go on, or start a new version if the config changed. always: refuse a changed config. "
+        "never: start a new version. Default: the file's run.resume.",
+        show_default=False,
+    ),
+]
+WhenClaimedOption = Annotated[
+    WhenClaimed | None,
+    typer.Option(
+        "--when-claimed",
+        help="wait: make the rest, then wait for row groups that another run is working on. refuse: do not begin if there are "
+        "any. Default: the file's run.when_claimed.",
+        show_default=False,
+    ),
+]
+RowGroups = Annotated[
+    str | None,
+    typer.Option(
+        "--row-groups", metavar="LIST", help="Only these row groups, as in 0-9,12. Default: all.", show_default=False
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 
 
 def reports_errors(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from sdg_core.cli.app import FAILED_RECORDS, REFUSED, File, NumRecords, Root, app, reports_errors
+from sdg_core.cli.app import (
+    FAILED_RECORDS,
+    REFUSED,
+    AsJson,
+    File,
+    NumRecords,
+    ResumeOption,
+    Root,
+    RowGroups,
+    app,
+    reports_errors,
+)
 
 
 @app.command()
@@ -43,7 +54,7 @@ def estimate(
     sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="How many records to try.")] = 5,
     root: Root = None,
     num_records: NumRecords = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
     from sdg_core import api
@@ -61,13 +72,37 @@ def status(
     file: File,
     root: Root = None,
     num_records: NumRecords = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is on disk: row groups by state, records, failures, usage, and whether the dataset is sealed."""
     from sdg_core import api
     from sdg_core.cli import show
 
     show.status(api.status(api.open_dataset(file, root=root, num_records=num_records)), as_json=as_json)
+
+
+@app.command()
+@reports_errors
+def plan(
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    row_groups: RowGroups = None,
+    resume: ResumeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `generate` with the same options would do: which version, what is reused, what is made, what models are asked.
+    Asks no model, writes nothing."""
+    from sdg_core import api
+    from sdg_core.cli import show_plan
+    from sdg_core.plan.row_groups import parse_row_groups
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
+    found = api.plan(dataset, row_groups=chosen, resume=resume.value if resume is not None else None)
+    show_plan.run_plan(found, as_json=as_json)
+    if found.refused is not None:
+        raise typer.Exit(REFUSED)
 
 
 @app.command("check-models")
@@ -77,11 +112,13 @@ def check_models(
     root: Root = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Ask each model once: does it answer, how fast, does it keep to a schema. A few tokens each; writes nothing."""
+    """Ask each model once: does it answer, how fast, does it keep to a schema; and list the tools that models may call. A few
+    tokens each; writes nothing."""
     from sdg_core import api
-    from sdg_core.cli import show
+    from sdg_core.cli import show_health
 
-    rows = api.check_models(api.open_dataset(file, root=root))
-    show.model_health(rows, as_json=as_json)
-    if not all(row.ok for row in rows):
+    dataset = api.open_dataset(file, root=root)
+    models, tools = api.check_models(dataset), api.check_tools(dataset)
+    show_health.health(models, tools, as_json=as_json)
+    if not (all(row.ok for row in models) and all(row.ok for row in tools)):
         raise typer.Exit(REFUSED)

@@ -1,20 +1,23 @@
 """Commands that make and change data. Heavy imports happen inside the commands, so that `sdg --help` answers at once."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sdg_core.cli.app import FAILED_RECORDS, File, NumRecords, Root, app, reports_errors
-
-
-class Resume(StrEnum):
-    """How a run treats data that exists."""
-
-    IF_POSSIBLE = "if_possible"
-    ALWAYS = "always"
-    NEVER = "never"
+from sdg_core.cli.app import (
+    FAILED_RECORDS,
+    REFUSED,
+    AsJson,
+    File,
+    NumRecords,
+    ResumeOption,
+    Root,
+    RowGroups,
+    WhenClaimedOption,
+    app,
+    reports_errors,
+)
 
 
 @app.command()
@@ -23,18 +26,9 @@ def generate(
     file: File,
     root: Root = None,
     num_records: NumRecords = None,
-    row_groups: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Only these row groups, as in 0-9,12. Default: all.", show_default=False),
-    ] = None,
-    resume: Annotated[
-        Resume | None,
-        typer.Option(
-            help="if_possible: go on, or start a new version if the config changed. always: refuse a changed config. "
-            "never: start a new version. Default: the file's run.resume.",
-            show_default=False,
-        ),
-    ] = None,
+    row_groups: RowGroups = None,
+    resume: ResumeOption = None,
+    when_claimed: WhenClaimedOption = None,
 ) -> None:
     """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
     from sdg_core import api
@@ -44,9 +38,16 @@ def generate(
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
+    settings = dataset.plan.config.run
+    if when_claimed is not None:
+        settings = settings.model_copy(update={"when_claimed": when_claimed.value})
     with watching(dataset.name) as on_event:
         summary = api.generate(
-            dataset, row_groups=chosen, resume=resume.value if resume is not None else None, on_event=on_event
+            dataset,
+            row_groups=chosen,
+            resume=resume.value if resume is not None else None,
+            settings=settings,
+            on_event=on_event,
         )
     show.run_summary(summary)
     if summary.lacking:
@@ -82,6 +83,38 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
         typer.echo(f"{dataset.name}: reopened; the processed output is removed, row groups are kept")
     else:
         typer.echo(f"{dataset.name}: was not sealed; nothing to do")
+
+
+@app.command()
+@reports_errors
+def prune(
+    file: File,
+    root: Root = None,
+    keep: Annotated[int, typer.Option(min=0, help="Keep so many old versions, those changed last.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove old versions of a dataset, after asking. The current version and the one that the file names always stay."""
+    import sys
+
+    from sdg_core import api
+    from sdg_core.cli import show_versions
+    from sdg_core.errors import RefusedError
+
+    dataset = api.open_dataset(file, root=root)
+    old = api.prune(dataset, keep=keep, dry_run=True)
+    show_versions.prunable(old, as_json=as_json)
+    if dry_run or not old:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
+        if not typer.confirm(f"Remove {show_versions.how_many(old)} for good?", err=True):
+            typer.echo("nothing was removed", err=True)
+            raise typer.Exit(REFUSED)
+    removed = api.prune(dataset, keep=keep)
+    typer.echo(f"{dataset.name}: {show_versions.how_many(removed)} removed", err=True)
 
 
 @app.command("import")

@@ -49,7 +49,7 @@ class _Counts:
     """What both displays keep count of."""
 
     def __init__(self) -> None:
-        self.records = self.made = self.failed = self.groups = self.groups_done = 0
+        self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
 
     def add(self, event: Event) -> None:
         match event:
@@ -58,6 +58,7 @@ class _Counts:
             case RecordsSettled():
                 self.made += event.made
                 self.failed += event.failed
+                self.elsewhere += event.elsewhere
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
             case _:
@@ -85,7 +86,7 @@ class _Bar:
         if self._task is not None:
             self._progress.update(
                 self._task,
-                completed=counts.made + counts.failed,
+                completed=counts.made + counts.failed + counts.elsewhere,
                 groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
                 failures=counts.failures,
             )
@@ -107,9 +108,9 @@ class _Lines:
             self._last = now
             done = counts.made + counts.failed
             rate = done / (now - self._began)
-            left = (counts.records - done) / rate if rate else 0
+            left = (counts.records - counts.elsewhere - done) / rate if rate else 0
             parts = [
-                f"{done:,} of {counts.records:,} records",
+                f"{done:,} of {counts.records - counts.elsewhere:,} records",
                 f"{counts.groups_done:,} of {counts.groups:,} row groups",
                 f"{rate:,.0f}/s",
                 f"{left:,.0f} s left",

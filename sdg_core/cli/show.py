@@ -3,33 +3,31 @@
 Text is shown as it is: paths and data may hold brackets and colons that rich would take for markup or emoji.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 
-import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import Dataset
+from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.show_versions import run_table, version_table
+from sdg_core.config.models import ModelProvider
 from sdg_core.execution.estimate import Estimate
 from sdg_core.execution.preview import Preview
+from sdg_core.execution.status import DatasetStatus
 from sdg_core.execution.summary import RunSummary
 from sdg_core.generators.drawing import Acceptance
-from sdg_core.models.health import ModelHealth
 from sdg_core.plan.prices import Cost, totals
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.run import ProcessingResult
 from sdg_core.store.metadata import UsageByModel
 from sdg_core.store.state import RowGroupState
-from sdg_core.store.status import DatasetStatus
 
-_WIDE = 10_000
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
 _FIELDS_SHOWN = 8
-_STYLES: Mapping[RowGroupState, str] = {
+STYLES: Mapping[RowGroupState, str] = {
     RowGroupState.MISSING: "dim",
     RowGroupState.PARTIAL: "yellow",
     RowGroupState.COMPLETE: "green",
@@ -40,9 +38,9 @@ _STYLES: Mapping[RowGroupState, str] = {
 
 def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
     """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
-    compiled, console = dataset.plan, _console()
+    compiled, console = dataset.plan, stdout()
     console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
-    table = _table()
+    table = two_columns()
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
     table.add_row(
@@ -51,7 +49,10 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
     table.add_row("fingerprint", compiled.fingerprint.config_hash)
     table.add_row("directory", str(dataset.layout.version(compiled.fingerprint.version).directory))
     for alias, (model, provider) in compiled.models.items():
-        table.add_row("model", f"{alias}: {model.model} at {provider.endpoint or 'simulated (no network)'}")
+        table.add_row("model", f"{alias}: {model.model} at {_place(provider)}")
+    for alias, tools in compiled.tools.configs.items():
+        allowed = ", ".join(tools.allow_tools) if tools.allow_tools else "every tool"
+        table.add_row("tools", f"{alias}: {allowed} of {', '.join(tools.providers)}")
     for measured in acceptances:
         never = f"; {measured.failing:,} of {measured.records:,} records find none and fail" if measured.failing else ""
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
@@ -74,12 +75,12 @@ def preview(result: Preview, *, as_json: bool) -> None:
     """The outcome of `sdg preview`."""
     records = result.table.to_pylist()
     if as_json:
-        _print_json(records)
+        print_json(records)
     else:
-        console = _console()
+        console = stdout()
         for number, record in enumerate(records):
             console.print(f"--- record {number}", style="dim")
-            table = _table()
+            table = two_columns()
             for name, value in record.items():
                 table.add_row(name, str(value))
             console.print(table)
@@ -92,13 +93,13 @@ def preview(result: Preview, *, as_json: bool) -> None:
 def estimate(result: Estimate, *, as_json: bool) -> None:
     """The outcome of `sdg estimate`."""
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
         return
-    console = _console()
+    console = stdout()
     if not result.lacking:
         console.print("nothing to do: no record is lacking")
         return
-    table = _table()
+    table = two_columns()
     table.add_row("lacking", f"{result.lacking:,} records")
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
@@ -118,7 +119,7 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
 
 def run_summary(summary: RunSummary) -> None:
     """The outcome of `sdg generate`."""
-    console = _console()
+    console = stdout()
     if not summary.written and not summary.lacking:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
@@ -127,6 +128,10 @@ def run_summary(summary: RunSummary) -> None:
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
+    if summary.replayed:
+        console.print(f"{summary.replayed:,} replies were taken from the journal, and not paid for again")
+    if summary.carried:
+        console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
     if summary.lacking:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
@@ -137,10 +142,10 @@ def run_summary(summary: RunSummary) -> None:
 def status(current: DatasetStatus, *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
-        _print_json(current.to_dict())
+        print_json(current.to_dict())
         return
-    console = _console()
-    table = _table()
+    console = stdout()
+    table = two_columns()
     table.add_row("dataset", current.dataset + (" (simulated replies)" if current.simulated else ""))
     table.add_row("directory", current.directory + ("" if current.exists else " (no data yet)"))
     table.add_row("versions", ", ".join(current.versions) or "none")
@@ -148,49 +153,46 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(Text(state.value, _STYLES[state]), f"{len(keys):,} row groups: {listing}")
-    for fault in current.faults:
-        table.add_row("", fault)
-    if current.failed:
-        table.add_row("failures", f"{current.failed:,}")
-        for message, count in current.failure_messages:
-            table.add_row("", f"{count:,} x {message}")
-    for line in _usage_lines(current.usage):
-        table.add_row("usage", line)
-    for line in _cost_lines(current.cost):
-        table.add_row("cost", line)
+            table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
+    for name, line in _troubles_and_costs(current):
+        table.add_row(name, line)
     begun = " (processing has begun, but not ended)" if current.post_generation_state == "started" else ""
     table.add_row("sealed", f"yes{begun}" if current.sealed else "no")
     console.print(table)
+    for more in (
+        version_table(current.version_details) if len(current.version_details) > 1 else None,
+        run_table(current.runs) if current.runs else None,
+    ):
+        if more is not None:
+            console.print()
+            console.print(more)
+
+
+def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
+    for fault in current.faults:
+        yield "", fault
+    if current.failed:
+        yield "failures", f"{current.failed:,}"
+        for message, count in current.failure_messages:
+            yield "", f"{count:,} x {message}"
+    for line in _usage_lines(current.usage):
+        yield "usage", line
+    for line in _cost_lines(current.cost):
+        yield "cost", line
 
 
 def processed(result: ProcessingResult) -> None:
     """The outcome of `sdg process`."""
-    console = _console()
+    console = stdout()
     what = "already processed" if result.already_done else "processed and sealed"
     console.print(f"{what}: {result.num_rows:,} rows")
     for path in result.outputs:
         console.print(f"  {path}", soft_wrap=True)
 
 
-def model_health(rows: Sequence[ModelHealth], *, as_json: bool) -> None:
-    """How each model answered; errors below the table, where there is room for them."""
-    if as_json:
-        _print_json([asdict(row) for row in rows])
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("alias", "model", "answered in", "structured output"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        seconds = "failed" if row.latency is None else f"{row.latency:.2f} s"
-        table.add_row(row.alias, row.model, seconds, row.structured)
-    console = _console()
-    console.print(table if rows else "no column of this dataset asks a model")
-    for row in rows:
-        named = f"the server calls it {row.answered_as!r}; it may take any name" if row.answered_as else None
-        for words in (row.error, f"  -> {row.remedy}" if row.remedy else None, row.note, named):
-            if words is not None:
-                typer.echo(words if words.startswith("  ->") else f"{row.alias}: {words}")
+def _place(provider: ModelProvider) -> str:
+    nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
+    return provider.endpoint or nowhere
 
 
 def _usage_lines(usage: UsageByModel) -> list[str]:
@@ -218,21 +220,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _table() -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def _console() -> Console:
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:  # a program or a file reads on: values stay on one line
-        console.width = _WIDE
-    return console
-
-
-def _print_json(value: object) -> None:
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str))

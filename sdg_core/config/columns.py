@@ -97,6 +97,7 @@ class ChatColumn(ModelColumn):
     """A column written by a language model.
 
     multi_modal_context: columns whose pictures, sounds or films go with the prompt.
+    tool_alias: the entry of `tool_configs` whose tools the model may call.
     with_trace: a further column `<name>__trace` with the last message, or all messages, of the conversation.
     extract_reasoning_content: a further column `<name>__reasoning_content` with what the model thought.
     """
@@ -104,6 +105,7 @@ class ChatColumn(ModelColumn):
     prompt: NonEmptyStr
     system_prompt: NonEmptyStr | None = None
     multi_modal_context: tuple[AnyMediaContext, ...] | None = None
+    tool_alias: NonEmptyStr | None = None
     with_trace: Trace = "none"
     extract_reasoning_content: Bool = False
 

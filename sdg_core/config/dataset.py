@@ -11,6 +11,7 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import Processor
 from sdg_core.config.run import RunSettings
 from sdg_core.config.seeds import SeedConfig
+from sdg_core.config.tools import McpProvider, ToolConfig
 
 DEFAULT_ROW_GROUP_SIZE = 1000
 
@@ -36,4 +37,6 @@ class DatasetConfig(ConfigModel):
     processors: tuple[Processor, ...] = ()
     model_providers: tuple[ModelProvider, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()
+    mcp_providers: tuple[McpProvider, ...] = ()
+    tool_configs: tuple[ToolConfig, ...] = ()
     run: RunSettings = RunSettings()

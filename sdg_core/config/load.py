@@ -20,7 +20,9 @@ from sdg_core.config.environment import apply_environment
 from sdg_core.config.peer import BLOCK, pass_over_peer_keys
 from sdg_core.errors import ConfigError, Problem
 
-_REFERRED_TO = frozenset({"columns", "seed_config", "model_providers", "model_configs"})
+_REFERRED_TO = frozenset(
+    {"columns", "seed_config", "model_providers", "model_configs", "mcp_providers", "tool_configs"}
+)
 """Parts without which a reference in a column may seem wrong although it is not."""
 _MARK = "[key]"
 """What pydantic appends to the location of a faulty mapping key."""
@@ -90,7 +92,9 @@ def read_config(path: FilePath, *, env: Mapping[str, str]) -> ParsedConfig:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(str(path), [Problem("file", "does not exist; check the path")]) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
+    except UnicodeDecodeError as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
     return parse_config(text, source=str(path), default_name=_default_name(path), env=env)
 
@@ -207,13 +211,13 @@ _MESSAGES = {
 
 
 def _got(value: Any, path: Path) -> str:
-    """`, got <value>` where it helps. Never of a list or mapping, nor of a model provider: a key might be in it."""
+    """`, got <value>` where it helps. Never of a list or mapping, nor of a provider: a key might be in it."""
     if isinstance(value, bool):
         return f", got {value}; {QUOTE_TRUTH}"
     if (
         value is None
         or isinstance(value, dict | list | tuple)
-        or path[0] == "model_providers"
+        or path[0] in ("model_providers", "mcp_providers")
         or path[-1] == "model_env"
     ):
         return ""

@@ -54,27 +54,40 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def without_login(endpoint: str) -> str:
+    """An endpoint that is a URL, and keeps no secret."""
+    if not endpoint.startswith(("http://", "https://")):
+        raise ValueError("endpoint is not a URL; it starts with http:// or https://")
+    if "@" in endpoint.split("/")[2]:
+        raise ValueError("endpoint holds a user name or password, which do not belong in a file; use api_key")
+    return endpoint
+
+
 def is_variable(header: str) -> bool:
     """Whether the value of a header stands for an environment variable, as `$NAME` does."""
     return header.startswith("$") and header[1:].isidentifier()
 
 
 class ModelProvider(ConfigModel):
-    """An endpoint that answers requests of one kind of API.
+    """An endpoint that answers requests of one kind of API, or (provider_type `custom`) a class of the user that answers them.
 
     extra_headers: values are sent as they are; `$NAME` as a whole stands for an environment variable, for what is secret.
     `api_key` is the name of the environment variable that holds the key. `endpoint_env` names a variable which, when set,
     turns a simulated provider into an OpenAI-compatible one at that address: rehearse first, run for real without an edit.
+    client: of a custom provider, `module:Class` or `./file.py:Class`; not needed if the client is passed in Python.
+    source_hash: found when the class is loaded; what is written in a file is not looked at.
     """
 
     name: NonEmptyStr
-    provider_type: Literal["openai", "anthropic", "simulated"] = "openai"
+    provider_type: Literal["openai", "anthropic", "simulated", "custom"] = "openai"
     endpoint: NonEmptyStr | None = None
     endpoint_env: EnvVar | None = None
     api_key: StrictStr | None = None
     extra_body: JsonObject | None = None
     extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = None
     simulation: Simulation = Simulation()
+    client: NonEmptyStr | None = None
+    source_hash: NonEmptyStr | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -89,10 +102,10 @@ class ModelProvider(ConfigModel):
             raise ValueError(
                 f"provider {self.name!r} has no endpoint; give its base URL, such as http://127.0.0.1:8000/v1"
             )
-        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
-            raise ValueError("endpoint is not a URL; it starts with http:// or https://")
-        if self.endpoint is not None and "@" in self.endpoint.split("/")[2]:
-            raise ValueError("endpoint holds a user name or password, which do not belong in a file; use api_key")
+        if self.endpoint is not None:
+            without_login(self.endpoint)
+        if self.client is not None and self.provider_type != "custom":
+            raise ValueError("client goes with provider_type: custom only; remove it")
         return self
 
 

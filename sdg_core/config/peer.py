@@ -19,6 +19,7 @@ _ONLY_THERE = ("library_version", "profilers", "build_stage")
 """Keys that matter only to Data Designer, whatever their value."""
 _OFF: Mapping[str, tuple[Any, ...]] = {
     "tool_configs": (None, []),
+    "mcp_providers": (None, []),
     "constraints": (None, []),
     "processors": (None,),
     "model_configs": (None,),
@@ -52,7 +53,12 @@ def pass_over_peer_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dic
         if key not in _ONLY_THERE and not (key not in known and _off(key, value))
     }
     top = {key: value for key, value in top.items() if not (value is None and key in _OFF)}
-    for key, drop in (("columns", _column), ("processors", _processor), ("model_configs", _model)):
+    for key, drop in (
+        ("columns", _column),
+        ("processors", _processor),
+        ("model_configs", _model),
+        ("tool_configs", _tools),
+    ):
         items = mappings(top.get(key))
         if items:
             top[key] = [drop(item) for item in items]
@@ -90,6 +96,10 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
         **model,
         "inference_parameters": {k: v for k, v in parameters.items() if not (k == "timeout" and v is None)},
     }
+
+
+def _tools(tools: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tools.items() if not (key == "timeout_sec" and value is None)}
 
 
 def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:

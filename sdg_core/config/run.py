@@ -7,11 +7,13 @@ from pydantic import Field
 from sdg_core.config.base import ConfigModel, NonNegativeInt, Rate
 
 ResumeMode = Literal["if_possible", "always", "never"]
+WhenClaimed = Literal["wait", "refuse"]
 
 
 class RunSettings(ConfigModel):
     """Concurrency, retries, budgets and resume mode.
 
+    when_claimed: what to do about row groups that another run is working on: make the rest and wait for them, or refuse to begin.
     num_retries: further attempts after a retryable failure of one request; rate limits do not count.
     max_failure_rate: share of failed records above which a run stops (judged from 20 records on).
     max_missing_rate: share of records that post-generation may leave out because they failed for good.
@@ -21,6 +23,7 @@ class RunSettings(ConfigModel):
     """
 
     resume: ResumeMode = "if_possible"
+    when_claimed: WhenClaimed = "wait"
     num_retries: NonNegativeInt = 4
     max_failure_rate: Rate = 0.5
     max_missing_rate: Rate = 0.0

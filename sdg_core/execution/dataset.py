@@ -8,11 +8,12 @@ from typing import Any
 
 from sdg_core.errors import IncompleteError, PlanError
 from sdg_core.plan.check import LoadedDataset, load_dataset
-from sdg_core.plan.compile import DatasetPlan, compile_plan
+from sdg_core.plan.compile import DatasetPlan, SeedInfo, compile_plan
 from sdg_core.seeds.readers import Seeds, open_seeds
 from sdg_core.store.finished import finished_parts
 from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
 from sdg_core.store.metadata import Metadata
+from sdg_core.store.objects import object_path
 from sdg_core.store.state import RowGroupStatus, scan_row_groups
 from sdg_core.store.versions import Version, check_row_group_size, earlier_versions, find_version
 
@@ -40,14 +41,16 @@ def open_dataset(
     num_records: int | None = None,
     env: Mapping[str, str] = os.environ,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Read and check a dataset file and look at its seed data.
 
     root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
+    clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    loaded = load_dataset(Path(path), env=env, functions=functions)
+    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
@@ -62,9 +65,19 @@ def open_dataset(
             root=str(resolved),
             env=env,
             finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
+            stored=object_path,
         )
-    plan = compile_plan(loaded, seeds.info() if seeds is not None else None)
+    plan = compile_plan(loaded, _named_from(loaded.base, seeds.info()) if seeds is not None else None)
     return Dataset(loaded, plan, seeds, DatasetLayout(resolved, plan.config.name), env)
+
+
+def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:
+    """The same with files named as the dataset file would name them."""
+    names = {
+        str(Path(name).relative_to(base)) if Path(name).is_relative_to(base) else name: digest
+        for name, digest in seed.files.items()
+    }
+    return replace(seed, files=names)
 
 
 def row_group_statuses(dataset: Dataset) -> list[RowGroupStatus]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import Footer
 
 
@@ -20,10 +20,14 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RecordsSettled:
-    """So many more records are made or have failed for good."""
+    """So many more records are made or have failed for good.
+
+    elsewhere: so many were made by another run since this one was planned (negative: there are so many more to make).
+    """
 
     made: int
     failed: int
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,30 @@ class RowGroupFinished:
 
     adopted: it was complete before, so nothing was generated. failed: records tried in this run without success.
     generated: records added by this run. seconds: from its start to its file, 0 when adopted.
+    carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal.
     """
 
     group: RowGroup
     footer: Footer
-    path: Path
+    path: StorePath
     adopted: bool
     generated: int
     failed: int
     seconds: float
     first_failure: str | None = None
+    carried: int = 0
+    replayed: int = 0
+
+
+@dataclass(frozen=True)
+class RowGroupSaved:
+    """A run ends early: what was finished of an open row group is durable. Counts as in RowGroupFinished."""
+
+    group: RowGroup
+    generated: int
+    failed: int
+    replayed: int
+    carried: int
 
 
 @dataclass(frozen=True)
@@ -51,5 +69,5 @@ class Notice:
     message: str
 
 
-Event = RunStarted | RecordsSettled | RowGroupFinished | Notice
+Event = RunStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
 Observer = Callable[[Event], None]

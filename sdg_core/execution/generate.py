@@ -1,22 +1,40 @@
 """A run from beginning to end: choose the version, check everything, then make what is lacking."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from sdg_core.config.run import ResumeMode, RunSettings
 from sdg_core.errors import ForeignFileError, StoreError
-from sdg_core.execution.context import RunContext, open_journal
+from sdg_core.execution.bookkeeping import in_history, ledger_notices, ledger_of
+from sdg_core.execution.carry import CarryOver
+from sdg_core.execution.claiming import HeldClaims, on_trouble_in
+from sdg_core.execution.context import OnRowGroup, RunContext, open_journal
 from sdg_core.execution.dataset import Dataset, scan_version
 from sdg_core.execution.events import Notice, Observer
 from sdg_core.execution.run import RowGroupRun
 from sdg_core.execution.summary import RunSummary, Tally
-from sdg_core.models.pool import open_models
+from sdg_core.generators.drawing import measure_acceptance
+from sdg_core.ledger.claims import Claims
+from sdg_core.ledger.database import Ledger
+from sdg_core.models.pool import open_models_of
+from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import chosen_row_groups
+from sdg_core.seeds.readers import Seeds
 from sdg_core.store.atomic import ensure_writable
+from sdg_core.store.layout import VersionLayout
 from sdg_core.store.leftovers import clean_leftovers
-from sdg_core.store.state import RowGroupStatus, scan_row_groups
-from sdg_core.store.versions import Version, choose_version, create_or_resume, notices, record_progress
+from sdg_core.store.state import RowGroupStatus, index_row_groups, scan_row_groups
+from sdg_core.store.versions import (
+    Version,
+    carry_sources,
+    choose_version,
+    create_or_resume,
+    notices,
+    record_progress,
+)
 
 
 async def agenerate(
@@ -26,46 +44,86 @@ async def agenerate(
     resume: ResumeMode | None = None,
     settings: RunSettings | None = None,
     on_event: Observer = lambda event: None,
+    on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
     """Bring row groups (default: all) to completion; complete ones are adopted, nothing is generated twice.
 
     resume: see `sdg_core.store.versions`; default the config's. settings: replaces the config's `run` block.
-    on_event: told what happens, as it happens. Everything that can be checked is checked before anything is written or asked
-    of a model. Raises errors of `sdg_core.errors`; finished work is on disk whatever happens.
+    on_event: told what happens, as it happens. on_row_group: called in a thread for every row group of the run once its file is
+    durable, for complete ones (`adopted`) too; if it raises, the run ends with CallbackError and all data is kept.
+    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`;
+    finished work is on disk whatever happens.
     """
     settings = settings or dataset.plan.config.run
     plan = dataset.plan.with_settings(settings)
     indices = chosen_row_groups(plan.row_groups, row_groups)
-    version = choose_version(dataset.layout, plan, mode=resume or settings.resume)
-    work = _plan_work(dataset, version, indices)
+    mode = resume or settings.resume
+    version = choose_version(dataset.layout, plan, mode=mode)
+    before = scan_version(dataset, version.layout)
+    work = _plan_work(before, indices)
+    await _check_constraints(version, plan, dataset.seeds)
     tally = Tally(on_event)
     run_id = run_id or uuid.uuid4().hex
-    async with open_models(plan.models, settings=settings, env=dataset.env) as models:
-        if any(status.lacking for status in work):
+    lacks = any(status.lacking for status in work)
+    async with open_models_of(
+        plan, env=dataset.env, needed=lacks, on_notice=lambda message: tally(Notice(message))
+    ) as models:
+        if lacks:
             await models.check()
         ensure_writable(dataset.layout.directory)
         version = create_or_resume(dataset.layout, version, plan)
         clean_leftovers(dataset.layout, version.layout)
-        for message in notices(version, plan):
+        for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
             tally(Notice(message))
+        context = RunContext(
+            plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
+        )
         try:
-            async with open_journal(plan, version.layout, work, root=dataset.layout.root, env=dataset.env) as journal:
-                context = RunContext(plan, version.layout, dataset.seeds, models, settings, tally, run_id, journal)
-                await RowGroupRun(context).run(work)
+            with ledger_of(dataset.layout.root, env=dataset.env) as ledger:
+                place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+                with in_history(ledger, **place, resume=mode, tally=tally):
+                    await _run(context, work, ledger, carry_sources(dataset.layout, version))
         except BaseException:
             with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                record_progress(version.layout, plan, scan_row_groups(version.layout, plan))
+                _take_stock(version.layout, plan, before)
             raise
-        statuses = scan_row_groups(version.layout, plan)
-        record_progress(version.layout, plan, statuses)
+        statuses = _take_stock(version.layout, plan, before)
     lacking = sum(len(statuses[index].lacking) for index in indices)
     return tally.summary(version.layout, run_id=run_id, lacking=lacking)
 
 
-def _plan_work(dataset: Dataset, version: Version, indices: Sequence[int]) -> list[RowGroupStatus]:
+async def _check_constraints(version: Version, plan: DatasetPlan, seeds: Seeds | None) -> None:
+    """Raise ConstraintError for what no draw satisfies, before there is a version of it."""
+    if version.metadata is None:
+        await asyncio.to_thread(measure_acceptance, plan, seeds)
+
+
+async def _run(
+    context: RunContext, work: Sequence[RowGroupStatus], ledger: Ledger, earlier: Sequence[VersionLayout]
+) -> None:
+    """The run itself, with its journal and its claims."""
+    plan, version, loop = context.plan, context.version, asyncio.get_running_loop()
+    lost: asyncio.Future[None] = loop.create_future()
+    on_trouble = on_trouble_in(loop, lost=lost, observer=context.observer)
+    claims = Claims(ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id)
+    async with open_journal(ledger, plan, version, work, run_id=context.run_id) as journal:
+        carry = CarryOver(plan, earlier, journal=journal)
+        with HeldClaims(claims, on_trouble=on_trouble, strict=bool(plan.models)) as held:
+            context = replace(context, journal=journal, carry=carry, claims=held, lost_claims=lost)
+            await RowGroupRun(context).run(work)
+
+
+def _take_stock(version: VersionLayout, plan: DatasetPlan, before: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
+    """What the files say after a run; `before` is what they said when it was planned."""
+    statuses = scan_row_groups(version, plan, known=before)
+    record_progress(version, plan, statuses)
+    index_row_groups(version, statuses)
+    return statuses
+
+
+def _plan_work(statuses: Sequence[RowGroupStatus], indices: Sequence[int]) -> list[RowGroupStatus]:
     """The statuses of the chosen row groups. Raises ForeignFileError before anything is touched."""
-    statuses = scan_version(dataset, version.layout)
     work = [statuses[index] for index in indices]
     for item in work:
         if item.foreign:

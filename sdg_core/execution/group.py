@@ -1,7 +1,9 @@
 """One row group while it is being made: its columns, its records' cells, and the files they become."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.errors import CellError
+from sdg_core.execution.carry import CarriedCells
+from sdg_core.execution.counted import CountedCell, counted_cells, counted_in_footer
 from sdg_core.generators.base import FailedCellError
 from sdg_core.generators.custom import typed_series
 from sdg_core.generators.group_stage import Fault, GroupStages
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
 from sdg_core.plan.compile import DatasetPlan
+from sdg_core.points import reach
 from sdg_core.seeds.readers import Seeds
-from sdg_core.store.atomic import write_atomic
+from sdg_core.store.atomic import Publishing, write_atomic
 from sdg_core.store.failures import Failure, dump_failures, read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import UsageByColumn, UsageByModel, add_usage, add_usage_by_column, utc_now
@@ -57,11 +62,16 @@ class OpenGroup:
         stages: GroupStages,
         needed: Sequence[frozenset[str]],
         paid: Iterable[JournaledCell] = (),
+        carried: CarriedCells = MappingProxyType({}),
     ) -> None:
-        """`needed` names, for each stage, the columns that `values` has to hand out; `paid` are cells of an earlier run."""
+        """`needed` names, for each stage, the columns that `values` has to hand out; `paid` are cells of an earlier run,
+        `carried` those of earlier versions."""
         self.status, self._plan, self._stages, self._needed = status, plan, stages, needed
         self.indices = np.array(status.lacking, dtype=np.int64)
         self.paid = {(cell.record, cell.column): cell for cell in paid}
+        self.carried, self.carried_over = carried, 0
+        self.replayed = 0
+        self.counted: set[CountedCell] = set()
         self.failures: dict[int, Failure] = {}
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}
@@ -79,8 +89,8 @@ class OpenGroup:
         for position, fault in rows.faults.items():
             if position not in self.failures:
                 self.failures[position] = self._failure(position, fault)
-        for alias, usage in rows.usages.items():
-            self.add_usage(alias, usage)
+        for (column, alias), usage in rows.usages.items():
+            self.add_usage(alias, usage, column=column)
         rows.usages = {}
         names = graph.columns_of(self.stage, per_record=True)
         made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]
@@ -203,10 +213,19 @@ def as_a_whole(status: RowGroupStatus, plan: DatasetPlan) -> RowGroupStatus:
     return replace(status, lacking=range(status.group.start, status.group.stop))
 
 
-def write_group(group: OpenGroup, version: VersionLayout, *, plan: DatasetPlan, run_id: str) -> Footer:
+def write_group(
+    group: OpenGroup,
+    version: VersionLayout,
+    *,
+    plan: DatasetPlan,
+    run_id: str,
+    publishing: Publishing = nullcontext,
+    committing: Publishing = nullcontext,
+) -> Footer:
     """Write a row group's files: failures and dropped columns first, the row-group file last, as the commit.
 
-    Rows that an earlier run wrote stay as they are; the files become the union.
+    Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
+    row-group file, `publishing` around that of the file of dropped columns.
     """
     rows, status = group.rows(), group.status
     old = status.footer
@@ -218,6 +237,7 @@ def write_group(group: OpenGroup, version: VersionLayout, *, plan: DatasetPlan, 
             return old
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}
+    counted = set() if plan.resizes and group.made else group.counted | counted_cells(old)
     footer = Footer(
         schema_version=SCHEMA_VERSION,
         dataset=plan.config.name,
@@ -232,13 +252,17 @@ def write_group(group: OpenGroup, version: VersionLayout, *, plan: DatasetPlan, 
         usage=add_usage(old.usage if old is not None else {}, group.usage),
         usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
         simulated=plan.simulated,
+        counted=counted_in_footer(counted, leave_out=() if plan.resizes else present),
         created_at=utc_now(),
         run_id=run_id,
     )
     _write_failures(group, version, missing=frozenset(footer.missing))
     if plan.dropped:
-        write_row_group(version.dropped(status.group.index), rows.table.select(plan.dropped_schema.names), footer)
-    write_row_group(version.row_group(status.group.index), rows.table.select(plan.kept_schema.names), footer)
+        dropped = rows.table.select(plan.dropped_schema.names)
+        write_row_group(version.dropped(status.group.index), dropped, footer, publishing=publishing)
+        reach("group.after_dropped")
+    kept = rows.table.select(plan.kept_schema.names)
+    write_row_group(version.row_group(status.group.index), kept, footer, publishing=committing)
     return footer
 
 

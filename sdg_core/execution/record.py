@@ -1,9 +1,12 @@
 """The cells of one record, made along the column graph: each as soon as the columns that it reads are there."""
 
 import asyncio
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
@@ -74,8 +77,8 @@ class RecordMaker:
         self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
     ) -> None:
         """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
-        self._journal = journal
-        self._hashes = plan.fingerprint.column_hashes
+        self._journal, self._images = journal, images
+        self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
@@ -136,24 +139,69 @@ class RecordMaker:
         record.cells.update(made)
 
     async def _cell(self, name: str, record: _Record) -> Cell:
-        """The cell, from the journal if it was paid for before; a reply counts only once the journal has it."""
+        """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
+        has it."""
+        journaled = self._journal is not None and name in self._aliases
+        inputs = _digest([record.values.get(other) for other in self._reads[name]]) if journaled else ""
         paid = record.group.paid.get((record.index, name))
-        if paid is not None:
+        if paid is not None and paid.inputs in ("", inputs):
+            record.group.replayed += 1
+            record.group.counted.add((paid.run_id, name, record.index))
             usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
             return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
+        if (carried := await self._carried(name, record, inputs)) is not None:
+            return carried
         cell = await self._generators[name].generate(record=record.index, values=record.values)
-        if self._journal is not None and name in self._aliases:
+        if self._journal is not None and journaled:
             usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
             value = {"value": cell.value, "also": dict(cell.also)}
             used = {alias: vars(usage) for alias, usage in usages.items()}
-            await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used))
+            await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+            record.group.counted.add((self._journal.run_id, name, record.index))
         return cell
+
+    async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
+        """The cell that an earlier version has, if it was made from the same values; its pictures come along."""
+        found = record.group.carried.get((record.index, name))
+        if found is None or not found.fits(record.values, inputs=inputs):
+            return None
+        value, images = found.value, self._images
+        if images is not None and found.reads_pictures:
+            paths = [path for name in found.reads_pictures for path in record.values.get(name) or ()]
+            if not await asyncio.to_thread(_are_same, found.images, images, paths):
+                return None
+        if images is not None and found.is_picture and value:
+            value = await asyncio.to_thread(_copied, found.images, images, name, record.index, value)
+            if value is None:
+                return None
+        record.group.carried_over += 1
+        return Cell(value, also=found.also)
 
     def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
         if usage.requests:
             group.add_usage(self._aliases[name], usage, column=name)
         for alias, used in usages.items():
             group.add_usage(alias, used, column=name)
+
+
+def _digest(values: Sequence[Any]) -> str:
+    """A mark of the values that a cell is made from."""
+    try:
+        content = orjson.dumps(values, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # text that is not Unicode, numbers beyond 64 bits
+        content = repr(values).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
+def _copied(source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]) -> list[str] | None:
+    """Copy the pictures of a cell; their paths, or None if one is gone."""
+    pictures = [content for path in paths if (content := source.read(path)) is not None]
+    return target.save(column, record, pictures) if len(pictures) == len(paths) else None
+
+
+def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
+    """Whether pictures of two versions have the same content."""
+    return all(first.read(path) == second.read(path) for path in paths)
 
 
 def _stage(plan: DatasetPlan, number: int) -> _Stage:

@@ -12,14 +12,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sdg_core.errors import RunStoppedError, SdgError, StoreError
+from sdg_core.errors import RunStoppedError
 from sdg_core.execution.budget import FailureBudget
+from sdg_core.execution.callbacks import RowGroupCallback
+from sdg_core.execution.claiming import ClaimedWork
 from sdg_core.execution.context import RunContext, paid_cells, write_and_settle
 from sdg_core.execution.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
 from sdg_core.execution.group import OpenGroup, as_a_whole
 from sdg_core.execution.record import FailedRecord, RecordMaker
+from sdg_core.execution.saving import first_error, save_open_groups
+from sdg_core.execution.stall import watch_for_stall
 from sdg_core.generators.group_stage import GroupStages
-from sdg_core.plan.row_groups import format_ranges
 from sdg_core.store.atomic import move_aside
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.row_groups import Footer
@@ -55,13 +58,12 @@ class RowGroupRun:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        images = ImageFiles(context.version)
-        self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
+        self._callback = RowGroupCallback(context.on_row_group)
         self._open: dict[int, _Progress] = {}
         self._budget = FailureBudget(context.settings, began=context.clock())
         self._remaining = 0
-        least = IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1
-        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * context.models.capacity))
+        self._records: RecordMaker
+        self._room: asyncio.Semaphore
         self._writing = asyncio.Semaphore(WRITES_BESIDE)
         self._stages = GroupStages(context.plan, context.models, loop=asyncio.get_running_loop())
         self._tasks: asyncio.TaskGroup
@@ -69,32 +71,68 @@ class RowGroupRun:
     async def run(self, work: Sequence[RowGroupStatus]) -> None:
         """Bring every row group of `work` to completion, as far as its records allow.
 
-        Raises RunStoppedError when the failure budget is used up, StoreError when a file cannot be written, and
-        CancelledError when it is cancelled; finished records are on disk by then.
+        Raises RunStoppedError when the failure budget is used up, StoreError when a file cannot be written, ClaimedError or
+        ClaimLostError when another run has a row group, CallbackError, and CancelledError when it is cancelled; finished
+        records are on disk by then.
         """
         work = [as_a_whole(status, self._context.plan) for status in work]
         to_make = [status for status in work if status.state is not RowGroupState.COMPLETE]
         self._remaining = sum(len(status.lacking) for status in to_make)
+        if to_make:
+            self._get_ready()
         self._context.observer(
             RunStarted(self._context.version.name, self._remaining, len(to_make), len(work) - len(to_make))
         )
         try:
             async with asyncio.TaskGroup() as tasks:
-                watch = tasks.create_task(self._watch_for_stall())
+                watches = [tasks.create_task(watch) for watch in (self._watch_for_stall(), self._watch_claims())]
                 await self._make_groups(work)
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise first_error(errors) from errors
         finally:
-            self._save_open_groups()
+            save_open_groups(self._context, [progress.group for progress in self._open.values()])
+        self._callback.check()
+
+    def _get_ready(self) -> None:
+        """Prepare for making records; a run that only adopts needs no models."""
+        context = self._context
+        images = ImageFiles(context.version)
+        self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
+        least = IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1
+        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * context.models.capacity))
 
     async def _make_groups(self, work: Sequence[RowGroupStatus]) -> None:
+        context = self._context
+        claimed = ClaimedWork(
+            work,
+            context.claims,
+            plan=context.plan,
+            version=context.version,
+            observer=context.observer,
+            window=IN_FLIGHT_FACTOR * context.models.capacity,
+            sleep=context.sleep,
+            on_wait=self._waits_for_others,
+        )
+        planned = {status.group.index: len(status.lacking) for status in work}
         async with asyncio.TaskGroup() as self._tasks:
-            for status in work:
+            while not self._callback.failed and (status := await claimed.next()) is not None:
+                self._made_elsewhere(planned[status.group.index] - len(status.lacking))
                 if status.state is RowGroupState.COMPLETE and status.footer is not None:
-                    self._adopt(status, status.footer)
+                    await self._adopt(status, status.footer)
                     continue
                 await self._start_stage(await self._open_group(status))
+
+    def _waits_for_others(self) -> None:
+        if not self._open:  # nothing of ours can succeed meanwhile, so nothing is stalled
+            self._budget.last_success = self._context.clock()
+
+    def _made_elsewhere(self, records: int) -> None:
+        """Another run has changed what a row group lacks since this one was planned."""
+        if records:
+            self._remaining -= records
+            self._context.observer(RecordsSettled(0, 0, elsewhere=records))
 
     async def _start_stage(self, progress: _Progress) -> None:
         """Start the records of a stage as there is room for them. Stages without any are passed at once."""
@@ -125,11 +163,11 @@ class RowGroupRun:
         if not self._context.plan.resizes:
             self._report_settled(progress)
 
-    def _adopt(self, status: RowGroupStatus, footer: Footer) -> None:
+    async def _adopt(self, status: RowGroupStatus, footer: Footer) -> None:
         path = self._context.version.row_group(status.group.index)
-        self._context.observer(
-            RowGroupFinished(status.group, footer, path, adopted=True, generated=0, failed=0, seconds=0.0)
-        )
+        event = RowGroupFinished(status.group, footer, path, adopted=True, generated=0, failed=0, seconds=0.0)
+        self._context.observer(event)
+        await self._callback.call(event)
 
     async def _open_group(self, status: RowGroupStatus) -> _Progress:
         context = self._context
@@ -140,8 +178,16 @@ class RowGroupRun:
         began = context.clock()
         needed = self._records.columns_read
         paid = await asyncio.to_thread(paid_cells, context, status)
+        carried = await asyncio.to_thread(context.carry.cells, status) if context.carry is not None else {}
         group = await asyncio.to_thread(
-            OpenGroup, status, plan=context.plan, seeds=context.seeds, stages=self._stages, needed=needed, paid=paid
+            OpenGroup,
+            status,
+            plan=context.plan,
+            seeds=context.seeds,
+            stages=self._stages,
+            needed=needed,
+            paid=paid,
+            carried=carried,
         )
         progress = _Progress(group, began)
         self._open[status.group.index] = progress
@@ -209,62 +255,32 @@ class RowGroupRun:
         except asyncio.CancelledError:
             self._report(progress, await writing)
             raise
-        self._report(progress, footer)
+        await self._callback.call(self._report(progress, footer))
 
-    def _report(self, progress: _Progress, footer: Footer) -> None:
+    def _report(self, progress: _Progress, footer: Footer) -> RowGroupFinished:
         group = progress.group
         first = next(iter(sorted(group.failures.values())), None)
-        self._context.observer(
-            RowGroupFinished(
-                group.status.group,
-                footer,
-                self._context.version.row_group(group.status.group.index),
-                adopted=False,
-                generated=group.made,
-                failed=group.failed,
-                seconds=self._context.clock() - progress.began,
-                first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
-            )
+        event = RowGroupFinished(
+            group.status.group,
+            footer,
+            self._context.version.row_group(group.status.group.index),
+            adopted=False,
+            generated=group.made,
+            failed=group.failed,
+            carried=group.carried_over,
+            replayed=group.replayed,
+            seconds=self._context.clock() - progress.began,
+            first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
         )
+        self._context.observer(event)
+        return event
+
+    async def _watch_claims(self) -> None:
+        """Raise ClaimLostError once a claim is lost."""
+        if self._context.lost_claims is not None:
+            await self._context.lost_claims
 
     async def _watch_for_stall(self) -> None:
-        if not self._context.plan.graph.per_record:
-            return
-        while True:
-            now = self._context.clock()
-            if (reason := self._budget.stall(now)) is not None:
-                raise RunStoppedError(
-                    f"stopped: {reason}", remedy="run the same command later to go on; nothing is lost"
-                )
-            await self._context.sleep(self._budget.last_success + self._context.settings.stall_timeout - now)
-
-    def _save_open_groups(self) -> None:
-        """Write what is known of the groups that are still open: finished records, failures, and what they have cost."""
-        context = self._context
-        lost: dict[int, StoreError] = {}
-        for index, group in sorted((index, progress.group) for index, progress in self._open.items()):
-            if not (group.made or group.failures or group.usage):
-                continue
-            try:
-                write_and_settle(context, group)
-            except StoreError as error:
-                lost[index] = error
-            else:
-                context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
-        if lost:
-            made = sum(self._open[index].group.made for index in lost)
-            first = next(iter(lost.values()))
-            context.observer(Notice(f"row groups {format_ranges([*lost])}: {made} finished records lost: {first}"))
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error to show for a group: the first of ours, else the first."""
-    leaves: list[BaseException] = []
-    todo: list[BaseException] = [errors]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo.extend(error.exceptions)
-        else:
-            leaves.append(error)
-    return next((error for error in leaves if isinstance(error, SdgError)), leaves[0])
+        if self._context.plan.graph.per_record:
+            context = self._context
+            await watch_for_stall(self._budget, context.models, clock=context.clock, sleep=context.sleep)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sdg_core.execution.events import Event, Observer, RowGroupFinished
+from sdg_core.execution.events import Event, Observer, RowGroupFinished, RowGroupSaved
 from sdg_core.store.layout import VersionLayout
 
 
@@ -11,7 +11,8 @@ class RunSummary:
     """What a run did, in records and row groups.
 
     generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
-    lacking: records of the chosen row groups that have no row now.
+    lacking: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
+    replayed: replies of models taken from the journal, where an interrupted run had left them.
     """
 
     version: VersionLayout
@@ -22,6 +23,8 @@ class RunSummary:
     written: int
     lacking: int
     first_failure: str | None
+    carried: int = 0
+    replayed: int = 0
 
 
 class Tally:
@@ -29,17 +32,22 @@ class Tally:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._generated = self._failed = self._adopted = self._written = 0
-        self._first_failure: str | None = None
+        self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
+        self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
         """Count an event and pass it on."""
-        if isinstance(event, RowGroupFinished):
+        if isinstance(event, RowGroupFinished | RowGroupSaved):
             self._generated += event.generated
             self._failed += event.failed
+            self._carried += event.carried
+            self._replayed += event.replayed
+        if isinstance(event, RowGroupSaved):
+            self._written += 1
+        if isinstance(event, RowGroupFinished):
             self._adopted += event.adopted
             self._written += not event.adopted
-            self._first_failure = self._first_failure or event.first_failure
+            self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
     def summary(self, version: VersionLayout, *, run_id: str, lacking: int) -> RunSummary:
@@ -52,5 +60,17 @@ class Tally:
             adopted=self._adopted,
             written=self._written,
             lacking=lacking,
-            first_failure=self._first_failure,
+            first_failure=self.first_failure,
+            carried=self._carried,
+            replayed=self._replayed,
         )
+
+    def counts(self) -> dict[str, int]:
+        """The counts so far, as the history of runs keeps them."""
+        return {
+            "generated": self._generated,
+            "replayed": self._replayed,
+            "failed": self._failed,
+            "adopted": self._adopted,
+            "written": self._written,
+        }

@@ -9,12 +9,15 @@ import numpy as np
 from sdg_core.config.columns import ChatColumn, ImageColumn
 from sdg_core.config.drawn import Distribution, UniformDistribution
 from sdg_core.config.models import InferenceParameters, ModelConfig
-from sdg_core.generators.base import Cell
+from sdg_core.errors import ModelError
+from sdg_core.generators.base import Cell, FailedCellError
 from sdg_core.generators.conversation import Conversation, Limits, converse
 from sdg_core.generators.media import ImageStore, Media, media_parts
 from sdg_core.generators.render import Template
 from sdg_core.models.endpoint import ModelEndpoint
-from sdg_core.models.types import ChatReply, ChatRequest, ImagePart, Message, Part, TextPart
+from sdg_core.models.retry import fault_kind
+from sdg_core.models.tools import Toolbox
+from sdg_core.models.types import ChatReply, ChatRequest, ImagePart, Message, Part, TextPart, Tool
 from sdg_core.plan.model_columns import REASONING, TRACE
 from sdg_core.plan.rng import RandomSource, to_unit
 
@@ -23,7 +26,7 @@ from sdg_core.plan.rng import RandomSource, to_unit
 class Asked:
     """The model that a column asks. `random` are the record's own words, for what is drawn and for simulated replies.
 
-    images: where the pictures of this dataset lie, if they are stored.
+    images: where the pictures of this dataset lie, if they are stored. toolbox: what the column's model may call.
     """
 
     model: ModelConfig
@@ -32,6 +35,7 @@ class Asked:
     limits: Limits
     simulated: bool = False
     images: ImageStore | None = None
+    toolbox: Toolbox | None = None
 
     def seed(self, column: str, record: int, *, attempt: int = 0) -> int:
         """The random number of a cell, where replies depend on it; another one for each attempt."""
@@ -86,13 +90,14 @@ class ChatGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        messages = self._messages(values)
+        messages, tools = self._messages(values), await self._tools()
         had = await converse(
             self._asked.endpoint,
-            lambda attempt: self._request(messages, record=record, attempt=attempt),
+            lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
             self._wanted.read,
             alias=self._column.model_alias,
             limits=self._asked.limits,
+            toolbox=self._asked.toolbox,
         )
         return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 
@@ -108,7 +113,18 @@ class ChatGenerator:
             messages = (Message("system", self._system.render(values)), *messages)
         return messages
 
-    def _request(self, messages: tuple[Message, ...], *, record: int, attempt: int) -> ChatRequest:
+    async def _tools(self) -> tuple[Tool, ...]:
+        """What the model may call. Raises FailedCellError if a server cannot be used."""
+        if self._asked.toolbox is None:
+            return ()
+        try:
+            return await self._asked.toolbox.tools()
+        except ModelError as error:
+            raise FailedCellError(error.message, kind=fault_kind(error)) from error
+
+    def _request(
+        self, messages: tuple[Message, ...], *, record: int, attempt: int, tools: tuple[Tool, ...]
+    ) -> ChatRequest:
         name = self._column.name
         return ChatRequest(
             self._asked.model.model,
@@ -116,7 +132,8 @@ class ChatGenerator:
             self._asked.parameters(name, record),
             seed=self._asked.seed(name, record, attempt=attempt),
             response_schema=self._wanted.schema,
-            schema_name=name,
+            schema_name=name if all(tool.name != name for tool in tools) else f"{name}_reply",
+            tools=tools,
         )
 
 

@@ -11,7 +11,10 @@ from typing import Any
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError
 from sdg_core.generators.base import FailedCellError
+from sdg_core.generators.tool_loop import Spent, ToolUse, answer_of
 from sdg_core.models.endpoint import FailedRequestError, ModelEndpoint
+from sdg_core.models.retry import fault_kind
+from sdg_core.models.tools import Toolbox, refusal
 from sdg_core.models.types import ChatReply, ChatRequest, Message, Usage
 
 
@@ -57,9 +60,10 @@ class Conversation:
 
 
 def corrected(request: ChatRequest, reply: ChatReply, problem: str) -> ChatRequest:
-    """The conversation with a reply that cannot be used, and why."""
+    """The conversation with a reply that cannot be used, and why. Calls in it are answered, because servers insist on it."""
+    refused = (refusal(call, "an answer is wanted") for call in reply.tool_calls)
     said = f"This reply cannot be used: {problem}\n\nReply again, in full and in the form that was asked for."
-    messages = (*request.messages, _answer(reply), Message("user", said))
+    messages = (*request.messages, answer_of(reply), *refused, Message("user", said))
     return replace(request, messages=messages)
 
 
@@ -70,42 +74,40 @@ async def converse(
     *,
     alias: str,
     limits: Limits,
+    toolbox: Toolbox | None = None,
 ) -> Conversation:
     """Ask until `read` takes a reply. Raises FailedCellError.
 
     opening: the request that begins a conversation, by its number. read: the value in a reply; raises ModelError or ValueError
-    with what is wrong with it.
+    with what is wrong with it. toolbox: what the model may call before it answers.
     """
-    usages: dict[str, Usage] = {}
-    turn, request, asked = Turn(), opening(0), 0
+    spent, tools = Spent(), ToolUse(toolbox)
+    turn, request = Turn(), opening(0)
     while True:
         try:
-            reply = await endpoint.chat(request)
+            request, reply = await tools.ask(endpoint, request, alias=alias, spent=spent)
         except FailedRequestError as error:
-            count(usages, error.usages(alias))
+            spent.add(error.usages(alias), requests=error.attempts)
             raise FailedCellError(
-                error.message, kind=error.kind, attempts=asked + error.attempts, usages=usages
+                error.message, kind=error.kind, attempts=spent.requests, usages=spent.usages
             ) from error
-        count(usages, reply.usages(alias))
-        asked += reply.usage.requests
+        except ModelError as error:  # of a tool's server
+            raise FailedCellError(
+                error.message, kind=fault_kind(error), attempts=spent.requests, usages=spent.usages
+            ) from error
         try:
             value = read(reply)
         except (ModelError, ValueError) as error:
             problem = error.message if isinstance(error, ModelError) else str(error)
             following = turn.after_unusable(limits)
             if following is None:
-                raise FailedCellError(problem, kind="malformed", attempts=asked, usages=usages) from error
-            request = corrected(request, reply, problem) if following.correction else opening(following.restart)
+                raise FailedCellError(
+                    problem, kind="malformed", attempts=spent.requests, usages=spent.usages
+                ) from error
+            if following.correction:
+                request = corrected(request, reply, problem)
+            else:
+                request = tools.resumed(opening(following.restart))
             turn = following
         else:
-            return Conversation(value, reply, (*request.messages, _answer(reply)), usages)
-
-
-def count(usages: dict[str, Usage], more: Mapping[str, Usage]) -> None:
-    """Add usages by alias."""
-    for alias, usage in more.items():
-        usages[alias] = usages.get(alias, Usage()) + usage
-
-
-def _answer(reply: ChatReply) -> Message:
-    return Message("assistant", reply.text, tool_calls=reply.tool_calls, reasoning=reply.reasoning)
+            return Conversation(value, reply, (*request.messages, answer_of(reply)), spent.usages)

@@ -8,7 +8,6 @@ before or after means that the row group has no rows at all.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,7 +27,7 @@ from sdg_core.plan.stages import resizes, side_effects_of
 from sdg_core.store.failures import FailureKind
 
 Mask = NDArray[np.bool_]
-_STRIDE = 1 << 20
+STRIDE = 1 << 20
 """Rows that a resized row group may have per record of its own before the random words of two row groups meet."""
 
 
@@ -47,7 +46,7 @@ class Rows:
     """Rows as far as they are computed: one per record, until a function changes that (`resized`).
 
     indices: the record of each row, or, once resized, a number that no other row of the dataset has.
-    skipped: per column the rows in which it was skipped. faults: by row.
+    skipped: per column the rows in which it was skipped. faults: by row. usages: of models, by column and alias.
     """
 
     indices: NDArray[np.int64]
@@ -55,7 +54,7 @@ class Rows:
     frame: dict[str, pl.Series] = field(default_factory=dict)
     skipped: dict[str, Mask] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
-    usages: dict[str, Usage] = field(default_factory=dict)
+    usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
     resized: bool = False
 
     def fail(self, row: int, fault: Fault) -> None:
@@ -169,11 +168,11 @@ class GroupStages:
         asked = self._asked(column, rows.indices)
         made = call_whole_column(self._plan, column, table, models=asked, carried=list(rows.frame))
         first = int(rows.indices[0]) if len(rows.indices) else 0
-        first = first if rows.resized else first * _STRIDE
+        first = first if rows.resized else first * STRIDE
         rows.frame = made.to_dict()
         rows.indices = first + np.arange(made.height, dtype=np.int64)
         rows.skipped, rows.resized = {}, True
-        self._count(asked.usages, rows)
+        self._count(column.name, asked.usages, rows)
 
     def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> AskedModels:
         record = int(indices[0]) if len(indices) else 0
@@ -194,11 +193,11 @@ class GroupStages:
         rows.frame.update(made.also)
         for row, message in made.failed.items():
             rows.fail(row, Fault(name, made.kind, message))
-        self._count(made.usages, rows)
+        self._count(name, made.usages, rows)
 
-    def _count(self, usages: Any, rows: Rows) -> None:
+    def _count(self, name: str, usages: Mapping[str, Usage], rows: Rows) -> None:
         for alias, usage in usages.items():
-            rows.usages[alias] = rows.usages.get(alias, Usage()) + usage
+            rows.usages[name, alias] = rows.usages.get((name, alias), Usage()) + usage
 
 
 def _spread(made: GroupColumn, todo: Mask) -> GroupColumn:

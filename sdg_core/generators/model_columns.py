@@ -1,6 +1,7 @@
 """From a model column to its generator."""
 
 from sdg_core.config.columns import (
+    ChatColumn,
     EmbeddingColumn,
     ImageColumn,
     LlmCodeColumn,
@@ -19,6 +20,7 @@ from sdg_core.generators.llm_judge import judge_generator
 from sdg_core.generators.llm_structured import structured_generator
 from sdg_core.generators.media import ImageStore
 from sdg_core.models.pool import ModelPool
+from sdg_core.models.tools import Toolbox
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.rng import RandomSource
 
@@ -35,6 +37,7 @@ def model_generator(
         limits=limits_of(plan.config.run),
         simulated=provider.provider_type == "simulated",
         images=images,
+        toolbox=_toolbox(column, models),
     )
     match column:
         case LlmTextColumn():
@@ -51,3 +54,8 @@ def model_generator(
             return ImageGenerator(column, asked)
         case _:
             raise TypeError(f"column {column.name!r} ({type(column).__name__}) has no generator")
+
+
+def _toolbox(column: ModelColumn, models: ModelPool) -> Toolbox | None:
+    alias = column.tool_alias if isinstance(column, ChatColumn) else None
+    return models.toolboxes[alias] if alias is not None else None

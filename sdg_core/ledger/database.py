@@ -6,10 +6,12 @@ who is working on what, and a history of runs. Losing it loses no finished row.
 SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -17,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sdg_core.errors import LedgerError
 from sdg_core.ledger import tables
 
+FILE_NAME = ".sdg/ledger.db"
+"""The SQLite ledger, below the root."""
 BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
 
@@ -24,17 +28,24 @@ BUSY_TIMEOUT = 60.0
 class Ledger:
     """An open ledger. `engine` serves any thread; every method of the package takes one transaction."""
 
-    def __init__(self, engine: sa.Engine, *, where: str) -> None:
+    def __init__(self, engine: sa.Engine, *, where: str, migrate: bool = True) -> None:
         self.engine = engine
         self.where = where
-        with self.errors("open"):
-            _migrate(engine)
+        if migrate:
+            with self.errors("open"):
+                _migrate(engine)
 
     @contextmanager
-    def transaction(self, action: str) -> Iterator[sa.Connection]:
-        """A transaction that takes the write lock at once, so that what it reads stays true until it commits."""
-        with self.errors(action), self.engine.begin() as connection:
-            yield connection
+    def transaction(self, action: str, *, durable: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that takes the write lock at once, so that what it reads stays true until it commits.
+
+        durable=False: on SQLite the commit does not wait for the disk. It holds against a crash of processes, not of the machine,
+        which is enough for what concerns live processes of this machine only.
+        """
+        with self.errors(action), self.engine.connect() as connection:
+            connection.execution_options(**{_DURABLE: durable})
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -48,7 +59,12 @@ class Ledger:
         try:
             yield
         except DBAPIError as error:
-            raise LedgerError(f"cannot {action} the ledger {self.where}: {error.orig}", remedy=_REMEDY) from error
+            message, remedy = f"cannot {action} the ledger {self.where}: {error.orig}", _REMEDY
+            if isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_DAMAGE):
+                remedy = _DAMAGED.format(where=self.where)
+            elif isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_NO_ROOM):
+                remedy = _NO_ROOM
+            raise LedgerError(message, remedy=remedy) from error
         except SQLAlchemyError as error:
             raise LedgerError(f"cannot {action} the ledger {self.where}: {error}", remedy=_REMEDY) from error
 
@@ -58,12 +74,21 @@ class Ledger:
 
 
 _REMEDY = "check that it can be reached and written; finished row groups are safe without it"
+_DAMAGED = (
+    "move {where} and the files beside it that begin with its name away and run again: finished row groups are safe without it, "
+    "but replies for unfinished ones are asked for again"
+)
+_SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
+_SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
+_NO_ROOM = "free some space there, if the disk is full, and run again; finished row groups are safe without it"
+_DURABLE = "sdg_durable"
+"""Execution option of a connection; see `Ledger.transaction`."""
 
 
 def open_ledger(url: str | None, *, root: Path) -> Ledger:
     """Open (and if need be create) the ledger at a SQLAlchemy URL, or at `<root>/.sdg/ledger.db`. Raises LedgerError."""
     if url is None:
-        path = root / ".sdg" / "ledger.db"
+        path = root / FILE_NAME
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -85,6 +110,12 @@ def open_ledger(url: str | None, *, root: Path) -> Ledger:
     return Ledger(engine, where=where)
 
 
+def open_to_read(path: Path) -> Ledger:
+    """Open a SQLite ledger that lies where nothing can be written. Only for reading."""
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode=ro&immutable=1&uri=true")
+    return Ledger(engine, where=str(path), migrate=False)
+
+
 def _prepare_sqlite(engine: sa.Engine) -> None:
     """Durable commits, and transactions that begin with the write lock instead of failing to upgrade later."""
 
@@ -93,11 +124,15 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":  # reading, which locks nobody out
+            return
+        durable = options.get(_DURABLE, True)
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -106,7 +141,21 @@ def _create_tables(connection: sa.Connection) -> None:
     tables.metadata.create_all(connection, tables=list(names))
 
 
-MIGRATIONS: tuple[tuple[str, Callable[[sa.Connection], None]], ...] = (("0001_create_tables", _create_tables),)
+def _say_who_paid(connection: sa.Connection) -> None:
+    """Cells say which run paid for them and for which inputs; claims and runs, which nothing had written to, are made anew."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(tables.cells.name)}
+    for column in (tables.cells.c.run_id, tables.cells.c.inputs):
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE cells ADD COLUMN {column.name} {kind} NOT NULL DEFAULT ''")
+    tables.metadata.drop_all(connection, tables=[tables.claims, tables.runs])
+    tables.metadata.create_all(connection, tables=[tables.claims, tables.runs])
+
+
+MIGRATIONS: tuple[tuple[str, Callable[[sa.Connection], None]], ...] = (
+    ("0001_create_tables", _create_tables),
+    ("0002_say_who_paid", _say_who_paid),
+)
 """Applied in order, each once. Only ever append; a name never changes."""
 
 

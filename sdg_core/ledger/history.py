@@ -1,6 +1,7 @@
 """The history of runs: when, in which mode, and what became of them. For people; nothing is decided by it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -11,8 +12,11 @@ from sdg_core.ledger.tables import runs
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run. Times are seconds since 1970; `outcome` is done, failed_records, stopped, interrupted or failed, and None for a
-    run that is under way or was killed."""
+    """One run. Times are seconds since 1970.
+
+    outcome: done, failed_records, stopped, refused, interrupted or failed; None while a run is under way, or if it was killed.
+    replayed: replies that were taken from the journal.
+    """
 
     run_id: str
     version: str
@@ -31,16 +35,19 @@ class RunRecord:
 def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str) -> None:
     """A run begins. The same run may begin again (a retried step): its record starts afresh."""
     with ledger.transaction("write") as connection:
-        connection.execute(runs.delete().where(runs.c.run_id == run_id))
+        connection.execute(runs.delete().where(runs.c.run_id == run_id, runs.c.dataset == dataset))
         values = {"run_id": run_id, "dataset": dataset, "version": version, "resume": resume}
         connection.execute(runs.insert().values(**values, started_at=time.time()))
 
 
-def record_end(ledger: Ledger, *, run_id: str, outcome: str, counts: dict[str, int], message: str | None) -> None:
+def record_end(
+    ledger: Ledger, *, run_id: str, dataset: str, outcome: str, counts: Mapping[str, int], message: str | None
+) -> None:
     """A run ends, however it ends. `counts` has generated, replayed, failed, adopted and written."""
     with ledger.transaction("write") as connection:
         values = {"ended_at": time.time(), "outcome": outcome, "message": message, **counts}
-        connection.execute(runs.update().where(runs.c.run_id == run_id).values(**values))
+        this = (runs.c.run_id == run_id, runs.c.dataset == dataset)
+        connection.execute(runs.update().where(*this).values(**values))
 
 
 def recent_runs(ledger: Ledger, *, dataset: str, at_most: int = 10) -> list[RunRecord]:

@@ -4,7 +4,9 @@ Cells are written in group commits by one thread: whatever has arrived since the
 at least `INTERVAL` apart, so a thousand replies a second cost some fifty transactions. A cell counts as done when its commit has
 returned. After a crash the next run finds every cell that counted, and asks again only for requests that were on their way.
 
-A cell is taken back only if its column's fingerprint is the one it was made with.
+A cell is taken back only if its column's fingerprint is the one it was made with. Cells are never changed: they are removed when
+their row is in a durable file, and until then the file's footer says which of them its usage counts already. So a crash between
+the file and the removal counts nothing twice.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ import sqlalchemy as sa
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import cells
+from sdg_core.points import reach
 
 INTERVAL = 0.02
 """Seconds between group commits."""
@@ -28,13 +31,19 @@ INTERVAL = 0.02
 
 @dataclass(frozen=True)
 class JournaledCell:
-    """A cell that has been paid for. `usage` is per model alias."""
+    """A cell that has been paid for. `usage` is per model alias.
+
+    record: what the random words of its row are counted by: the record, unless a function changed the rows. inputs: a digest of
+    the values that it was made from, empty if unknown. run_id: the run that paid, empty for what no journal holds.
+    """
 
     record: int
     column: str
     column_hash: str
     value: Any
     usage: Mapping[str, Mapping[str, int]]
+    inputs: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class _Pending:
 class Journal:
     """The journal of one version of a dataset. Use as an async context manager; `append` belongs to its event loop."""
 
-    def __init__(self, ledger: Ledger, *, dataset: str, version: str) -> None:
+    def __init__(self, ledger: Ledger, *, dataset: str, version: str, run_id: str = "") -> None:
+        self.run_id = run_id
         self._ledger, self._dataset, self._version = ledger, dataset, version
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_batches, name="sdg-journal", daemon=True)
@@ -66,49 +76,69 @@ class Journal:
         self._queue.put(_Pending(cell, done))
         await done
 
-    def load(self, *, start: int, stop: int, column_hashes: Mapping[str, str]) -> list[JournaledCell]:
-        """The cells of records `[start, stop)` whose column still has the fingerprint they were made with."""
-        wanted = (
-            sa.select(cells)
-            .where(*self._mine(), cells.c.record >= start, cells.c.record < stop)
-            .order_by(cells.c.record)
-        )
+    def load(
+        self, *, start: int, stop: int, column_hashes: Mapping[str, str], version: str | None = None
+    ) -> list[JournaledCell]:
+        """The cells of records `[start, stop)` whose column still has the fingerprint they were made with.
+
+        version: another one of the dataset, whose cells are looked up instead."""
+        mine = self._mine() if version is None else (cells.c.dataset == self._dataset, cells.c.version == version)
+        wanted = sa.select(cells).where(*mine, cells.c.record >= start, cells.c.record < stop).order_by(cells.c.record)
         with self._ledger.reading() as connection:
             rows = connection.execute(wanted).all()
         return [
             JournaledCell(
-                row.record, row.column_name, row.column_hash, orjson.loads(row.value), orjson.loads(row.usage)
+                record=row.record,
+                column=row.column_name,
+                column_hash=row.column_hash,
+                value=orjson.loads(row.value),
+                usage=orjson.loads(row.usage),
+                inputs=row.inputs,
+                run_id=row.run_id,
             )
             for row in rows
             if column_hashes.get(row.column_name) == row.column_hash
         ]
 
-    def settle(self, *, start: int, stop: int, lacking: Collection[int]) -> None:
-        """The row group of records `[start, stop)` is a durable file, which lacks these records.
-
-        Cells of its rows are removed. Those of lacking records stay for the next attempt, but what they used is counted in the
-        file from now on.
-        """
-        held = sa.select(cells.c.record).where(*self._mine(), cells.c.record >= start, cells.c.record < stop).distinct()
-        one = (*self._mine(), cells.c.record == sa.bindparam("one"))
-        with self._ledger.transaction("write") as connection:
-            records = [int(record) for record in connection.execute(held).scalars()]
-            done = [{"one": record} for record in records if record not in lacking]
-            kept = [{"one": record} for record in records if record in lacking]
-            if done:
-                connection.execute(cells.delete().where(*one), done)
-            if kept:
-                connection.execute(cells.update().where(*one).values(usage=orjson.dumps({})), kept)
-
-    def prune(self, is_lacking: Callable[[int], bool]) -> None:
-        """Remove cells of records that have a row: left over where a run ended between a file and `settle`."""
-        held = sa.select(cells.c.record).where(*self._mine()).distinct()
+    def other_versions(self) -> frozenset[str]:
+        """The other versions of the dataset that the journal has cells of."""
+        mine = (cells.c.dataset == self._dataset, cells.c.version != self._version)
         with self._ledger.reading() as connection:
-            records = [int(record) for record in connection.execute(held).scalars()]
-        done = [{"one": record} for record in records if not is_lacking(record)]
+            return frozenset(connection.execute(sa.select(cells.c.version).where(*mine).distinct()).scalars())
+
+    def settle(self, *, start: int, stop: int, columns: Collection[str], lacking: Collection[int] = ()) -> None:
+        """The rows `[start, stop)` are in a durable file, but for those it lacks: their cells of these columns are removed.
+
+        Those of lacking rows stay for the next attempt.
+        """
+        range_ = (cells.c.record >= start, cells.c.record < stop, cells.c.column_name.in_(sorted(columns)))
+        if not lacking:
+            with self._ledger.transaction("write") as connection:
+                connection.execute(cells.delete().where(*self._mine(), *range_))
+            return
+        with self._ledger.transaction("write") as connection:
+            held = connection.execute(
+                sa.select(cells.c.record, cells.c.column_name).where(*self._mine(), *range_)
+            ).all()
+            self._remove(connection, [(record, column) for record, column in held if record not in lacking])
+
+    def prune(self, is_done: Callable[[int, str], bool]) -> None:
+        """Remove cells whose row is in a file: left over where a run ended between the file and `settle`.
+
+        is_done: told a cell's `record` and column.
+        """
+        with self._ledger.reading() as connection:
+            held = connection.execute(sa.select(cells.c.record, cells.c.column_name).where(*self._mine())).all()
+        done = [(record, column) for record, column in held if is_done(record, column)]
         if done:
             with self._ledger.transaction("write") as connection:
-                connection.execute(cells.delete().where(*self._mine(), cells.c.record == sa.bindparam("one")), done)
+                self._remove(connection, done)
+
+    def _remove(self, connection: sa.Connection, done: Collection[tuple[int, str]]) -> None:
+        one = (cells.c.record == sa.bindparam("its_record"), cells.c.column_name == sa.bindparam("its_column"))
+        if done:
+            values = [{"its_record": record, "its_column": column} for record, column in done]
+            connection.execute(cells.delete().where(*self._mine(), *one), values)
 
     def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
         return cells.c.dataset == self._dataset, cells.c.version == self._version
@@ -142,6 +172,8 @@ class Journal:
                 "column_hash": cell.column_hash,
                 "value": orjson.dumps(cell.value),
                 "usage": orjson.dumps(cell.usage),
+                "inputs": cell.inputs,
+                "run_id": self.run_id,
             }
             for cell in batch
         }
@@ -150,6 +182,7 @@ class Journal:
                 _upsert(connection, list(rows.values()))
         except LedgerError as error:
             return error
+        reach("journal.after_commit")
         return None
 
 

@@ -21,6 +21,8 @@ cells = sa.Table(
     sa.Column("column_hash", sa.String(80), nullable=False),
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Column("usage", sa.LargeBinary, nullable=False),
+    sa.Column("run_id", sa.String(80), nullable=False, server_default=""),
+    sa.Column("inputs", sa.String(80), nullable=False, server_default=""),
 )
 
 claims = sa.Table(
@@ -33,6 +35,7 @@ claims = sa.Table(
     sa.Column("host", sa.String(200), nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("taken_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("expires_at", sa.Float, nullable=False),
 )
 
@@ -40,7 +43,7 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("run_id", sa.String(80), primary_key=True),
-    sa.Column("dataset", sa.String(200), nullable=False, index=True),
+    sa.Column("dataset", sa.String(200), primary_key=True, index=True),
     sa.Column("version", sa.String(40), nullable=False),
     sa.Column("resume", sa.String(20), nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),

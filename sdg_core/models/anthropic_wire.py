@@ -25,6 +25,8 @@ from sdg_core.models.types import (
 from sdg_core.models.wire import count_of, read_json, text_or_none, write_json
 
 _MAX_TOKENS = 4096
+_SIGNED = ("thinking", "redacted_thinking")
+"""Blocks that have to be sent back unchanged before the calls that they led to."""
 _REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
 
@@ -47,8 +49,10 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
     if request.response_schema is not None:
         answer = Tool(request.schema_name, "Give the answer by calling this tool.", request.response_schema)
         tools.append(_tool(answer))
-        if not request.tools:
+        if not request.tools or request.tools_closed:
             body["tool_choice"] = {"type": "tool", "name": request.schema_name, "disable_parallel_tool_use": True}
+    elif request.tools_closed:
+        body["tool_choice"] = {"type": "none"}
     if tools:
         body["tools"] = tools
     return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
@@ -79,6 +83,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
         model=text_or_none(answer.get("model")),
+        signed=tuple(block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED),
     )
 
 
@@ -101,10 +106,11 @@ def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
     parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
-    blocks = [_part(part, model) for part in parts if not (isinstance(part, TextPart) and not part.text.strip())]
+    blocks = [dict(block) for block in message.signed]
+    blocks += [_part(part, model) for part in parts if not (isinstance(part, TextPart) and not part.text.strip())]
     for call in message.tool_calls:
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call.arguments)})
-    return blocks or [{"type": "text", "text": "."}]
+    return blocks if len(blocks) > len(message.signed) else [*blocks, {"type": "text", "text": "."}]
 
 
 def _part(part: Part, model: str) -> dict[str, Any]:

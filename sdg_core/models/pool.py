@@ -8,36 +8,44 @@ Invariant: a missing key is reported before anything is sent.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import random as system_random
+from typing import Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError, PermanentModelError
 from sdg_core.models.admission import Admission
 from sdg_core.models.anthropic import AnthropicClient
+from sdg_core.models.custom import CustomClient
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
 from sdg_core.models.health import ModelHealth, check_health
+from sdg_core.models.mcp import ToolServer
 from sdg_core.models.openai import OpenAIClient
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
 from sdg_core.models.simulated import SimulatedClient
+from sdg_core.models.tools import Toolbox, ToolHealth, check_tools
 from sdg_core.models.types import ChatClient
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.tools import UsedTools
 
 _LOG = logging.getLogger(__name__)
 
 Models = Mapping[str, tuple[ModelConfig, ModelProvider]]
 Account = tuple[str, str | None, str]
 """Endpoint, API key, model: what a server counts requests by."""
+NO_TOOLS = UsedTools()
+NO_CLIENTS: Mapping[str, Any] = {}
 
 
 class ModelPool(Mapping[str, ModelEndpoint]):
     """Endpoints by alias. Made by `open_models`.
 
-    capacity: requests that all of them together can have open at most.
+    capacity: requests that all of them together can have open at most. toolboxes: by tool alias.
     """
 
     def __init__(
@@ -47,8 +55,12 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         models: Mapping[str, ModelConfig],
         capacity: int,
         checked: Sequence[ChatClient],
+        servers: Mapping[str, ToolServer],
+        toolboxes: Mapping[str, Toolbox],
     ) -> None:
         self.capacity = capacity
+        self.toolboxes = toolboxes
+        self._servers = servers
         self._models = models
         self._endpoints = endpoints
         self._checked = checked
@@ -72,17 +84,41 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         """Ask each alias once, with a tiny request: what `sdg check-models` shows. Failures are rows, not errors."""
         return await check_health(self._endpoints, self._models)
 
+    async def check_tools(self) -> tuple[ToolHealth, ...]:
+        """Open each MCP provider and list its tools, then what each tool alias allows. Failures are rows, not errors."""
+        return await check_tools(self._servers, self.toolboxes)
+
     async def check(self) -> None:
-        """Make sure that the providers answer and accept their keys. Raises PermanentModelError naming each that does not."""
-        outcomes = await asyncio.gather(*(client.check() for client in self._checked), return_exceptions=True)
+        """Make sure that the providers answer and accept their keys, and that the tools are there.
+
+        Raises PermanentModelError naming each that does not. No model is asked.
+        """
+        work = [client.check() for client in self._checked]
+        tools = [box.tools() for box in self.toolboxes.values()]
+        outcomes = [
+            None if isinstance(outcome, tuple) else outcome
+            for outcome in await asyncio.gather(*work, *tools, return_exceptions=True)
+        ]
         failures = [outcome for outcome in outcomes if outcome is not None]
         for failure in failures:
             if len(failures) == 1 or not isinstance(failure, ModelError):
                 raise failure
         if failures:
             raise PermanentModelError(
-                "\n".join([f"{len(failures)} model providers cannot be used", *map(str, failures)])
+                "\n".join([f"{len(failures)} providers cannot be used", *dict.fromkeys(map(str, failures))])
             )
+
+
+def open_models_of(
+    plan: DatasetPlan, *, env: Mapping[str, str], needed: bool = True, on_notice: Callable[[str], None] = _LOG.warning
+) -> AbstractAsyncContextManager[ModelPool]:
+    """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_models`."""
+    settings = plan.config.run
+    if not needed:
+        return open_models({}, settings=settings, env=env)
+    return open_models(
+        plan.models, settings=settings, env=env, clients=plan.clients, tools=plan.tools, on_notice=on_notice
+    )
 
 
 @asynccontextmanager
@@ -91,6 +127,8 @@ async def open_models(
     *,
     settings: RunSettings,
     env: Mapping[str, str],
+    clients: Mapping[str, Any] = NO_CLIENTS,
+    tools: UsedTools = NO_TOOLS,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     random: Callable[[], float] = system_random,
@@ -98,7 +136,9 @@ async def open_models(
 ) -> AsyncIterator[ModelPool]:
     """Endpoints for `models` (alias to model and its provider), closed on leaving.
 
-    env: where API keys are looked up by the name that the provider gives. on_notice: told what people should know of a model.
+    env: where API keys are looked up by the name that the provider gives. clients: of custom providers, by provider. tools: what
+    models may call; its servers are started when they are first needed, and ended on leaving. on_notice:
+    told what people should know of a model.
     Raises PermanentModelError if a key is not set.
     """
     providers = {provider.name: provider for _, provider in models.values()}
@@ -109,16 +149,18 @@ async def open_models(
     formats = {account: _format_support(account, on_notice) for account in gates}
     policy = RetryPolicy(num_retries=settings.num_retries)
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    servers = {name: ToolServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
-        clients: dict[str, ChatClient] = {}
+        opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            clients[name] = _client(provider, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
-            cleanup.push_async_callback(clients[name].aclose)
+            opened[name] = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            cleanup.push_async_callback(opened[name].aclose)
+        cleanup.push_async_callback(_close, servers.values())
         for gate in gates.values():
             cleanup.callback(gate.close)
         endpoints = {
             alias: ModelEndpoint(
-                clients[provider.name],
+                opened[provider.name],
                 gates[accounts[alias]],
                 policy=policy,
                 sleep=sleep,
@@ -135,8 +177,14 @@ async def open_models(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
             capacity=sum(gate.admission.ceiling for gate in gates.values()),
-            checked=[clients[name] for name in providers if name in to_check],
+            checked=[opened[name] for name in providers if name in to_check],
+            servers=servers,
+            toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
         )
+
+
+async def _close(servers: Iterable[ToolServer]) -> None:
+    await asyncio.gather(*(server.aclose() for server in servers))
 
 
 def _format_support(account: Account, on_notice: Callable[[str], None]) -> FormatSupport:
@@ -147,6 +195,7 @@ def _format_support(account: Account, on_notice: Callable[[str], None]) -> Forma
 
 def _client(
     provider: ModelProvider,
+    own: Mapping[str, Any],
     *,
     api_key: str | None,
     extra_headers: Mapping[str, str],
@@ -159,6 +208,8 @@ def _client(
             return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
         case "simulated":
             return SimulatedClient(provider, sleep=sleep)
+        case "custom":
+            return CustomClient(provider, own[provider.name])
 
 
 def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:

@@ -38,18 +38,19 @@ def extra_headers(provider: ModelProvider, env: Mapping[str, str]) -> dict[str, 
     headers = {}
     for name, value in (provider.extra_headers or {}).items():
         if provider.provider_type != "simulated" and is_variable(value):
-            value = _value(env, value[1:], place=f"header {name} of provider {provider.name!r}")
+            value = secret(env, value[1:], place=f"header {name} of provider {provider.name!r}")
         headers[name] = value
     return headers
 
 
-def _value(env: Mapping[str, str], variable: str, *, place: str) -> str:
+def secret(env: Mapping[str, str], variable: str, *, place: str, header: bool = True) -> str:
+    """What a variable holds, for `place`. Raises PermanentModelError if it is not set, or not fit for a `header`."""
     value = env.get(variable, "").strip()
     if not value:
         raise PermanentModelError(
             f"{place} is taken from environment variable {variable}, which is not set", remedy=f"export {variable}=..."
         )
-    if not (value.isascii() and value.isprintable()):
+    if header and not (value.isascii() and value.isprintable()):
         raise PermanentModelError(
             f"environment variable {variable} ({place}) holds characters that no header has",
             remedy=f"export {variable}=... again, on one line",

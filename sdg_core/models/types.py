@@ -79,7 +79,8 @@ class Message:
     """One turn of a conversation.
 
     tool_calls: what an assistant asked for. tool_call_id: the call that a message of role `tool` answers.
-    reasoning: what the assistant thought before; kept for traces, not sent again.
+    reasoning: what the assistant thought before; kept for traces, not sent again. signed: what the server that thought wants
+    back as it was, in its own format, as long as tools are used.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -87,6 +88,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
+    signed: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -103,7 +105,7 @@ class ChatRequest:
     seed: the record's own random number for this cell; only the simulated client uses it, so that replies differ between
     records with equal prompts and repeat between runs.
     response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
-    tools: what the model may call instead of answering.
+    tools: what the model may call instead of answering. tools_closed: it may no more, but what it called is still told.
     """
 
     model: str
@@ -113,6 +115,7 @@ class ChatRequest:
     response_schema: JsonSchema | None = None
     schema_name: str = "response"
     tools: tuple[Tool, ...] = ()
+    tools_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class ChatReply(Reply):
 
     text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: what the model thought, if the
     server shows it. image_urls: pictures that a chat model answered with, as URLs or `data:` URLs. model: the model that the
-    server says has answered; some take any name and answer with the only model they have.
+    server says has answered; some take any name and answer with the only model they have. signed: as in Message.
     """
 
     text: str
@@ -166,6 +169,7 @@ class ChatReply(Reply):
     tool_calls: tuple[ToolCall, ...] = ()
     image_urls: tuple[str, ...] = ()
     model: str | None = field(default=None, compare=False)
+    signed: tuple[Mapping[str, Any], ...] = ()
     alias: str | None = None
     earlier: Mapping[str, Usage] = field(default_factory=dict)
 

@@ -41,6 +41,8 @@ def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tools_closed:
+            body["tool_choice"] = "none"
     return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
 
 

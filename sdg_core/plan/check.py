@@ -5,7 +5,6 @@ has been looked at; before that (`seed_columns=None`) unknown names are accepted
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,30 +23,36 @@ from sdg_core.plan.check_model_columns import check_fields, check_model_column, 
 from sdg_core.plan.check_samplers import check_sampler
 from sdg_core.plan.check_seeds import check_seeds
 from sdg_core.plan.check_skip import check_skip
+from sdg_core.plan.check_tools import check_tools
 from sdg_core.plan.check_validation import check_validation
+from sdg_core.plan.clients import resolve_clients
 from sdg_core.plan.conditions import condition_fault
 from sdg_core.plan.fallbacks import is_circular
 from sdg_core.plan.functions import UserFunction, resolve_functions
 from sdg_core.plan.graph import find_cycles, references_of, templates_of
-from sdg_core.plan.names import closest, matching_columns
+from sdg_core.plan.names import closest, matching_columns, may_be_variable, repeated
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.stages import producers_of, side_effects_of
 from sdg_core.plan.templates import RESERVED, TemplateSyntaxError, template_references
 
 Found = Iterator[tuple[Path, str]]
+FINISHED = "dataset"
+"""Name of the directory of the finished dataset, beside those of processors."""
 
 
 @dataclass(frozen=True)
 class LoadedDataset:
     """A checked dataset file. `base` is the directory that relative paths in it start from.
 
-    functions: the user's functions that the config names, by the column that calls them.
+    functions: the user's functions that the config names, by the column that calls them. clients: the user's client classes
+    or objects, by the provider that stands for them.
     """
 
     config: DatasetConfig
     parsed: ParsedConfig
     base: FilePath
     functions: Mapping[str, UserFunction] = field(default_factory=dict)
+    clients: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -60,21 +65,28 @@ def load_dataset(
     *,
     env: Mapping[str, str] = os.environ,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
 ) -> LoadedDataset:
     """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
 
-    functions: functions by name, for columns whose function is not `module:function` but passed in Python.
+    functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
+    (objects or classes) by the name of their custom provider.
     """
     parsed = read_config(path, env=env)
     base = path.resolve().parent
     if parsed.config is None:
         raise ConfigError(parsed.source, _by_line(parsed.problems))
-    resolved = resolve_functions(parsed.config, base=base, given=functions or {})
-    found = [*resolved.problems, *check_config(resolved.config, also_known=parsed.dropped_columns)]
+    asked = resolve_clients(parsed.config, base=base, given=clients or {})
+    resolved = resolve_functions(asked.config, base=base, given=functions or {})
+    found = [
+        *asked.problems,
+        *resolved.problems,
+        *check_config(resolved.config, also_known=parsed.dropped_columns),
+    ]
     problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
     if problems:
         raise ConfigError(parsed.source, _by_line(problems))
-    return LoadedDataset(resolved.config, parsed, base, resolved.functions)
+    return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients)
 
 
 def _by_line(problems: Iterable[Problem]) -> list[Problem]:
@@ -97,6 +109,7 @@ def check_config(
         *_check_names(config, seed_columns),
         *check_seeds(config),
         *_check_models(config),
+        *check_tools(config),
         *_check_processors(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
@@ -142,7 +155,7 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> F
         elif column.name in (seed_columns or ()):
             yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
     yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
-    for index, processor_name in _repeated([p.name for p in config.processors]):
+    for index, processor_name in repeated([p.name for p in config.processors]):
         yield ("processors", index, "name"), f"another processor is named {processor_name!r}"
 
 
@@ -183,9 +196,9 @@ def _check_references(column: Column, known: set[str] | None) -> Found:
 def _check_models(config: DatasetConfig) -> Found:
     providers = [provider.name for provider in config.model_providers]
     aliases = [model.alias for model in config.model_configs]
-    for index, name in _repeated(providers):
+    for index, name in repeated(providers):
         yield ("model_providers", index, "name"), f"another provider is named {name!r}"
-    for index, name in _repeated(aliases):
+    for index, name in repeated(aliases):
         yield ("model_configs", index, "alias"), f"another model has the alias {name!r}"
     for index, model in enumerate(config.model_configs):
         if model.provider not in providers:
@@ -199,7 +212,7 @@ def _check_models(config: DatasetConfig) -> Found:
             if alias not in aliases:
                 yield ("columns", index, *path), f"no model has the alias {alias!r}{closest(alias, aliases)}"
     for index, provider in enumerate(config.model_providers):
-        if provider.api_key is not None and not _may_be_variable(provider.api_key):
+        if provider.api_key is not None and not may_be_variable(provider.api_key):
             message = (
                 "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             )
@@ -226,17 +239,13 @@ def _aliases(column: Column) -> list[tuple[Path, str]]:
             return []
 
 
-def _may_be_variable(text: str) -> bool:
-    """Whether text may name an environment variable, rather than being a key: keys have other characters, or go on for long
-    without an underscore, or mix cases."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:
-        return False
-    mixed = text not in (text.upper(), text.lower())
-    return len(text) < 20 or not (mixed or max(map(len, text.split("_"))) >= 20)
-
-
 def _check_processors(config: DatasetConfig, known: set[str] | None) -> Found:
     for index, processor in enumerate(config.processors):
+        if processor.name == FINISHED:
+            yield (
+                ("processors", index, "name"),
+                f"{FINISHED!r} is where the finished dataset goes; rename this processor",
+            )
         match processor:
             case DropColumnsProcessor() if known is not None:
                 for place, pattern in enumerate(processor.column_names):
@@ -269,10 +278,6 @@ def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list | tuple):
         for place, child in enumerate(value):
             yield from text_leaves(child, (*path, place))
-
-
-def _repeated(names: list[str]) -> list[tuple[int, str]]:
-    return [(index, name) for index, name in enumerate(names) if name in names[:index]]
 
 
 def _has(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -29,15 +30,26 @@ from sdg_core.plan.names import matching_columns
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.plan.sampler_types import sampler_type
 from sdg_core.plan.stages import is_whole_column, resizes
+from sdg_core.plan.tools import UsedTools, used_tools
 
 
 @dataclass(frozen=True)
 class SeedInfo:
-    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content."""
+    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, and the digests of
+    the files that it comes from, by name, if it comes from files."""
 
     schema: pa.Schema
     num_rows: int
     digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SeedContent:
+    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files)."""
+
+    digest: str
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,9 @@ class DatasetPlan:
     dropped: columns stored beside the dataset instead of in it.
     models: alias to model config and provider, for the aliases that columns use.
     simulated: whether some replies come from the simulated provider.
-    functions: the user's functions, by the column that calls them.
+    functions: the user's functions, by the column that calls them. clients: the user's model clients, by provider.
+    tools: what columns let their models call.
+    seed_content: what the seed data holds, None without any; for messages.
     """
 
     config: DatasetConfig
@@ -61,6 +75,9 @@ class DatasetPlan:
     models: Mapping[str, tuple[ModelConfig, ModelProvider]]
     simulated: bool
     functions: Mapping[str, UserFunction] = field(default_factory=dict)
+    clients: Mapping[str, Any] = field(default_factory=dict)
+    tools: UsedTools = UsedTools()
+    seed_content: SeedContent | None = None
 
     @property
     def num_records(self) -> int:
@@ -144,6 +161,9 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         models=models,
         simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
         functions=dataset.functions,
+        seed_content=SeedContent(seed.digest, seed.files) if seed is not None else None,
+        clients=dataset.clients,
+        tools=used_tools(config, base=dataset.base),
     )
 
 

@@ -38,18 +38,20 @@ from sdg_core.config.seeds import (
     LocalSeedSource,
     SqlSeedSource,
 )
+from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
 from sdg_core.plan.fallbacks import later_aliases
 from sdg_core.plan.graph import ColumnGraph
 from sdg_core.plan.model_columns import is_drawn, written_order
 from sdg_core.plan.stages import is_whole_column, side_effects_of
+from sdg_core.plan.tools import tool_config_of
 
 CONFIG_HASH_ALGO = "sha256"
 CONFIG_HASH_VERSION = 1
 
 _EVERY = frozenset({"*"})
 NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
-    DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "run"}),
+    DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "mcp_providers", "run"}),
     ColumnBase: frozenset({"description"}),
     # What says where seed data lies, or which part of it to take, is out: its content is in.
     LocalSeedSource: frozenset({"path", "upstream_asset"}),
@@ -65,6 +67,10 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     DropColumnsProcessor: frozenset({"name"}),
     SchemaTransformProcessor: _EVERY,
     RunSettings: _EVERY,
+    # Where tools come from is out: their names, and those of their providers, are in.
+    StdioMcpProvider: _EVERY,
+    HttpMcpProvider: _EVERY,
+    ToolConfig: frozenset({"timeout_sec"}),
     ValidationColumn: frozenset({"batch_size"}),
     RemoteParams: frozenset({"timeout", "max_retries", "retry_backoff", "max_parallel_requests"}),
 }
@@ -178,13 +184,26 @@ def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
             return {"name": column.name, "seed": config.seed, **_branch_order(column)}
         case ModelColumn():
             order = written_order(column)
-            return {**_model_context(column, column.model_alias, config), **({"order": order} if order else {})}
+            return {
+                **_model_context(column, column.model_alias, config),
+                **({"order": order} if order else {}),
+                **_tool_context(column, config),
+            }
         case CustomColumn():
             models = {alias: _model_context(column, alias, config) for alias in column.model_aliases or ()}
             size = {"row_group_size": config.row_group_size} if is_whole_column(column) else {}
             return {**({"models": models} if models else {}), **size}
         case ExpressionColumn() | ValidationColumn() | SeedColumn():
             return {}
+
+
+def _tool_context(column: Column, config: DatasetConfig) -> dict[str, Any]:
+    """The tools that a model may call; which are allowed has no order."""
+    tools = tool_config_of(column, config)
+    if tools is None:
+        return {}
+    allowed = None if tools.allow_tools is None else sorted(set(tools.allow_tools))
+    return {"tools": {**hashed_fields(tools), "allow_tools": allowed}}
 
 
 def _model_context(column: Column, alias: str, config: DatasetConfig) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _custom(
     column: CustomColumn, *, base: FilePath, given: Mapping[str, Callable[..., Any]]
 ) -> tuple[CustomColumn, UserFunction]:
     key = "generator_function"
-    call = _find(column.generator_function, key, base=base, given=given)
+    call = find_callable(column.generator_function, key, base=base, given=given)
     declared = getattr(call, METADATA, {})
     version = column.version if column.version is not None else declared.get("version")
     resolved = _with(
@@ -104,7 +104,7 @@ def _custom(
         model_aliases=_first(column.model_aliases, declared.get("model_aliases")),
         output_type=column.output_type if column.output_type is not None else _returned_type(call),
         version=version,
-        source_hash=_source_hash(call, key, version=version),
+        source_hash=source_hash_of(call, key, version=version),
     )
     return resolved, _inspected(column, call)
 
@@ -115,18 +115,18 @@ def _validator(
     params = column.validator_params
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
-    call = _find(params.validation_function, key, base=base, given=given)
+    call = find_callable(params.validation_function, key, base=base, given=given)
     if inspect.iscoroutinefunction(inspect.unwrap(call)):
         raise FunctionProblem(key, f"{params.validation_function!r} is async; a validation function is not")
     version = params.version if params.version is not None else getattr(call, METADATA, {}).get("version")
-    params = _with(params, version=version, source_hash=_source_hash(call, key, version=version))
+    params = _with(params, version=version, source_hash=source_hash_of(call, key, version=version))
     return _with(column, validator_params=params), UserFunction(params.validation_function, call, False)
 
 
 def _schema_of_class(reference: Any, *, base: FilePath, given: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """The JSON schema of a pydantic model, which stands for it from here on."""
     key = "output_format"
-    found: Any = _find(reference, key, base=base, given=given, what="class")
+    found: Any = find_callable(reference, key, base=base, given=given, what="class")
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise FunctionProblem(key, f"{reference!r} is no pydantic model; write the schema itself, or name a BaseModel")
     try:
@@ -139,9 +139,10 @@ def _first(*candidates: Any) -> tuple[str, ...]:
     return next((tuple(item) for item in candidates if item is not None), ())
 
 
-def _find(
+def find_callable(
     reference: str, key: str, *, base: FilePath, given: Mapping[str, Callable[..., Any]], what: str = "function"
 ) -> Callable[..., Any]:
+    """What a file names as `module:name` or `./file.py:name`, or by the name it is given under. Raises FunctionProblem."""
     if reference in given:
         found: Any = given[reference]
     elif ":" not in reference:
@@ -193,7 +194,8 @@ def _module_of_file(path: FilePath, size: int, mtime_ns: int) -> ModuleType:
     return module
 
 
-def _source_hash(call: Callable[..., Any], key: str, *, version: Any) -> str | None:
+def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str | None:
+    """The hash of a function's or class's own text; None if it cannot be read but has a version. Raises FunctionProblem."""
     function = inspect.unwrap(call)
     target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
     try:

@@ -1,8 +1,9 @@
-"""Looking up column names: globs, and the likeliest meaning of a misspelt one."""
+"""Names: globs of columns, the likeliest meaning of a misspelt one, and what may be the name of an environment variable."""
 
 import difflib
 import fnmatch
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 
 def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
@@ -21,3 +22,17 @@ def closest(name: str, known: Iterable[str]) -> str:
         if names
         else "; there are none"
     )
+
+
+def repeated(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Names that stand there a second time, with their places."""
+    return [(index, name) for index, name in enumerate(names) if name in names[:index]]
+
+
+def may_be_variable(text: str) -> bool:
+    """Whether text may name an environment variable, rather than being a key: keys have other characters, or go on for long
+    without an underscore, or mix cases."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:
+        return False
+    mixed = text not in (text.upper(), text.lower())
+    return len(text) < 20 or not (mixed or max(map(len, text.split("_"))) >= 20)

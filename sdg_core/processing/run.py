@@ -1,12 +1,13 @@
 """Post-generation: from complete row groups to the finished dataset, published whole, then sealed.
 
-Row groups are only read. The output is built in a temporary directory and switched in by one rename. `metadata.json` says
-`started` before and `complete` after; a crash in between loses nothing, because processing simply runs again.
+Row groups are only read. The output is built beside its place and switched in (`sdg_core.store.output`). `metadata.json` says
+`started` before and `complete` after; a crash in between loses nothing, because processing simply runs again. Whoever reads the
+output looks at `metadata.json` first: on an object store, that is the only switch there is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +16,14 @@ from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
+from sdg_core.points import reach
 from sdg_core.processing.transform import SchemaTransform
-from sdg_core.store.atomic import publish_directory, remove_directory, store_errors, temporary_name
+from sdg_core.store.atomic import Publishing, remove_directory, store_errors
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_groups import read_dropped, read_rows
+from sdg_core.store.objects import StorePath
+from sdg_core.store.output import Output, OutputFile, new_output
+from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 from sdg_core.store.versions import update_metadata
 
@@ -32,7 +36,7 @@ class ProcessingResult:
 
     version: VersionLayout
     num_rows: int
-    outputs: tuple[Path, ...]
+    outputs: tuple[StorePath, ...]
     already_done: bool
 
 
@@ -61,15 +65,19 @@ def process(
     statuses: Sequence[RowGroupStatus],
     *,
     on_row_group: Callable[[int], None],
+    publishing: Publishing = nullcontext,
 ) -> ProcessingResult:
-    """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index."""
+    """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index.
+
+    publishing: entered around what makes the output and the seal visible; what it raises keeps them from being so.
+    """
     update_metadata(version, post_generation_state="started", post_generation_processed=False)
-    temporary = version.directory / temporary_name(version.processed.name)
+    reach("processing.after_start")
     transforms = [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
     num_rows = 0
-    dataset = _Parts(temporary / "dataset", plan.kept_schema)
-    side = [_Parts(temporary / transform.name, transform.schema) for transform in transforms]
-    with store_errors("write", version.processed):
+    with store_errors("write", version.processed), new_output(version.processed, publishing=publishing) as output:
+        dataset = _Parts(output, "dataset", plan.kept_schema)
+        side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
         try:
             for status in statuses:
                 table = _read(version, plan, status, transforms)
@@ -80,14 +88,15 @@ def process(
                 on_row_group(status.group.index)
             for parts in (dataset, *side):
                 parts.close()
-            publish_directory(temporary, version.processed)
         except BaseException:
             for parts in (dataset, *side):
                 parts.abandon()
             raise
-        finally:
-            remove_directory(temporary)
-    update_metadata(version, post_generation_state="complete", post_generation_processed=True)
+        reach("processing.before_publish")
+    reach("processing.after_publish")
+    with publishing():
+        update_metadata(version, post_generation_state="complete", post_generation_processed=True)
+    reach("processing.after_seal")
     outputs = tuple(version.processed / name for name in ("dataset", *(transform.name for transform in transforms)))
     return ProcessingResult(version, num_rows, outputs, already_done=False)
 
@@ -95,21 +104,25 @@ def process(
 def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
     """The result of a version that is sealed already. Raises SealedError if other outputs are asked for now."""
     names = ["dataset", *(p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor))]
-    present = {path.name for path in version.processed.iterdir()}
+    with store_errors("list", version.processed):
+        present = {path.name for path in version.processed.iterdir()}
     if present != set(names):
         raise SealedError(
             f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
             f"{', '.join(sorted(names))}",
             remedy="`sdg reopen FILE`, then process again",
         )
-    parts = sorted(version.processed_dataset.glob("part-*.parquet"))
-    num_rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    with store_errors("read", version.processed_dataset):
+        num_rows = sum(
+            read_parquet_metadata(part).num_rows for part in version.processed_dataset.glob("part-*.parquet")
+        )
     return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
 
 
 def reopen(version: VersionLayout) -> None:
     """Remove the seal, then the processed output; a crash in between leaves output that the next processing replaces."""
     update_metadata(version, post_generation_state="none", post_generation_processed=False)
+    reach("reopen.after_unseal")
     remove_directory(version.processed)
 
 
@@ -130,27 +143,32 @@ def _read(
 class _Parts:
     """A dataset in files `part-00000.parquet`, ... of at most a million rows."""
 
-    def __init__(self, directory: Path, schema: pa.Schema) -> None:
-        self._directory, self._schema = directory, schema
-        self._paths: Iterator[Path] = (directory / f"part-{number:05d}.parquet" for number in range(100_000))
-        self._writer: pq.ParquetWriter | None = None
+    def __init__(self, output: Output, name: str, schema: pa.Schema) -> None:
+        self._output, self._schema = output, schema
+        self._names: Iterator[str] = (f"{name}/part-{number:05d}.parquet" for number in range(100_000))
+        self._part: tuple[OutputFile, pq.ParquetWriter] | None = None
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:
-        if self._writer is None or self._rows + table.num_rows > ROWS_PER_PART:
+        if self._part is not None and self._rows + table.num_rows > ROWS_PER_PART:
             self.close()
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self._writer, self._rows = pq.ParquetWriter(next(self._paths), self._schema), 0
-        self._writer.write_table(table.cast(self._schema))
+        if self._part is None:
+            file = self._output.create(next(self._names))
+            self._part, self._rows = (file, pq.ParquetWriter(file.file, self._schema)), 0
+        self._part[1].write_table(table.cast(self._schema))
         self._rows += table.num_rows
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._part is not None:
+            file, writer = self._part
+            writer.close()
+            file.finish()
+            self._part = None
 
     def abandon(self) -> None:
         """Give up a file that cannot be finished; a writer left open would try to, and complain, when it is collected."""
-        if self._writer is not None:
-            self._writer.is_open = False
-            self._writer = None
+        if self._part is not None:
+            file, writer = self._part
+            writer.is_open = False
+            file.abandon()
+            self._part = None

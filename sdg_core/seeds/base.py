@@ -46,6 +46,10 @@ class SeedReader(ABC):
     def digest(self) -> str:
         """Identifies the content, `sha256:<hex>`; equal content gives an equal digest wherever it lies."""
 
+    def files(self) -> Mapping[str, str]:
+        """The digest of each file that the data comes from, by name, for messages; none if it does not come from files."""
+        return {}
+
     @abstractmethod
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows with these absolute numbers, in this order, repeats included; at least one, each within range."""

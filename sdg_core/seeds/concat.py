@@ -1,6 +1,6 @@
 """Several files as one: end to end, in the order given, with one schema."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 
@@ -58,6 +58,10 @@ class ConcatReader(SeedReader):
     def digest(self) -> str:
         """Of the files' digests, in order."""
         return digest([reader.digest() for reader in self._readers])
+
+    def files(self) -> Mapping[str, str]:
+        """Those of the readers, in order."""
+        return {name: digest for reader in self._readers for name, digest in reader.files().items()}
 
     def check_unchanged(self) -> None:
         """Look at every file."""

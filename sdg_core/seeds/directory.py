@@ -67,6 +67,10 @@ class DirectoryReader(ItemReader[str]):
         """Of relative paths and contents."""
         return digest([[name, self._files[name].digest()] for name in self.items()])
 
+    def files(self) -> Mapping[str, str]:
+        """By relative path."""
+        return {name: self._files[name].digest() for name in self.items()}
+
     def check_unchanged(self) -> None:
         """Look at every file."""
         for file in self._files.values():

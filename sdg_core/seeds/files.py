@@ -8,11 +8,12 @@ import hashlib
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from sdg_core.errors import SeedError
 
 Stamp = tuple[object, ...]
+_BLOCK = 8 * 2**20
 
 
 class SeedFile(ABC):
@@ -115,6 +116,48 @@ class LocalFile(SeedFile):
     def content_digest(self, stamp: Stamp) -> str:
         """sha256 of the bytes, computed once per stamp in this process."""
         return file_digest(self.path, stamp)
+
+
+class StoredObject(Protocol):
+    """A file of an object store, equal to another one at the same place. Methods raise OSError."""
+
+    def __hash__(self) -> int: ...
+
+    def stamp(self) -> Stamp:
+        """Changes whenever the content does."""
+
+    def open_reader(self) -> IO[bytes]:
+        """Open for reading, at any place."""
+
+
+class ObjectFile(SeedFile):
+    """A file of an object store; it is named by its URL."""
+
+    def __init__(self, stored: StoredObject) -> None:
+        self._stored = stored
+        super().__init__(str(stored))
+
+    def stamp(self) -> Stamp:
+        """Its size and etag."""
+        return self._stored.stamp()
+
+    def open(self) -> IO[bytes]:
+        """Open for reading in ranges."""
+        return self._stored.open_reader()
+
+    def content_digest(self, stamp: Stamp) -> str:
+        """sha256 of the bytes, which are read for it; computed once per stamp in this process."""
+        return object_digest(self._stored, stamp)
+
+
+@lru_cache(maxsize=100_000)
+def object_digest(stored: StoredObject, stamp: Stamp) -> str:
+    """`sha256:<hex>` of an object's bytes; `stamp` keys the cache."""
+    with stored.open_reader() as file:
+        state = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return f"sha256:{state.hexdigest()}"
 
 
 @lru_cache(maxsize=100_000)

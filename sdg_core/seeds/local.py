@@ -1,26 +1,50 @@
 """`seed_type: local`: files of this machine, one, a list, or a glob."""
 
 import glob
+from collections.abc import Callable
 from pathlib import Path
 
 from sdg_core.config.seeds import LocalSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.concat import open_files
-from sdg_core.seeds.files import LocalFile
+from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile, StoredObject
 
 _WILDCARDS = frozenset("*?[")
 
 
-def open_local(source: LocalSeedSource, *, base: Path, root: str) -> SeedReader:
-    """Open the files. Raises SeedError if one is missing, or a glob matches nothing."""
-    paths = [source.path] if isinstance(source.path, str) else source.path
-    found = [file for path in paths for file in _matching(path, source, base=base, root=root)]
-    return open_files([LocalFile(path) for path in found])
+def open_local(
+    source: LocalSeedSource, *, base: Path, root: str, stored: Callable[[str], StoredObject] | None = None
+) -> SeedReader:
+    """Open the files. Raises SeedError if one is missing, or a glob matches nothing.
+
+    stored: finds a file of an object store by its URL; `{root}` may be one.
+    """
+    files: list[SeedFile] = []
+    for path in [source.path] if isinstance(source.path, str) else source.path:
+        if stored is not None and path.startswith("{root}/") and "://" in root and not _WILDCARDS & {*path}:
+            files.append(_in_object_store(path.replace("{root}", root), source, stored))
+        else:
+            files += [LocalFile(found) for found in _matching(path, source, base=base, root=root)]
+    return open_files(files)
+
+
+def _in_object_store(url: str, source: LocalSeedSource, stored: Callable[[str], StoredObject]) -> SeedFile:
+    try:
+        return ObjectFile(stored(url))
+    except SeedError as error:
+        raise SeedError(error.message, remedy=_remedy(source)) from error
 
 
 def resolve(path: str, *, base: Path, root: str) -> Path:
-    """A path of a dataset file: relative ones start at `base`, `{root}` is the storage root."""
+    """A path of a dataset file: relative ones start at `base`, `{root}` is the storage root. Raises SeedError if that is no
+    directory of this machine."""
+    if "{root}" in path and "://" in root:
+        raise SeedError(
+            f"seed path {path!r}: the storage root is {root}, which is not a directory",
+            remedy="name single files as {root}/path, or copy the files to this machine, or read a finished dataset of the root: "
+            "{seed_type: dataset, dataset: NAME}",
+        )
     return base / path.replace("{root}", str(Path(root).absolute()))
 
 

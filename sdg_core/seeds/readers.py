@@ -24,8 +24,9 @@ from sdg_core.errors import SeedError
 from sdg_core.plan.compile import SeedInfo
 from sdg_core.seeds.addressing import seed_rows, selected_range
 from sdg_core.seeds.base import SeedReader
+from sdg_core.seeds.files import StoredObject
 
-FinishedParts = Callable[[str], Sequence[Path]]
+FinishedParts = Callable[[str], Sequence[Path | StoredObject]]
 """The files of a finished dataset, by its name. Raises SeedError if it is not finished."""
 
 
@@ -39,7 +40,9 @@ class Seeds:
     def info(self) -> SeedInfo:
         """What planning needs to know. Raises SeedError if the data cannot be read or the selection does not fit."""
         _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
-        return SeedInfo(schema=self._reader.schema, num_rows=count, digest=self._reader.digest())
+        return SeedInfo(
+            schema=self._reader.schema, num_rows=count, digest=self._reader.digest(), files=self._reader.files()
+        )
 
     def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
         """The seed columns of the records with these indices. Raises SeedError if the data has changed since it was opened:
@@ -59,24 +62,32 @@ def open_seeds(
     root: str,
     env: Mapping[str, str] = os.environ,
     finished: FinishedParts | None = None,
+    stored: Callable[[str], StoredObject] | None = None,
 ) -> Seeds:
     """Open seed data; relative paths start at `base`, `{root}` is the storage root. Raises SeedError.
 
-    env: looked up for URLs and tokens. finished: finds the other datasets of the storage root.
+    env: looked up for URLs and tokens. finished: finds the other datasets of the storage root. stored: finds a file of an object
+    store by its URL.
     """
-    reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets)
+    reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored)
     return Seeds(reader, config=config, seed=seed)
 
 
 def _open_reader(
-    config: SeedConfig, *, base: Path, root: str, env: Mapping[str, str], finished: FinishedParts
+    config: SeedConfig,
+    *,
+    base: Path,
+    root: str,
+    env: Mapping[str, str],
+    finished: FinishedParts,
+    stored: Callable[[str], StoredObject] | None,
 ) -> SeedReader:
     """Only the kind that is asked for is imported: SQLAlchemy and the hub take their time."""
     match config.source:
         case LocalSeedSource() as source:
             from sdg_core.seeds.local import open_local
 
-            return open_local(source, base=base, root=root)
+            return open_local(source, base=base, root=root, stored=stored)
         case DirectorySeedSource() | FileContentsSeedSource() as source:
             from sdg_core.seeds.directory import open_directory
 
@@ -101,5 +112,5 @@ def _open_reader(
             assert_never(config.source)
 
 
-def _no_datasets(name: str) -> Sequence[Path]:
+def _no_datasets(name: str) -> Sequence[Path | StoredObject]:
     raise SeedError(f"dataset {name!r} cannot be looked up here", remedy="open the dataset by sdg_core.api")

@@ -2,6 +2,7 @@
 
 import io
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 
 import polars as pl
@@ -40,6 +41,10 @@ class FileReader(SeedReader):
     def digest(self) -> str:
         """sha256 of the file's bytes."""
         return self.file.digest()
+
+    def files(self) -> Mapping[str, str]:
+        """The one file."""
+        return {self.file.name: self.file.digest()}
 
     def check_unchanged(self) -> None:
         """One `stat`, and a digest if the file has been touched."""

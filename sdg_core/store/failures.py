@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import orjson
 
-from sdg_core.store.atomic import store_errors
+from sdg_core.store.atomic import read_if_there
+from sdg_core.store.objects import StorePath
 
 FailureKind = Literal["expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed"]
 
@@ -39,7 +39,6 @@ def parse_failures(data: bytes) -> list[Failure]:
     return failures
 
 
-def read_failures(path: Path) -> list[Failure]:
+def read_failures(path: StorePath) -> list[Failure]:
     """The failures listed in a file, none if there is no file. Raises StoreError if it cannot be read."""
-    with store_errors("read", path):
-        return parse_failures(path.read_bytes()) if path.exists() else []
+    return parse_failures(read_if_there(path) or b"")

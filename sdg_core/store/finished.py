@@ -1,14 +1,13 @@
 """The files of a finished dataset, for those that read it: another dataset's seed data."""
 
-from pathlib import Path
-
 from sdg_core.errors import SeedError
 from sdg_core.store.atomic import store_errors
 from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.metadata import read_current, read_metadata
+from sdg_core.store.objects import StorePath
 
 
-def finished_parts(layout: DatasetLayout) -> tuple[Path, ...]:
+def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
     """The files of the version last generated into, in order.
 
     Raises SeedError if there is none or it is not sealed (what is not sealed may still change), and a MetadataError if that
@@ -25,7 +24,7 @@ def finished_parts(layout: DatasetLayout) -> tuple[Path, ...]:
     version = layout.version(current)
     metadata = read_metadata(version.metadata)
     with store_errors("list", version.processed_dataset):
-        parts = tuple(sorted(version.processed_dataset.glob("part-*.parquet")))
+        parts: tuple[StorePath, ...] = tuple(sorted(version.processed_dataset.glob("part-*.parquet"), key=str))
     if metadata.post_generation_state != "complete" or not parts:
         raise SeedError(
             f"the seed data is dataset {name!r}, but its version {current} is not finished: "

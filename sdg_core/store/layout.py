@@ -1,24 +1,31 @@
 """Every path of the store, in one place.
 
 <root>/<dataset>/current.json
-<root>/<dataset>/<version>/metadata.json  config.yaml
+<root>/<dataset>/<version>/metadata.json  config.yaml  seed_data.json
                            row_groups/batch_00000.parquet
                            dropped_columns/batch_00000.parquet
                            failures/batch_00000.jsonl
                            images/<column>/0.png
                            quarantine/
                            processed/dataset/part-00000.parquet  processed/<processor>/part-00000.parquet
+                           footers.json.zst
+
+The root is a directory, or a bucket of an object store with or without a prefix.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from sdg_core.errors import StoreError
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
 from sdg_core.store.atomic import store_errors
+from sdg_core.store.objects import ObjectPath, StorePath, object_path
+from sdg_core.store.reading import StoredFile, directory_names, list_files
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"
@@ -29,7 +36,7 @@ _BATCH = re.compile(rf"batch_(\d{{{KEY_WIDTH}}})\.parquet")
 class VersionLayout:
     """The paths of one version of a dataset."""
 
-    directory: Path
+    directory: StorePath
 
     @property
     def name(self) -> str:
@@ -37,94 +44,105 @@ class VersionLayout:
         return self.directory.name
 
     @property
-    def metadata(self) -> Path:
+    def metadata(self) -> StorePath:
         """Run configuration and post-generation state."""
         return self.directory / "metadata.json"
 
     @property
-    def config(self) -> Path:
+    def config(self) -> StorePath:
         """The resolved config, for people."""
         return self.directory / "config.yaml"
 
     @property
-    def row_groups(self) -> Path:
+    def seed_content(self) -> StorePath:
+        """What the seed data was, for messages; only if there is any."""
+        return self.directory / "seed_data.json"
+
+    @property
+    def row_groups(self) -> StorePath:
         """The directory of row-group files."""
         return self.directory / "row_groups"
 
     @property
-    def dropped_columns(self) -> Path:
+    def dropped_columns(self) -> StorePath:
         """The directory of dropped columns, one file per row group."""
         return self.directory / "dropped_columns"
 
     @property
-    def failures(self) -> Path:
+    def failures(self) -> StorePath:
         """The directory of failure lists, one file per row group that has any."""
         return self.directory / "failures"
 
     @property
-    def images(self) -> Path:
+    def images(self) -> StorePath:
         """The pictures that models made, one directory per column."""
         return self.directory / "images"
 
     @property
-    def quarantine(self) -> Path:
+    def quarantine(self) -> StorePath:
         """Where corrupt files are moved; nothing in it is ever read again."""
         return self.directory / "quarantine"
 
     @property
-    def processed(self) -> Path:
+    def processed(self) -> StorePath:
         """Post-generation output."""
         return self.directory / "processed"
 
     @property
-    def processed_dataset(self) -> Path:
+    def processed_dataset(self) -> StorePath:
         """The finished dataset."""
         return self.processed / "dataset"
 
     @property
-    def lock(self) -> Path:
-        """Held while metadata.json is read and rewritten."""
-        return self.directory / ".lock"
+    def footers(self) -> StorePath:
+        """What the footers of the row-group files said, to plan a resume without opening each; losing it loses nothing."""
+        return self.directory / "footers.json.zst"
 
-    def row_group(self, index: int) -> Path:
+    def row_group(self, index: int) -> StorePath:
         """The file of a row group."""
         return self.row_groups / f"batch_{row_group_key(index)}.parquet"
 
-    def dropped(self, index: int) -> Path:
+    def dropped(self, index: int) -> StorePath:
         """The dropped columns of a row group."""
         return self.dropped_columns / f"batch_{row_group_key(index)}.parquet"
 
-    def failure_list(self, index: int) -> Path:
+    def failure_list(self, index: int) -> StorePath:
         """The failure list of a row group."""
         return self.failures / f"batch_{row_group_key(index)}.jsonl"
 
-    def image_directories(self) -> list[Path]:
+    def image_directories(self) -> list[StorePath]:
         """The directories of pictures that exist."""
         with store_errors("list", self.images):
-            return sorted(path for path in self.images.iterdir() if path.is_dir()) if self.images.is_dir() else []
+            return [self.images / name for name in sorted(directory_names(self.images))]
 
     def existing_row_groups(self) -> list[int]:
         """Indices of the row-group files that exist, ascending."""
+        return sorted(self.row_group_files())
+
+    def row_group_files(self, *, first: int = 0) -> dict[int, StoredFile]:
+        """The row-group files that exist, from row group `first` on, by index."""
+        after = f"batch_{row_group_key(first - 1)}.parquet" if first else None
         with store_errors("list", self.row_groups):
-            names = os.listdir(self.row_groups) if self.row_groups.is_dir() else []
-        matches = (_BATCH.fullmatch(name) for name in names)
-        return sorted(int(match[1]) for match in matches if match)
+            files = list_files(self.row_groups, after=after)
+        matches = ((_BATCH.fullmatch(file.name), file) for file in files)
+        found = {int(match[1]): file for match, file in matches if match}
+        return {index: file for index, file in found.items() if index >= first}
 
 
 @dataclass(frozen=True)
 class DatasetLayout:
     """The paths of a dataset below a root directory."""
 
-    root: Path
+    root: StorePath
     dataset: str
 
     @property
-    def directory(self) -> Path:
+    def directory(self) -> StorePath:
         """All versions of the dataset."""
         return self.root / self.dataset
 
     @property
-    def current(self) -> Path:
+    def current(self) -> StorePath:
         """Names the version last generated into."""
         return self.directory / "current.json"
 
@@ -135,16 +153,29 @@ class DatasetLayout:
     def versions(self) -> list[str]:
         """Names of the versions that exist, by name and then number."""
         with store_errors("list", self.directory):
-            names = [path.name for path in self.directory.iterdir() if path.is_dir()] if self.directory.is_dir() else []
+            names = directory_names(self.directory)
         found = (re.fullmatch(r"([0-9a-f]{12})(?:-(\d+))?", name) for name in names)
         return [match[0] for match in sorted((m for m in found if m), key=lambda m: (m[1], int(m[2] or 1)))]
 
 
-def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> Path:
-    """The storage root: the argument, else SDG_ROOT, else `data` below `base`. Raises StoreError for URLs."""
+def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> StorePath:
+    """The storage root: the argument, else SDG_ROOT, else `data` below `base`. Raises StoreError for a URL of no store."""
     chosen = root or env.get(ROOT_VARIABLE) or str(base / DEFAULT_ROOT)
+    if chosen.startswith("file://"):
+        return Path(url2pathname(urlsplit(chosen).path))
     if "://" in chosen:
-        raise StoreError(
-            f"root {chosen!r}: object stores are not supported yet", remedy="give a directory (--root, or SDG_ROOT)"
-        )
+        return object_path(chosen)
     return Path(chosen).expanduser().absolute()
+
+
+def is_remote(root: StorePath) -> bool:
+    """Whether a root is an object store, which other machines may use at the same time."""
+    return isinstance(root, ObjectPath)
+
+
+def ledger_directory(root: StorePath, *, env: Mapping[str, str] = os.environ) -> Path:
+    """Where the SQLite ledger of a root lies: below the root, or for an object store in the user's state directory."""
+    if isinstance(root, Path):
+        return root
+    state = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "sdg-dagster" / hashlib.sha256(str(root).encode()).hexdigest()[:16]

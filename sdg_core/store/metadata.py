@@ -5,12 +5,11 @@ cannot be trusted must stop a run rather than be overwritten.
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
-from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -24,7 +23,9 @@ from sdg_core.errors import (
 )
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.fingerprint import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
-from sdg_core.store.atomic import store_errors, write_atomic
+from sdg_core.points import reach
+from sdg_core.store.atomic import read_if_there, revise, write_atomic
+from sdg_core.store.objects import StorePath
 
 SCHEMA_VERSION = 1
 PostGenerationState = Literal["none", "started", "complete"]
@@ -46,7 +47,9 @@ _RECORDED_LIBRARIES = (
 
 
 class Metadata(BaseModel):
-    """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias."""
+    """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias.
+
+    forced: begun beside existing data by `resume: never`, so nothing is carried over into it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -69,6 +72,7 @@ class Metadata(BaseModel):
     created_at: str
     updated_at: str
     library_versions: dict[str, str]
+    forced: bool = False
 
     @property
     def sealed(self) -> bool:
@@ -76,7 +80,7 @@ class Metadata(BaseModel):
         return self.post_generation_state != "none"
 
 
-def new_metadata(plan: DatasetPlan) -> Metadata:
+def new_metadata(plan: DatasetPlan, *, forced: bool = False) -> Metadata:
     """The metadata of a version that has no row group yet."""
     now = utc_now()
     return Metadata(
@@ -99,6 +103,7 @@ def new_metadata(plan: DatasetPlan) -> Metadata:
         created_at=now,
         updated_at=now,
         library_versions=_library_versions(),
+        forced=forced,
     )
 
 
@@ -110,17 +115,38 @@ def _library_versions() -> dict[str, str]:
     return versions
 
 
-def write_metadata(path: Path, metadata: Metadata) -> None:
+def write_metadata(path: StorePath, metadata: Metadata) -> None:
     """Replace `metadata.json`, stamping `updated_at`."""
+    write_atomic(path, _dump(metadata))
+    reach("metadata.after_write")
+
+
+def create_metadata(path: StorePath, make: Callable[[], Metadata]) -> None:
+    """Make `metadata.json` if there is none yet; of two processes that try at once, one does."""
+    revise(path, lambda content: _dump(make()) if content is None else None)
+    reach("metadata.after_write")
+
+
+def change_metadata(path: StorePath, **changes: Any) -> Metadata:
+    """Read, change and replace `metadata.json` with no other process in between. Raises what `read_metadata` raises."""
+    content = revise(path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes)))
+    reach("metadata.after_write")
+    return parse_metadata(path, content)
+
+
+def _dump(metadata: Metadata) -> bytes:
     content = metadata.model_copy(update={"updated_at": utc_now()}).model_dump()
-    write_atomic(path, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
-def read_metadata(path: Path) -> Metadata:
+def read_metadata(path: StorePath) -> Metadata:
     """Read `metadata.json`. Raises one of the MetadataError classes, or StoreError if it cannot be read at all."""
+    return parse_metadata(path, read_if_there(path))
+
+
+def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
+    """Understand `metadata.json`; None stands for a file that is not there. Raises one of the MetadataError classes."""
     remedy = "restore it, or generate with --resume never to start a new version; nothing was changed"
-    with store_errors("read", path):
-        content = path.read_bytes() if path.exists() else None
     if content is None:
         raise MetadataMissingError(f"{path} does not exist, though its version directory does", remedy=remedy)
     data = _json_object(path, content, remedy)
@@ -137,15 +163,14 @@ def read_metadata(path: Path) -> Metadata:
         raise MetadataFieldError(f"{path}: {faults}", remedy=remedy) from error
 
 
-def write_current(path: Path, version: str) -> None:
+def write_current(path: StorePath, version: str) -> None:
     """Record the version last generated into."""
     write_atomic(path, orjson.dumps({"version": version}))
 
 
-def read_current(path: Path) -> str | None:
+def read_current(path: StorePath) -> str | None:
     """The version last generated into, None if there is none yet. Raises MetadataCorruptError or MetadataFieldError."""
-    with store_errors("read", path):
-        content = path.read_bytes() if path.exists() else None
+    content = read_if_there(path)
     if content is None:
         return None
     remedy = 'write {"version": "<directory name>"} into it, or generate with --resume never; nothing was changed'
@@ -175,7 +200,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _json_object(path: Path, content: bytes, remedy: str) -> dict[str, Any]:
+def _json_object(path: StorePath, content: bytes, remedy: str) -> dict[str, Any]:
     try:
         data = orjson.loads(content)
     except orjson.JSONDecodeError as error:

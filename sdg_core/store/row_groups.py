@@ -6,8 +6,7 @@ file is written last and is the commit.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import orjson
@@ -17,18 +16,25 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, ForeignFileError
-from sdg_core.store.atomic import atomic_file, store_errors
+from sdg_core.store.atomic import Publishing, atomic_file, store_errors
 from sdg_core.store.metadata import UsageByColumn, UsageByModel
+from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.reading import read_end
 
 SCHEMA_VERSION = 1
 FOOTER_KEY = b"sdg"
+_MAGIC = b"PAR1"
+_END = 2**16
+"""Bytes read to find a footer; hardly any is longer."""
 _REMEDY = "move the row group's file out of row_groups/ and generate again; it is made anew"
 
 
 class Footer(BaseModel):
     """What a row-group file says of itself. `missing` holds the record indices of its range that have no row.
 
-    usage, usage_by_column: per model alias; the latter for those columns that ask a model record by record.
+    usage, usage_by_column: per model alias; the latter by the column that asked.
+
+    counted: replies in the journal, of rows that are not here, which `usage` counts already: by run and column, their numbers.
 
     resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
     either no record is missing, or all are and there is no row.
@@ -47,6 +53,7 @@ class Footer(BaseModel):
     resized: bool
     usage: UsageByModel
     usage_by_column: UsageByColumn = {}
+    counted: dict[str, dict[str, list[int]]] = {}
     simulated: bool
     created_at: str
     run_id: str
@@ -67,23 +74,26 @@ class Footer(BaseModel):
         return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
 
 
-def write_row_group(path: Path, table: pa.Table, footer: Footer) -> None:
-    """Write a row-group file atomically. Raises StoreError."""
+def write_row_group(path: StorePath, table: pa.Table, footer: Footer, *, publishing: Publishing = nullcontext) -> None:
+    """Write a row-group file atomically. Raises StoreError, and what `publishing` raises."""
     metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
-    with atomic_file(path) as file:
+    with atomic_file(path, publishing=publishing) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
-def read_footer(path: Path) -> Footer:
+def read_footer(path: StorePath) -> Footer:
     """Read the footer of a row-group file.
 
     Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, ForeignFileError if it is
     whole parquet that this project did not write, StoreError if it cannot be read.
     """
-    if path.is_dir():
-        raise ForeignFileError(f"{path} is a directory", remedy="move it away, then run again; nothing was changed")
     with _damage(path, "is not a whole parquet file"):
-        parquet = pq.read_metadata(path)
+        try:
+            parquet = read_parquet_metadata(path)
+        except IsADirectoryError as error:
+            raise ForeignFileError(
+                f"{path} is a directory", remedy="move it away, then run again; nothing was changed"
+            ) from error
     content = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
         raise ForeignFileError(
@@ -99,19 +109,28 @@ def read_footer(path: Path) -> Footer:
     return footer
 
 
-def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
     with _damage(path, "is damaged", remedy=_REMEDY):
-        return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
+        source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
+        return pq.ParquetFile(source).read(columns=list(columns) if columns is not None else None)
 
 
-def read_dropped(path: Path, records: NDArray[np.int64], *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet_metadata(path: StorePath) -> pq.FileMetaData:
+    """What the end of a parquet file says, mostly by one read. Raises OSError, and ArrowException if it is not parquet."""
+    end, size = read_end(path, _END)
+    if len(end) < size and end[-4:] == _MAGIC and int.from_bytes(end[-8:-4], "little") > len(end) - 8:
+        end = path.read_bytes()
+    return pq.read_metadata(pa.BufferReader(end))
+
+
+def read_dropped(path: StorePath, records: NDArray[np.int64], *, columns: Sequence[str] | None = None) -> pa.Table:
     """The dropped columns of these records. Raises CorruptFileError or StoreError.
 
     The file may be ahead of its row group, because it is written first; rows of other records are left out.
     """
     with store_errors("read", path):
-        if not path.exists():
+        if not path.is_file():
             raise CorruptFileError(f"{path} is gone; it held the dropped columns of its row group", remedy=_REMEDY)
     footer = read_footer(path)
     present = footer.records()
@@ -136,7 +155,7 @@ def merge_rows(
 
 
 @contextmanager
-def _damage(path: Path, what: str, *, remedy: str | None = None) -> Iterator[None]:
+def _damage(path: StorePath, what: str, *, remedy: str | None = None) -> Iterator[None]:
     """Tell a damaged file (CorruptFileError) from one that cannot be read at all (StoreError)."""
     with store_errors("read", path):
         try:

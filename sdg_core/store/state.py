@@ -1,14 +1,15 @@
 """The state of a row group: a pure function of the plan and what was found of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sdg_core.errors import CorruptFileError, ForeignFileError
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.footers import Found, FoundFile, find_files, write_index
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.row_groups import Footer, read_footer
+from sdg_core.store.row_groups import Footer
 
 
 class RowGroupState(StrEnum):
@@ -26,7 +27,7 @@ class RowGroupStatus:
     """A row group, its state, and what it takes to complete it.
 
     lacking: record indices without a row. footer: what the file says, if it can be trusted. reason: why it is corrupt.
-    foreign: the file is readable but not ours, so it must not be touched.
+    foreign: the file is readable but not ours, so it must not be touched. file: what was found there, to look at it only once.
     """
 
     group: RowGroup
@@ -35,9 +36,7 @@ class RowGroupStatus:
     footer: Footer | None = None
     reason: str | None = None
     foreign: bool = False
-
-
-Found = Footer | CorruptFileError | ForeignFileError | None
+    file: FoundFile | None = None
 
 
 def classify(
@@ -65,31 +64,37 @@ def classify(
 
 
 def scan_row_groups(
-    version: VersionLayout, plan: DatasetPlan, *, earlier: tuple[VersionLayout, ...] = ()
+    version: VersionLayout,
+    plan: DatasetPlan,
+    *,
+    earlier: Sequence[VersionLayout] = (),
+    known: Sequence[RowGroupStatus] = (),
 ) -> list[RowGroupStatus]:
-    """The status of every planned row group, reading one footer per existing file."""
-    found = find_row_groups(version)
-    old = {index for layout in earlier for index in layout.existing_row_groups()}
-    return [
-        classify(
+    """The status of every planned row group. `known` is what an earlier look of the same run found: only files that have changed
+    since are read again. Raises StoreError."""
+    seen = {status.group.index: status.file for status in known if status.file is not None}
+    files = find_files(version, known=seen)
+    complete = all(group.index in files for group in plan.row_groups)
+    old = set() if complete else {index for layout in earlier for index in layout.row_group_files()}
+    statuses = []
+    for group in plan.row_groups:
+        file = files.get(group.index)
+        status = classify(
             group,
-            found.get(group.index),
+            file.found if file is not None else None,
             dataset=plan.config.name,
             config_hash=plan.fingerprint.config_hash,
             in_earlier_version=group.index in old,
         )
-        for group in plan.row_groups
-    ]
+        statuses.append(replace(status, file=file) if file is not None else status)
+    return statuses
 
 
 def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, Found]:
     """The footer, or the fault, of every row-group file there is, from row group `first` on."""
-    found: dict[int, Found] = {}
-    for index in version.existing_row_groups():
-        if index < first:
-            continue
-        try:
-            found[index] = read_footer(version.row_group(index))
-        except (CorruptFileError, ForeignFileError) as error:
-            found[index] = error
-    return found
+    return {index: file.found for index, file in find_files(version, first=first).items()}
+
+
+def index_row_groups(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> None:
+    """Write down what a look at the files found, so that the next run need not open each. Raises StoreError."""
+    write_index(version, {status.group.index: status.file for status in statuses if status.file is not None})

@@ -25,29 +25,34 @@ from sdg_core.errors import (
     ShrinkError,
 )
 from sdg_core.plan.compile import DatasetPlan
-from sdg_core.store.atomic import exclusive_lock, store_errors, sync_directory, write_atomic
+from sdg_core.store.atomic import store_errors, sync_directory, write_atomic
 from sdg_core.store.drift import describe_drift
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
     add_usage,
+    change_metadata,
+    create_metadata,
     new_metadata,
     read_current,
     read_metadata,
     write_current,
-    write_metadata,
 )
 from sdg_core.store.row_groups import Footer
+from sdg_core.store.seed_content import write_seed_content
 from sdg_core.store.state import RowGroupState, RowGroupStatus, find_row_groups
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a dataset: its paths, its metadata (None if it is still to be made), what led to it."""
+    """A version of a dataset: its paths, its metadata (None if it is still to be made), what led to it.
+
+    forced: begun beside existing data by `never`, so that everything in it is made anew."""
 
     layout: VersionLayout
     metadata: Metadata | None
     notice: str | None = None
+    forced: bool = False
 
 
 def notices(version: Version, plan: DatasetPlan) -> list[str]:
@@ -60,7 +65,7 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
 
 def find_version(layout: DatasetLayout, plan: DatasetPlan) -> Version | None:
     """The version that this plan's data lies in, or None. Raises a MetadataError if its metadata cannot be trusted."""
-    name = _find_name(layout, plan)
+    name = matching_name(layout, plan)
     return _read_version(layout.version(name), plan) if name is not None else None
 
 
@@ -76,13 +81,13 @@ def choose_version(layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode
     if found is not None:
         check_generation_allowed(found, plan)
         return found
-    previous = _previous_version(layout, current)
+    previous = previous_version(layout, current)
     if previous is None:
         return Version(layout.version(plan.fingerprint.version), None, "no data yet: starting")
     if mode == "always":
         raise ConfigDriftError(
             f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
-            + "\n".join(f"  {change}" for change in describe_drift(previous, plan.config)),
+            + "\n".join(f"  {change}" for change in describe_drift(previous, plan)),
             remedy="undo the change, or use --resume if_possible to start a new version beside the old one",
         )
     new = plan.fingerprint.version
@@ -141,11 +146,16 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it.
     """
     paths = version.layout
-    with exclusive_lock(paths.lock), store_errors("write", paths.metadata):
-        if not paths.metadata.exists():
-            write_atomic(paths.config, resolved_config(plan).encode())
-            write_metadata(paths.metadata, new_metadata(plan))
-            sync_directory(layout.directory)
+
+    def begin() -> Metadata:
+        write_atomic(paths.config, resolved_config(plan).encode())
+        if plan.seed_content is not None:
+            write_seed_content(paths.seed_content, plan.seed_content)
+        return new_metadata(plan, forced=version.forced)
+
+    with store_errors("write", paths.metadata):
+        create_metadata(paths.metadata, begin)
+        sync_directory(layout.directory)
     metadata = read_metadata(paths.metadata)
     if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
@@ -156,11 +166,8 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
 
 
 def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
-    """Read, change and replace `metadata.json` with no other process of this machine in between."""
-    with exclusive_lock(paths.lock):
-        metadata = read_metadata(paths.metadata).model_copy(update=changes)
-        write_metadata(paths.metadata, metadata)
-    return metadata
+    """Read, change and replace `metadata.json` with no other process in between."""
+    return change_metadata(paths.metadata, **changes)
 
 
 def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: list[RowGroupStatus]) -> Metadata:
@@ -186,6 +193,25 @@ def earlier_versions(layout: DatasetLayout, version: VersionLayout) -> tuple[Ver
     return tuple(layout.version(name) for name in names)
 
 
+def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayout, ...]:
+    """The versions that unchanged columns may be carried over from into a version, the one changed last first.
+
+    A forced version takes nothing over: whoever asked for it wants everything made anew.
+    """
+    if version.forced or (version.metadata is not None and version.metadata.forced):
+        return ()
+    others = [layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name]
+    return tuple(sorted(others, key=_changed_at, reverse=True))
+
+
+def _changed_at(version: VersionLayout) -> str:
+    """When a version was changed last; nothing, which is before everything, if its metadata cannot be read."""
+    try:
+        return read_metadata(version.metadata).updated_at
+    except MetadataError:
+        return ""
+
+
 def read_current_or_none(layout: DatasetLayout) -> str | None:
     """The current version, or None where `current.json` is absent or cannot be trusted."""
     try:
@@ -200,14 +226,15 @@ def resolved_config(plan: DatasetPlan) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
+def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
     """The version that a changed config is compared with: the current one, else any that holds something."""
     versions = [layout.version(name) for name in layout.versions()]
     begun = [version for version in versions if version.config.exists() or version.existing_row_groups()]
     return next((version for version in begun if version.name == current), begun[-1] if begun else None)
 
 
-def _find_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
+def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
+    """The name of the version that a plan goes on with, None if there is none. Raises a MetadataError."""
     names = [name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version]
     current = read_current(layout.current)
     return current if current in names else names[-1] if names else None
@@ -232,4 +259,5 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan) -> Version:
     base = plan.fingerprint.version
     numbers = [int(name.partition("-")[2] or 1) for name in layout.versions() if name.partition("-")[0] == base]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
-    return Version(layout.version(name), None, f"starting version {name}; what exists is kept")
+    forced = bool(layout.versions())
+    return Version(layout.version(name), None, f"starting version {name}; what exists is kept", forced=forced)

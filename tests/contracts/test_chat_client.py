@@ -11,6 +11,7 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import PermanentModelError
 from sdg_core.models.anthropic import AnthropicClient
+from sdg_core.models.custom import CustomClient
 from sdg_core.models.openai import OpenAIClient
 from sdg_core.models.simulated import SimulatedClient
 from sdg_core.models.structured import parse
@@ -28,6 +29,7 @@ from sdg_core.models.types import (
 )
 from tests.support.anthropic_server import AnthropicServer
 from tests.support.model_server import ModelServer
+from tests.support.own_client import OwnClient
 
 PARAMETERS = InferenceParameters(temperature=0.5, max_tokens=500)
 
@@ -41,7 +43,7 @@ SCHEMA = {
 PIXEL = ImagePart(data="aGVsbG8=", media_type="image/png")
 
 
-@pytest.fixture(params=["openai", "anthropic", "simulated"])
+@pytest.fixture(params=["openai", "anthropic", "simulated", "custom"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[ChatClient]:
     async with ModelServer() as server, AnthropicServer() as other:
         made: ChatClient
@@ -50,6 +52,8 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[ChatClient]:
         elif request.param == "anthropic":
             provider = ModelProvider(name="p", provider_type="anthropic", endpoint=other.url)
             made = AnthropicClient(provider, api_key=None)
+        elif request.param == "custom":
+            made = CustomClient(ModelProvider(name="p", provider_type="custom"), OwnClient)
         else:
             made = SimulatedClient(ModelProvider(name="p", provider_type="simulated"))
         yield made

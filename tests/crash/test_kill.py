@@ -9,6 +9,7 @@ import pytest
 
 from sdg_core import api
 from sdg_core.errors import SealedError
+from sdg_core.points import POINTS, VARIABLE
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_footer
@@ -130,3 +131,47 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: 
     assert snapshot(version.processed) == expected
     assert set(expected) == {"dataset/part-00000.parquet", "chat/part-00000.parquet"}
     assert not list(version.directory.glob(".tmp*"))
+
+
+RUN_POINTS = [point for point in POINTS if not point.startswith(("processing", "reopen", "journal"))]
+
+
+@pytest.mark.parametrize("point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"])
+def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: Path, point: str) -> None:
+    root, whole = tmp_path / "root", tmp_path / "whole"
+    with ServerProcess() as server:
+        config = dataset_config(*COLUMNS, endpoint=server.url, num_records=30)
+        file = write_config(tmp_path / "tickets.yaml", config)
+        killed = sdg("generate", file, "--root", root, env={VARIABLE: point})
+        assert killed.returncode == -9, f"{point} was not reached: {killed.stderr}"
+        outcome = sdg("generate", file, "--root", root)
+        assert outcome.returncode == 0, outcome.stderr
+        asked = server.prompts()
+        assert len(set(asked)) == 60 and len(asked) - 60 <= IN_FLIGHT
+        dataset = api.open_dataset(file, root=str(root))
+        version = only_version(root)
+        assert stored_records(version) == stored_records(api.generate(api.open_dataset(file, root=str(whole))).version)
+        usage = sum(read_footer(version.row_group(index)).usage["writer"]["requests"] for index in range(3))
+        assert 60 <= usage <= len(asked), "a reply is counted once, one that never got into the journal not at all"
+        assert [run.outcome for run in api.history(dataset)][:1] == ["done"]
+        assert not list(root.rglob(".tmp*"))
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if point.startswith(("processing", "reopen"))])
+def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(tmp_path: Path, point: str) -> None:
+    file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid()))
+    root = tmp_path / "root"
+    dataset = api.open_dataset(file, root=str(root))
+    version = api.generate(dataset).version
+    row_groups = snapshot(version.row_groups)
+    command = point.partition(".")[0].replace("processing", "process")
+    if command == "reopen":
+        api.process(dataset)
+    killed = sdg(command, file, "--root", root, env={VARIABLE: point})
+    assert killed.returncode == -9, f"{point} was not reached: {killed.stderr}"
+    assert snapshot(version.row_groups) == row_groups
+    if command == "process":
+        assert sdg("reopen", file, "--root", root).returncode == 0
+        assert not version.processed.exists()
+    assert api.process(dataset).num_rows == 25
+    assert api.status(dataset).post_generation_state == "complete"

@@ -52,3 +52,16 @@ def embeddings_for(body: dict[str, Any]) -> dict[str, Any]:
             vector = base64.b64encode(np.array(vector, dtype="<f4").tobytes()).decode()
         rows.append({"object": "embedding", "index": index, "embedding": vector})
     return {"data": rows[::-1], "usage": {"prompt_tokens": len(body["input"]), "total_tokens": len(body["input"])}}
+
+
+def tool_calls(*calls: tuple[str, dict[str, Any]], text: str | None = None) -> dict[str, Any]:
+    """A message that asks for tools, by name and arguments, as OpenAI's servers write it."""
+    asked = [
+        {
+            "id": f"call_{place}",
+            "type": "function",
+            "function": {"name": name, "arguments": orjson.dumps(given).decode()},
+        }
+        for place, (name, given) in enumerate(calls)
+    ]
+    return {"role": "assistant", "content": text, "tool_calls": asked}

@@ -44,8 +44,10 @@ class ModelServer:
         api_key: str | None = None,
         answer: Callable[[str], str] = answer_to,
         formats: Formats = "held",
+        message: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda body: None,
         port: int = 0,
     ) -> None:
+        """`message` may take the place of what is answered to a body."""
         self.script = deque(faults)
         self.rates = list(rates)
         self.latency = latency
@@ -60,6 +62,7 @@ class ModelServer:
         self.url = ""
         self.formats = formats
         self._answer = answer
+        self._message = message
         self._port = port
         self._times_asked: Counter[str] = Counter()
         self._let_go = asyncio.Event()
@@ -177,12 +180,13 @@ class ModelServer:
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
         prompt = text_of(body["messages"][-1])
         text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
+        message = self._message(body) or {"role": "assistant", "content": text}
         prompt_tokens = sum(len(text_of(message).split()) for message in body["messages"])
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",
             "model": body["model"],
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
             "usage": {
                 "prompt_tokens": prompt_tokens,
                 "completion_tokens": len(text.split()),

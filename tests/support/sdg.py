@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -76,10 +76,10 @@ def open_dataset(path: Path, config: Mapping[str, Any], *, root: Path, **more: A
     return api.open_dataset(write_config(path, config), root=str(root), **more)
 
 
-def stored_records(version: VersionLayout) -> dict[int, dict[str, Any]]:
-    """Every stored record by its index, dropped columns included."""
+def stored_records(version: VersionLayout, row_groups: Iterable[int] | None = None) -> dict[int, dict[str, Any]]:
+    """The stored records (of these row groups) by index, dropped columns included."""
     records: dict[int, dict[str, Any]] = {}
-    for index in version.existing_row_groups():
+    for index in version.existing_row_groups() if row_groups is None else row_groups:
         indices = read_footer(version.row_group(index)).records()
         rows = read_rows(version.row_group(index)).to_pylist()
         dropped = [{}] * len(rows)
@@ -127,12 +127,12 @@ def sdg(
 
 
 @contextmanager
-def started_sdg(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def started_sdg(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """The command while it runs; killed at the end of the block if it still does."""
     process = subprocess.Popen(
         [*SDG, *map(str, arguments)],
         cwd=PROJECT,
-        env=environment(),
+        env=environment(**(env or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

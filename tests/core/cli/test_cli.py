@@ -26,7 +26,7 @@ from tests.support.sdg import (
     write_config,
 )
 
-COMMANDS = ("check-models", "validate", "preview", "generate", "status", "process", "reopen")
+COMMANDS = ("check-models", "validate", "preview", "plan", "generate", "status", "process", "reopen", "prune")
 ODD = "[red] :smile: {x}"
 """Text that a careless terminal library would change."""
 CONFIG = dataset_config(

@@ -205,6 +205,16 @@ async def test_a_function_asks_models_like_a_column_does(tmp_path: Path) -> None
         assert footer.usage["writer"]["requests"] == 30
 
 
+def test_what_a_whole_column_function_asks_counts_for_its_column(tmp_path: Path) -> None:
+    def ask(df: pl.DataFrame, generator_params: Any, models: Any) -> pl.DataFrame:
+        return df.with_columns(c=pl.Series([str(models["writer"].generate(text)[0]) for text in df["a"]]))
+
+    dataset = opened(tmp_path, A, whole(model_aliases=["writer"]), llm("t", "x"), functions={"f": ask})
+    api.generate(dataset)
+    usage = api.status(dataset).usage_by_column
+    assert {name: counts["writer"]["requests"] for name, counts in usage.items()} == {"c": 25, "t": 25}
+
+
 def test_an_undeclared_model_is_named(tmp_path: Path) -> None:
     def ask(row: dict[str, Any], generator_params: Any, models: Any) -> str:
         return str(models["writer"].generate("x"))

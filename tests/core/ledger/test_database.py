@@ -33,7 +33,8 @@ def test_a_run_is_recorded_from_start_to_end(ledger: Ledger) -> None:
     record_start(ledger, run_id="r1", dataset="history", version="v", resume="never")
     record_start(ledger, run_id="r2", dataset="history", version="v", resume="if_possible")
     counts = {"generated": 5, "replayed": 1, "failed": 2, "adopted": 3, "written": 4}
-    record_end(ledger, run_id="r2", outcome="failed_records", counts=counts, message="first failure")
+    ending = {"outcome": "failed_records", "counts": counts, "message": "first failure"}
+    record_end(ledger, run_id="r2", dataset="history", **ending)  # type: ignore[arg-type]
     newest, oldest = recent_runs(ledger, dataset="history")
     assert (newest.run_id, newest.outcome, newest.generated, newest.message) == (
         "r2",

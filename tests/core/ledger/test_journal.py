@@ -35,19 +35,37 @@ async def test_what_was_appended_is_there(ledger: Ledger) -> None:
     assert found == [cell(record, value=value) for record, value in enumerate(values)]
 
 
-async def test_a_finished_row_group_keeps_the_cells_of_lacking_records_without_their_usage(ledger: Ledger) -> None:
+async def test_a_finished_row_group_keeps_the_cells_of_lacking_records(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(30)))
-        journal.settle(start=10, stop=20, lacking=[12, 19, 500])
+        journal.settle(start=10, stop=20, columns=["answer"], lacking=[12, 19, 500])
         left = journal.load(start=5, stop=25, column_hashes=HASHES)
     assert [c.record for c in left] == [*range(5, 10), 12, 19, *range(20, 25)]
-    assert [c.record for c in left if not c.usage] == [12, 19]
+    assert all(c.usage for c in left)
+
+
+async def test_settling_leaves_other_columns_alone(ledger: Ledger) -> None:
+    async with journal_of(ledger) as journal:
+        await journal.append(cell(3))
+        await journal.append(cell(3, column="later"))
+        journal.settle(start=0, stop=10, columns=["later"])
+        left = journal.load(start=0, stop=10, column_hashes={**HASHES, "later": "sha256:1"})
+    assert [c.column for c in left] == ["answer"]
+
+
+async def test_cells_say_which_run_paid(ledger: Ledger) -> None:
+    version = uuid.uuid4().hex[:12]
+    for run_id in ("one", "two"):
+        async with Journal(ledger, dataset="d", version=version, run_id=run_id) as journal:
+            await journal.append(cell(len(run_id) if run_id == "one" else 7))
+    found = journal.load(start=0, stop=10, column_hashes=HASHES)
+    assert [(c.record, c.run_id) for c in found] == [(3, "one"), (7, "two")]
 
 
 async def test_cells_of_records_that_have_a_row_are_pruned(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(10)))
-        journal.prune(lambda record: record >= 7)
+        journal.prune(lambda record, column: column == "answer" and record < 7)
         assert [c.record for c in journal.load(start=0, stop=10, column_hashes=HASHES)] == [7, 8, 9]
 
 

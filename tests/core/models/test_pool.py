@@ -119,7 +119,7 @@ async def test_check_names_every_provider_that_fails(server: ModelServer) -> Non
         with pytest.raises(PermanentModelError) as caught:
             await pool.check()
     text = str(caught.value)
-    assert "2 model providers" in text and "MY_KEY" in text and "'down'" in text and "wrong-key" not in text
+    assert "2 providers" in text and "MY_KEY" in text and "'down'" in text and "wrong-key" not in text
 
 
 async def test_retries_come_from_the_run_settings(server: ModelServer) -> None:

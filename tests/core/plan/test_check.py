@@ -189,6 +189,12 @@ def test_a_sound_config_has_no_faults() -> None:
             "another processor is named 'x'",
         ),
         (
+            expressions(a="1") + "processors: [{processor_type: schema_transform, name: dataset, template: {m: a}}]\n",
+            "processors[0].name",
+            3,
+            "'dataset' is where the finished dataset goes",
+        ),
+        (
             expressions(a="1") + "num_records: 10000000\nrow_group_size: 10\n",
             "row_group_size",
             4,

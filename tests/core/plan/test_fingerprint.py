@@ -90,6 +90,9 @@ CUSTOM = {SOURCE: {"seed_type": "custom", "reader": "m:Reader"}}
 SIMULATION: Place = (*PROVIDER, "simulation")
 SIMULATED = {(*PROVIDER, "provider_type"): "simulated", SIMULATION: {"latency": {"mean": 0.5}}}
 EMBEDS = {INFERENCE: {"generation_type": "embedding"}}
+OWN_CLIENT = {(*PROVIDER, "provider_type"): "custom", (*PROVIDER, "client"): "m:Client"}
+COMMAND = {"name": "s", "provider_type": "stdio", "command": "serve"}
+TOOLS = {"tool_alias": "t", "providers": ["s"]}
 FAKE = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person_from_faker", "params": {}}}
 PERSON = {UID: {"column_type": "sampler", "name": "uid", "sampler_type": "person", "params": {}}}
 
@@ -249,6 +252,7 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "prompt": "{{ exp }}!",
         "system_prompt": "be",
         "multi_modal_context": media,
+        "tool_alias": "t",
         "with_trace": "last_message",
         "extract_reasoning_content": True,
         "code_lang": "go",
@@ -261,12 +265,12 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
     alone = {("processors",): []}
     found: dict[str, Verdict | Tag] = {}
     for kind, column in kinds.items():
-        before = {TXT: column, **alone}
-        fields = {"LlmTextColumn": ["multi_modal_context", "with_trace", "extract_reasoning_content"]}.get(
-            kind, [*({**column, "drop": 0, "skip": 0, "propagate_skip": 0})]
-        )
+        before = {TXT: column, **alone, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
+        fields = {
+            "LlmTextColumn": ["multi_modal_context", "tool_alias", "with_trace", "extract_reasoning_content"]
+        }.get(kind, [*({**column, "drop": 0, "skip": 0, "propagate_skip": 0})])
         if kind.startswith("Llm") and kind != "LlmTextColumn":
-            fields += ["system_prompt", "multi_modal_context", "with_trace", "extract_reasoning_content"]
+            fields += ["system_prompt", "multi_modal_context", "tool_alias", "with_trace", "extract_reasoning_content"]
         if kind == "ImageColumn":
             fields += ["multi_modal_context"]
         for name in fields:
@@ -312,11 +316,43 @@ def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
     return {**found, "Prices.currency": outside(price, "currency", "EUR", before=prices)}
 
 
+def tool_verdicts() -> dict[str, Verdict | Tag]:
+    """Who offers tools does not count, but what they and their providers are called, and what a model may do with them."""
+    server, tools = ("mcp_providers", 0), ("tool_configs", 0)
+    before = {
+        ("mcp_providers",): [COMMAND, {**COMMAND, "name": "n"}],
+        ("tool_configs",): [TOOLS],
+        (*TXT, "tool_alias"): "t",
+    }
+    listening = {"name": "s", "provider_type": "sse", "endpoint": "http://h/sse"}
+    http = {**before, ("mcp_providers",): [listening, {**COMMAND, "name": "n"}]}
+    renamed = {(*server, "name"): "s2", (*tools, "providers"): ["s2"]}
+    return {
+        "DatasetConfig.mcp_providers": outside((), "mcp_providers", [COMMAND], before=before),
+        "DatasetConfig.tool_configs": inside(tools, "max_tool_call_turns", 9, before=before),
+        "StdioMcpProvider.name": Verdict(True, renamed, before),
+        "StdioMcpProvider.provider_type": Tag(False, server, before),
+        "StdioMcpProvider.command": outside(server, "command", "other", before=before),
+        "StdioMcpProvider.args": outside(server, "args", ["-v"], before=before),
+        "StdioMcpProvider.env": outside(server, "env", {"A": "B"}, before=before),
+        "HttpMcpProvider.name": Verdict(True, renamed, http),
+        "HttpMcpProvider.provider_type": outside(server, "provider_type", "streamable_http", before=http),
+        "HttpMcpProvider.endpoint": outside(server, "endpoint", "http://i/sse", before=http),
+        "HttpMcpProvider.api_key": outside(server, "api_key", "KEY", before=http),
+        "ToolConfig.tool_alias": Verdict(True, {(*tools, "tool_alias"): "u", (*TXT, "tool_alias"): "u"}, before),
+        "ToolConfig.providers": inside(tools, "providers", ["s", "n"], before=before),
+        "ToolConfig.allow_tools": inside(tools, "allow_tools", ["add"], before=before),
+        "ToolConfig.max_tool_call_turns": inside(tools, "max_tool_call_turns", 9, before=before),
+        "ToolConfig.timeout_sec": outside(tools, "timeout_sec", 9.0, before=before),
+    }
+
+
 MODEL_COLUMN_VERDICTS = model_column_verdicts()
 
 VERDICTS: dict[str, Verdict | Tag] = {
     **SKIP_VERDICTS,
     **FUNCTION_VERDICTS,
+    **tool_verdicts(),
     "DatasetConfig.name": outside((), "name", "other"),
     "DatasetConfig.description": outside((), "description", None),
     "DatasetConfig.num_records": outside((), "num_records", 99),
@@ -329,6 +365,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.model_configs": inside(MODEL, "model", "m2"),
     "DatasetConfig.run": outside((), "run", {"num_retries": 9}),
     "RunSettings.resume": outside(("run",), "resume", "never"),
+    "RunSettings.when_claimed": outside(("run",), "when_claimed", "refuse"),
     "RunSettings.num_retries": outside(("run",), "num_retries", 1),
     "RunSettings.max_failure_rate": outside(("run",), "max_failure_rate", 0.1),
     "RunSettings.max_missing_rate": outside(("run",), "max_missing_rate", 0.1),
@@ -471,6 +508,8 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelProvider.api_key": outside(PROVIDER, "api_key", "KEY"),
     "ModelProvider.extra_body": inside(PROVIDER, "extra_body", {"a": {"b": 1}}),
     "ModelProvider.extra_headers": outside(PROVIDER, "extra_headers", {"X-Team": "a"}),
+    "ModelProvider.client": inside(PROVIDER, "client", "m:Other", before=OWN_CLIENT),
+    "ModelProvider.source_hash": inside(PROVIDER, "source_hash", "sha256:1", before=OWN_CLIENT),
     "ModelProvider.simulation": outside(PROVIDER, "simulation", {"latency": 0.5}),
     "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
@@ -727,6 +766,14 @@ def test_side_effects_have_a_fingerprint_that_moves_with_their_function() -> Non
 
 def test_spelling_out_that_skips_spread_changes_nothing() -> None:
     assert fingerprint(changed(BASE, {(*EXP, "propagate_skip"): True})) == fingerprint(BASE)
+
+
+def test_which_tools_are_allowed_has_no_order_and_tools_that_no_column_uses_do_not_count() -> None:
+    tools: dict[Place, Any] = {("mcp_providers",): [COMMAND], ("tool_configs",): [{**TOOLS, "allow_tools": ["a", "b"]}]}
+    assert fingerprint(changed(BASE, tools)) == fingerprint(BASE)
+    used = changed(BASE, {**tools, (*TXT, "tool_alias"): "t"})
+    assert fingerprint(used) != fingerprint(BASE)
+    assert fingerprint(changed(used, {("tool_configs", 0, "allow_tools"): ["b", "a"]})) == fingerprint(used)
 
 
 def test_the_order_of_properties_and_options_counts() -> None:

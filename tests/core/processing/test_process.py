@@ -262,10 +262,10 @@ def test_a_full_disk_stops_processing_and_leaves_row_groups_alone(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with small_disk(tmp_path / "root", megabytes=16):
-        dataset = opened(tmp_path, num_records=2000, row_group_size=500)
+        dataset = opened(tmp_path, num_records=8000, row_group_size=2000)
         version = api.generate(dataset).version
         before = snapshot(version.row_groups)
-        filler = fill_disk(tmp_path / "root", leave=24_000)
+        filler = fill_disk(tmp_path / "root", leave=100_000)  # enough for the ledger
         with pytest.raises(StoreError, match="No space left on device") as raised:
             api.process(dataset)
         assert "free some space" in str(raised.value)
@@ -273,4 +273,4 @@ def test_a_full_disk_stops_processing_and_leaves_row_groups_alone(
         assert snapshot(version.row_groups) == before
         assert capfd.readouterr().err == "", "no writer complains when it is collected"
         filler.unlink()
-        assert api.process(dataset).num_rows == 2000
+        assert api.process(dataset).num_rows == 8000

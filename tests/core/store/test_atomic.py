@@ -16,11 +16,11 @@ from sdg_core.store.atomic import (
     ensure_writable,
     exclusive_lock,
     move_aside,
-    publish_directory,
     remove_directory,
     temporary_name,
     write_atomic,
 )
+from sdg_core.store.output import publish_directory
 from tests.support.requirements import require
 from tests.support.sdg import PROJECT, fill_disk, open_to_everyone, remount_read_only, small_disk, wait_until
 

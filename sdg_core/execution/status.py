@@ -1,18 +1,21 @@
-"""A dataset's state for people and programs: what `sdg status` shows."""
+"""A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sdg_core.plan.compile import DatasetPlan
+from sdg_core.execution.dataset import Dataset, measured_version, scan_version
+from sdg_core.execution.ledgers import existing_ledger
+from sdg_core.ledger.history import RunRecord, recent_runs
 from sdg_core.plan.prices import Cost, costs
 from sdg_core.store.failures import Failure, read_failures
-from sdg_core.store.layout import DatasetLayout, VersionLayout
-from sdg_core.store.metadata import Metadata, UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.listing import VersionInfo, list_versions
+from sdg_core.store.metadata import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
 SHOWN_FAILURES = 5
+SHOWN_RUNS = 5
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class DatasetStatus:
     states: keys of the row groups in each state. records: rows in trusted files. lacking: records of the plan without a row.
     cost: per model alias, as far as prices are configured.
     failed: records with a recorded failure. faults: what is wrong with each corrupt file.
+    versions: the names of all there are. version_details: the same, the one changed last first.
+    runs: the latest, newest first, as far as the ledger knows.
     """
 
     dataset: str
@@ -30,6 +35,8 @@ class DatasetStatus:
     exists: bool
     config_hash: str
     versions: tuple[str, ...]
+    version_details: tuple[VersionInfo, ...]
+    runs: tuple[RunRecord, ...]
     target_num_records: int
     row_group_size: int
     states: dict[RowGroupState, tuple[str, ...]]
@@ -49,6 +56,8 @@ class DatasetStatus:
         """Plain data, as `sdg status --json` prints it."""
         data = dict(vars(self))
         data["versions"] = list(self.versions)
+        data["version_details"] = [version.to_dict() for version in self.version_details]
+        data["runs"] = [dict(vars(run)) for run in self.runs]
         data["states"] = {
             state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
         }
@@ -62,15 +71,11 @@ class DatasetStatus:
         return data
 
 
-def describe(
-    layout: DatasetLayout,
-    version: VersionLayout,
-    *,
-    plan: DatasetPlan,
-    metadata: Metadata | None,
-    statuses: Sequence[RowGroupStatus],
-) -> DatasetStatus:
-    """Put together what the files say."""
+def describe(dataset: Dataset) -> DatasetStatus:
+    """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError if that cannot be told."""
+    plan, layout = dataset.plan, dataset.layout
+    version, metadata = measured_version(dataset)
+    statuses = scan_version(dataset, version)
     failures = [failure for status in statuses for failure in _failures(version, status)]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage: UsageByModel = {}
@@ -86,6 +91,8 @@ def describe(
         exists=metadata is not None,
         config_hash=plan.fingerprint.config_hash,
         versions=tuple(layout.versions()),
+        version_details=list_versions(layout, matching=version.name),
+        runs=_latest_runs(dataset),
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
         states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
@@ -101,6 +108,11 @@ def describe(
         lacking=sum(len(status.lacking) for status in statuses),
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
     )
+
+
+def _latest_runs(dataset: Dataset) -> tuple[RunRecord, ...]:
+    with existing_ledger(dataset) as ledger:
+        return tuple(recent_runs(ledger, dataset=dataset.name, at_most=SHOWN_RUNS)) if ledger is not None else ()
 
 
 def _failures(version: VersionLayout, status: RowGroupStatus) -> list[Failure]:

@@ -1,0 +1,61 @@
+"""What `sdg check-models` prints: how each model answered, and which tools there are."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from sdg_core.cli.output import print_json, stdout
+from sdg_core.models.health import ModelHealth
+from sdg_core.models.tools import ToolHealth
+
+
+def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:
+    """A table of each; errors below them, where there is room for them. Rows of tools have a `kind`."""
+    if as_json:
+        print_json([*map(asdict, models), *map(asdict, tools)])
+        return
+    console = stdout()
+    console.print(_models(models) if models else "no column of this dataset asks a model")
+    if tools:
+        console.print()
+        console.print(_tools(tools))
+    for model in models:
+        named = f"the server calls it {model.answered_as!r}; it may take any name" if model.answered_as else None
+        _explain(model.alias, model.error, model.remedy, model.note, named)
+    for tool in tools:
+        _explain(tool.name, tool.error, tool.remedy)
+
+
+def _models(rows: Sequence[ModelHealth]) -> Table:
+    table = _table("alias", "model", "answered in", "structured output")
+    for row in rows:
+        table.add_row(row.alias, row.model, _seconds(row.latency), row.structured)
+    return table
+
+
+def _tools(rows: Sequence[ToolHealth]) -> Table:
+    table = _table("tools of", "ready in", "how many", "names")
+    for row in rows:
+        what = f"MCP provider {row.name}" if row.kind == "provider" else f"tool_alias {row.name}"
+        ready = _seconds(row.latency) if row.kind == "provider" or not row.ok else ""
+        table.add_row(what, ready, str(len(row.tools)), ", ".join(row.tools))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _seconds(latency: float | None) -> str:
+    return "failed" if latency is None else f"{latency:.2f} s"
+
+
+def _explain(name: str, error: str | None, remedy: str | None, *notes: str | None) -> None:
+    for words in (error, f"  -> {remedy}" if remedy else None, *notes):
+        if words is not None:
+            typer.echo(words if words.startswith("  ->") else f"{name}: {words}")

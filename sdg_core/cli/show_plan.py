@@ -1,0 +1,84 @@
+"""What `sdg plan` prints."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.show import STYLES
+from sdg_core.execution.run_plan import ColumnPlan, RunPlan
+from sdg_core.plan.row_groups import format_ranges
+
+_ACTIONS = {
+    "start": "a first run",
+    "resume": "goes on",
+    "new version": "a new version beside the old one",
+    "forced version": "a new version, everything made anew",
+}
+
+
+def run_plan(plan: RunPlan, *, as_json: bool) -> None:
+    """What a run would do."""
+    if as_json:
+        print_json(plan.to_dict())
+        return
+    if plan.refused is not None:
+        lines = [f"a run would be refused: {plan.refused.message}"]
+        lines += [f"  -> {plan.refused.remedy}"] if plan.refused.remedy else []
+        stdout().print("\n".join(lines), soft_wrap=True)
+        return
+    stdout().print(_where_and_why(plan))
+    if plan.nothing_to_do:
+        stdout().print("nothing to do: all row groups are complete")
+        return
+    if plan.columns:
+        stdout().print(_columns(plan))
+    for line in _requests(plan):
+        stdout().print(f"requests: {line}", soft_wrap=True)
+
+
+def _where_and_why(plan: RunPlan) -> Table:
+    table = two_columns()
+    table.add_row("dataset", plan.dataset)
+    table.add_row("version", f"{plan.version}: {_ACTIONS[plan.action]}")
+    table.add_row("directory", plan.directory)
+    for reason in plan.reasons:
+        table.add_row("", reason)
+    for number, line in enumerate(plan.drift):
+        table.add_row("" if number else "changed", line)
+    for state, keys in plan.states.items():
+        if keys:
+            listing = format_ranges([int(key) for key in keys])
+            table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
+    if not plan.nothing_to_do:
+        table.add_row("records", f"{plan.records:,} to make")
+    for number, line in enumerate(plan.held):
+        table.add_row("" if number else "at work", line)
+    return table
+
+
+def _requests(plan: RunPlan) -> Iterator[str]:
+    for alias, count in plan.requests.items():
+        some = any(alias in column.models and column.skippable for column in plan.columns)
+        yield f"{alias}: {count:,}{', fewer if cells are skipped' if some else ''}; corrections and retries come on top"
+    for column in plan.columns:
+        if column.column_type == "custom" and column.models and column.to_make:
+            yield f"column {column.column}: its function asks {', '.join(column.models)} as often as it likes"
+    if not any(column.models and column.to_make for column in plan.columns):
+        yield "none"
+
+
+def _columns(plan: RunPlan) -> Table:
+    table = Table("column", "kind", "to make", "reused", box=None, pad_edge=False, header_style="bold")
+    for column in plan.columns:
+        models = f" ({', '.join(column.models)})" if column.models else ""
+        most = "up to " if column.skippable and column.to_make else ""
+        table.add_row(column.column, column.column_type + models, f"{most}{column.to_make:,}", _reused(column))
+    return table
+
+
+def _reused(column: ColumnPlan) -> str:
+    parts = [f"{column.journaled:,} from the journal"] if column.journaled else []
+    parts += [f"{count:,} from version {name}" for name, count in column.carried.items()]
+    return ", ".join(parts) or "-"

@@ -1,0 +1,73 @@
+"""How versions and runs are listed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+
+from sdg_core.cli.output import print_json, stdout
+from sdg_core.ledger.history import RunRecord
+from sdg_core.store.listing import VersionInfo
+
+
+def prunable(versions: Sequence[VersionInfo], *, as_json: bool) -> None:
+    """The versions that may go."""
+    if as_json:
+        print_json([version.to_dict() for version in versions])
+    elif versions:
+        stdout().print(version_table(versions))
+        total = sum(version.size for version in versions)
+        stdout().print(f"{how_many(versions)}, {human_size(total)} in all")
+    else:
+        stdout().print("nothing to remove: there is no old version")
+
+
+def how_many(versions: Sequence[VersionInfo]) -> str:
+    """`1 old version`, `2 old versions`."""
+    return f"{len(versions)} old version{'' if len(versions) == 1 else 's'}"
+
+
+def version_table(versions: Sequence[VersionInfo]) -> Table:
+    """One line per version."""
+    table = Table(
+        "version", "changed", "records", "row groups", "size", "", box=None, pad_edge=False, header_style="bold"
+    )
+    for version in versions:
+        marks = {
+            "current": version.current,
+            "this config": version.matches,
+            "sealed": version.sealed,
+            "simulated": version.simulated,
+            "forced": version.forced,
+            "metadata.json unreadable": version.fault is not None,
+        }
+        table.add_row(
+            version.name,
+            version.updated or "?",
+            f"{version.records:,}" if version.records is not None else "?",
+            f"{version.row_groups:,}",
+            human_size(version.size),
+            ", ".join(word for word, holds in marks.items() if holds),
+        )
+    return table
+
+
+def run_table(runs: Sequence[RunRecord]) -> Table:
+    """One line per run."""
+    headings = ("run", "version", "resume", "outcome", "generated", "replayed", "failed", "adopted")
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for run in runs:
+        started = datetime.fromtimestamp(run.started_at, UTC).isoformat(timespec="seconds")
+        counts = (run.generated, run.replayed, run.failed, run.adopted)
+        table.add_row(started, run.version, run.resume, run.outcome or "not ended", *(f"{count:,}" for count in counts))
+    return table
+
+
+def human_size(count: int) -> str:
+    """Bytes as people say them."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

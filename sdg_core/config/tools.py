@@ -1,0 +1,47 @@
+"""MCP servers (`mcp_providers`) and what columns may use of them (`tool_configs`). The vocabulary is Data Designer's."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StrictStr
+
+from sdg_core.config.base import ConfigModel, NonEmptyStr, PositiveInt
+from sdg_core.config.models import Seconds, without_login
+
+
+class StdioMcpProvider(ConfigModel):
+    """A server that is started as a process in the directory of the dataset file, and spoken to over stdin and stdout.
+
+    env: variables of that process; each value is the name of the environment variable here that holds the content.
+    """
+
+    name: NonEmptyStr
+    provider_type: Literal["stdio"] = "stdio"
+    command: NonEmptyStr
+    args: tuple[StrictStr, ...] = ()
+    env: dict[NonEmptyStr, StrictStr] = {}
+
+
+class HttpMcpProvider(ConfigModel):
+    """A server that runs already. `api_key` names the environment variable with the token that is sent as `Bearer`."""
+
+    name: NonEmptyStr
+    provider_type: Literal["sse", "streamable_http"]
+    endpoint: Annotated[NonEmptyStr, AfterValidator(without_login)]
+    api_key: StrictStr | None = None
+
+
+McpProvider = Annotated[StdioMcpProvider | HttpMcpProvider, Field(discriminator="provider_type")]
+
+
+class ToolConfig(ConfigModel):
+    """The tools that a column with this `tool_alias` lets its model call.
+
+    allow_tools: their names; default every tool of the providers. max_tool_call_turns: replies that may ask for calls, in
+    one cell; several calls in one reply are one turn. timeout_sec: of one call.
+    """
+
+    tool_alias: NonEmptyStr
+    providers: Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]
+    allow_tools: Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)] | None = None
+    max_tool_call_turns: PositiveInt = 5
+    timeout_sec: Seconds = 60.0

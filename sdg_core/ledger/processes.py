@@ -1,0 +1,48 @@
+"""Which process this is, and whether another one is known to be gone."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+_BOOT, _NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+
+
+@dataclass(frozen=True)
+class Process:
+    """identity: the host name, and what tells apart hosts and containers of one name, which number their processes alike."""
+
+    host: str
+    identity: str
+    pid: int
+
+
+def this_process() -> Process:
+    """The process that asks."""
+    host = socket.gethostname()
+    try:
+        place = f"{host} {_BOOT.read_text(encoding='ascii').strip()[:13]} {os.readlink(_NAMESPACE)}"
+    except OSError:  # not Linux
+        place = host
+    return Process(host, place[-200:], os.getpid())
+
+
+def is_dead(*, host: str, pid: int) -> bool:
+    """Whether a process is known to be gone; one of another host or container never is. `host` is an identity."""
+    if host != this_process().identity:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process has ended and only its parent has not looked yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    except (OSError, IndexError):  # gone meanwhile, or not Linux: the next look tells
+        return False

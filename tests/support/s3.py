@@ -1,0 +1,64 @@
+"""A real HTTP server that speaks S3, kept in this process, and buckets in it.
+
+It serves one request at a time as far as conditions on a put go, so it proves nothing about races.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from tests.support.requirements import require_module
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server. `env` is what a client needs in its environment."""
+
+    url: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "3",
+        }
+
+    def new_root(self) -> str:
+        """The URL of an empty prefix in a bucket of its own."""
+        import boto3
+
+        bucket = f"b-{uuid4().hex[:12]}"
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket=bucket)
+        return f"s3://{bucket}/some/prefix"
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """A server on a free port. Skips where there is none to start, or no client."""
+    require_module("moto")
+    require_module("obstore")
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield S3Server(f"http://{host}:{port}")
+    finally:
+        server.stop()
