@@ -1,5 +1,7 @@
-"""Dagster components for synthetic datasets: `type: sdg_assets.Dataset` in a `defs.yaml`."""
+"""Dagster components for synthetic datasets: `type: sdg_assets.Dataset` in a `defs.yaml`; and what belongs beside them."""
 
+from sdg_assets.automation import stale_or_missing
 from sdg_assets.components.dataset import Dataset
+from sdg_assets.operations import with_operations
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "stale_or_missing", "with_operations"]

@@ -6,8 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 import sdg_assets.defs
-from sdg_assets.resources import StoreResource
-from sdg_assets.sensors import reject_post_processed
+from sdg_assets.operations import with_operations
 
 
 @dg.definitions
@@ -20,5 +19,4 @@ def defs() -> dg.Definitions:
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         warnings.simplefilter("ignore", category=dg.PreviewWarning)
         loaded = tree.build_defs()
-    common = dg.Definitions(sensors=[reject_post_processed], resources={"store": StoreResource()})
-    return dg.Definitions.merge(loaded, common)
+    return with_operations(loaded)

@@ -1,25 +1,40 @@
-"""What the engine knows, as Dagster metadata."""
+"""What the engine knows, as Dagster metadata. Numbers keep their names from event to event, so that they plot as series."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from sdg_assets.columns import cell, descriptions_of, markdown_table, table_schema
+from sdg_core.config.models import ModelConfig
 from sdg_core.execution.events import RowGroupFinished
+from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.prices import costs, totals
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.failures import Failure, read_failures
+from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import UsageByModel
-from sdg_core.store.row_groups import Footer, read_rows
+from sdg_core.store.row_groups import Footer
 
 PREVIEW_ROWS = 3
-PREVIEW_WIDTH = 160
+SHOWN_FAILURES = 20
 
 
 def data_version(footer: Footer) -> str:
-    """Identifies the content that a row group should have: fingerprint and record range."""
-    text = f"{footer.config_hash}:{footer.start}:{footer.size}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Identifies the content that a row-group file should have: fingerprint and record range."""
+    return _digest(footer.config_hash, footer.start, footer.size)
+
+
+def planned_data_version(config_hash: str, group: RowGroup) -> str:
+    """The data version of a row group once it is made by this plan."""
+    return _digest(config_hash, group.start, group.size)
+
+
+def _digest(config_hash: str, start: int, size: int) -> str:
+    return hashlib.sha256(f"{config_hash}:{start}:{size}".encode()).hexdigest()
 
 
 def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[str, str]:
@@ -37,23 +52,32 @@ def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> 
     return tags
 
 
-def row_group_metadata(event: RowGroupFinished) -> dict[str, Any]:
+def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPlan) -> dict[str, Any]:
     """The metadata of one row group's materialization."""
-    footer = event.footer
-    rows = read_rows(event.path)
+    return {
+        **file_metadata(event.footer, rows, plan, uri=event.path.as_uri()),
+        "adopted": event.adopted,
+        "records_generated": event.generated,
+        "records_failed": event.failed,
+        "seconds": round(event.seconds, 3),
+        **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
+        **_failures_of(event),
+    }
+
+
+def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str) -> dict[str, Any]:
+    """What a row-group file says of itself."""
     return {
         "dagster/partition_row_count": footer.num_rows,
-        "dagster/uri": event.path.as_uri(),
-        "dagster/column_schema": table_schema(rows.schema),
+        "dagster/uri": uri,
+        "dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config)),
         "config_fingerprint": footer.config_hash,
         "row_group": footer.row_group,
         "start": footer.start,
         "records_missing": len(footer.missing),
-        "adopted": event.adopted,
         "simulated": footer.simulated,
-        "seconds": round(event.seconds, 3),
         **usage_metadata(footer.usage),
-        **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
+        **cost_metadata(footer.usage, plan.config.model_configs),
         "preview": preview(rows),
     }
 
@@ -67,27 +91,37 @@ def usage_metadata(usage: UsageByModel) -> dict[str, int]:
     return total
 
 
-def table_schema(schema: pa.Schema, descriptions: Mapping[str, str | None] | None = None) -> dg.TableSchema:
-    """An Arrow schema as Dagster shows it."""
-    described = descriptions or {}
-    return dg.TableSchema(
-        [dg.TableColumn(field.name, type=str(field.type), description=described.get(field.name)) for field in schema]
-    )
+def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
+    """Usage per model as a table."""
+    names = sorted({name for counts in usage.values() for name in counts})
+    rows = [(alias, *(counts.get(name, 0) for name in names)) for alias, counts in usage.items()]
+    return markdown_table(("model", *names), rows)
 
 
-def preview(table: pa.Table) -> dg.MarkdownMetadataValue:
+def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig]) -> dict[str, float]:
+    """The cost per currency, where prices are configured."""
+    return {f"cost/{currency}": amount for currency, amount in totals(costs(usage, models)).items()}
+
+
+def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
+    """What failed how often, the most frequent first."""
+    counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
+    rows = [(*what, count) for what, count in counts.most_common(SHOWN_FAILURES)]
+    return markdown_table(("column", "kind", "message", "records"), rows)
+
+
+def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
     """The first rows as a small Markdown table."""
     names = table.schema.names
-    rows = [[_cell(record[name]) for name in names] for record in table.slice(0, PREVIEW_ROWS).to_pylist()]
-    lines = [names, ["---"] * len(names), *rows]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    records = table.slice(0, rows).to_pylist()
+    return markdown_table([cell(name) for name in names], [[record[name] for name in names] for record in records])
 
 
-def _cell(value: object) -> str:
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    return text if len(text) <= PREVIEW_WIDTH else f"{text[: PREVIEW_WIDTH - 1]}…"
-
-
-def path_metadata(path: Path) -> dg.PathMetadataValue:
-    """A path that people can open."""
-    return dg.MetadataValue.path(str(path))
+def _failures_of(event: RowGroupFinished) -> dict[str, Any]:
+    """The failures of records that a row group still lacks."""
+    if not event.footer.missing:
+        return {}
+    version = VersionLayout(event.path.parent.parent)
+    lacking = set(event.footer.missing)
+    found = [f for f in read_failures(version.failure_list(event.group.index)) if f.record in lacking]
+    return {"failures": failure_table(found)} if found else {}

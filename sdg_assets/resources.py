@@ -7,15 +7,17 @@ import dagster as dg
 from pydantic import Field
 
 from sdg_core.store.layout import resolve_root
+from sdg_core.store.objects import StorePath
 
 
 class StoreResource(dg.ConfigurableResource[None]):
     """The storage root of all datasets."""
 
     root: str | None = Field(
-        default=None, description="A directory. Default: the environment variable SDG_ROOT, else `data` in the project."
+        default=None,
+        description="A directory, or s3://bucket/prefix. Default: the environment variable SDG_ROOT, else `data` in the project.",
     )
 
-    def root_path(self) -> Path:
-        """The root as an absolute path. Raises StoreError for a URL."""
+    def root_path(self) -> StorePath:
+        """The root: an absolute path, or a place in an object store. Raises StoreError for a URL of no store."""
         return resolve_root(self.root, env=os.environ, base=Path.cwd())

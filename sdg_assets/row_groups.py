@@ -6,19 +6,21 @@ optional on purpose: a returned or yielded MaterializeResult would claim every p
 
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.checks import row_groups_check
+from sdg_assets.columns import column_table, planned_schema
 from sdg_assets.guard import refuse_sealed
-from sdg_assets.metadata import data_version, row_group_metadata, upstream_tags
+from sdg_assets.orphans import end_with_run_worker
+from sdg_assets.recording import Recorder
 from sdg_assets.resources import StoreResource
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
 from sdg_core.config.run import ResumeMode, RunSettings
 from sdg_core.errors import SdgError
-from sdg_core.execution.events import Event, Notice, RowGroupFinished, RunStarted
 from sdg_core.plan.row_groups import plan_row_groups
 
 
@@ -35,14 +37,28 @@ class GenerateConfig(dg.Config):
 
     resume: Resume | None = Field(
         default=None,
-        description="if_possible: go on, or start a new version if the config changed. always: refuse a changed config. "
-        "never: start a new version.",
+        description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
+        "always: refuse a changed config. never: start a new version.",
     )
     num_retries: int | None = Field(
-        default=None, ge=0, description="Further attempts after a retryable failure of a request."
+        default=None,
+        ge=0,
+        description="Further attempts after a retryable failure of a request. Rate limits do not count.",
     )
     max_failure_rate: float | None = Field(
-        default=None, ge=0, le=1, description="Share of failed records above which the run stops."
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of failed records above which the run stops; judged from 20 records on.",
+    )
+    stall_timeout: float | None = Field(
+        default=None, gt=0, description="Seconds without a single success after which the run stops."
+    )
+    max_conversation_correction_steps: int | None = Field(
+        default=None, ge=0, description="How often a model is told what is wrong with a reply that cannot be used."
+    )
+    max_conversation_restarts: int | None = Field(
+        default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
     )
 
     def resume_mode(self) -> ResumeMode | None:
@@ -59,8 +75,8 @@ class GenerateConfig(dg.Config):
 
     def settings(self, base: RunSettings) -> RunSettings:
         """The dataset's run settings with this run's on top."""
-        chosen = {"num_retries": self.num_retries, "max_failure_rate": self.max_failure_rate}
-        return base.model_copy(update={name: value for name, value in chosen.items() if value is not None})
+        chosen = {name: value for name, value in self.model_dump(exclude={"resume"}).items() if value is not None}
+        return base.model_copy(update=chosen)
 
 
 def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
@@ -77,26 +93,35 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         partitions_def=partitions_of(spec),
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
+        dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
         deps=spec.upstream,
+        check_specs=[row_groups_check(spec)],
         description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
         kinds={"parquet", "polars"},
-        metadata={"sdg/config": dg.MetadataValue.path(str(spec.path))},
+        metadata={
+            **spec.ref.to_metadata(),
+            "dagster/column_schema": planned_schema(spec.config),
+            "columns": column_table(spec.config),
+        },
         **spec.asset_attributes,
     )
-    def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[None]:
+    def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
         resume = config.resume_mode()
         try:
             dataset = api.open_dataset(spec.path, root=str(store.root_path()))
             refuse_sealed(context, dataset, resume=resume)
-            summary = api.generate(
-                dataset,
-                row_groups=[int(key) for key in context.partition_keys],
-                resume=resume,
-                settings=config.settings(dataset.plan.config.run),
-                on_event=_Recorder(context, spec=spec),
-                run_id=context.run.run_id,
-            )
+            end_with_run_worker(context)
+            keep = bool(selected_children(context))
+            with Recorder(context, spec=spec, plan=dataset.plan, keep=keep) as recorder:
+                summary = api.generate(
+                    dataset,
+                    row_groups=[int(key) for key in context.partition_keys],
+                    resume=resume,
+                    settings=config.settings(dataset.plan.config.run),
+                    on_event=recorder,
+                    run_id=context.run.run_id,
+                )
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:
@@ -105,44 +130,25 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             f"{summary.generated} records generated, {summary.failed} failed, {summary.adopted} row groups adopted, "
             f"{summary.lacking} records lacking; in {summary.version.row_groups}"
         )
-        yield from ()
+        yield recorder.verdict.result()
+        if keep:
+            yield from _release(recorder)
 
     return row_groups
 
 
-class _Recorder:
-    """Turns the engine's events into Dagster's, as they happen."""
-
-    def __init__(self, context: dg.AssetExecutionContext, *, spec: DatasetSpec) -> None:
-        self._context = context
-        self._tags = {
-            "dagster/code_version": spec.code_version,
-            **upstream_tags(context.instance, spec.upstream),
-        }
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case RowGroupFinished():
-                self._context.log_event(
-                    dg.AssetMaterialization(
-                        self._context.asset_key,
-                        partition=event.group.key,
-                        metadata=row_group_metadata(event),
-                        tags={**self._tags, "dagster/data_version": data_version(event.footer)},
-                    )
-                )
-            case Notice():
-                self._context.log.info(event.message)
-            case RunStarted():
-                self._context.log.info(
-                    f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
-                    f"{event.complete} are complete"
-                )
-            case _:
-                pass
+def selected_children(context: dg.AssetExecutionContext) -> frozenset[dg.AssetKey]:
+    """Assets right downstream that the same run is to make."""
+    asset_layer = context.job_def.asset_layer
+    selected = context.run.asset_selection or asset_layer.selected_asset_keys
+    return frozenset(selected & asset_layer.asset_graph.get(context.asset_key).child_keys)
 
 
-def config_path_of(spec: dg.AssetSpec) -> Path | None:
-    """The dataset file of a row-groups asset, None for any other asset."""
-    value = spec.metadata.get("sdg/config")
-    return Path(value.path) if isinstance(value, dg.PathMetadataValue) and value.path is not None else None
+def _release(recorder: Recorder) -> Iterator[dg.Output[None]]:
+    """Let the assets downstream of this one run in the same run; without an output Dagster would skip them.
+
+    The output makes Dagster record every partition of the run once more, with a data version of its own making, so what is
+    true of each file is recorded after it. Only runs that make both pay for this.
+    """
+    yield dg.Output(None)
+    recorder.repeat()

@@ -8,11 +8,16 @@ from typing import Any
 
 import dagster as dg
 
+from sdg_assets.catalog import DatasetRef, dataset_key, row_groups_key
+from sdg_assets.rules import Checks
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
 from sdg_core.errors import PlanError
 from sdg_core.plan.check import load_dataset
 from sdg_core.plan.compile import config_part
+from sdg_core.plan.model_columns import side_columns
+from sdg_core.plan.row_groups import row_group_count
+from sdg_core.plan.stages import producers_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class DatasetSpec:
     code_version: str
     max_row_groups_per_run: int = 1000
     schedule: str | None = None
+    checks: Checks | None = None
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -41,9 +47,19 @@ class DatasetSpec:
         return self.config.num_records
 
     @property
+    def ref(self) -> DatasetRef:
+        """What sensors and jobs need of it."""
+        return DatasetRef(
+            name=self.name,
+            path=self.path,
+            num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
+            max_row_groups_per_run=self.max_row_groups_per_run,
+        )
+
+    @property
     def row_groups_key(self) -> dg.AssetKey:
         """The partitioned asset."""
-        return dg.AssetKey([self.name, "row_groups"])
+        return row_groups_key(self.name)
 
     @property
     def dataset_key(self) -> dg.AssetKey:
@@ -66,11 +82,6 @@ class DatasetSpec:
         return replace(self, asset_attributes=attributes)
 
 
-def dataset_key(name: str) -> dg.AssetKey:
-    """The post-generation asset of the dataset with this name."""
-    return dg.AssetKey([name, "dataset"])
-
-
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
     config = load_dataset(path, env=os.environ).config
@@ -78,4 +89,22 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
         raise PlanError(
             f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
         )
-    return DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
+    spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
+    _check_rule_columns(spec)
+    return spec
+
+
+def _check_rule_columns(spec: DatasetSpec) -> None:
+    """Raise PlanError for a rule about a column that the finished dataset will not have; seed columns are not known yet."""
+    if spec.checks is None or spec.config.seed_config is not None:
+        return
+    kept = {name for column in spec.config.columns if not column.drop for name in (column.name, *side_columns(column))}
+    kept |= set(producers_of(spec.config.columns))
+    wrong = [
+        f"check {name}: the dataset has no column {column!r}"
+        for name, rule in spec.checks.rules()
+        for column in rule.columns_read
+        if column not in kept and column.partition(".")[0] not in kept
+    ]
+    if wrong:
+        raise PlanError("; ".join(wrong), remedy=f"name columns of {spec.path}; kept are {', '.join(sorted(kept))}")

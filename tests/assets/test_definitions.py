@@ -233,7 +233,12 @@ def test_dg_lists_scaffolds_and_checks(tmp_path: Path) -> None:
     folder = tmp_path / "sdg_assets" / "defs" / "orders"
     assert "type: sdg_assets.Dataset" in (folder / "defs.yaml").read_text()
 
-    (folder / "defs.yaml").write_text("type: sdg_assets.Dataset\nattributes:\n  config: dataset.yaml\n")
-    (folder / "dataset.yaml").write_text(f"name: orders\nnum_records: 30\nrow_group_size: 10\n{COLUMNS}")
+    assert (folder / "dataset.yaml").exists()
     checked = run("check", "defs")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+    rule = "  checks:\n    mean:\n      - {column: text, at_leest: 3}\n"
+    (folder / "defs.yaml").write_text(f"type: sdg_assets.Dataset\nattributes:\n  config: dataset.yaml\n{rule}")
+    checked = run("check", "defs")
+    assert checked.returncode != 0
+    assert "defs.yaml:6" in checked.stdout + checked.stderr and "at_leest" in checked.stdout + checked.stderr

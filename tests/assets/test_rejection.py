@@ -1,13 +1,26 @@
 """A sealed dataset is not generated into, whichever way a run is started."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from sdg_assets.definitions import defs
 from sdg_assets.guard import REJECTED_TAG
-from tests.support.dagster_process import ASSET_JOB, MODULE, DagsterHome, Server, dagster_server
+from sdg_assets.sensors import why_rejected
+from tests.support.dagster_process import (
+    ASSET_JOB,
+    DAGSTER_WARNINGS,
+    MODULE,
+    DagsterHome,
+    Server,
+    dagster_server,
+)
+from tests.support.requirements import require_module
 
 ASSET = "support_tickets/row_groups"
 ALL = {"00000", "00001", "00002", "00003"}
@@ -15,7 +28,7 @@ HOLD = {"test/hold": "yes"}
 REASON = "Run rejected: dataset 'support_tickets'"
 NEVER = "ops: {support_tickets__row_groups: {config: {resume: never}}}\n"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rejection")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rejection"), *DAGSTER_WARNINGS]
 
 
 def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
@@ -95,6 +108,54 @@ def test_queued_run_and_backfill_are_cancelled_by_the_sensor_before_they_start(s
     assert_rejected(server.home, run, before_start=True)
     assert snapshot(server.home.root) == before
     assert server.home.materialized_partitions(ASSET) == ALL
+
+
+@pytest.mark.daemon
+def test_a_burst_of_queued_runs_is_cancelled_as_a_whole(server: Server) -> None:
+    before = snapshot(server.home.root)
+    runs = [server.launch_range(ASSET, key, key, tags=HOLD) for key in sorted(ALL)]
+    for run in runs:
+        assert server.finished(run, timeout=90) == "CANCELED"
+        assert_rejected(server.home, run, before_start=True)
+    assert snapshot(server.home.root) == before
+
+
+def test_dg_launch_is_cancelled_by_the_guard(sealed: DagsterHome) -> None:
+    require_module("dagster_dg_cli")
+    before = snapshot(sealed.root)
+    program = str(Path(sys.executable).with_name("dg"))
+    result = subprocess.run(
+        [program, "launch", "-m", MODULE, "--assets", ASSET, "--partition-range", "00000...00003"],
+        cwd=sealed.directory,
+        env=sealed.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert result.returncode != 0
+    assert REASON in result.stdout + result.stderr
+    assert_rejected(sealed, sealed.runs()[0].run_id, before_start=False)
+    assert snapshot(sealed.root) == before
+
+
+def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
+    sealed: DagsterHome, tmp_path: Path
+) -> None:
+    """A run with another storage root is not aimed at the dataset that is sealed in this one."""
+    repository = defs().get_repository_def()
+
+    def rejected(config: dict[str, Any]) -> bool:
+        run = dg.DagsterRun(ASSET_JOB, asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]), run_config=config)
+        return why_rejected(run, repository, root=str(sealed.root)) is not None
+
+    def store(root: Any) -> dict[str, Any]:
+        return {"resources": {"store": {"config": {"root": root}}}}
+
+    assert rejected({})
+    assert rejected(store(str(sealed.root)))
+    assert not rejected(store(str(tmp_path)))
+    assert not rejected({"ops": {"support_tickets__row_groups": {"config": {"resume": "never"}}}})
 
 
 @pytest.mark.daemon

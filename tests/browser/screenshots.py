@@ -1,40 +1,54 @@
-"""The README's pictures, taken from a real run: python -m tests.browser.screenshots OUT_DIR"""
+"""The documentation's pictures, taken from real runs: python -m tests.browser.screenshots OUT_DIR"""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.support.browser import browser_page
-from tests.support.dagster_process import DagsterHome, dagster_server, make_home
+from tests.support.dagster_process import PROJECT, Server, dagster_server, make_home
+from tests.support.location import MODULE, write_project
+from tests.support.model_datasets import SIZE, asset, held_dataset, held_models, keys, until_recorded
 from tests.support.requirements import CHROMIUM
 
 WAIT = 60_000.0
+DATASETS = ("python_docs", "python_qa", "support_tickets")
 STEPS = (
     ("python_docs/passages", []),
     ("python_qa/row_groups", ["--partition-range", "00000...00007"]),
     ("python_qa/dataset", []),
+    ("support_tickets/row_groups", ["--partition-range", "00000...00002"]),
 )
+SLOW, GROUPS = "reviews", 40
+MADE = 14
+"""Row groups of it that are made when it is photographed."""
 
 
 def main(out_dir: Path) -> None:
-    """Make the demo dataset in a temporary place and photograph Dagster's pages of it."""
+    """Make datasets in a temporary place and photograph Dagster's pages of them."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
-        home = make_home(Path(directory))
-        materialize(home)
+    with tempfile.TemporaryDirectory(prefix="sdg-") as directory, held_models({SLOW: MADE * SIZE}) as models:
+        home = make_home(Path(directory), module=MODULE)
+        config = held_dataset(SLOW, url=models[SLOW].url, groups=GROUPS)
+        write_project(home.directory, {**config, "description": "Product reviews, written by a model."})
+        for name in DATASETS:
+            shutil.copytree(PROJECT / "sdg_assets" / "defs" / name, home.directory / "synthetic" / "defs" / name)
+        for select, options in STEPS:
+            result = home.materialize(select, *options)
+            if result.returncode != 0:
+                sys.exit(result.stderr)
         with dagster_server(home) as server, browser_page(server.url, executable=CHROMIUM) as (page, _):
             page.set_default_timeout(WAIT)
             row_groups(page, server.url, out_dir / "row-groups.png")
             lineage(page, server.url, out_dir / "lineage.png")
-
-
-def materialize(home: DagsterHome) -> None:
-    """Passages, all row groups, the finished dataset."""
-    for select, options in STEPS:
-        result = home.materialize(select, *options)
-        if result.returncode != 0:
-            sys.exit(result.stderr)
+            dataset(page, server.url, out_dir / "dataset.png")
+            backfill_id = server.launch_backfill(asset(SLOW), keys(0, GROUPS - 1))
+            rejected_run(page, server, out_dir / "rejected-run.png")
+            until_recorded(home, SLOW, MADE)
+            backfill(page, server.url, backfill_id, out_dir / "backfill.png")
+            catalog(page, server.url, out_dir / "catalog.png")
+            models[SLOW].let_go()
 
 
 def row_groups(page: Any, url: str, path: Path) -> None:
@@ -52,9 +66,49 @@ def lineage(page: Any, url: str, path: Path) -> None:
     for name in ("passages", "row_groups", "dataset"):
         page.get_by_text(name, exact=True).first.wait_for()
     page.get_by_text("100% filled").wait_for()
-    page.get_by_text("Loading").first.wait_for(state="hidden")
-    page.wait_for_function("() => !document.body.innerText.includes('Loading')")
+    settled(page)
     save(page, path)
+
+
+def dataset(page: Any, url: str, path: Path) -> None:
+    """The finished dataset: row count, columns, samples."""
+    page.goto(f"{url}/assets/python_qa/dataset?view=overview")
+    page.get_by_text("Columns").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def rejected_run(page: Any, server: Server, path: Path) -> None:
+    """A run that is aimed at a sealed dataset, and why it was cancelled."""
+    run_id = server.launch_range("python_qa/row_groups", "00000", "00001")
+    if server.finished(run_id, timeout=600) != "CANCELED":
+        sys.exit(f"run {run_id} was not rejected")
+    page.goto(f"{server.url}/runs/{run_id}")
+    page.get_by_text("Run rejected").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def backfill(page: Any, url: str, backfill_id: str, path: Path) -> None:
+    """A backfill that has come some way."""
+    page.goto(f"{url}/runs/b/{backfill_id}")
+    page.get_by_text("row_groups").first.wait_for()
+    page.get_by_text("In progress").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def catalog(page: Any, url: str, path: Path) -> None:
+    """All assets."""
+    page.goto(f"{url}/assets")
+    page.get_by_text("support_tickets").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def settled(page: Any) -> None:
+    """Wait until nothing on the page is loading."""
+    page.wait_for_function("() => !document.body.innerText.includes('Loading')")
 
 
 def save(page: Any, path: Path) -> None:

@@ -5,37 +5,36 @@ there, and so does whoever opens the instance in this process. Data goes to the 
 """
 
 import contextlib
-import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 import dagster as dg
 import pytest
 
+from tests.support.dagster_graphql import ASSET_JOB as ASSET_JOB
+from tests.support.dagster_graphql import RANGE_END as RANGE_END
+from tests.support.dagster_graphql import RANGE_START as RANGE_START
+from tests.support.dagster_graphql import DagsterGraphql
+from tests.support.dagster_graphql import wait_for as wait_for
+
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = "sdg_assets.definitions"
-LOCATION = MODULE
-REPOSITORY = "__repository__"
-ASSET_JOB = "__ASSET_JOB"
-T = TypeVar("T")
 
 DAGSTER_WARNINGS = [
     pytest.mark.filterwarnings(f"ignore::{warning}")
     for warning in ("dagster.BetaWarning", "dagster.PreviewWarning", "pydantic.warnings.PydanticDeprecatedSince20")
 ]
 """Marks for tests that load definitions in their own process: what Dagster warns of there is not ours to mend."""
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,26 @@ class DagsterHome:
 
     directory: Path
     root: Path
+    module: str = MODULE
+    extra_env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
-        return {**env, "DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONUNBUFFERED": "1"}
+        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": str(self.directory)}
+        patience = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}  # a busy machine takes more than a minute to start a run
+        return {**env, **paths, **patience, "PYTHONUNBUFFERED": "1", **self.extra_env}
 
-    def run(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def allow_runs(self, count: int) -> None:
+        """Let so many runs of the queue go on at once."""
+        settings = self.directory / "dagster.yaml"
+        text, changed = re.subn(
+            r"max_concurrent_runs: \d+", f"max_concurrent_runs: {count}", settings.read_text(encoding="utf-8")
+        )
+        assert changed == 1
+        settings.write_text(text, encoding="utf-8")
+
+    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
         command = [sys.executable, "-m", "dagster", *arguments]
         return subprocess.run(
@@ -59,13 +71,17 @@ class DagsterHome:
 
     def materialize(self, select: str, *options: str) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize`, as a person types it."""
-        return self.run("asset", "materialize", "-m", MODULE, "--select", select, *options)
+        return self.run("asset", "materialize", "-m", self.module, "--select", select, *options)
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """The instance, opened in this process."""
-        with contextlib.chdir(self.directory), dg.DagsterInstance.from_config(str(self.directory)) as instance:
-            yield instance
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in self.extra_env.items():
+                patched.setenv(name, value)
+            patched.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")  # a storage may turn batches on; not in this process
+            with contextlib.chdir(self.directory), dg.DagsterInstance.from_config(str(self.directory)) as instance:
+                yield instance
 
     def runs(self) -> list[dg.DagsterRun]:
         """All runs, the latest first."""
@@ -92,42 +108,52 @@ class DagsterHome:
         return [(e.dagster_event_type.value if e.dagster_event_type else None, e.message) for e in entries]
 
 
-def make_home(directory: Path, *, root: Path | None = None) -> DagsterHome:
-    """A new home below `directory`."""
-    home = DagsterHome(directory / "home", root or directory / "data")
+def make_home(
+    directory: Path,
+    *,
+    root: Path | None = None,
+    module: str = MODULE,
+    instance: Path = PROJECT / "dagster.yaml",
+    env: Mapping[str, str] | None = None,
+) -> DagsterHome:
+    """A new home below `directory`. instance: the dagster.yaml to copy."""
+    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}))
     home.directory.mkdir(parents=True)
-    shutil.copy(PROJECT / "dagster.yaml", home.directory)
+    shutil.copy(instance, home.directory / "dagster.yaml")
     return home
 
 
-def wait_for(condition: Callable[[], T | None], *, what: str, timeout: float) -> T:
-    """The first result of `condition` that is not None. Raises TimeoutError that says `what` was waited for."""
-    deadline = time.monotonic() + timeout
-    while True:
-        if (result := condition()) is not None:
-            return result
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
-        time.sleep(0.2)
-
-
-class Server:
+class Server(DagsterGraphql):
     """A webserver and a daemon on a home. `stop` ends them with every process they started."""
 
     def __init__(self, home: DagsterHome) -> None:
-        self.home = home
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+            super().__init__(f"http://127.0.0.1:{free.getsockname()[1]}", location=home.module)
+        self.home = home
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start both and wait until both work."""
+        self.start_webserver()
+        self.start_daemon()
+        wait_for(self._sensor_ticked, what="the sensor's first tick", timeout=600)
+
+    def start_webserver(self) -> None:
+        """Start the webserver and wait until it answers."""
         port = self.url.rpartition(":")[2]
-        self._launch("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", MODULE)
-        wait_for(self._answering, what="the webserver answers", timeout=120)
-        self._launch("daemon", "dagster._daemon", "run", "-m", MODULE)
-        wait_for(self._sensor_ticked, what="the sensor's first tick", timeout=120)
+        self._launch("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", self.home.module)
+        wait_for(self._answering, what="the webserver answers", timeout=600)
+
+    def start_daemon(self) -> None:
+        """Start the daemon."""
+        self._launch("daemon", "dagster._daemon", "run", "-m", self.home.module)
+
+    def end(self, name: str) -> None:
+        """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""
+        process = self._processes.pop(name)
+        process.terminate()
+        process.wait(timeout=300)
 
     def stop(self) -> None:
         """End both and wait until they are gone."""
@@ -139,73 +165,8 @@ class Server:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=patience)
 
-    def graphql(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The data of a GraphQL answer. Raises AssertionError if it has errors."""
-        body = json.dumps({"query": query, "variables": variables or {}}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer["errors"]
-        data = answer["data"]
-        assert isinstance(data, dict)
-        return data
-
-    def launch_range(
-        self, asset: str, first: str, last: str, *, tags: Mapping[str, str] | None = None, config: Any = None
-    ) -> str:
-        """Launch a run over a range of partitions, as the UI does; its id."""
-        all_tags = {RANGE_START: first, RANGE_END: last, **(tags or {})}
-        params = {
-            "selector": {
-                "repositoryName": REPOSITORY,
-                "repositoryLocationName": LOCATION,
-                "jobName": ASSET_JOB,
-                "assetSelection": [{"path": asset.split("/")}],
-            },
-            "runConfigData": config or {},
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in all_tags.items()]},
-        }
-        result = self.graphql(_LAUNCH_RUN, {"params": params})["launchRun"]
-        assert result["__typename"] == "LaunchRunSuccess", result
-        return str(result["run"]["runId"])
-
-    def launch_backfill(self, asset: str, partitions: Sequence[str], *, tags: Mapping[str, str] | None = None) -> str:
-        """Launch a backfill, as the UI does; its id."""
-        params = {
-            "assetSelection": [{"path": asset.split("/")}],
-            "partitionNames": list(partitions),
-            "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()],
-        }
-        result = self.graphql(_LAUNCH_BACKFILL, {"params": params})["launchPartitionBackfill"]
-        assert result["__typename"] == "LaunchBackfillSuccess", result
-        return str(result["backfillId"])
-
-    def run_of_backfill(self, backfill_id: str, *, timeout: float) -> str:
-        """The id of a backfill's first run, once the daemon has made it."""
-
-        def run_id() -> str | None:
-            runs = self.graphql(
-                'query($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) '
-                "{ ... on Runs { results { runId } } } }",
-                {"id": backfill_id},
-            )["runsOrError"]["results"]
-            return str(runs[0]["runId"]) if runs else None
-
-        return wait_for(run_id, what=f"a run of backfill {backfill_id}", timeout=timeout)
-
-    def finished(self, run_id: str, *, timeout: float) -> str:
-        """The status that a run ends with."""
-
-        def status() -> str | None:
-            now = self.graphql("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", {"id": run_id})[
-                "runOrError"
-            ]["status"]
-            return str(now) if now in ("SUCCESS", "FAILURE", "CANCELED") else None
-
-        return wait_for(status, what=f"the end of run {run_id}", timeout=timeout)
-
     def _launch(self, name: str, module: str, *arguments: str) -> None:
-        with (self.home.directory / f"{name}.log").open("wb") as log:
+        with (self.home.directory / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=self.home.directory,
@@ -214,6 +175,8 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Ignored by the children of a shell's background job; Dagster hangs SIGTERM on it.
+                preexec_fn=_heed_interrupts,
             )
 
     def _check_alive(self) -> None:
@@ -233,13 +196,8 @@ class Server:
     def _sensor_ticked(self) -> bool | None:
         # A run-status sensor's first tick only marks where it begins; runs queued before it are not seen.
         self._check_alive()
-        selector = {
-            "repositoryName": REPOSITORY,
-            "repositoryLocationName": LOCATION,
-            "sensorName": "reject_post_processed",
-        }
-        state = self.graphql(_SENSOR_TICKS, {"selector": selector})["sensorOrError"]["sensorState"]
-        return True if any(tick["status"] != "STARTED" for tick in state["ticks"]) else None
+        ticks = self.sensor_ticks("reject_post_processed")
+        return True if any(tick != "STARTED" for tick in ticks) else None
 
 
 @contextlib.contextmanager
@@ -253,27 +211,5 @@ def dagster_server(home: DagsterHome) -> Iterator[Server]:
         server.stop()
 
 
-_LAUNCH_RUN = """
-mutation($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-    ... on RunConfigValidationInvalid { errors { message } }
-  }
-}
-"""
-_LAUNCH_BACKFILL = """
-mutation($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}
-"""
-_SENSOR_TICKS = """
-query($selector: SensorSelector!) {
-  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { ticks(limit: 5) { status } } } }
-}
-"""
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import platform
 from collections import Counter
-from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from sdg_assets.defs.python_docs.collect import Passage, collect_passages, to_table
 from sdg_assets.resources import StoreResource
 from sdg_core.store.atomic import write_atomic
+from sdg_core.store.objects import StorePath
 
 _PREVIEW_ROWS = 5
 
@@ -46,7 +46,7 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     )
 
 
-def passages_path(root: Path) -> Path:
+def passages_path(root: StorePath) -> StorePath:
     """Where the passages lie below the storage root."""
     return root / "python_docs" / "passages.parquet"
 

@@ -1,0 +1,103 @@
+"""The datasets of a code location, as sensors and jobs find them: from the metadata of the row-group assets, without loading
+anything. Their files are read when it is time, so that what is measured is what the files say now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from sdg_core.plan.row_groups import row_group_key
+
+CONFIG = "sdg/config"
+MAX_ROW_GROUPS = "sdg/max_row_groups_per_run"
+ROW_GROUPS = "row_groups"
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset by its file.
+
+    num_row_groups: partitions that the loaded definitions have; the file may ask for more by now.
+    upstream: assets that write its seed data.
+    """
+
+    name: str
+    path: Path
+    num_row_groups: int
+    max_row_groups_per_run: int
+    upstream: tuple[dg.AssetKey, ...] = ()
+
+    @property
+    def row_groups_key(self) -> dg.AssetKey:
+        """The partitioned asset."""
+        return row_groups_key(self.name)
+
+    @property
+    def dataset_key(self) -> dg.AssetKey:
+        """The post-generation asset."""
+        return dataset_key(self.name)
+
+    @property
+    def partition_keys(self) -> list[str]:
+        """The keys of its partitions."""
+        return [row_group_key(index) for index in range(self.num_row_groups)]
+
+    def to_metadata(self) -> dict[str, Any]:
+        """The metadata of the partitioned asset by which it is found again."""
+        return {CONFIG: dg.MetadataValue.path(str(self.path)), MAX_ROW_GROUPS: self.max_row_groups_per_run}
+
+
+def row_groups_key(name: str) -> dg.AssetKey:
+    """The partitioned asset of the dataset with this name."""
+    return dg.AssetKey([name, ROW_GROUPS])
+
+
+def dataset_key(name: str) -> dg.AssetKey:
+    """The post-generation asset of the dataset with this name."""
+    return dg.AssetKey([name, "dataset"])
+
+
+def datasets_of(repository: dg.RepositoryDefinition) -> list[DatasetRef]:
+    """Every dataset of a code location, by name."""
+    return _refs(repository.assets_defs_by_key.values())
+
+
+def datasets_in(definitions: dg.Definitions) -> list[DatasetRef]:
+    """Every dataset among definitions that are not a code location yet, by name."""
+    return _refs(asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition))
+
+
+def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[DatasetRef]:
+    found = (ref_of(definition, key) for definition in definitions for key in definition.keys)
+    return sorted((ref for ref in found if ref is not None), key=lambda ref: ref.name)
+
+
+def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> DatasetRef | None:
+    """The dataset whose row groups this asset is, None for any other asset."""
+    spec = definition.specs_by_key[key]
+    path = config_path_of(spec.metadata)
+    partitions = definition.partitions_def
+    if path is None or partitions is None:
+        return None
+    return DatasetRef(
+        name=key.path[0],
+        path=path,
+        num_row_groups=len(partitions.get_partition_keys()),
+        max_row_groups_per_run=int(spec.metadata[MAX_ROW_GROUPS]),
+        upstream=tuple(dep.asset_key for dep in spec.deps),
+    )
+
+
+def config_path_of(metadata: Mapping[str, Any]) -> Path | None:
+    """The dataset file that an asset's metadata names, if it does."""
+    value = metadata.get(CONFIG)
+    return Path(value.path) if isinstance(value, dg.PathMetadataValue) and value.path is not None else None
+
+
+def selected_keys(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:
+    """The assets of a run; one that was launched as a job names none, and then they are all of its job's."""
+    if run.asset_selection is not None:
+        return run.asset_selection
+    return repository.get_job(run.job_name).asset_layer.selected_asset_keys if repository.has_job(run.job_name) else ()

@@ -1,0 +1,21 @@
+"""What a code location has beside its datasets: sensors, jobs, the store."""
+
+import dagster as dg
+
+from sdg_assets.automation import automation_sensor
+from sdg_assets.catalog import datasets_in
+from sdg_assets.jobs import build_reconcile_job, build_reopen_job
+from sdg_assets.resources import StoreResource
+from sdg_assets.resume import resume_row_groups
+from sdg_assets.sensors import reconcile_events_with_files, reject_post_processed
+
+
+def with_operations(definitions: dg.Definitions, *, store: StoreResource | None = None) -> dg.Definitions:
+    """Definitions with datasets among them, and the sensors and jobs over these datasets."""
+    datasets = datasets_in(definitions)
+    common = dg.Definitions(
+        sensors=[reject_post_processed, resume_row_groups, reconcile_events_with_files, automation_sensor()],
+        jobs=[build_reopen_job(datasets), build_reconcile_job(datasets)],
+        resources={"store": store or StoreResource()},
+    )
+    return dg.Definitions.merge(definitions, common)
