@@ -16,6 +16,7 @@ from sdg_assets.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import StoreResource
+from sdg_assets.run_config import CheckedConfig
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
 from sdg_core.errors import SdgError
@@ -27,7 +28,7 @@ from sdg_core.store.state import RowGroupState
 SAMPLE_ROWS = 5
 
 
-class ProcessConfig(dg.Config):
+class ProcessConfig(CheckedConfig):
     """Settings of post-generation; what is left out comes from the dataset file's `run` block."""
 
     allow_missing: bool = Field(default=False, description="Leave out all records that failed for good.")

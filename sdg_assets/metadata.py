@@ -53,12 +53,15 @@ def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> 
 
 
 def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPlan) -> dict[str, Any]:
-    """The metadata of one row group's materialization."""
+    """The metadata of one row group's materialization. carried, replayed: cells that this run took from an earlier version or
+    from the journal instead of paying for them."""
     return {
         **file_metadata(event.footer, rows, plan, uri=event.path.as_uri()),
         "adopted": event.adopted,
         "records_generated": event.generated,
         "records_failed": event.failed,
+        "carried": event.carried,
+        "replayed": event.replayed,
         "seconds": round(event.seconds, 3),
         **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
         **_failures_of(event),

@@ -4,12 +4,10 @@ A materialization is recorded the moment a row group's file is durable, one even
 optional on purpose: a returned or yielded MaterializeResult would claim every partition of the run's range at once.
 """
 
-from collections.abc import Iterator
-from enum import Enum
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 
 import dagster as dg
-from pydantic import Field
 
 from sdg_assets.checks import row_groups_check
 from sdg_assets.columns import column_table, planned_schema
@@ -17,66 +15,11 @@ from sdg_assets.guard import refuse_sealed
 from sdg_assets.orphans import end_with_run_worker
 from sdg_assets.recording import Recorder
 from sdg_assets.resources import StoreResource
+from sdg_assets.run_config import GenerateConfig
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
-from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.errors import SdgError
+from sdg_core.errors import PlanError, SdgError
 from sdg_core.plan.row_groups import plan_row_groups
-
-
-class Resume(Enum):
-    """How a run treats data that exists. Run config takes the members' names, so they are spelled as in a dataset file."""
-
-    if_possible = "if_possible"
-    always = "always"
-    never = "never"
-
-
-class GenerateConfig(dg.Config):
-    """Settings of one run; what is left out comes from the dataset file's `run` block."""
-
-    resume: Resume | None = Field(
-        default=None,
-        description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
-        "always: refuse a changed config. never: start a new version.",
-    )
-    num_retries: int | None = Field(
-        default=None,
-        ge=0,
-        description="Further attempts after a retryable failure of a request. Rate limits do not count.",
-    )
-    max_failure_rate: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Share of failed records above which the run stops; judged from 20 records on.",
-    )
-    stall_timeout: float | None = Field(
-        default=None, gt=0, description="Seconds without a single success after which the run stops."
-    )
-    max_conversation_correction_steps: int | None = Field(
-        default=None, ge=0, description="How often a model is told what is wrong with a reply that cannot be used."
-    )
-    max_conversation_restarts: int | None = Field(
-        default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
-    )
-
-    def resume_mode(self) -> ResumeMode | None:
-        """The resume mode as the engine knows it."""
-        match self.resume:
-            case None:
-                return None
-            case Resume.if_possible:
-                return "if_possible"
-            case Resume.always:
-                return "always"
-            case Resume.never:
-                return "never"
-
-    def settings(self, base: RunSettings) -> RunSettings:
-        """The dataset's run settings with this run's on top."""
-        chosen = {name: value for name, value in self.model_dump(exclude={"resume"}).items() if value is not None}
-        return base.model_copy(update=chosen)
 
 
 def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
@@ -112,11 +55,12 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             dataset = api.open_dataset(spec.path, root=str(store.root_path()))
             refuse_sealed(context, dataset, resume=resume)
             end_with_run_worker(context)
-            keep = bool(selected_children(context))
-            with Recorder(context, spec=spec, plan=dataset.plan, keep=keep) as recorder:
+            children = selected_children(context)
+            chosen = _chosen(context, config, dataset, children)
+            with Recorder(context, spec=spec, plan=dataset.plan, keep=bool(children)) as recorder:
                 summary = api.generate(
                     dataset,
-                    row_groups=[int(key) for key in context.partition_keys],
+                    row_groups=chosen,
                     resume=resume,
                     settings=config.settings(dataset.plan.config.run),
                     on_event=recorder,
@@ -128,10 +72,11 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
             f"{summary.generated} records generated, {summary.failed} failed, {summary.adopted} row groups adopted, "
+            f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.lacking} records lacking; in {summary.version.row_groups}"
         )
         yield recorder.verdict.result()
-        if keep:
+        if children:
             yield from _release(recorder)
 
     return row_groups
@@ -142,6 +87,25 @@ def selected_children(context: dg.AssetExecutionContext) -> frozenset[dg.AssetKe
     asset_layer = context.job_def.asset_layer
     selected = context.run.asset_selection or asset_layer.selected_asset_keys
     return frozenset(selected & asset_layer.asset_graph.get(context.asset_key).child_keys)
+
+
+def _chosen(
+    context: dg.AssetExecutionContext,
+    config: GenerateConfig,
+    dataset: api.Dataset,
+    children: Collection[dg.AssetKey],
+) -> Sequence[int]:
+    """The row groups to work at. Raises PlanError for a subset that cannot be."""
+    partitions = [int(key) for key in context.partition_keys]
+    chosen = config.row_groups(partitions, count=len(dataset.plan.row_groups))
+    if children and len(chosen) < len(partitions):
+        # The output that lets the assets downstream run makes Dagster record every partition of the run.
+        names = ", ".join(sorted(key.to_user_string() for key in children))
+        raise PlanError(
+            f"run config, subset: {config.subset!r} leaves out row groups, but this run also makes {names} from all of them",
+            remedy="leave subset out, or make the row groups in a run of their own; nothing was generated",
+        )
+    return chosen
 
 
 def _release(recorder: Recorder) -> Iterator[dg.Output[None]]:

@@ -23,7 +23,7 @@ from sdg_core.execution.dataset import (
     row_group_statuses,
     seal_of,
 )
-from sdg_core.execution.estimate import Estimate, make_estimate
+from sdg_core.execution.estimate import Estimate, look_ahead, make_estimate
 from sdg_core.execution.events import Observer
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.interrupt import run_interruptible
@@ -95,12 +95,15 @@ def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.envir
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
-    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it."""
+    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
+
+    Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
+    would be refused.
+    """
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
-    lacking = [record for status in row_group_statuses(dataset) for record in status.lacking]
-    plan, seeds = dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_estimate(plan, lacking, sample=sample, seeds=seeds, models=models))
+    ahead, plan, seeds = look_ahead(dataset), dataset.plan, dataset.seeds
+    return _ask(dataset, lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models))
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:

@@ -5,10 +5,19 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.requirements import LONG
 from tests.support.s3 import S3Server, s3_server
 
 settings.register_profile("sdg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sdg")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the long form has."""
+    if LONG:
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture(autouse=True)

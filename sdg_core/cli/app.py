@@ -70,6 +70,17 @@ WhenClaimedOption = Annotated[
         show_default=False,
     ),
 ]
+MaxParallelRequestsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-parallel-requests",
+        min=1,
+        metavar="N",
+        help="Most requests under way at once, per model; lowers what the models allow, never raises it. Default: the file's "
+        "run.max_parallel_requests.",
+        show_default=False,
+    ),
+]
 RowGroups = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ from sdg_core.cli.app import (
     REFUSED,
     AsJson,
     File,
+    MaxParallelRequestsOption,
     NumRecords,
     ResumeOption,
     Root,
@@ -29,6 +30,7 @@ def generate(
     row_groups: RowGroups = None,
     resume: ResumeOption = None,
     when_claimed: WhenClaimedOption = None,
+    max_parallel_requests: MaxParallelRequestsOption = None,
 ) -> None:
     """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
     from sdg_core import api
@@ -41,6 +43,8 @@ def generate(
     settings = dataset.plan.config.run
     if when_claimed is not None:
         settings = settings.model_copy(update={"when_claimed": when_claimed.value})
+    if max_parallel_requests is not None:
+        settings = settings.model_copy(update={"max_parallel_requests": max_parallel_requests})
     with watching(dataset.name) as on_event:
         summary = api.generate(
             dataset,

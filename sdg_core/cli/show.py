@@ -102,6 +102,12 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     table = two_columns()
     table.add_row("lacking", f"{result.lacking:,} records")
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
+    if result.reused:
+        table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
+    if not result.sampled:
+        table.add_row("expected", "no request: every cell that costs something is there")
+        console.print(table)
+        return
     table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)

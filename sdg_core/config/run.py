@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sdg_core.config.base import ConfigModel, NonNegativeInt, Rate
+from sdg_core.config.base import ConfigModel, NonNegativeInt, PositiveInt, Rate
 
 ResumeMode = Literal["if_possible", "always", "never"]
 WhenClaimed = Literal["wait", "refuse"]
@@ -14,6 +14,7 @@ class RunSettings(ConfigModel):
     """Concurrency, retries, budgets and resume mode.
 
     when_claimed: what to do about row groups that another run is working on: make the rest and wait for them, or refuse to begin.
+    max_parallel_requests: most requests under way at once, per model; lowers what the models allow, never raises it.
     num_retries: further attempts after a retryable failure of one request; rate limits do not count.
     max_failure_rate: share of failed records above which a run stops (judged from 20 records on).
     max_missing_rate: share of records that post-generation may leave out because they failed for good.
@@ -24,6 +25,7 @@ class RunSettings(ConfigModel):
 
     resume: ResumeMode = "if_possible"
     when_claimed: WhenClaimed = "wait"
+    max_parallel_requests: PositiveInt | None = None
     num_retries: NonNegativeInt = 4
     max_failure_rate: Rate = 0.5
     max_missing_rate: Rate = 0.0

@@ -1,30 +1,70 @@
 """What the records that are lacking will ask for, judged by a few of them: requests, tokens, money, time.
 
 The sample is spread over the lacking records and made in memory, so that it says something about all of them; it is asked of the
-models and not kept.
+models and not kept. What each column of it used is scaled to the cells that the column has to make: cells that a run takes over,
+from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from sdg_core.execution.preview import make_sample
+import numpy as np
+
+from sdg_core.execution.dataset import Dataset, scan_version
+from sdg_core.execution.group import as_a_whole
+from sdg_core.execution.preview import Sample, make_sample
+from sdg_core.execution.run_plan import plan_columns
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.prices import Cost, costs, totals
 from sdg_core.seeds.readers import Seeds
-from sdg_core.store.metadata import UsageByModel
+from sdg_core.store.metadata import UsageByModel, add_usage
+from sdg_core.store.versions import choose_version
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a run would have to do. lacking: records to be made, ascending. to_make: cells, by column that costs something."""
+
+    lacking: Sequence[int]
+    to_make: Mapping[str, int]
+
+    @property
+    def reused(self) -> int:
+        """Cells that are there already."""
+        return sum(len(self.lacking) - cells for cells in self.to_make.values())
+
+    @property
+    def nothing_to_ask(self) -> bool:
+        """Whether every cell that costs something is there."""
+        return not self.lacking or (bool(self.to_make) and not any(self.to_make.values()))
+
+    def cells(self, column: str) -> int:
+        """How many cells of a column are to be made."""
+        return self.to_make.get(column, len(self.lacking))
+
+
+def look_ahead(dataset: Dataset) -> Ahead:
+    """What a run would have to do just now. Raises RefusedError, a MetadataError or LedgerError where it could not begin."""
+    plan = dataset.plan
+    version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
+    work = [as_a_whole(status, plan) for status in scan_version(dataset, version.layout)]
+    lacking = [record for status in work for record in status.lacking]
+    columns = plan_columns(dataset, version, np.array(lacking, dtype=np.int64)) if lacking else ()
+    return Ahead(lacking, {column.column: column.to_make for column in columns})
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What is ahead.
 
-    lacking: records to be made. sampled, failed: records tried for this. used: what the sample used. usage, cost: what the
-    lacking records are expected to use. seconds: how long that takes with every allowed request busy.
+    lacking: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
+    failed: records tried for this. used: what the sample used. usage, cost: what the lacking records are expected to use.
+    seconds: how long that takes with every allowed request busy.
     simulated: some replies are simulated, so that tokens and time are guesses.
     """
 
@@ -37,6 +77,7 @@ class Estimate:
     cost: dict[str, Cost]
     seconds: float
     simulated: bool
+    reused: int = 0
 
     @property
     def total_cost(self) -> dict[str, float]:
@@ -60,26 +101,24 @@ def spread(lacking: Sequence[int], sample: int) -> list[int]:
 
 async def make_estimate(
     plan: DatasetPlan,
-    lacking: Sequence[int],
+    ahead: Ahead,
     *,
     sample: int,
     seeds: Seeds | None,
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
-    """Make a sample of the lacking records and reckon what all of them will take."""
+    """Make a sample of the lacking records and reckon what all of them will take. Nothing is asked if nothing has to be."""
+    lacking = ahead.lacking
+    if ahead.nothing_to_ask:
+        return Estimate(len(lacking), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
     chosen = spread(lacking, sample)
-    if not chosen:
-        return Estimate(0, 0, 0, None, {}, {}, {}, 0.0, plan.simulated)
     made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock)
     group = made.group
-    usage = {
-        alias: {name: math.ceil(count * len(lacking) / len(chosen)) for name, count in counts.items()}
-        for alias, counts in group.usage.items()
-    }
+    usage = _scaled(made, ahead, sampled=len(chosen))
     first = min(group.failures.values(), default=None)
     slots = max(1, min(models.capacity, len(lacking)))
-    per_record = made.together / len(chosen) + (fmean(made.each) / slots if made.each else 0.0)
+    each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
     return Estimate(
         lacking=len(lacking),
         sampled=len(chosen),
@@ -88,6 +127,31 @@ async def make_estimate(
         used=group.usage,
         usage=usage,
         cost=costs(usage, plan.config.model_configs),
-        seconds=len(lacking) * per_record,
+        seconds=len(lacking) * (made.together / len(chosen) + each),
         simulated=plan.simulated,
+        reused=ahead.reused,
     )
+
+
+def _scaled(made: Sample, ahead: Ahead, *, sampled: int) -> UsageByModel:
+    """What the sample used, column by column, times the cells to make for each that was tried."""
+    usage: UsageByModel = {}
+    for column, by_model in made.group.usage_by_column.items():
+        if cells := ahead.cells(column):
+            more = {
+                alias: {name: math.ceil(n * cells / sampled) for name, n in counts.items()}
+                for alias, counts in by_model.items()
+            }
+            usage = add_usage(usage, more)
+    return usage
+
+
+def _busy_share(made: Sample, ahead: Ahead) -> float:
+    """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
+    asked = {
+        column: sum(counts.get("requests", 0) for counts in by_model.values())
+        for column, by_model in made.group.usage_by_column.items()
+    }
+    weights = asked if any(asked.values()) else dict.fromkeys(ahead.to_make, 1)
+    full = sum(weights.values()) * len(ahead.lacking)
+    return sum(weight * ahead.cells(column) for column, weight in weights.items()) / full if full else 1.0

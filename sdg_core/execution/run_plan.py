@@ -119,7 +119,7 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         return _refused(dataset, error)
     previous = previous_version(layout, read_current_or_none(layout)) if version.metadata is None else None
     lacking = np.array([record for status in work for record in status.lacking], dtype=np.int64)
-    columns = tuple(_columns(dataset, version, lacking))
+    columns = tuple(plan_columns(dataset, version, lacking))
     return RunPlan(
         dataset=dataset.name,
         action=_action(version, begun=previous is not None),
@@ -189,7 +189,8 @@ def _drift(dataset: Dataset, version: Version) -> list[str]:
     return describe_drift(previous, dataset.plan)
 
 
-def _columns(dataset: Dataset, version: Version, lacking: NDArray[np.int64]) -> Iterable[ColumnPlan]:
+def plan_columns(dataset: Dataset, version: Version, lacking: NDArray[np.int64]) -> Iterable[ColumnPlan]:
+    """What becomes of the lacking records' cells, column by column, where they cost something. Raises LedgerError."""
     plan = dataset.plan
     reused = count_reused(dataset, version, lacking)
     for name in plan.graph.order:

@@ -33,7 +33,7 @@ class Ledger:
         self.where = where
         if migrate:
             with self.errors("open"):
-                _migrate(engine)
+                _migrate(engine, where=where)
 
     @contextmanager
     def transaction(self, action: str, *, durable: bool = True) -> Iterator[sa.Connection]:
@@ -159,10 +159,12 @@ MIGRATIONS: tuple[tuple[str, Callable[[sa.Connection], None]], ...] = (
 """Applied in order, each once. Only ever append; a name never changes."""
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine, *, where: str) -> None:
     with engine.begin() as connection:
-        tables.migrations.create(connection, checkfirst=True)
-        applied = set(connection.execute(sa.select(tables.migrations.c.name)).scalars())
+        applied = _applied(connection)
+        if any(name not in applied for name, _ in MIGRATIONS):
+            _refuse_foreign(connection, where=where)
+            tables.migrations.create(connection, checkfirst=True)
     for name, change in MIGRATIONS:
         if name in applied:
             continue
@@ -172,3 +174,29 @@ def _migrate(engine: sa.Engine) -> None:
                 change(connection)
         except IntegrityError:
             continue  # another process was first
+
+
+def _applied(connection: sa.Connection) -> set[str]:
+    """The names of the migrations that the database has been through."""
+    found = sa.inspect(connection)
+    if not found.has_table(tables.migrations.name) or _is_foreign(tables.migrations, found):
+        return set()
+    return set(connection.execute(sa.select(tables.migrations.c.name)).scalars())
+
+
+def _refuse_foreign(connection: sa.Connection, *, where: str) -> None:
+    """Raise LedgerError, before anything is changed, if a table has a name of ours and is not ours, such as Dagster's `runs`."""
+    found = sa.inspect(connection)
+    for table in tables.metadata.sorted_tables:
+        if found.has_table(table.name) and _is_foreign(table, found):
+            raise LedgerError(
+                f"{where} belongs to another program: its table `{table.name}` is not the ledger's",
+                remedy="give the ledger a database of its own (for example `createdb sdg`) and name that in SDG_LEDGER_URL; "
+                "nothing was changed",
+            )
+
+
+def _is_foreign(table: sa.Table, found: sa.Inspector) -> bool:
+    """Whether the table of that name which is there lacks columns that every release of ours has given it."""
+    there = {column["name"] for column in found.get_columns(table.name)}
+    return not {column.name for column in table.primary_key} <= there

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mcp import Client
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 """Seconds until a server that says nothing while it is being opened is given up."""
 _MOST_PAGES = 100
 _BEARER = "Bearer "

@@ -1,7 +1,7 @@
 """The models of one run: alias to endpoint, connections opened and closed with the run.
 
 Aliases of one provider share its client. Aliases of one model under one account share a gate, whose ceiling is the smallest
-`max_parallel_requests` among them: they are one load to the server, whatever the config calls them.
+`max_parallel_requests` among them and that of the run: they are one load to the server, whatever the config calls them.
 Invariant: a missing key is reported before anything is sent.
 """
 
@@ -145,7 +145,7 @@ async def open_models(
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
-    gates = {account: Gate(Admission(ceiling), clock=clock) for account, ceiling in _ceilings(models, accounts).items()}
+    gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     formats = {account: _format_support(account, on_notice) for account in gates}
     policy = RetryPolicy(num_retries=settings.num_retries)
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
@@ -218,9 +218,10 @@ def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Ac
     return (provider.endpoint.rstrip("/"), key, model.model)
 
 
-def _ceilings(models: Models, accounts: Mapping[str, Account]) -> dict[Account, int]:
+def _ceilings(models: Models, accounts: Mapping[str, Account], settings: RunSettings) -> dict[Account, int]:
     ceilings: dict[Account, int] = {}
     for alias, (model, _) in models.items():
         wanted = model.inference_parameters.max_parallel_requests
+        wanted = min(wanted, settings.max_parallel_requests or wanted)
         ceilings[accounts[alias]] = min(wanted, ceilings.get(accounts[alias], wanted))
     return ceilings

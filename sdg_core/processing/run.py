@@ -17,7 +17,7 @@ from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.points import reach
-from sdg_core.processing.transform import SchemaTransform
+from sdg_core.processing.transform import TEMPLATE_KEY, SchemaTransform
 from sdg_core.store.atomic import Publishing, remove_directory, store_errors
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
@@ -71,9 +71,15 @@ def process(
 
     publishing: entered around what makes the output and the seal visible; what it raises keeps them from being so.
     """
-    update_metadata(version, post_generation_state="started", post_generation_processed=False)
+    update_metadata(
+        version,
+        target_num_records=plan.num_records,
+        total_num_batches=len(plan.row_groups),
+        post_generation_state="started",
+        post_generation_processed=False,
+    )
     reach("processing.after_start")
-    transforms = [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+    transforms = _transforms(plan)
     num_rows = 0
     with store_errors("write", version.processed), new_output(version.processed, publishing=publishing) as output:
         dataset = _Parts(output, "dataset", plan.kept_schema)
@@ -102,8 +108,16 @@ def process(
 
 
 def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
-    """The result of a version that is sealed already. Raises SealedError if other outputs are asked for now."""
-    names = ["dataset", *(p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor))]
+    """The result of a version that is sealed already. Raises SealedError if the config now asks for another: more records, other
+    outputs, another template."""
+    if plan.num_records > metadata.target_num_records:
+        raise SealedError(
+            f"{version.directory} is sealed with {metadata.target_num_records} records, but num_records is now "
+            f"{plan.num_records}",
+            remedy="`sdg reopen FILE`, then generate and process again",
+        )
+    transforms = _transforms(plan)
+    names = ["dataset", *(transform.name for transform in transforms)]
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
     if present != set(names):
@@ -112,11 +126,30 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
             f"{', '.join(sorted(names))}",
             remedy="`sdg reopen FILE`, then process again",
         )
+    for transform in transforms:
+        _check_template(version, transform)
     with store_errors("read", version.processed_dataset):
         num_rows = sum(
             read_parquet_metadata(part).num_rows for part in version.processed_dataset.glob("part-*.parquet")
         )
     return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
+
+
+def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:
+    return [SchemaTransform(p) for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+
+
+def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
+    """Raise SealedError if an output was made by another template. Outputs that do not say are taken as they are."""
+    directory = version.processed / transform.name
+    with store_errors("read", directory):
+        parts: list[StorePath] = sorted(directory.glob("part-*.parquet"), key=str)
+        mark = (read_parquet_metadata(parts[0]).metadata or {}).get(TEMPLATE_KEY) if parts else None
+    if mark not in (None, transform.mark):
+        raise SealedError(
+            f"{version.directory} is sealed, and the template of processor {transform.name!r} has changed since",
+            remedy="`sdg reopen FILE`, then process again",
+        )
 
 
 def reopen(version: VersionLayout) -> None:

@@ -1,8 +1,10 @@
 """Schema transform: records of one shape into records of another, by templates."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from sdg_core.config.processors import SchemaTransformProcessor
@@ -10,6 +12,9 @@ from sdg_core.errors import CellError, SdgError
 from sdg_core.generators.render import NestedTemplate
 from sdg_core.plan.check import text_leaves
 from sdg_core.plan.templates import template_references
+
+TEMPLATE_KEY = b"sdg_template"
+"""Parquet key-value metadata of an output: which template made it."""
 
 
 class SchemaTransform:
@@ -20,7 +25,9 @@ class SchemaTransform:
         self._template = NestedTemplate(processor.template)
         leaves = [source for _, source in text_leaves(processor.template)]
         self.columns = frozenset().union(*(template_references(source) for source in leaves))
-        self.schema = pa.schema([pa.field(name, _type_of(value)) for name, value in processor.template.items()])
+        self.mark = hashlib.sha256(orjson.dumps(processor.template)).hexdigest().encode()
+        fields = [pa.field(name, _type_of(value)) for name, value in processor.template.items()]
+        self.schema = pa.schema(fields, metadata={TEMPLATE_KEY: self.mark})
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The transformed rows. Raises SdgError naming the processor if a record cannot be rendered."""

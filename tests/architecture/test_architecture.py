@@ -143,3 +143,16 @@ def test_constraints_are_plain_pins() -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)] == []
     names = [line.partition("==")[0].lower().replace("_", "-") for line in lines]
     assert names == sorted(set(names))
+
+
+def test_the_tests_that_the_table_of_data_designers_tests_names_exist() -> None:
+    table = (ROOT / "docs" / "design" / "data-designer-tests.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", table)
+    assert len(named) > 100
+    files = {file: ROOT / file for file, _ in named}
+    defined = {
+        file: {function.name for function in functions(ast.parse(path.read_text(encoding="utf-8")))}
+        for file, path in files.items()
+        if path.is_file()
+    }
+    assert sorted({f"{file}::{name}" for file, name in named if name not in defined.get(file, ())}) == []

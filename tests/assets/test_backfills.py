@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
-from tests.support.dagster_process import DagsterHome, Server, dagster_server, make_home
+from tests.support.dagster_process import DagsterHome, Server, dagster_server, make_home, wait_for
 from tests.support.location import MODULE, write_dataset, write_project
 from tests.support.model_datasets import (
     EVERYTHING,
@@ -35,7 +35,6 @@ GAPS = ["00000", "00002", "00003", "00005"]
 SIZES = {"all_of_it": FEW, "a_range": FEW, "gaps": FEW, "twice": FEW, "killed": MANY, "cancelled": MANY, "grows": MANY}
 ANSWERED = {name: 2 * SIZE + 2 if size == MANY else EVERYTHING for name, size in SIZES.items()}
 """Requests until the model of a dataset holds its replies back: in the middle of the third row group."""
-TIMEOUT = 900.0
 Models = dict[str, HeldModel]
 
 
@@ -75,7 +74,7 @@ def story(server: Server, models: Models) -> Story:
     first = launch_first(server)
     in_the_middle(server, models, first)
     for name, ids in first.items():
-        told.ended[name] = [server.backfill_ended(backfill, timeout=TIMEOUT) for backfill in ids]
+        told.ended[name] = [server.backfill_ended(backfill) for backfill in ids]
         told.runs[name] = sum(len(server.runs_of_backfill(backfill)) for backfill in ids)
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
@@ -87,7 +86,7 @@ def story(server: Server, models: Models) -> Story:
         "a_range": server.launch_backfill(asset("a_range"), sorted(told.after["a_range"]["missing"])),
     }
     for name, backfill in second.items():
-        told.ended[name].append(server.backfill_ended(backfill, timeout=TIMEOUT))
+        told.ended[name].append(server.backfill_ended(backfill))
     for name in SIZES:
         told.at_end[name] = server.partitions(asset(name))
         told.asked[name] = models[name].asked
@@ -112,20 +111,26 @@ def launch_first(server: Server) -> dict[str, list[str]]:
 
 def in_the_middle(server: Server, models: Models, first: dict[str, list[str]]) -> None:
     """Kill one run, cancel one backfill, let one dataset grow while its backfill runs."""
-    until_recorded(server.home, "killed", 2, timeout=TIMEOUT)
+    until_recorded(server.home, "killed", 2)
     [run_id] = server.runs_of_backfill(first["killed"][0])
     with server.home.instance() as instance:
         [record] = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_START).records
     step = record.event_log_entry.dagster_event
     assert step is not None and step.pid is not None
     os.kill(step.pid, signal.SIGKILL)
-    until_recorded(server.home, "cancelled", 2, timeout=TIMEOUT)
+    until_recorded(server.home, "cancelled", 2)
     server.cancel_backfill(first["cancelled"][0])
-    until_recorded(server.home, "grows", 2, timeout=TIMEOUT)
+    until_recorded(server.home, "grows", 2)
     write_dataset(server.home.directory, held_dataset("grows", url=models["grows"].url, groups=MORE))
     server.reload()
-    first["grows"].append(server.launch_backfill(asset("grows"), keys(MANY, MORE - 1)))
+    first["grows"].append(wait_for(lambda: more(server), what="a daemon that has read the longer dataset"))
     models["grows"].let_go()
+
+
+def more(server: Server) -> str | None:
+    """A backfill of the new partitions. The daemon reads definitions anew once a minute and fails what it does not know."""
+    backfill = server.launch_backfill(asset("grows"), keys(MANY, MORE - 1))
+    return backfill if server.backfill_begun(backfill) else None
 
 
 def colours(materialized: list[str], *, of: int) -> dict[str, set[str]]:

@@ -220,9 +220,7 @@ def test_dg_lists_scaffolds_and_checks(tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name("dg"))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120
-        )
+        return subprocess.run([program, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
     listed = run("list", "components")
     assert listed.returncode == 0, listed.stderr

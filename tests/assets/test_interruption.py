@@ -34,7 +34,6 @@ ALL = set(keys(0, GROUPS - 1))
 ANSWERED = 3 * SIZE + 2
 """Requests until the model holds its replies back: in the middle of the fourth row group."""
 RECORDED = 3
-TIMEOUT = 900.0
 STEP, WORKER = dg.DagsterEventType.STEP_START, dg.DagsterEventType.RUN_START
 SIGNALS = {
     "step_term": (STEP, signal.SIGTERM),
@@ -85,9 +84,9 @@ def story(server: Server, models: Models) -> Story:
         until_recorded(server.home, name, RECORDED)
         end(server, run_id, name)
     for name, run_id in runs.items():
-        told.ended[name] = server.finished(run_id, timeout=TIMEOUT)
+        told.ended[name] = server.finished(run_id)
         step = process_of(server.home, run_id, STEP)
-        wait_for(lambda pid=step: None if running(pid) else True, what=f"the end of process {step}", timeout=TIMEOUT)
+        wait_for(lambda pid=step: None if running(pid) else True, what=f"the end of process {step}")
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
     for name in NAMES:
@@ -170,7 +169,7 @@ def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(server: Server
     server.start_webserver()
     server.start_daemon()
     models[RESTARTS].let_go()
-    ended = server.backfill_ended(backfill, timeout=TIMEOUT)
+    ended = server.backfill_ended(backfill)
     after = server.partitions(asset(RESTARTS))
     assert after["materialized"] == on_disk(server.home, RESTARTS)
     assert after["materializing"] == set()

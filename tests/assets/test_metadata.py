@@ -1,6 +1,7 @@
 """What the pages of a dataset show: numbers that plot, descriptions, failures, cost."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,8 @@ SERIES = {
     "records_missing",
     "records_failed",
     "records_generated",
+    "carried",
+    "replayed",
     "seconds",
     "usage/requests",
     "usage/prompt_tokens",
@@ -86,3 +89,23 @@ def test_definitions_describe_columns_before_any_data_is_there(made: tuple[CodeL
     lines = str(metadata["columns"].value).splitlines()
     assert lines[0] == "| column | kind | reads | description |"
     assert lines[2] == "| n | sampler category |  | A number. |" and lines[3].startswith("| q | expression | n |")
+
+
+def test_cells_that_were_not_paid_for_again_are_counted(tmp_path: Path) -> None:
+    location = CodeLocation(tmp_path)
+    columns = [
+        category("n", 0, 1),
+        llm("text", "Say {{ n }}"),
+        expression("q", "{{ (text | length) // n }}", dtype="int"),
+    ]
+    settings = {"num_records": 20, "row_group_size": 20, "run": {"max_failure_rate": 1.0}}
+    counts = []
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+        for last in (columns[2], columns[2], expression("q", "{{ text | length }}", dtype="int")):
+            location.write(dataset_config(*columns[:2], last, **settings))
+            location.materialize(instance, "tickets/row_groups", partition="00000")
+            found = latest(instance, "row_groups")
+            counts.append((found["records_missing"], found["carried"], found["replayed"]))
+    lacking = counts[0][0]
+    assert 0 < lacking < 20
+    assert counts == [(lacking, 0, 0), (lacking, 0, lacking), (0, 20, 0)]

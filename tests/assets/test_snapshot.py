@@ -42,9 +42,12 @@ RUN_CONFIG = {
         "max_conversation_correction_steps",
         "max_conversation_restarts",
         "max_failure_rate",
+        "max_parallel_requests",
         "num_retries",
         "resume",
         "stall_timeout",
+        "subset",
+        "when_claimed",
     ],
     "python_qa__dataset": ["allow_missing", "max_missing_rate"],
 }

@@ -10,9 +10,8 @@ from tests.support.browser import browser_page
 from tests.support.dagster_process import PROJECT, Server, dagster_server, make_home
 from tests.support.location import MODULE, write_project
 from tests.support.model_datasets import SIZE, asset, held_dataset, held_models, keys, until_recorded
-from tests.support.requirements import CHROMIUM
+from tests.support.requirements import CHROMIUM, PATIENCE
 
-WAIT = 60_000.0
 DATASETS = ("python_docs", "python_qa", "support_tickets")
 STEPS = (
     ("python_docs/passages", []),
@@ -39,7 +38,7 @@ def main(out_dir: Path) -> None:
             if result.returncode != 0:
                 sys.exit(result.stderr)
         with dagster_server(home) as server, browser_page(server.url, executable=CHROMIUM) as (page, _):
-            page.set_default_timeout(WAIT)
+            page.set_default_timeout(PATIENCE * 1000)
             row_groups(page, server.url, out_dir / "row-groups.png")
             lineage(page, server.url, out_dir / "lineage.png")
             dataset(page, server.url, out_dir / "dataset.png")
@@ -81,7 +80,7 @@ def dataset(page: Any, url: str, path: Path) -> None:
 def rejected_run(page: Any, server: Server, path: Path) -> None:
     """A run that is aimed at a sealed dataset, and why it was cancelled."""
     run_id = server.launch_range("python_qa/row_groups", "00000", "00001")
-    if server.finished(run_id, timeout=600) != "CANCELED":
+    if server.finished(run_id) != "CANCELED":
         sys.exit(f"run {run_id} was not rejected")
     page.goto(f"{server.url}/runs/{run_id}")
     page.get_by_text("Run rejected").first.wait_for()

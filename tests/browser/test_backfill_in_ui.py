@@ -7,11 +7,10 @@ import pytest
 
 from tests.support.browser import browser_page
 from tests.support.dagster_process import Server, dagster_server, make_home, wait_for
-from tests.support.requirements import require_browser
+from tests.support.requirements import PATIENCE, require_browser
 
 ASSET = "support_tickets/row_groups"
 CHOSEN = ["00001", "00002"]
-MINUTE = 60_000.0
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +34,7 @@ def server(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, browser: Path) -> None:
     partitions = f"{server.url}/assets/{ASSET}?view=partitions"
     with browser_page(server.url, executable=browser) as (page, outside):
-        page.set_default_timeout(MINUTE)
+        page.set_default_timeout(PATIENCE * 1000)
         page.goto(partitions)
         page.get_by_text("Missing (4)").wait_for()
 
@@ -54,8 +53,8 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, 
 
         # The daemon looks at backfills every 30 s.
         page.goto(partitions)
-        run_id = wait_for(lambda: next((run.run_id for run in server.home.runs()), None), what="a run", timeout=150)
-        assert server.finished(run_id, timeout=150) == "SUCCESS", server.home.messages(run_id)
+        run_id = wait_for(lambda: next((run.run_id for run in server.home.runs()), None), what="a run")
+        assert server.finished(run_id) == "SUCCESS", server.home.messages(run_id)
         page.get_by_text("Materialized (2)").wait_for()
         page.get_by_text("Missing (2)").wait_for()
 

@@ -3,7 +3,6 @@
 CI kills some 40 times; SDG_LONG=1 a thousand times.
 """
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,11 @@ import pytest
 
 from sdg_core import api
 from tests.crash.campaign import IN_FLIGHT, Trial, repeats, scenarios
+from tests.support.requirements import LONG
 from tests.support.s3 import S3Server
 from tests.support.sdg import ServerProcess, stored_records
 
 KILLS_A_TRIAL = 4
-LONG = os.environ.get("SDG_LONG") == "1"
 NAMES = [scenario.name for scenario in scenarios("http://127.0.0.1:1/v1")]
 ON_S3 = NAMES if LONG else ("extension", "an edited prompt")
 PLACES = [*((name, "disk") for name in NAMES), *((name, "s3") for name in ON_S3)]

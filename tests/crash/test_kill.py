@@ -1,6 +1,5 @@
 """kill -9 of the real command, at any moment: a rerun ends in the same rows and asks nothing again that was saved."""
 
-import os
 import random
 import shutil
 from pathlib import Path
@@ -48,9 +47,8 @@ def check_files(version: VersionLayout) -> None:
 
 
 def seeds(short: int, *, long: int) -> list[object]:
-    """Seeds of the random moments; SDG_LONG=1 adds the long form."""
-    more = range(short + 1, long + 1) if os.environ.get("SDG_LONG") == "1" else ()
-    return [*range(1, short + 1), *(pytest.param(seed, marks=pytest.mark.slow) for seed in more)]
+    """Seeds of the random moments; the long form has more."""
+    return [*range(1, short + 1), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(short + 1, long + 1))]
 
 
 @pytest.mark.parametrize("seed", seeds(2, long=66))

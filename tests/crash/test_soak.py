@@ -3,11 +3,11 @@
 CI makes 1,800 calls; SDG_LONG=1 makes 50,000.
 """
 
-import os
 from collections import Counter
 from pathlib import Path
 
 from tests.support.model_server import answer_to
+from tests.support.requirements import LONG
 from tests.support.sdg import (
     ServerProcess,
     category,
@@ -21,7 +21,7 @@ from tests.support.sdg import (
 )
 
 CALLS_PER_RECORD = 3
-RECORDS = (50_001 if os.environ.get("SDG_LONG") == "1" else 1_800) // CALLS_PER_RECORD
+RECORDS = (50_001 if LONG else 1_800) // CALLS_PER_RECORD
 FAULTS = {
     "limited": 0.04,
     "500": 0.03,

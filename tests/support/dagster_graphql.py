@@ -6,20 +6,22 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tests.support.requirements import PATIENCE
+
 REPOSITORY = "__repository__"
 ASSET_JOB = "__ASSET_JOB"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T | None], *, what: str, timeout: float) -> T:
+def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
     """The first result of `condition` that is not None. Raises TimeoutError that says `what` was waited for."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + PATIENCE
     while True:
         if (result := condition()) is not None:
             return result
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
+            raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
         time.sleep(0.2)
 
 
@@ -34,7 +36,7 @@ class DagsterGraphql:
         """The data of a GraphQL answer. Raises AssertionError if it has errors."""
         body = json.dumps({"query": query, "variables": variables or {}}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer["errors"]
         data = answer["data"]
@@ -71,15 +73,26 @@ class DagsterGraphql:
         assert result["__typename"] == "LaunchBackfillSuccess", result
         return str(result["backfillId"])
 
-    def run_of_backfill(self, backfill_id: str, *, timeout: float) -> str:
+    def run_of_backfill(self, backfill_id: str) -> str:
         """The id of a backfill's first run, once the daemon has made it."""
 
         def run_id() -> str | None:
             return next(iter(self.runs_of_backfill(backfill_id)), None)
 
-        return wait_for(run_id, what=f"a run of backfill {backfill_id}", timeout=timeout)
+        return wait_for(run_id, what=f"a run of backfill {backfill_id}")
 
-    def finished(self, run_id: str, *, timeout: float) -> str:
+    def backfill_begun(self, backfill_id: str) -> bool:
+        """Wait until a backfill has a run, or has failed without one, as it does for partitions that the daemon does not know."""
+
+        def begun() -> bool | None:
+            if self.runs_of_backfill(backfill_id):
+                return True
+            status = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]["status"]
+            return False if status == "FAILED" else None
+
+        return wait_for(begun, what=f"the beginning of backfill {backfill_id}")
+
+    def finished(self, run_id: str) -> str:
         """The status that a run ends with."""
 
         def status() -> str | None:
@@ -88,7 +101,7 @@ class DagsterGraphql:
             ]["status"]
             return str(now) if now in ("SUCCESS", "FAILURE", "CANCELED") else None
 
-        return wait_for(status, what=f"the end of run {run_id}", timeout=timeout)
+        return wait_for(status, what=f"the end of run {run_id}")
 
     def terminate(self, run_id: str) -> None:
         """Ask for the end of a run, as the UI's *Terminate* does."""
@@ -107,14 +120,14 @@ class DagsterGraphql:
         assert result["__typename"] == "LaunchBackfillSuccess", result
         return str(result["backfillId"])
 
-    def backfill_ended(self, backfill_id: str, *, timeout: float) -> str:
+    def backfill_ended(self, backfill_id: str) -> str:
         """The status that a backfill ends with."""
 
         def status() -> str | None:
             now = self.graphql(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]["status"]
             return str(now) if now not in ("REQUESTED", "CANCELING", "FAILING") else None
 
-        return wait_for(status, what=f"the end of backfill {backfill_id}", timeout=timeout)
+        return wait_for(status, what=f"the end of backfill {backfill_id}")
 
     def runs_of_backfill(self, backfill_id: str) -> list[str]:
         """The ids of a backfill's runs."""

@@ -65,9 +65,7 @@ class DagsterHome:
     def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
         command = [sys.executable, "-m", "dagster", *arguments]
-        return subprocess.run(
-            command, cwd=self.directory, env=self.env, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        return subprocess.run(command, cwd=self.directory, env=self.env, capture_output=True, text=True, check=False)
 
     def materialize(self, select: str, *options: str) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize`, as a person types it."""
@@ -137,13 +135,13 @@ class Server(DagsterGraphql):
         """Start both and wait until both work."""
         self.start_webserver()
         self.start_daemon()
-        wait_for(self._sensor_ticked, what="the sensor's first tick", timeout=600)
+        wait_for(self._sensor_ticked, what="the sensor's first tick")
 
     def start_webserver(self) -> None:
         """Start the webserver and wait until it answers."""
         port = self.url.rpartition(":")[2]
         self._launch("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-m", self.home.module)
-        wait_for(self._answering, what="the webserver answers", timeout=600)
+        wait_for(self._answering, what="the webserver answers")
 
     def start_daemon(self) -> None:
         """Start the daemon."""

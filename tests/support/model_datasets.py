@@ -91,11 +91,11 @@ def on_disk(home: DagsterHome, name: str) -> set[str]:
     return {Path(path).stem.removeprefix("batch_") for path in files if not read_footer(path).missing}
 
 
-def until_recorded(home: DagsterHome, name: str, count: int, *, timeout: float = 900) -> set[str]:
+def until_recorded(home: DagsterHome, name: str, count: int) -> set[str]:
     """Wait until so many row groups are recorded."""
 
     def found() -> set[str] | None:
         green = home.materialized_partitions(asset(name))
         return green if len(green) >= count else None
 
-    return wait_for(found, what=f"{count} row groups of {name}", timeout=timeout)
+    return wait_for(found, what=f"{count} row groups of {name}")

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
+LONG = os.environ.get("SDG_LONG") == "1"
+"""Whether the long campaigns were asked for; without it a bounded part of each runs, and tests marked `long` do not."""
+
+
+PATIENCE = 900.0
+"""Seconds after which a condition that never comes true fails a test; a slow machine is waited for."""
 
 
 def require(present: bool, what: str) -> None:

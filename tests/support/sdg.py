@@ -18,12 +18,10 @@ import yaml
 from sdg_core import api
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
-from tests.support.requirements import require
+from tests.support.requirements import PATIENCE, require
 
 PROJECT = Path(__file__).parents[2]
 SDG = (sys.executable, "-m", "sdg_core.cli.main")
-PATIENCE = 90.0
-"""Seconds after which a condition that never comes true fails the test."""
 
 
 def category(name: str, *values: str | int) -> dict[str, Any]:
@@ -177,8 +175,12 @@ class ServerProcess:
 
     def prompts(self) -> list[str]:
         """Every prompt asked so far, in the order of arrival."""
+        return list(self.stats()["prompts"])
+
+    def stats(self) -> dict[str, Any]:
+        """What the server has counted so far."""
         with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/stats", timeout=PATIENCE) as response:
-            return list(orjson.loads(response.read())["prompts"])
+            return dict(orjson.loads(response.read()))
 
 
 def open_to_everyone(path: Path) -> None:

@@ -240,13 +240,11 @@ def test_drift_under_always(place: Place) -> None:
 
 def test_a_root_that_is_a_file(place: Place) -> None:
     place.root.write_text("mine")
-    place.refused(
-        "generate", says=(f"cannot write to {place.root / 'tickets'}", "a file stands where a directory belongs")
-    )
+    place.refused("generate", says=(str(place.root / "tickets"), "a file stands where a directory belongs"))
 
 
 def test_a_root_that_is_a_url(place: Place) -> None:
-    check_block(sdg("generate", place.file, "--root", "s3://bucket/x"), ("s3://bucket/x", "give a directory"))
+    check_block(sdg("generate", place.file, "--root", "ftp://host/x"), ("ftp://host/x", "give a directory or s3://"))
 
 
 def test_a_root_on_a_read_only_disk(place: Place) -> None:

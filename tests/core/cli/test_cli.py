@@ -14,6 +14,7 @@ from sdg_core import api
 from tests.support.sdg import (
     PROJECT,
     SDG,
+    ServerProcess,
     category,
     dataset_config,
     environment,
@@ -251,3 +252,14 @@ def test_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     assert "━" in text and "25/25 records" in text
     status, shown = on_a_terminal("generate", str(file), "--root", str(tmp_path / "root"))
     assert status == 0 and "3 row groups are complete already" in shown and "━" not in shown
+
+
+def test_a_run_may_lower_how_much_is_asked_at_once(tmp_path: Path) -> None:
+    with ServerProcess("--latency", "0.02") as server:
+        config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, parallel=16)
+        file = write_config(tmp_path / "tickets.yaml", config)
+        command = ("generate", file, "--root", tmp_path / "root", "--max-parallel-requests")
+        assert sdg(*command, "0").returncode == 2 and server.stats()["requests"] == 0
+        outcome = sdg(*command, "2")
+        assert outcome.returncode == 0, outcome.stderr
+        assert server.stats()["requests"] == 25 and server.stats()["peak"] <= 2

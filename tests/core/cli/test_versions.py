@@ -11,8 +11,8 @@ import pytest
 
 from sdg_core import api
 from sdg_core.store.layout import DatasetLayout
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
-    PATIENCE,
     SDG,
     category,
     dataset_config,

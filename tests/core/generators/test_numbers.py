@@ -13,7 +13,7 @@ from sdg_core.generators.samplers import sample
 from sdg_core.plan.rng import RandomSource
 
 Params = dict[str, Any]
-SIZES = [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
+SIZES = [100_000, pytest.param(1_000_000, marks=pytest.mark.long)]
 ALPHA = 1e-4
 
 
@@ -150,12 +150,11 @@ def test_heavy_tails_are_drawn_too() -> None:
     assert stats.binomtest(int((drawn == 1).sum()), len(drawn), stats.zipf(1.3).pmf(1)).pvalue > ALPHA
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize(
     ("kind", "params"), [(kind, params) for kind, params, _ in (*DISCRETE.values(), *CONTINUOUS.values())]
 )
-def test_neighbouring_records_columns_and_seeds_are_uncorrelated(kind: str, params: Params) -> None:
-    count = 1_000_000
+def test_neighbouring_records_columns_and_seeds_are_uncorrelated(kind: str, params: Params, count: int) -> None:
     base = _ranks(_drawn(kind, params, count, seed=7, name="c1"))
     others = {
         "record": (base[:-1], base[1:]),

@@ -1,6 +1,8 @@
 """Opening a ledger, and the history of runs."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,15 @@ def test_a_ledger_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / ".sdg" / "ledger.db").write_bytes(b"not a database" * 100)
     with pytest.raises(LedgerError, match=r"ledger\.db"):
         open_ledger(None, root=tmp_path)
+
+
+@pytest.mark.parametrize("table", ["runs (id INTEGER, run_id TEXT, status TEXT)", "migrations (id INTEGER, app TEXT)"])
+def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path, table: str) -> None:
+    file, name = tmp_path / "other.db", table.partition(" ")[0]
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(f"CREATE TABLE {table}; INSERT INTO {name} (id) VALUES (1);")
+    with pytest.raises(LedgerError, match=rf"other\.db .*another program.*`{name}`(.|\n)*SDG_LEDGER_URL"):
+        open_ledger(f"sqlite:///{file}", root=tmp_path)
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [(name,)]
+        assert database.execute(f"SELECT id FROM {name}").fetchall() == [(1,)]

@@ -61,6 +61,19 @@ async def test_aliases_of_one_model_and_account_share_the_smaller_ceiling(server
         assert pool.capacity == 3 + 7 + 11
 
 
+async def test_a_run_lowers_what_models_allow_and_never_raises_it() -> None:
+    simulated = provider(None)
+    models: Models = {
+        "few": (model("few", parallel=2), simulated),
+        "many": (model("many", parallel=64, name="n"), simulated),
+    }
+    for at_most, limits in ((None, [2, 64]), (5, [2, 5]), (1, [1, 1]), (100, [2, 64])):
+        settings = RunSettings(max_parallel_requests=at_most)
+        async with open_models(models, settings=settings, env={}) as pool:
+            assert [pool[alias].limit for alias in models] == limits
+            assert pool.capacity == sum(limits)
+
+
 @pytest.mark.parametrize("env", [{}, {"MY_KEY": ""}, {"MY_KEY": "  \n"}])
 async def test_key_that_is_not_set_is_reported_before_anything_is_sent(
     server: ModelServer, env: dict[str, str]

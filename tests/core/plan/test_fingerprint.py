@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from sdg_core.config.base import ConfigModel
 from sdg_core.config.dataset import DatasetConfig
@@ -365,6 +365,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.model_configs": inside(MODEL, "model", "m2"),
     "DatasetConfig.run": outside((), "run", {"num_retries": 9}),
     "RunSettings.resume": outside(("run",), "resume", "never"),
+    "RunSettings.max_parallel_requests": outside(("run",), "max_parallel_requests", 2),
     "RunSettings.when_claimed": outside(("run",), "when_claimed", "refuse"),
     "RunSettings.num_retries": outside(("run",), "num_retries", 1),
     "RunSettings.max_failure_rate": outside(("run",), "max_failure_rate", 0.1),
@@ -652,6 +653,10 @@ def test_another_process_finds_the_same(hash_seed: str) -> None:
         ((*MODEL, "inference_parameters"), [{}]),
         ((*PROVIDER, "simulation"), [{}]),
         (("run",), [{}]),
+        (("processors",), [[]]),
+        (("constraints",), [[]]),
+        (("tool_configs",), [[]]),
+        (("mcp_providers",), [[]]),
     ],
 )
 def test_absent_null_and_empty_are_the_same(place: Place, values: list[Any]) -> None:
@@ -681,6 +686,14 @@ def test_keys_of_mappings_have_no_order() -> None:
 def test_models_that_no_column_uses_do_not_count() -> None:
     unused = {("model_configs", 1, "model"): "other", ("model_providers", 1, "extra_body"): {"a": 1}}
     assert fingerprint(changed(BASE, unused)) == fingerprint(BASE)
+
+
+@pytest.mark.parametrize("field", ["model_configs", "model_providers", "tool_configs", "mcp_providers"])
+def test_what_is_referred_to_by_name_has_no_order(field: str) -> None:
+    both = changed(BASE, {("tool_configs",): [TOOLS, {**TOOLS, "tool_alias": "u"}], (*TXT, "tool_alias"): "t"})
+    both["mcp_providers"] = [COMMAND, {**COMMAND, "name": "n"}]
+    assert len(both[field]) == 2
+    assert fingerprint({**both, field: both[field][::-1]}) == fingerprint(both)
 
 
 def moved(changes: Mapping[Place, Any]) -> set[str]:
@@ -774,6 +787,12 @@ def test_which_tools_are_allowed_has_no_order_and_tools_that_no_column_uses_do_n
     used = changed(BASE, {**tools, (*TXT, "tool_alias"): "t"})
     assert fingerprint(used) != fingerprint(BASE)
     assert fingerprint(changed(used, {("tool_configs", 0, "allow_tools"): ["b", "a"]})) == fingerprint(used)
+
+
+def test_an_empty_list_of_allowed_tools_is_refused() -> None:
+    """It would allow nothing, so it cannot mean what a list that is left out means."""
+    with pytest.raises(ValidationError, match="allow_tools"):
+        fingerprint(changed(BASE, {("tool_configs",): [{**TOOLS, "allow_tools": []}]}))
 
 
 def test_the_order_of_properties_and_options_counts() -> None:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from sdg_core import api
 from sdg_core.plan.check import load_dataset
 from sdg_core.plan.compile import config_part
+from tests.support.sdg import dataset_config, uuid, write_config
 
 FILE = Path(__file__).parents[2] / "fixtures" / "builder_config.yaml"
 
@@ -49,3 +51,21 @@ def test_importing_gives_a_file_of_the_same_fingerprint_and_says_what_it_passed_
     file = tmp_path / "dataset.yaml"
     file.write_text(imported.text, encoding="utf-8")
     assert config_part(load_dataset(file).config) == config_part(load_dataset(FILE).config)
+
+
+@pytest.mark.parametrize("field", ["model_configs", "tool_configs", "constraints", "processors"])
+def test_null_and_empty_are_the_same_as_absent(tmp_path: Path, field: str) -> None:
+    file = tmp_path / "tickets.yaml"
+    parts = [config_part(load_dataset(write_config(file, dataset_config(uuid()))).config)]
+    for value in (None, []):
+        parts.append(config_part(load_dataset(write_config(file, dataset_config(uuid(), **{field: value}))).config))
+    assert len({*parts}) == 1
+
+
+def test_profilers_do_not_count_and_are_named_as_passed_over(tmp_path: Path) -> None:
+    raw = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    raw["data_designer"]["profilers"] = [{"model_alias": "w", "summary_score_sample_size": 20}]
+    file = tmp_path / "builder.yaml"
+    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    assert config_part(load_dataset(file).config) == config_part(load_dataset(FILE).config)
+    assert set(api.import_builder_config(file).ignored) == {"library_version", "profilers"}

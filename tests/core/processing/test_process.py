@@ -114,6 +114,22 @@ def test_other_outputs_of_a_sealed_dataset_need_a_reopening(tmp_path: Path) -> N
     assert api.process(other).outputs[1].name == "talk"
 
 
+def test_another_template_of_a_sealed_dataset_needs_a_reopening(tmp_path: Path) -> None:
+    """The old output does not pass for that of the new template."""
+    api.generate(opened(tmp_path))
+    version = api.process(opened(tmp_path)).version
+    before = snapshot(version.directory)
+    other = opened(tmp_path, processors=[{**CHAT, "template": {"text": "{{ title }}!"}}])
+    with pytest.raises(SealedError, match="the template of processor 'chat' has changed") as raised:
+        api.process(other)
+    assert "sdg reopen" in str(raised.value)
+    assert snapshot(version.directory) == before
+    assert api.process(opened(tmp_path)).already_done
+    api.reopen(other)
+    api.process(other)
+    assert all(text.endswith("!") for text in output(version, "chat")["text"].to_pylist())
+
+
 def test_no_data_and_missing_row_groups_are_listed(tmp_path: Path) -> None:
     dataset = opened(tmp_path, num_records=100)
     with pytest.raises(IncompleteError, match="holds no data of this config") as raised:

@@ -80,6 +80,42 @@ def test_more_and_fewer_rows_than_records(
             assert one_pass == [*selected][: len(one_pass)]
 
 
+def numbered(base: Path, rows: int, *, root: str = "root", **more: Any) -> api.Dataset:
+    """A dataset whose seed rows are numbered from 0."""
+    pl.DataFrame({"n": range(rows)}).write_csv(base / "numbers.csv")
+    seed_config = {"source": {"path": "numbers.csv"}, **more.pop("seed", {})}
+    return open_dataset(base / "t.yaml", dataset_config(uuid(), seed_config=seed_config, **more), root=base / root)
+
+
+def seed_rows_of(summary: api.RunSummary) -> list[int]:
+    """The seed row of each record."""
+    return [record["n"] for _, record in sorted(stored_records(summary.version).items())]
+
+
+@pytest.mark.parametrize("strategy", ["ordered", "shuffle"])
+def test_resume_of_a_seed_dataset_continues_from_next_planned_row(tmp_path: Path, strategy: str) -> None:
+    """Data Designer's hole R1: 32 different rows in 40 shuffled records after one interruption."""
+    top = {"num_records": 40, "seed": {"sampling_strategy": strategy}}
+    api.generate(numbered(tmp_path, 50, **top), row_groups=[0, 2])
+    resumed = seed_rows_of(api.generate(numbered(tmp_path, 50, **top), resume="always"))
+    assert len({*resumed}) == 40
+    assert resumed == seed_rows_of(api.generate(numbered(tmp_path, 50, root="at_once", **top)))
+    assert strategy == "shuffle" or resumed == [*range(40)]
+
+
+def test_resume_ordered_seed_dataset_extension_wraps_at_cycle_boundary(tmp_path: Path) -> None:
+    for num_records in (6, 14, 25):
+        found = seed_rows_of(api.generate(numbered(tmp_path, 7, num_records=num_records)))
+        assert found == [record % 7 for record in range(num_records)]
+
+
+def test_resume_ordered_seed_dataset_with_partition_block_continues_within_partition(tmp_path: Path) -> None:
+    seed = {"selection_strategy": {"index": 1, "num_partitions": 4}}
+    top = {"num_records": 13, "row_group_size": 4, "seed": seed}
+    api.generate(numbered(tmp_path, 20, **top), row_groups=[0])
+    assert seed_rows_of(api.generate(numbered(tmp_path, 20, **top))) == [5 + record % 5 for record in range(13)]
+
+
 def test_a_seed_that_changes_during_a_run_stops_it_before_the_row_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

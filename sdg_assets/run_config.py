@@ -1,0 +1,126 @@
+"""The run config of the row groups: what the launchpad offers for one run, and what it makes of it.
+
+What is left out comes from the dataset file. Values that cannot be used end the run before it reads or writes anything.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Self
+
+import dagster as dg
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.errors import PlanError
+from sdg_core.plan.row_groups import format_ranges, parse_row_groups
+
+
+class Resume(Enum):
+    """How a run treats data that exists. Run config takes the members' names, so they are spelled as in a dataset file."""
+
+    if_possible = "if_possible"
+    always = "always"
+    never = "never"
+
+
+class WhenClaimed(Enum):
+    """What a run does about row groups that another run is working on."""
+
+    wait = "wait"
+    refuse = "refuse"
+
+
+class CheckedConfig(dg.Config):
+    """Run config whose faults are told in one readable message: value, place, remedy."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _readable(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors()]
+            lines = "\n".join(f"  {fault}" for fault in faults)
+            remedy = "correct it in the launchpad or the config file of the run, or leave it out; nothing was done"
+            raise dg.Failure(f"run config that cannot be used:\n{lines}\n  -> {remedy}", allow_retries=False) from None
+
+
+class GenerateConfig(CheckedConfig):
+    """Settings of one run; what is left out comes from the dataset file's `run` block."""
+
+    resume: Resume | None = Field(
+        default=None,
+        description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
+        "always: refuse a changed config. never: start a new version.",
+    )
+    subset: str | None = Field(
+        default=None,
+        description="Which row groups of the run's partitions to work at, as in 0-3,7. Default: all. The others are left as they "
+        "are, and nothing is recorded for them.",
+    )
+    when_claimed: WhenClaimed | None = Field(
+        default=None,
+        description="What to do about row groups that another run is working on. wait: make the rest, then wait for them. "
+        "refuse: do not begin if there are any.",
+    )
+    max_parallel_requests: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
+    )
+    num_retries: int | None = Field(
+        default=None,
+        ge=0,
+        description="Further attempts after a retryable failure of a request. Rate limits do not count.",
+    )
+    max_failure_rate: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of failed records above which the run stops; judged from 20 records on.",
+    )
+    stall_timeout: float | None = Field(
+        default=None, gt=0, description="Seconds without a single success after which the run stops."
+    )
+    max_conversation_correction_steps: int | None = Field(
+        default=None, ge=0, description="How often a model is told what is wrong with a reply that cannot be used."
+    )
+    max_conversation_restarts: int | None = Field(
+        default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
+    )
+
+    def resume_mode(self) -> ResumeMode | None:
+        """The resume mode as the engine knows it."""
+        match self.resume:
+            case None:
+                return None
+            case Resume.if_possible:
+                return "if_possible"
+            case Resume.always:
+                return "always"
+            case Resume.never:
+                return "never"
+
+    def settings(self, base: RunSettings) -> RunSettings:
+        """The dataset's run settings with this run's on top."""
+        chosen = self.model_dump(exclude={"resume", "subset", "when_claimed"}, exclude_none=True)
+        if self.when_claimed is not None:
+            chosen["when_claimed"] = self.when_claimed.value
+        return base.model_copy(update=chosen)
+
+    def row_groups(self, partitions: Sequence[int], *, count: int) -> list[int]:
+        """Those of the run's row groups that it is to work at. count: how many the dataset has. Raises PlanError."""
+        if self.subset is None:
+            return list(partitions)
+        try:
+            chosen = parse_row_groups(self.subset, count)
+        except PlanError as error:
+            raise PlanError(f"run config, subset: {error.message}", remedy=error.remedy) from None
+        outside = sorted(set(chosen) - set(partitions))
+        if outside:
+            raise PlanError(
+                f"run config, subset: {self.subset!r} names row groups {format_ranges(outside)}, which are no partitions of "
+                f"this run; it has {format_ranges(partitions)}",
+                remedy="name some of these, or start the run for those partitions; nothing was generated",
+            )
+        return list(chosen)
