@@ -21,6 +21,8 @@ from sdg_core import api
 from sdg_core.errors import PlanError, SdgError
 from sdg_core.plan.row_groups import plan_row_groups
 
+BACKFILL_TAG, ROOT_RUN_TAG = "dagster/backfill", "dagster/root_run_id"
+
 
 def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
     """One key per row group."""
@@ -65,6 +67,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     settings=config.settings(dataset.plan.config.run),
                     on_event=recorder,
                     run_id=context.run.run_id,
+                    begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -87,6 +90,11 @@ def selected_children(context: dg.AssetExecutionContext) -> frozenset[dg.AssetKe
     asset_layer = context.job_def.asset_layer
     selected = context.run.asset_selection or asset_layer.selected_asset_keys
     return frozenset(selected & asset_layer.asset_graph.get(context.asset_key).child_keys)
+
+
+def beginner_of(run: dg.DagsterRun) -> str:
+    """Whose version it is that `resume: never` begins: the whole backfill's, or the run's, which retries go on in."""
+    return run.tags.get(BACKFILL_TAG) or run.tags.get(ROOT_RUN_TAG) or run.run_id
 
 
 def _chosen(

@@ -142,6 +142,7 @@ def generate(
     on_event: Observer = lambda event: None,
     on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
+    begun_by: str | None = None,
 ) -> RunSummary:
     """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
     KeyboardInterrupt."""
@@ -154,6 +155,7 @@ def generate(
             on_event=on_event,
             on_row_group=on_row_group,
             run_id=run_id,
+            begun_by=begun_by,
         )
     )
 

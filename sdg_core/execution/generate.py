@@ -46,25 +46,26 @@ async def agenerate(
     on_event: Observer = lambda event: None,
     on_row_group: OnRowGroup | None = None,
     run_id: str | None = None,
+    begun_by: str | None = None,
 ) -> RunSummary:
     """Bring row groups (default: all) to completion; complete ones are adopted, nothing is generated twice.
 
     resume: see `sdg_core.store.versions`; default the config's. settings: replaces the config's `run` block.
     on_event: told what happens, as it happens. on_row_group: called in a thread for every row group of the run once its file is
     durable, for complete ones (`adopted`) too; if it raises, the run ends with CallbackError and all data is kept.
+    begun_by: whose version it is that `never` begins; runs of one backfill give its id and share one. Default: run_id.
     Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`;
     finished work is on disk whatever happens.
     """
     settings = settings or dataset.plan.config.run
     plan = dataset.plan.with_settings(settings)
     indices = chosen_row_groups(plan.row_groups, row_groups)
-    mode = resume or settings.resume
-    version = choose_version(dataset.layout, plan, mode=mode)
+    mode, run_id = resume or settings.resume, run_id or uuid.uuid4().hex
+    version = choose_version(dataset.layout, plan, mode=mode, begun_by=begun_by or run_id)
     before = scan_version(dataset, version.layout)
     work = _plan_work(before, indices)
     await _check_constraints(version, plan, dataset.seeds)
     tally = Tally(on_event)
-    run_id = run_id or uuid.uuid4().hex
     lacks = any(status.lacking for status in work)
     async with open_models_of(
         plan, env=dataset.env, needed=lacks, on_notice=lambda message: tally(Notice(message))
@@ -72,22 +73,22 @@ async def agenerate(
         if lacks:
             await models.check()
         ensure_writable(dataset.layout.directory)
-        version = create_or_resume(dataset.layout, version, plan)
-        clean_leftovers(dataset.layout, version.layout)
-        for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
-            tally(Notice(message))
-        context = RunContext(
-            plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
-        )
-        try:
-            with ledger_of(dataset.layout.root, env=dataset.env) as ledger:
-                place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+        with ledger_of(dataset.layout.root, env=dataset.env) as ledger:
+            version = create_or_resume(dataset.layout, version, plan)
+            clean_leftovers(dataset.layout, version.layout)
+            for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
+                tally(Notice(message))
+            context = RunContext(
+                plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
+            )
+            place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+            try:
                 with in_history(ledger, **place, resume=mode, tally=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
-        except BaseException:
-            with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                _take_stock(version.layout, plan, before)
-            raise
+            except BaseException:
+                with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
+                    _take_stock(version.layout, plan, before)
+                raise
         statuses = _take_stock(version.layout, plan, before)
     lacking = sum(len(statuses[index].lacking) for index in indices)
     return tally.summary(version.layout, run_id=run_id, lacking=lacking)

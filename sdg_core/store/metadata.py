@@ -49,7 +49,8 @@ _RECORDED_LIBRARIES = (
 class Metadata(BaseModel):
     """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias.
 
-    forced: begun beside existing data by `resume: never`, so nothing is carried over into it."""
+    forced: begun beside existing data by `resume: never`, so nothing is carried over into it. begun_by: the run, or the backfill,
+    that began it by `never` and may go on in it by `never`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -73,6 +74,7 @@ class Metadata(BaseModel):
     updated_at: str
     library_versions: dict[str, str]
     forced: bool = False
+    begun_by: str | None = None
 
     @property
     def sealed(self) -> bool:
@@ -80,7 +82,7 @@ class Metadata(BaseModel):
         return self.post_generation_state != "none"
 
 
-def new_metadata(plan: DatasetPlan, *, forced: bool = False) -> Metadata:
+def new_metadata(plan: DatasetPlan, *, forced: bool = False, begun_by: str | None = None) -> Metadata:
     """The metadata of a version that has no row group yet."""
     now = utc_now()
     return Metadata(
@@ -104,6 +106,7 @@ def new_metadata(plan: DatasetPlan, *, forced: bool = False) -> Metadata:
         updated_at=now,
         library_versions=_library_versions(),
         forced=forced,
+        begun_by=begun_by,
     )
 
 

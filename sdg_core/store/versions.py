@@ -47,12 +47,14 @@ from sdg_core.store.state import RowGroupState, RowGroupStatus, find_row_groups
 class Version:
     """A version of a dataset: its paths, its metadata (None if it is still to be made), what led to it.
 
-    forced: begun beside existing data by `never`, so that everything in it is made anew."""
+    forced: begun beside existing data by `never`, so that everything in it is made anew. begun_by: whose alone it is, if `never`
+    chose it: a run's, or all runs' of a backfill."""
 
     layout: VersionLayout
     metadata: Metadata | None
     notice: str | None = None
     forced: bool = False
+    begun_by: str | None = None
 
 
 def notices(version: Version, plan: DatasetPlan) -> list[str]:
@@ -69,13 +71,17 @@ def find_version(layout: DatasetLayout, plan: DatasetPlan) -> Version | None:
     return _read_version(layout.version(name), plan) if name is not None else None
 
 
-def choose_version(layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode) -> Version:
+def choose_version(
+    layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode, begun_by: str | None = None
+) -> Version:
     """The version to generate into, by the table above; writes nothing.
+
+    begun_by: a run or a backfill; with `never` it goes on in the version that it began itself.
 
     Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError.
     """
     if mode == "never":
-        return _forced_version(layout, plan)
+        return _forced_version(layout, plan, begun_by=begun_by)
     current = read_current(layout.current)
     found = find_version(layout, plan)
     if found is not None:
@@ -143,26 +149,36 @@ def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
 def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:
     """Make the version's directory and metadata if they are not there, and record it as the current one.
 
-    `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it.
+    `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it; what `never`
+    chose and somebody else has begun meanwhile is left to them.
     """
+    metadata = _begin(layout, version, plan)
+    while version.begun_by is not None and metadata.begun_by != version.begun_by:
+        version = _forced_version(layout, plan, begun_by=version.begun_by)
+        metadata = _begin(layout, version, plan)
     paths = version.layout
-
-    def begin() -> Metadata:
-        write_atomic(paths.config, resolved_config(plan).encode())
-        if plan.seed_content is not None:
-            write_seed_content(paths.seed_content, plan.seed_content)
-        return new_metadata(plan, forced=version.forced)
-
-    with store_errors("write", paths.metadata):
-        create_metadata(paths.metadata, begin)
-        sync_directory(layout.directory)
-    metadata = read_metadata(paths.metadata)
     if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
         write_atomic(paths.config, resolved_config(plan).encode())
     if read_current_or_none(layout) != paths.name:
         write_current(layout.current, paths.name)
     return replace(version, metadata=metadata)
+
+
+def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Metadata:
+    """The metadata of a version, which is made if there is none."""
+    paths = version.layout
+
+    def begin() -> Metadata:
+        write_atomic(paths.config, resolved_config(plan).encode())
+        if plan.seed_content is not None:
+            write_seed_content(paths.seed_content, plan.seed_content)
+        return new_metadata(plan, forced=version.forced, begun_by=version.begun_by)
+
+    with store_errors("write", paths.metadata):
+        create_metadata(paths.metadata, begin)
+        sync_directory(layout.directory)
+    return read_metadata(paths.metadata)
 
 
 def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
@@ -206,10 +222,8 @@ def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayou
 
 def _changed_at(version: VersionLayout) -> str:
     """When a version was changed last; nothing, which is before everything, if its metadata cannot be read."""
-    try:
-        return read_metadata(version.metadata).updated_at
-    except MetadataError:
-        return ""
+    metadata = _metadata_or_none(version)
+    return metadata.updated_at if metadata is not None else ""
 
 
 def read_current_or_none(layout: DatasetLayout) -> str | None:
@@ -255,9 +269,23 @@ def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
     return Version(paths, metadata)
 
 
-def _forced_version(layout: DatasetLayout, plan: DatasetPlan) -> Version:
-    base = plan.fingerprint.version
-    numbers = [int(name.partition("-")[2] or 1) for name in layout.versions() if name.partition("-")[0] == base]
+def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None) -> Version:
+    base, existing = plan.fingerprint.version, layout.versions()
+    same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
+    for paths in same:
+        metadata = _metadata_or_none(paths)
+        if begun_by is not None and metadata is not None and metadata.begun_by == begun_by:
+            own = Version(paths, metadata, forced=metadata.forced, begun_by=begun_by)
+            check_generation_allowed(own, plan)
+            return own
+    numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
-    forced = bool(layout.versions())
-    return Version(layout.version(name), None, f"starting version {name}; what exists is kept", forced=forced)
+    notice = f"starting version {name}; what exists is kept"
+    return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)
+
+
+def _metadata_or_none(version: VersionLayout) -> Metadata | None:
+    try:
+        return read_metadata(version.metadata)
+    except MetadataError:
+        return None

@@ -57,7 +57,7 @@ class Launches:
                 self.instance,
                 ASSET,
                 *assets,
-                tags={} if partition is not None else tags,
+                tags={} if partition is not None and tags is ALL else tags,
                 partition=partition,
                 config={"ops": {"tickets__row_groups": {"config": settings}}},
                 raise_on_error=False,
@@ -203,3 +203,12 @@ async def test_a_run_may_lower_how_much_is_asked_at_once(launches: Launches) -> 
         assert run.status is Success and len(server.requests) == 25 and server.peak <= 2
         uris = {found["dagster/uri"] for found in launches.recorded(run).values()}
         assert len(uris) == 3 and all(f"/{version}/" in uri for uri in uris)
+
+
+def test_runs_of_a_backfill_and_their_retries_share_the_version_that_never_begins(launches: Launches) -> None:
+    base = api.generate(launches.location.open("tickets")).version.name
+    tags = [{"dagster/backfill": "b"}, {"dagster/backfill": "b"}, {}]
+    runs = [launches.launch(partition=KEYS[0], resume="never", tags=more) for more in tags]
+    runs.append(launches.launch(partition=KEYS[1], resume="never", tags={"dagster/root_run_id": runs[-1].run_id}))
+    made = [next(iter(launches.recorded(run).values()))["dagster/uri"] for run in runs]
+    assert [uri.split("/tickets/")[1].partition("/")[0] for uri in made] == [f"{base}-{n}" for n in (2, 2, 3, 3)]
