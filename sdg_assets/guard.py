@@ -7,6 +7,7 @@ with `dagster asset materialize` passes no queue that a sensor could watch.
 import dagster as dg
 
 from sdg_core import api
+from sdg_core.store.metadata import to_the_second
 from sdg_core.store.versions import Version
 
 REJECTED_TAG = "sdg/rejected"
@@ -34,7 +35,8 @@ def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, re
 def _reason(dataset: api.Dataset, sealed: Version) -> str:
     assert sealed.metadata is not None
     what = "was post-processed" if sealed.metadata.post_generation_processed else "is being post-processed"
+    at = to_the_second(sealed.metadata.updated_at)
     return (
-        f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({sealed.metadata.updated_at}); "
+        f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "
         "nothing was generated. `sdg reopen FILE` removes the seal; resume: never starts a new version."
     )

@@ -9,7 +9,7 @@ from typing import Any
 from sdg_core.errors import MetadataError
 from sdg_core.store.atomic import store_errors
 from sdg_core.store.layout import DatasetLayout, VersionLayout
-from sdg_core.store.metadata import Metadata, read_metadata
+from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
 from sdg_core.store.objects import ObjectPath
 from sdg_core.store.versions import read_current_or_none
 
@@ -65,7 +65,7 @@ def _describe(version: VersionLayout, *, current: bool, matches: bool) -> Versio
         name=version.name,
         directory=str(version.directory),
         created=metadata.created_at if metadata is not None else None,
-        updated=metadata.updated_at if metadata is not None else None,
+        updated=to_the_second(metadata.updated_at) if metadata is not None else None,
         records=metadata.actual_num_records if metadata is not None else None,
         row_groups=len(version.existing_row_groups()),
         size=_size(version),

@@ -5,6 +5,7 @@ cannot be trusted must stop a run rather than be overwritten.
 """
 
 import platform
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -138,7 +139,10 @@ def change_metadata(path: StorePath, **changes: Any) -> Metadata:
 
 
 def _dump(metadata: Metadata) -> bytes:
-    content = metadata.model_copy(update={"updated_at": utc_now()}).model_dump()
+    # Finer than a second: of two versions, the one that was changed last must be told apart.
+    content = metadata.model_copy(
+        update={"updated_at": datetime.now(UTC).isoformat(timespec="microseconds")}
+    ).model_dump()
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
@@ -201,6 +205,11 @@ def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, 
 def utc_now() -> str:
     """The time now, ISO 8601 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def to_the_second(time: str) -> str:
+    """An ISO 8601 time as people read it."""
+    return re.sub(r"\.\d+", "", time)
 
 
 def _json_object(path: StorePath, content: bytes, remedy: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from sdg_core.store.atomic import (
 from sdg_core.store.failures import Failure, dump_failures, read_failures
 from sdg_core.store.finished import finished_parts
 from sdg_core.store.images import ImageFiles
-from sdg_core.store.layout import DatasetLayout, VersionLayout, is_remote, resolve_root
+from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
 from sdg_core.store.metadata import (
     change_metadata,
     create_metadata,
@@ -58,6 +58,8 @@ from sdg_core.store.state import RowGroupState, index_row_groups, scan_row_group
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
 PLACES = ("disk", "memory", "s3")
+object_stores = pytest.mark.parametrize("root", PLACES[1:], indirect=True)
+"""For what a file system does not know: there a directory is renamed at once."""
 
 
 @pytest.fixture(params=PLACES)
@@ -195,10 +197,9 @@ def test_listings_tell_a_changed_file_from_an_unchanged_one(root: StorePath) -> 
     assert directory_names(root) == ["d"]
 
 
+@object_stores
 def test_two_writers_of_one_file_lose_no_change(root: StorePath) -> None:
-    """The second writes between the reading and the writing of the first."""
-    if not is_remote(root):
-        pytest.skip("on a file system a lock keeps the second writer out; see tests/core/store/test_atomic.py")
+    """The second writes between the reading and the writing of the first; on a disk a lock keeps it out (test_atomic.py)."""
     path, calls = root / "count", []
 
     def add_one(old: bytes | None) -> bytes:
@@ -323,11 +324,10 @@ def test_an_output_that_fails_is_not_mistaken_for_a_finished_one(
     assert [part.name for part in finished_parts(layout)] == ["part-00000.parquet"]
 
 
+@object_stores
 def test_a_version_that_is_half_removed_is_never_mistaken_for_a_whole(
     root: StorePath, version: VersionLayout, plan: DatasetPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not is_remote(root):
-        pytest.skip("a file system renames the directory away first; see tests/core/store/test_atomic.py")
     assert isinstance(root, ObjectPath)
     for index in range(3):
         write_group(version, plan, index)

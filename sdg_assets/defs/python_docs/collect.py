@@ -31,6 +31,8 @@ _SKIPPED = frozenset(
     "encodings pydoc_data site".split()
 )
 
+_HOOKS = ("hook", "showwarning")
+"""Ends of names that are there to be replaced (sys.excepthook, ...): what they hold is the process's."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _log = logging.getLogger(__name__)
 
@@ -127,8 +129,8 @@ def _public_objects(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Functions and classes that are the standard library's own, documented or not (a class may have documented methods)."""
     for name in sorted({*getattr(module, "__all__", ()), *vars(module)}):
         item = getattr(module, name, None)
-        if name.startswith("_") or name.endswith("hook") or not (inspect.isclass(item) or inspect.isroutine(item)):
-            continue  # hooks (sys.excepthook, ...) are there to be replaced, so what they hold is the process's
+        if name.startswith("_") or name.endswith(_HOOKS) or not (inspect.isclass(item) or inspect.isroutine(item)):
+            continue
         if _is_ours(item, module.__name__):
             yield name, item
 
