@@ -16,7 +16,7 @@ from tests.support.requirements import LONG
 from tests.support.s3 import S3Server
 from tests.support.sdg import ServerProcess, stored_records
 
-KILLS_A_TRIAL = 4
+KILLS_A_TRIAL = 3
 NAMES = [scenario.name for scenario in scenarios("http://127.0.0.1:1/v1")]
 ON_S3 = NAMES if LONG else ("extension", "an edited prompt")
 PLACES = [*((name, "disk") for name in NAMES), *((name, "s3") for name in ON_S3)]
@@ -44,7 +44,7 @@ def roots(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("name", "place"), PLACES)
-@pytest.mark.parametrize("number", range(21 if LONG else 1))
+@pytest.mark.parametrize("number", range(16 if LONG else 1))
 def test_killed_runs_end_as_if_nothing_had_happened(
     tmp_path: Path, name: str, place: str, number: int, uninterrupted: dict[str, Rows], roots: Callable[[str], str]
 ) -> None:
