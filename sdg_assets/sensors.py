@@ -53,17 +53,25 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
 def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, root: str) -> str | None:
     """Why a run must not start, or None. root: of the code location; the run may have been launched with another.
 
-    Raises SdgError if that cannot be told.
+    One sealed dataset is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
     """
+    unknown: SdgError | None = None
     for key in selected_keys(run, repository):
         definition = repository.assets_defs_by_key.get(key)
         ref = ref_of(definition, key) if definition is not None else None
         if ref is None:
             continue
-        dataset = api.open_dataset(ref.path, root=_root_of(run.run_config) or root)
-        resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
-        if (reason := rejection(dataset, resume=resume)) is not None:
+        try:
+            dataset = api.open_dataset(ref.path, root=_root_of(run.run_config) or root)
+            resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
+            reason = rejection(dataset, resume=resume)
+        except SdgError as error:
+            unknown = error
+            continue
+        if reason is not None:
             return reason
+    if unknown is not None:
+        raise unknown
     return None
 
 

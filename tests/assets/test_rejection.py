@@ -12,6 +12,7 @@ import pytest
 from sdg_assets.definitions import defs
 from sdg_assets.guard import REJECTED_TAG
 from sdg_assets.sensors import why_rejected
+from sdg_core.errors import SdgError
 from tests.support.dagster_process import (
     ASSET_JOB,
     DAGSTER_WARNINGS,
@@ -155,6 +156,23 @@ def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
     assert rejected(store(str(sealed.root)))
     assert not rejected(store(str(tmp_path)))
     assert not rejected({"ops": {"support_tickets__row_groups": {"config": {"resume": "never"}}}})
+
+
+def test_a_run_over_several_datasets_is_judged_by_each_of_them(sealed: DagsterHome) -> None:
+    """The seed of python_qa is not there, so of that dataset nothing can be told, whichever is looked at first."""
+    repository = defs().get_repository_def()
+
+    def why(*assets: str) -> str | None:
+        keys = [dg.AssetKey(asset.split("/")) for asset in assets]
+        return why_rejected(
+            dg.DagsterRun(ASSET_JOB, asset_selection=frozenset(keys)), repository, root=str(sealed.root)
+        )
+
+    for order in range(8):  # a set of its own each time, since the order of a set is not ours to choose
+        others = [f"nobody/{number}" for number in range(order)]
+        assert REASON in (why(ASSET, "python_qa/row_groups", *others) or "")
+    with pytest.raises(SdgError, match="seed file"):
+        why("python_qa/row_groups")
 
 
 @pytest.mark.daemon

@@ -251,7 +251,7 @@ def test_any_order_of_events_keeps_the_promises(tmp_path: Path) -> None:
         run_state_machine_as_test(
             Resuming,
             settings=settings(
-                max_examples=300 if LONG else 10,
+                max_examples=300 if LONG else 6,
                 stateful_step_count=25 if LONG else 10,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -22,7 +22,7 @@ def wait_for(condition: Callable[[], T | None], *, what: str) -> T:
             return result
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {PATIENCE:.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.5)  # each look costs the webserver, or an instance opened here, tens of milliseconds
 
 
 class DagsterGraphql:
