@@ -13,6 +13,7 @@ from sdg_core.store.row_groups import read_footer
 from tests.support.dagster_process import DagsterHome, wait_for
 from tests.support.model_faults import Fault
 from tests.support.model_server import ModelServer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import dataset_config, expression, llm, uuid
 
 PARALLEL = 4
@@ -75,10 +76,13 @@ def keys(first: int, last: int) -> list[str]:
 
 
 def held_dataset(name: str, *, url: str, groups: int, **more: Any) -> dict[str, Any]:
-    """Row groups of SIZE records, each record with a request that names it."""
+    """Row groups of SIZE records, each record with a request that names it and is waited for as long as the model holds it."""
     columns = (uuid(), expression("about", f"{name} {{{{ id }}}}"), llm("text", "{{ about }}"))
     sizes = {"num_records": groups * SIZE, "row_group_size": SIZE}
-    return {**dataset_config(*columns, endpoint=url, parallel=PARALLEL), **sizes, "name": name, **more}
+    config = {**dataset_config(*columns, endpoint=url, parallel=PARALLEL), **sizes, "name": name, **more}
+    for model in config["model_configs"]:
+        model["inference_parameters"]["timeout"] = PATIENCE
+    return config
 
 
 def asset(name: str) -> str:
