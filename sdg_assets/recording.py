@@ -139,7 +139,7 @@ class Recorder:
         return batch, True
 
     def _materialization(self, event: RowGroupFinished) -> dg.AssetMaterialization:
-        rows = first_rows(event.path, PREVIEW_ROWS)
+        rows = event.head if event.head is not None else first_rows(event.path, PREVIEW_ROWS)
         self.verdict.add(event, rows.schema)
         return dg.AssetMaterialization(
             self._context.asset_key,

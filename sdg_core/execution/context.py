@@ -14,7 +14,7 @@ from sdg_core.execution.carry import CarryOver
 from sdg_core.execution.claiming import HeldClaims
 from sdg_core.execution.counted import counted_cells
 from sdg_core.execution.events import Observer, RowGroupFinished
-from sdg_core.execution.group import OpenGroup, write_group
+from sdg_core.execution.group import OpenGroup, WrittenGroup, write_group
 from sdg_core.generators.group_stage import STRIDE
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
@@ -25,7 +25,6 @@ from sdg_core.plan.stages import resizes
 from sdg_core.points import reach
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.row_groups import Footer
 from sdg_core.store.state import RowGroupStatus
 
 OnRowGroup = Callable[[RowGroupFinished], Any]
@@ -90,13 +89,13 @@ def paid_cells(context: RunContext, status: RowGroupStatus) -> list[JournaledCel
     ]
 
 
-def write_and_settle(context: RunContext, group: OpenGroup) -> Footer:
+def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     """Write a row group's files, give its claim back, settle what the journal holds for it. Called in a thread.
 
     Raises ClaimLostError, before anything of it is visible, if another run has taken the row group over.
     """
     claims, index = context.claims, group.status.group.index
-    footer = write_group(
+    written = write_group(
         group,
         context.version,
         plan=context.plan,
@@ -106,14 +105,14 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> Footer:
     )
     reach("group.before_settle")
     if context.journal is not None:
-        missing = frozenset(footer.missing)
+        missing = frozenset(written.footer.missing)
         for start, stop, columns in _spans(context.plan, group.status.group):
             if not (context.plan.resizes and missing):
                 context.journal.settle(start=start, stop=stop, columns=columns, lacking=missing)
     reach("group.after_settle")
     if claims is not None:
         claims.give_back([index])
-    return footer
+    return written
 
 
 def _spans(plan: DatasetPlan, group: RowGroup) -> list[tuple[int, int, frozenset[str]]]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import Footer
@@ -37,6 +39,7 @@ class RowGroupFinished:
     adopted: it was complete before, so nothing was generated. failed: records tried in this run without success.
     generated: records added by this run. seconds: from its start to its file, 0 when adopted.
     carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal.
+    head: the first rows of the file as it was written; None when adopted.
     """
 
     group: RowGroup
@@ -49,6 +52,7 @@ class RowGroupFinished:
     first_failure: str | None = None
     carried: int = 0
     replayed: int = 0
+    head: pa.Table | None = None
 
 
 @dataclass(frozen=True)

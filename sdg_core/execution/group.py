@@ -36,6 +36,9 @@ from sdg_core.store.row_groups import (
 )
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
+HEAD_ROWS = 3
+"""Rows that a written group hands on, for previews."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -43,6 +46,14 @@ class Rows:
 
     records: NDArray[np.int64]
     table: pa.Table
+
+
+@dataclass(frozen=True)
+class WrittenGroup:
+    """A row group's file: its footer and its first rows, None where the file was left as it was."""
+
+    footer: Footer
+    head: pa.Table | None
 
 
 class OpenGroup:
@@ -221,7 +232,7 @@ def write_group(
     run_id: str,
     publishing: Publishing = nullcontext,
     committing: Publishing = nullcontext,
-) -> Footer:
+) -> WrittenGroup:
     """Write a row group's files: failures and dropped columns first, the row-group file last, as the commit.
 
     Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
@@ -234,7 +245,7 @@ def write_group(
             rows = _with_existing(rows, old, version=version, plan=plan)
         elif not group.made:
             _write_failures(group, version, missing=frozenset(status.lacking))
-            return old
+            return WrittenGroup(old, head=None)
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}
     counted = set() if plan.resizes and group.made else group.counted | counted_cells(old)
@@ -263,7 +274,7 @@ def write_group(
         reach("group.after_dropped")
     kept = rows.table.select(plan.kept_schema.names)
     write_row_group(version.row_group(status.group.index), kept, footer, publishing=committing)
-    return footer
+    return WrittenGroup(footer, head=kept.take(np.arange(min(HEAD_ROWS, kept.num_rows))))
 
 
 def _write_failures(group: OpenGroup, version: VersionLayout, *, missing: frozenset[int]) -> None:

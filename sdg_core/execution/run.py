@@ -18,7 +18,7 @@ from sdg_core.execution.callbacks import RowGroupCallback
 from sdg_core.execution.claiming import ClaimedWork
 from sdg_core.execution.context import RunContext, paid_cells, write_and_settle
 from sdg_core.execution.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.execution.group import OpenGroup, as_a_whole
+from sdg_core.execution.group import OpenGroup, WrittenGroup, as_a_whole
 from sdg_core.execution.record import FailedRecord, RecordMaker
 from sdg_core.execution.saving import first_error, save_open_groups
 from sdg_core.execution.stall import watch_for_stall
@@ -251,18 +251,18 @@ class RowGroupRun:
         writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, context, group))
         del self._open[group.status.group.index]
         try:
-            footer = await asyncio.shield(writing)
+            written = await asyncio.shield(writing)
         except asyncio.CancelledError:
             self._report(progress, await writing)
             raise
-        await self._callback.call(self._report(progress, footer))
+        await self._callback.call(self._report(progress, written))
 
-    def _report(self, progress: _Progress, footer: Footer) -> RowGroupFinished:
+    def _report(self, progress: _Progress, written: WrittenGroup) -> RowGroupFinished:
         group = progress.group
         first = next(iter(sorted(group.failures.values())), None)
         event = RowGroupFinished(
             group.status.group,
-            footer,
+            written.footer,
             self._context.version.row_group(group.status.group.index),
             adopted=False,
             generated=group.made,
@@ -271,6 +271,7 @@ class RowGroupRun:
             replayed=group.replayed,
             seconds=self._context.clock() - progress.began,
             first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
+            head=written.head,
         )
         self._context.observer(event)
         return event
