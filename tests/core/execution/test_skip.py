@@ -64,7 +64,7 @@ def _holds(when: str, values: dict[str, Any]) -> bool:
     value = values[inner[0]]
     if len(inner) == 2:
         return bool(value == "x" if inner[1] == "== 'x'" else value is None)
-    return value is not None and value.lower() not in ("", "no", "none", "false", "null", "0")
+    return value is not None and value.lower() not in ("", "no", "none", "false", "null", "0", "[]")
 
 
 @settings(max_examples=40, deadline=None)
