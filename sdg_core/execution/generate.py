@@ -15,6 +15,7 @@ from sdg_core.execution.context import OnRowGroup, RunContext, open_journal
 from sdg_core.execution.dataset import Dataset, scan_version
 from sdg_core.execution.events import Notice, Observer
 from sdg_core.execution.run import RowGroupRun
+from sdg_core.execution.stock import Stock
 from sdg_core.execution.summary import RunSummary, Tally
 from sdg_core.generators.drawing import measure_acceptance
 from sdg_core.ledger.claims import Claims
@@ -26,14 +27,13 @@ from sdg_core.seeds.readers import Seeds
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.leftovers import clean_leftovers
-from sdg_core.store.state import RowGroupStatus, index_row_groups, scan_row_groups
+from sdg_core.store.state import RowGroupStatus
 from sdg_core.store.versions import (
     Version,
     carry_sources,
     choose_version,
     create_or_resume,
     notices,
-    record_progress,
 )
 
 
@@ -81,15 +81,17 @@ async def agenerate(
             context = RunContext(
                 plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
             )
+            stock = Stock(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
             try:
                 with in_history(ledger, **place, resume=mode, tally=tally):
-                    await _run(context, work, ledger, carry_sources(dataset.layout, version))
+                    async with stock.kept(sleep=context.sleep, observer=tally):
+                        await _run(context, work, ledger, carry_sources(dataset.layout, version))
             except BaseException:
                 with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                    _take_stock(version.layout, plan, before)
+                    stock.take()
                 raise
-        statuses = _take_stock(version.layout, plan, before)
+        statuses = stock.take()
     lacking = sum(len(statuses[index].lacking) for index in indices)
     return tally.summary(version.layout, run_id=run_id, lacking=lacking)
 
@@ -113,14 +115,6 @@ async def _run(
         with HeldClaims(claims, on_trouble=on_trouble, strict=bool(plan.models)) as held:
             context = replace(context, journal=journal, carry=carry, claims=held, lost_claims=lost)
             await RowGroupRun(context).run(work)
-
-
-def _take_stock(version: VersionLayout, plan: DatasetPlan, before: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
-    """What the files say after a run; `before` is what they said when it was planned."""
-    statuses = scan_row_groups(version, plan, known=before)
-    record_progress(version, plan, statuses)
-    index_row_groups(version, statuses)
-    return statuses
 
 
 def _plan_work(statuses: Sequence[RowGroupStatus], indices: Sequence[int]) -> list[RowGroupStatus]:

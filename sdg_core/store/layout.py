@@ -9,6 +9,7 @@
                            quarantine/
                            processed/dataset/part-00000.parquet  processed/<processor>/part-00000.parquet
                            footers.json.zst
+                           report.html  report.json
 
 The root is a directory, or a bucket of an object store with or without a prefix.
 """
@@ -97,6 +98,16 @@ class VersionLayout:
     def footers(self) -> StorePath:
         """What the footers of the row-group files said, to plan a resume without opening each; losing it loses nothing."""
         return self.directory / "footers.json.zst"
+
+    @property
+    def report_html(self) -> StorePath:
+        """The report, for people."""
+        return self.directory / "report.html"
+
+    @property
+    def report_json(self) -> StorePath:
+        """The report, for programs."""
+        return self.directory / "report.json"
 
     def row_group(self, index: int) -> StorePath:
         """The file of a row group."""

@@ -186,7 +186,7 @@ def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
     return change_metadata(paths.metadata, **changes)
 
 
-def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: list[RowGroupStatus]) -> Metadata:
+def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> Metadata:
     """Bring the counts of `metadata.json` up to what the files say."""
     footers = [status.footer for status in statuses if status.footer is not None]
     usage: dict[str, dict[str, int]] = {}

@@ -1,0 +1,61 @@
+"""The rows of a version as one table that is not read yet: of the finished dataset, or of the row groups there are so far."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from sdg_core.errors import IncompleteError
+from sdg_core.store.atomic import store_errors
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import Metadata
+from sdg_core.store.objects import StorePath
+from sdg_core.store.row_groups import read_parquet_metadata
+from sdg_core.store.state import RowGroupStatus
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Files of rows, in order. finished: they are the finished dataset; else row groups, of which some may be lacking."""
+
+    parts: tuple[StorePath, ...]
+    finished: bool
+    num_rows: int
+
+
+def stored_rows(version: VersionLayout, metadata: Metadata, statuses: Sequence[RowGroupStatus]) -> StoredRows:
+    """What a version holds. Raises IncompleteError if that is no row, StoreError."""
+    if metadata.post_generation_state == "complete":
+        with store_errors("read", version.processed_dataset):
+            parts: tuple[StorePath, ...] = tuple(sorted(version.processed_dataset.glob("part-*.parquet"), key=str))
+            rows = sum(read_parquet_metadata(part).num_rows for part in parts)
+    else:
+        there = [s for s in statuses if s.footer is not None and s.footer.num_rows]
+        parts = tuple(version.row_group(status.group.index) for status in there)
+        rows = sum(status.footer.num_rows for status in there if status.footer is not None)
+    if not rows:
+        raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
+    return StoredRows(parts, metadata.post_generation_state == "complete", rows)
+
+
+@contextmanager
+def scanned(parts: Sequence[StorePath]) -> Iterator[pl.LazyFrame]:
+    """The rows of parquet files, read when they are asked for, while the block lasts. Raises StoreError.
+
+    Files of an object store are copied to a temporary directory: what reads them reads them several times.
+    """
+    with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
+        local = [_local(part, Path(directory) / f"{number}.parquet") for number, part in enumerate(parts)]
+        yield pl.scan_parquet(local, glob=False, hive_partitioning=False)
+
+
+def _local(part: StorePath, copy: Path) -> Path:
+    if isinstance(part, Path):
+        return part
+    with store_errors("read", part), part.open_reader() as source, copy.open("xb") as target:
+        shutil.copyfileobj(source, target, 2**20)
+    return copy
