@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.ceph import ceph_server
 from tests.support.requirements import LONG
 from tests.support.s3 import S3Server, s3_server
 
@@ -39,3 +40,18 @@ def s3(running_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     for name, value in running_s3.env.items():
         monkeypatch.setenv(name, value)
     return running_s3
+
+
+@pytest.fixture(scope="session")
+def running_ceph() -> Iterator[S3Server]:
+    """One Ceph gateway for all tests; each makes a bucket of its own."""
+    with ceph_server() as server:
+        yield server
+
+
+@pytest.fixture
+def ceph(running_ceph: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The gateway, with this process's environment as that of a client of it."""
+    for name, value in running_ceph.env.items():
+        monkeypatch.setenv(name, value)
+    return running_ceph

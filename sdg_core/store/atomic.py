@@ -17,6 +17,7 @@ import shutil
 import socket
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -34,6 +35,8 @@ _LIFE = uuid.uuid4().hex[:8]
 _IN_MEMORY = 64 * 2**20
 """Bytes of a file on its way to an object store that are held in memory; a larger one waits in a temporary file."""
 _LAST = 2
+_REFUSALS = 8
+"""Conditional puts on one and the same etag after which a store is known not to understand them."""
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again; finished row groups are kept",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished row groups are kept",
@@ -132,7 +135,7 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
                 write_atomic(path, new)
             return old if new is None else new
     with store_errors("write", path):
-        refused: str | None = None
+        refusals: Counter[str | None] = Counter()
         while True:
             try:
                 old, etag = path.bucket.get(path.key)
@@ -141,14 +144,14 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
             new = change(old)
             if new is None:
                 return old
-            # Some stores compare etags without their quotation marks.
-            asked = etag.strip('"') if etag is not None and etag == refused else etag
+            # Some stores compare etags without their quotation marks, so an etag is given with and without them in turn.
+            bare = etag is not None and refusals[etag] % 2 == 1
             try:
-                path.bucket.put_if(path.key, new, etag=asked)
+                path.bucket.put_if(path.key, new, etag=etag.strip('"') if bare and etag is not None else etag)
             except FileExistsError:
-                if asked != etag:
+                refusals[etag] += 1
+                if refusals[etag] == _REFUSALS:
                     raise ObjectStoreFault(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
-                refused = etag
             else:
                 return new
 

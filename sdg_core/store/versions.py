@@ -9,6 +9,7 @@ written until every rule that protects existing data has been checked.
     never         starts        new version, numbered     new version               new version
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -57,9 +57,11 @@ from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_ro
 from sdg_core.store.state import RowGroupState, index_row_groups, scan_row_groups
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
-PLACES = ("disk", "memory", "s3")
+PLACES = ("disk", "memory", "s3", "ceph")
 object_stores = pytest.mark.parametrize("root", PLACES[1:], indirect=True)
 """For what a file system does not know: there a directory is renamed at once."""
+where_races_are_decided = pytest.mark.parametrize("root", ("disk", "memory", "ceph"), indirect=True)
+"""moto looks and then writes, so two writers may both be told that they came first."""
 
 
 @pytest.fixture(params=PLACES)
@@ -71,8 +73,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> StorePath:
         case "memory":
             pytest.importorskip("obstore")
             text = f"memory://{uuid4().hex}/some/prefix"
-        case _:
-            text = request.getfixturevalue("s3").new_root()
+        case server:
+            text = request.getfixturevalue(server).new_root()
     return resolve_root(text, env={}, base=tmp_path)
 
 
@@ -209,19 +211,18 @@ def test_two_writers_of_one_file_lose_no_change(root: StorePath) -> None:
         return str(int(old or b"0") + 1).encode()
 
     assert revise(path, add_one) == b"42"
-    assert calls == [None, b"41"], "what somebody else has made in between is not replaced unseen"
+    # Ceph refuses the first condition on an etag for its quotation marks, so it is asked twice.
+    assert calls[:2] == [None, b"41"] and set(calls[1:]) == {b"41"}, "what others made meanwhile is not replaced unseen"
     calls.clear()
     write_atomic(path, b"1")
     assert revise(path, add_one) == b"42"
-    assert calls == [b"1", b"41"]
+    assert calls[:1] == [b"1"] and set(calls[1:]) == {b"41"}
     assert revise(path, lambda old: None) == b"42"
 
 
-@pytest.mark.parametrize("place", ["disk", "memory"])
-def test_racing_writers_of_one_file_lose_no_change(place: str, tmp_path: Path) -> None:
-    """Not on the S3 server of the tests, which is not atomic itself."""
-    text = str(tmp_path) if place == "disk" else f"memory://{uuid4().hex}"
-    path = resolve_root(text, env={}, base=tmp_path) / "count"
+@where_races_are_decided
+def test_racing_writers_of_one_file_lose_no_change(root: StorePath) -> None:
+    path = root / "count"
     start = threading.Barrier(8)
 
     def count(_: int) -> None:
@@ -234,8 +235,9 @@ def test_racing_writers_of_one_file_lose_no_change(place: str, tmp_path: Path) -
     assert path.read_bytes() == b"160"
 
 
-def test_of_racing_beginners_one_makes_the_metadata(plan: DatasetPlan) -> None:
-    path = resolve_root(f"memory://{uuid4().hex}", env={}, base=Path()) / "metadata.json"
+@where_races_are_decided
+def test_of_racing_beginners_one_makes_the_metadata(root: StorePath, plan: DatasetPlan) -> None:
+    path = root / "metadata.json"
     start = threading.Barrier(8)
 
     def begin(number: int) -> int:

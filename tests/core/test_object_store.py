@@ -2,7 +2,6 @@
 
 import os
 import random
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from sdg_core.store.layout import DatasetLayout, VersionLayout, ledger_directory
 from sdg_core.store.metadata import read_current, read_metadata
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.row_groups import read_rows
+from tests.support.ports import free_port
 from tests.support.s3 import S3Server
 from tests.support.sdg import (
     ServerProcess,
@@ -219,9 +219,7 @@ def test_a_bucket_that_does_not_exist_is_named(tmp_path: Path, s3: S3Server) -> 
 def test_an_endpoint_that_cannot_be_reached_is_named(
     tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://somebody:{SECRET}@127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://somebody:{SECRET}@127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     dataset = api.open_dataset(write_config(tmp_path / "tickets.yaml", dataset_config(*COLUMNS)), root="s3://bucket/p")
     with pytest.raises(StoreError, match=r"s3://bucket/p/.*http://127\.0\.0\.1:\d+ cannot be reached") as raised:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -26,6 +25,7 @@ from tests.support.dagster_graphql import RANGE_END as RANGE_END
 from tests.support.dagster_graphql import RANGE_START as RANGE_START
 from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
+from tests.support.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = "sdg_assets.definitions"
@@ -125,9 +125,7 @@ class Server(DagsterGraphql):
     """A webserver and a daemon on a home. `stop` ends them with every process they started."""
 
     def __init__(self, home: DagsterHome) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            super().__init__(f"http://127.0.0.1:{free.getsockname()[1]}", location=home.module)
+        super().__init__(f"http://127.0.0.1:{free_port()}", location=home.module)
         self.home = home
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.requirements import require, require_module
 
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
@@ -26,7 +26,7 @@ def postgres(*, fast: bool = True) -> Iterator[str]:
     if os.getuid() == 0:  # the server refuses to run as root
         shutil.chown(directory, "postgres", "postgres")
         as_owner = ["runuser", "-u", "postgres", "--"]
-    port = _free_port()
+    port = free_port()
     data = directory / "data"
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
     subprocess.run([*as_owner, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"], **run)
@@ -43,9 +43,3 @@ def postgres(*, fast: bool = True) -> Iterator[str]:
 def _programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
 """A real HTTP server that speaks S3, kept in this process, and buckets in it.
 
-It serves one request at a time as far as conditions on a put go, so it proves nothing about races.
+It serves one request at a time as far as conditions on a put go, so it proves nothing about races; `tests.support.ceph` does.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from tests.support.requirements import require_module
+
+ACCESS_KEY, SECRET_KEY = "testing", "a-secret-of-tests"
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class S3Server:
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_MAX_ATTEMPTS": "3",
@@ -37,8 +39,8 @@ class S3Server:
         client = boto3.client(
             "s3",
             endpoint_url=self.url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
             region_name="us-east-1",
         )
         client.create_bucket(Bucket=bucket)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from sdg_core import api
 from tests.support.model_server import ModelServer, status
+from tests.support.ports import free_port
 from tests.support.requirements import require
 from tests.support.sdg import (
     PROJECT,
@@ -151,12 +151,6 @@ def test_a_seed_file_that_cannot_be_read(place: Place) -> None:
     place.refused("generate", says=("products.parquet cannot be read as parquet",))
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def with_model(endpoint: str, *, provider: dict[str, Any] | None = None, **top: Any) -> dict[str, Any]:
     config = dataset_config(uuid(), llm("text", "about {{ id }}"), endpoint=endpoint, **top)
     config["model_providers"][0].update(provider or {})
@@ -182,7 +176,7 @@ def test_an_api_key_that_is_not_accepted_is_not_shown(place: Place) -> None:
 
 
 def test_a_dead_endpoint(place: Place) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/v1"
+    url = f"http://127.0.0.1:{free_port()}/v1"
     place.write(with_model(url))
     for command in ("generate", "preview"):
         place.refused(
