@@ -70,8 +70,7 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str) -> 
         key = status.group.key
         if shown.get(key) is AssetPartitionStatus.IN_PROGRESS:
             continue
-        if status.state in (RowGroupState.COMPLETE, RowGroupState.PARTIAL):
-            assert status.footer is not None
+        if status.footer is not None and not status.footer.nothing_made:
             red = shown.get(key) is AssetPartitionStatus.FAILED and status.state is RowGroupState.COMPLETE
             if red or recorded.get(key) != data_version(status.footer):
                 unrecorded.append(status)
@@ -152,6 +151,7 @@ def lost_reason(statuses: Sequence[RowGroupStatus]) -> str:
         RowGroupState.MISSING: "there is no file",
         RowGroupState.STALE: "the file is of another config",
         RowGroupState.CORRUPT: "the file is corrupt",
+        RowGroupState.PARTIAL: "the file has no record",
     }
     return ", ".join(sorted({reasons[status.state] for status in statuses}))
 

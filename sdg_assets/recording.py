@@ -49,13 +49,15 @@ class Recorder:
     """An observer of a run, and a context manager: at its end everything that was observed is recorded.
 
     A failure to record is raised at the next event or at the end, whichever comes first. keep: what was recorded stays in memory,
-    for `repeat`. verdict: of the check, complete at the end.
+    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made; they are not
+    recorded, so that Dagster counts their partitions as failed.
     """
 
     def __init__(
         self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: DatasetPlan, keep: bool = False
     ) -> None:
         self.verdict = RowGroupsVerdict(plan)
+        self.empty: list[RowGroupFinished] = []
         self._context = context
         self._plan = plan
         self._kept: list[Finished] | None = [] if keep else None
@@ -79,6 +81,8 @@ class Recorder:
     ) -> None:
         self._finished.put(None)
         self._thread.join()
+        for event in self.empty:
+            self.verdict.add(event, self._plan.kept_schema)
         if error is None:
             self._raise_error()
         elif self._error is not None:
@@ -87,6 +91,8 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Take note of an event of the engine."""
         match event:
+            case RowGroupFinished() if event.footer.nothing_made:
+                self.empty.append(event)
             case RowGroupFinished():
                 self._raise_error()
                 self._finished.put((event, time.time()))

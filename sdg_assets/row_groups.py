@@ -19,7 +19,8 @@ from sdg_assets.run_config import GenerateConfig
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
 from sdg_core.errors import PlanError, SdgError
-from sdg_core.plan.row_groups import plan_row_groups
+from sdg_core.execution.events import RowGroupFinished
+from sdg_core.plan.row_groups import format_ranges, plan_row_groups
 
 BACKFILL_TAG, ROOT_RUN_TAG = "dagster/backfill", "dagster/root_run_id"
 
@@ -79,6 +80,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             f"{summary.lacking} records lacking; in {summary.version.row_groups}"
         )
         yield recorder.verdict.result()
+        if recorder.empty:
+            raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
         if children:
             yield from _release(recorder)
 
@@ -114,6 +117,16 @@ def _chosen(
             remedy="leave subset out, or make the row groups in a run of their own; nothing was generated",
         )
     return chosen
+
+
+def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
+    """Why a run fails although it came to its end."""
+    groups = format_ranges(sorted(event.group.index for event in empty))
+    first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
+    return (
+        f"no record could be made of row groups {groups}; the first failure: {first}\n"
+        "  -> mend the cause and materialize them again; what was made of other row groups is recorded"
+    )
 
 
 def _release(recorder: Recorder) -> Iterator[dg.Output[None]]:

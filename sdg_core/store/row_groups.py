@@ -66,6 +66,11 @@ class Footer(BaseModel):
             return self.rows
         return self.size - len(self.missing)
 
+    @property
+    def nothing_made(self) -> bool:
+        """Whether there were records to make and none could be made."""
+        return self.num_rows == 0 and bool(self.missing)
+
     def records(self) -> NDArray[np.int64]:
         """The record index of each row; rows of a resized row group are counted from its start."""
         if self.resized:

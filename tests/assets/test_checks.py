@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from sdg_assets.checks import ALL_CURRENT, MATCH_PLAN, ROW_COUNT, finished_frame
+from sdg_assets.checks import ALL_CURRENT, MATCH_PLAN, ROW_COUNT, files_of_finished
 from sdg_assets.lacking import RANGE_END, RANGE_START
 from sdg_assets.measures import measure
 from sdg_assets.rules import Bounds, CategoryShares, Checks, DistinctShare, Length, Mean, NullShare, Rule, Unique
@@ -227,4 +227,4 @@ def test_rules_of_a_dataset_that_is_not_finished_say_so(location: CodeLocation) 
     location.write(tickets())
     api.generate(location.open("tickets"))
     with pytest.raises(IncompleteError, match="holds no finished dataset of this config"):
-        finished_frame(location.open("tickets"))
+        files_of_finished(location.open("tickets"))

@@ -11,7 +11,7 @@ from sdg_assets.lacking import RANGE_END, RANGE_START
 from sdg_core import api
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
-from tests.support.sdg import dataset_config, snapshot, uuid
+from tests.support.sdg import category, dataset_config, expression, snapshot, uuid
 
 pytestmark = DAGSTER_WARNINGS
 
@@ -76,6 +76,15 @@ def test_files_made_outside_dagster_are_recorded_as_adopted(
 
     assert reconcile(location, instance).success
     assert len(latest(instance, KEY)) == 2, "what agrees is not recorded again"
+
+
+def test_a_file_without_a_record_is_not_green(location: CodeLocation, instance: dg.DagsterInstance) -> None:
+    columns = (category("a", "x"), expression("next", "{{ (a | int) + 1 }}"))
+    location.write(dataset_config(*columns, num_records=40, row_group_size=10))
+    summary = api.generate(location.open("tickets"), row_groups=[1])
+    assert summary.failed == 10 and summary.version.row_group(1).exists()
+    assert reconcile(location, instance).success
+    assert shown(location, instance) == ["missing"] * 4
 
 
 def test_its_events_equal_those_of_a_run(location: CodeLocation, instance: dg.DagsterInstance) -> None:

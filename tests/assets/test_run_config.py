@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sdg_core.store.state import RowGroupState
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.model_server import ModelServer
-from tests.support.sdg import category, dataset_config, llm, snapshot, uuid
+from tests.support.sdg import category, dataset_config, expression, llm, snapshot, uuid, wait_until
 
 pytestmark = DAGSTER_WARNINGS
 
@@ -212,3 +213,40 @@ def test_runs_of_a_backfill_and_their_retries_share_the_version_that_never_begin
     runs.append(launches.launch(partition=KEYS[1], resume="never", tags={"dagster/root_run_id": runs[-1].run_id}))
     made = [next(iter(launches.recorded(run).values()))["dagster/uri"] for run in runs]
     assert [uri.split("/tickets/")[1].partition("/")[0] for uri in made] == [f"{base}-{n}" for n in (2, 2, 3, 3)]
+
+
+def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(launches: Launches) -> None:
+    seed = launches.location.root.parent / "seed.csv"
+    seed.write_text("n\n" + "x\n" * 10 + "1\n" * 15, encoding="utf-8")
+    columns = [expression("next", "{{ (n | int) + 1 }}")]
+    launches.location.write(
+        dataset_config(*columns, num_records=25, seed_config={"source": {"seed_type": "local", "path": "seed.csv"}})
+    )
+    run = launches.launch(max_failure_rate=1.0)
+    assert run.status is Failure and sorted(map(str, launches.recorded(run))) == KEYS[1:]
+    for said in ("no record could be made of row groups 0", "record 0, column 'next'", "-> mend the cause"):
+        assert said in launches.why(run)
+
+    seed.write_text("n\n" + "2\n" * 10 + "1\n" * 15, encoding="utf-8")
+    assert launches.launch().status is Success
+
+
+def test_when_claimed_wait_makes_the_rest_and_then_waits_for_the_holder(launches: Launches) -> None:
+    version = api.generate(launches.location.open("tickets"), row_groups=[2]).version
+    ledger = open_ledger(None, root=launches.location.root)
+    claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")
+    claim = claims.acquire(0)
+    made_meanwhile = []
+
+    def give_back_once_the_rest_is_made() -> None:
+        wait_until(version.row_group(1).exists, "row group 1 is made")
+        made_meanwhile.append(version.row_group(0).exists())
+        claims.release(claim)
+
+    with ThreadPoolExecutor(1) as threads:
+        holder = threads.submit(give_back_once_the_rest_is_made)
+        run = launches.launch(when_claimed="wait")
+        holder.result()
+    assert made_meanwhile == [False]
+    assert run.status is Success and sorted(map(str, launches.recorded(run))) == KEYS
+    ledger.close()
