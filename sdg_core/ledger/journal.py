@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger
@@ -188,10 +189,23 @@ class Journal:
 
 def _upsert(connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
     """Insert cells; one that is there already (made under another fingerprint) is replaced."""
-    keys = [cells.c[name] for name in ("dataset", "version", "record", "column_name")]
-    match = sa.and_(*(key == sa.bindparam(f"_{key.name}") for key in keys))
-    connection.execute(cells.delete().where(match), [{f"_{key.name}": row[key.name] for key in keys} for row in rows])
+    if connection.dialect.name in _UPSERTS:
+        connection.execute(_UPSERTS[connection.dialect.name], rows)
+        return
+    match = sa.and_(*(key == sa.bindparam(f"_{key.name}") for key in cells.primary_key))
+    keys = [{f"_{key.name}": row[key.name] for key in cells.primary_key} for row in rows]
+    connection.execute(cells.delete().where(match), keys)
     connection.execute(cells.insert(), rows)
+
+
+def _postgres_upsert() -> sa.Insert:
+    statement = postgresql.insert(cells)
+    others = {column.name: statement.excluded[column.name] for column in cells.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(cells.primary_key), set_=others)
+
+
+_UPSERTS: dict[str, sa.Insert] = {"sqlite": cells.insert().prefix_with("OR REPLACE"), "postgresql": _postgres_upsert()}
+"""One statement where a database has it; two cost the writer nearly half of its time."""
 
 
 def _resolve(pending: list[_Pending], error: LedgerError | None) -> None:
