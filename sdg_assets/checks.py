@@ -3,10 +3,7 @@
 A run over a range yields one result for all of its row groups: Dagster takes no more than one per check and step.
 """
 
-import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO
 
 import dagster as dg
 import polars as pl
@@ -23,6 +20,8 @@ from sdg_core.execution.events import RowGroupFinished
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.store.finished import finished_parts
+from sdg_core.store.objects import StorePath
+from sdg_core.store.scanning import scanned
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
 MATCH_PLAN = "row_groups_match_plan"
@@ -133,15 +132,15 @@ def check_dataset(
     declared = [(name, rule) for name, rule in rules.items() if name in chosen]
     if not declared and ROW_COUNT not in chosen:
         return
-    frame = finished_frame(opened)
-    if ROW_COUNT in chosen:
-        yield ROW_COUNT, _row_count(opened, statuses, frame)
-    for name, rule in declared:
-        yield name, measure(rule, frame)
+    with scanned(files_of_finished(opened)) as frame:
+        if ROW_COUNT in chosen:
+            yield ROW_COUNT, _row_count(opened, statuses, frame)
+        for name, rule in declared:
+            yield name, measure(rule, frame)
 
 
-def finished_frame(opened: api.Dataset) -> pl.LazyFrame:
-    """The finished dataset, not read yet. Raises IncompleteError if the version of this config is not finished."""
+def files_of_finished(opened: api.Dataset) -> tuple[StorePath, ...]:
+    """The files of the finished dataset. Raises IncompleteError if the version of this config is not finished."""
     sealed = api.seal_of(opened)
     parts = finished_parts(opened.layout) if sealed is not None else ()
     if sealed is None or not str(parts[0]).startswith(str(sealed.layout.processed_dataset)):
@@ -149,11 +148,7 @@ def finished_frame(opened: api.Dataset) -> pl.LazyFrame:
             f"{opened.layout.directory} holds no finished dataset of this config",
             remedy=f"materialize {opened.name}/dataset",
         )
-    local = [part for part in parts if isinstance(part, Path)]
-    if len(local) == len(parts):
-        return pl.scan_parquet(local)
-    contents: list[IO[bytes]] = [io.BytesIO(part.read_bytes()) for part in parts]
-    return pl.scan_parquet(contents)
+    return parts
 
 
 def _all_current(statuses: Sequence[RowGroupStatus]) -> Measured:

@@ -12,6 +12,7 @@ from sdg_assets.metadata import (
     cost_metadata,
     failure_table,
     preview,
+    report_metadata,
     usage_by_model,
     usage_metadata,
 )
@@ -20,6 +21,7 @@ from sdg_assets.run_config import CheckedConfig
 from sdg_assets.spec import DatasetSpec
 from sdg_core import api
 from sdg_core.errors import SdgError
+from sdg_core.execution.events import Event, Notice
 from sdg_core.processing.run import ProcessingResult
 from sdg_core.store.failures import read_failures
 from sdg_core.store.row_groups import read_rows
@@ -61,7 +63,9 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))
-            result = api.process(opened, allow_missing=config.allow_missing)
+            result = api.process(
+                opened, allow_missing=config.allow_missing, on_event=lambda event: _log_notice(context, event)
+            )
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         if result.already_done:
@@ -69,6 +73,11 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=dataset_metadata(opened, result))
 
     return dataset
+
+
+def _log_notice(context: dg.AssetExecutionContext, event: Event) -> None:
+    if isinstance(event, Notice):
+        context.log.warning(event.message)
 
 
 def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str, Any]:
@@ -99,5 +108,6 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
         **({"usage": usage_by_model(status.usage)} if status.usage else {}),
         **cost_metadata(status.usage, plan.config.model_configs),
         **({"failures": failure_table(failures)} if failures else {}),
+        **report_metadata(result.version),
         **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
     }

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from sdg_core.execution.events import RowGroupFinished
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.prices import costs, totals
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.profiling.make import read_report
 from sdg_core.store.failures import Failure, read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import UsageByModel
@@ -21,6 +23,8 @@ from sdg_core.store.row_groups import Footer
 
 PREVIEW_ROWS = 3
 SHOWN_FAILURES = 20
+SUMMARISED_COLUMNS = 60
+PLOTTED_MEANS = 20
 
 
 def data_version(footer: Footer) -> str:
@@ -111,6 +115,34 @@ def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
     counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
     rows = [(*what, count) for what, count in counts.most_common(SHOWN_FAILURES)]
     return markdown_table(("column", "kind", "message", "records"), rows)
+
+
+def report_metadata(version: VersionLayout) -> dict[str, Any]:
+    """Where the report of a finished dataset is, its columns in short, and the mean of each score; nothing without a report."""
+    report = read_report(version)
+    if report is None or report["source"] != "dataset":
+        return {}
+    place = version.report_html
+    columns = report["columns"]
+    rows = [_column_row(column) for column in columns[:SUMMARISED_COLUMNS]]
+    means = {
+        f"mean/{column['name']}.{score['name']}": float(score["mean"])
+        for column in columns
+        for score in column.get("scores", ())
+        if "mean" in score
+    }
+    return {
+        "report": dg.MetadataValue.path(str(place)) if isinstance(place, Path) else dg.MetadataValue.url(str(place)),
+        "report_summary": markdown_table(("column", "type", "null", "distinct", "summary"), rows),
+        **dict(list(means.items())[:PLOTTED_MEANS]),
+    }
+
+
+def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
+    """A column of a report as a row of the summary."""
+    distinct = column.get("distinct")
+    count = f"{'about ' if distinct['approximate'] else ''}{distinct['count']:,}" if distinct else ""
+    return column["name"], cell(column["type"], width=40), f"{column['nulls']:,}", count, column["summary"]
 
 
 def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.errors import LedgerError, PlanError
-from sdg_core.execution.bookkeeping import alone
+from sdg_core.errors import PlanError
 from sdg_core.execution.context import OnRowGroup
 from sdg_core.execution.dataset import (
     Dataset,
-    existing_version,
     open_dataset,
     row_group_statuses,
     seal_of,
 )
 from sdg_core.execution.estimate import Estimate, look_ahead, make_estimate
 from sdg_core.execution.events import Observer
+from sdg_core.execution.garbage import seldom_collected
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.interrupt import run_interruptible
 from sdg_core.execution.ledgers import existing_ledger
@@ -33,22 +32,14 @@ from sdg_core.execution.prune import describe_versions, prunable, remove_version
 from sdg_core.execution.run_plan import RunPlan, plan_run
 from sdg_core.execution.status import DatasetStatus, describe
 from sdg_core.execution.summary import RunSummary
+from sdg_core.finishing import export, process, reopen, report
 from sdg_core.generators.drawing import Acceptance, measure_acceptance
 from sdg_core.ledger.history import RunRecord, recent_runs
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.models.tools import ToolHealth
 from sdg_core.plan.importing import ImportedConfig, import_config
-from sdg_core.processing import run as processing
-from sdg_core.processing.run import ProcessingResult
-from sdg_core.store.layout import VersionLayout
-from sdg_core.store.leftovers import clean_leftovers
 from sdg_core.store.listing import VersionInfo
-from sdg_core.store.state import RowGroupStatus, scan_row_groups
-from sdg_core.store.versions import (
-    check_not_shrunk,
-    check_row_group_size,
-)
 
 __all__ = [
     "Dataset",
@@ -56,6 +47,7 @@ __all__ = [
     "check_models",
     "check_tools",
     "estimate",
+    "export",
     "generate",
     "history",
     "import_builder_config",
@@ -66,6 +58,7 @@ __all__ = [
     "preview",
     "process",
     "reopen",
+    "report",
     "row_group_statuses",
     "seal_of",
     "status",
@@ -146,18 +139,19 @@ def generate(
 ) -> RunSummary:
     """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
     KeyboardInterrupt."""
-    return run_interruptible(
-        lambda: agenerate(
-            dataset,
-            row_groups=row_groups,
-            resume=resume,
-            settings=settings,
-            on_event=on_event,
-            on_row_group=on_row_group,
-            run_id=run_id,
-            begun_by=begun_by,
+    with seldom_collected():
+        return run_interruptible(
+            lambda: agenerate(
+                dataset,
+                row_groups=row_groups,
+                resume=resume,
+                settings=settings,
+                on_event=on_event,
+                on_row_group=on_row_group,
+                run_id=run_id,
+                begun_by=begun_by,
+            )
         )
-    )
 
 
 def status(dataset: Dataset) -> DatasetStatus:
@@ -190,58 +184,6 @@ def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[Ve
     if not dry_run:
         remove_versions(dataset, old)
     return old
-
-
-def process(
-    dataset: Dataset, *, allow_missing: bool = False, on_row_group: Callable[[int], None] = lambda index: None
-) -> ProcessingResult:
-    """Apply post-generation processing and seal.
-
-    Raises IncompleteError if row groups or records are lacking, ClaimedError while a run works on the version.
-    allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
-    """
-    try:
-        with alone(dataset, action="process") as publishing:
-            ready = _ready_for_processing(dataset, allow_missing=allow_missing)
-            if isinstance(ready, ProcessingResult):
-                return ready
-            version, statuses = ready
-            clean_leftovers(dataset.layout, version)
-            return processing.process(version, dataset.plan, statuses, on_row_group=on_row_group, publishing=publishing)
-    except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
-        ready = _ready_for_processing(dataset, allow_missing=allow_missing)
-        if isinstance(ready, ProcessingResult):
-            return ready
-        raise
-
-
-def _ready_for_processing(
-    dataset: Dataset, *, allow_missing: bool
-) -> ProcessingResult | tuple[VersionLayout, list[RowGroupStatus]]:
-    """What is to be processed, or the result if that was done before. Raises IncompleteError and others; writes nothing."""
-    version = existing_version(dataset)
-    assert version.metadata is not None
-    check_row_group_size(version, dataset.plan)
-    check_not_shrunk(version.layout, dataset.plan)
-    if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
-        return processing.existing_result(version.layout, dataset.plan, version.metadata)
-    statuses = scan_row_groups(version.layout, dataset.plan)
-    processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
-    return version.layout, statuses
-
-
-def reopen(dataset: Dataset) -> bool:
-    """Remove the seal and the processed output; row groups stay. Returns False if the dataset was not sealed.
-
-    Raises ClaimedError while a run works on the version.
-    """
-    with alone(dataset, action="reopen"):
-        version = existing_version(dataset)
-        assert version.metadata is not None
-        if not version.metadata.sealed and not version.layout.processed.exists():
-            return False
-        processing.reopen(version.layout)
-        return True
 
 
 def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:

@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import looking, making  # noqa: F401 - importing them adds their commands
+from sdg_core.cli import giving, looking, making  # noqa: F401 - importing them adds their commands
 from sdg_core.cli.app import run
 
 

@@ -68,12 +68,15 @@ def process(
         bool, typer.Option("--allow-missing", help="Leave out records that failed for good.")
     ] = False,
 ) -> None:
-    """Write the finished dataset from complete row groups, and seal: no further generation into this version."""
+    """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.progress import watching
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
-    show.processed(api.process(dataset, allow_missing=allow_missing))
+    with watching(dataset.name) as on_event:
+        result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
+    show.processed(result)
 
 
 @app.command()

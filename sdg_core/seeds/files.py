@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from sdg_core.errors import SeedError
+from sdg_core.seeds.digests import kept_digest
 
 Stamp = tuple[object, ...]
+"""The size, and what changes whenever the content does."""
 _BLOCK = 8 * 2**20
 
 
@@ -114,7 +116,7 @@ class LocalFile(SeedFile):
         return self.path.open("rb")
 
     def content_digest(self, stamp: Stamp) -> str:
-        """sha256 of the bytes, computed once per stamp in this process."""
+        """sha256 of the bytes, computed once per stamp (`sdg_core.seeds.digests`)."""
         return file_digest(self.path, stamp)
 
 
@@ -146,22 +148,32 @@ class ObjectFile(SeedFile):
         return self._stored.open_reader()
 
     def content_digest(self, stamp: Stamp) -> str:
-        """sha256 of the bytes, which are read for it; computed once per stamp in this process."""
+        """sha256 of the bytes, which are read for it; computed once per stamp (`sdg_core.seeds.digests`)."""
         return object_digest(self._stored, stamp)
 
 
 @lru_cache(maxsize=100_000)
 def object_digest(stored: StoredObject, stamp: Stamp) -> str:
-    """`sha256:<hex>` of an object's bytes; `stamp` keys the cache."""
-    with stored.open_reader() as file:
-        state = hashlib.sha256()
-        while block := file.read(_BLOCK):
-            state.update(block)
-    return f"sha256:{state.hexdigest()}"
+    """`sha256:<hex>` of an object's bytes; `stamp`, its size and etag, keys the caches."""
+
+    def compute() -> str:
+        with stored.open_reader() as file:
+            state = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                state.update(block)
+        return f"sha256:{state.hexdigest()}"
+
+    return kept_digest(str(stored), stamp, compute)
 
 
 @lru_cache(maxsize=100_000)
 def file_digest(path: Path, stamp: Stamp) -> str:
-    """`sha256:<hex>` of a file's bytes; `stamp` keys the cache."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    """`sha256:<hex>` of a file's bytes; `stamp` keys the caches."""
+
+    def compute() -> str:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+    found = path.stat()
+    changed_at = max(found.st_mtime, found.st_ctime)
+    return kept_digest(str(path.absolute()), stamp, compute, changed_at=changed_at)

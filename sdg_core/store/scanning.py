@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
-from sdg_core.errors import IncompleteError
+from sdg_core.errors import CorruptFileError, IncompleteError
 from sdg_core.store.atomic import store_errors
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import read_parquet_metadata
 from sdg_core.store.state import RowGroupStatus
+
+_FINISHED_ANEW = "`sdg reopen FILE` and `sdg process FILE` make it anew"
+_ROW_GROUP_ANEW = "move the file out of row_groups/ and generate again; it is made anew"
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,16 @@ class StoredRows:
     finished: bool
     num_rows: int
 
+    @property
+    def remedy(self) -> str:
+        """What to do about a file that is damaged."""
+        return _FINISHED_ANEW if self.finished else _ROW_GROUP_ANEW
+
 
 def stored_rows(version: VersionLayout, metadata: Metadata, statuses: Sequence[RowGroupStatus]) -> StoredRows:
     """What a version holds. Raises IncompleteError if that is no row, StoreError."""
     if metadata.post_generation_state == "complete":
-        with store_errors("read", version.processed_dataset):
+        with store_errors("read", version.processed_dataset), damage_errors(version.processed, remedy=_FINISHED_ANEW):
             parts: tuple[StorePath, ...] = tuple(sorted(version.processed_dataset.glob("part-*.parquet"), key=str))
             rows = sum(read_parquet_metadata(part).num_rows for part in parts)
     else:
@@ -40,6 +49,18 @@ def stored_rows(version: VersionLayout, metadata: Metadata, statuses: Sequence[R
     if not rows:
         raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
     return StoredRows(parts, metadata.post_generation_state == "complete", rows)
+
+
+@contextmanager
+def damage_errors(path: StorePath, *, remedy: str) -> Iterator[None]:
+    """Tell files below a path that are damaged (CorruptFileError) from files that cannot be read at all (StoreError)."""
+    with store_errors("read", path):
+        try:
+            yield
+        except (pa.ArrowException, pl.exceptions.ComputeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
+            raise CorruptFileError(f"{path} is damaged: {str(error).splitlines()[0]}", remedy=remedy) from error
 
 
 @contextmanager

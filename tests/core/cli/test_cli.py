@@ -27,7 +27,19 @@ from tests.support.sdg import (
     write_config,
 )
 
-COMMANDS = ("check-models", "validate", "preview", "plan", "generate", "status", "process", "reopen", "prune")
+COMMANDS = (
+    "check-models",
+    "validate",
+    "preview",
+    "plan",
+    "generate",
+    "status",
+    "process",
+    "reopen",
+    "report",
+    "export",
+    "prune",
+)
 ODD = "[red] :smile: {x}"
 """Text that a careless terminal library would change."""
 CONFIG = dataset_config(

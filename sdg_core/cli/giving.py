@@ -1,0 +1,54 @@
+"""Commands that hand a dataset on: a report for its readers, a file for other programs. Heavy imports happen inside."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdg_core.cli.app import AsJson, File, NumRecords, Root, app, reports_errors
+
+
+@app.command()
+@reports_errors
+def report(
+    file: File,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write the page here instead of report.html beside the data.", show_default=False
+        ),
+    ] = None,
+    root: Root = None,
+    num_records: NumRecords = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe the data in one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
+    from sdg_core import api
+    from sdg_core.cli import show_report
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    show_report.report(api.report(dataset, output=output), as_json=as_json)
+
+
+@app.command()
+@reports_errors
+def export(
+    file: File,
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="A .parquet, .jsonl or .csv file (or .jsonl.gz, ...).", show_default=False),
+    ],
+    root: Root = None,
+    num_records: NumRecords = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Unfinished: the rows there are so far.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write the finished dataset into one file."""
+    from sdg_core import api
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    exported = api.export(dataset, output, partial=partial, overwrite=force)
+    if not exported.finished:
+        planned = dataset.plan.num_records
+        typer.echo(f"{dataset.name}: not finished: {exported.num_rows:,} rows for {planned:,} records", err=True)
+    typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")

@@ -1,0 +1,28 @@
+"""What `sdg report` prints: where the page is, and the columns in a table."""
+
+from rich.table import Table
+
+from sdg_core.cli.output import print_json, stdout
+from sdg_core.profiling import words
+from sdg_core.profiling.make import MadeReport
+
+
+def report(made: MadeReport, *, as_json: bool) -> None:
+    """The outcome of `sdg report`."""
+    if as_json:
+        print_json(made.report.to_dict())
+        return
+    console, facts = stdout(), made.report.facts
+    what = "finished dataset" if facts.source == "dataset" else "row groups so far"
+    simulated = ", simulated replies" if facts.simulated else ""
+    console.print(
+        f"{facts.dataset}: {facts.num_rows:,} of {facts.target_num_records:,} records ({what}{simulated})",
+        soft_wrap=True,
+    )
+    table = Table("column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold")
+    for column in made.report.columns:
+        table.add_row(
+            column.name, column.made_by or "", f"{column.nulls:,}", words.distinct(column), words.in_short(column)
+        )
+    console.print(table)
+    console.print(f"{made.path}", soft_wrap=True)

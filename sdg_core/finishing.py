@@ -1,0 +1,144 @@
+"""What becomes of row groups: the finished dataset and its seal, the report, a file for others. `sdg_core.api` is the way in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from polars.exceptions import PanicException
+
+from sdg_core.errors import IncompleteError, LedgerError
+from sdg_core.execution.bookkeeping import alone
+from sdg_core.execution.dataset import Dataset, existing_version
+from sdg_core.execution.events import Notice, Observer
+from sdg_core.execution.ledgers import existing_ledger
+from sdg_core.ledger.history import RunRecord, recent_runs
+from sdg_core.processing import run as processing
+from sdg_core.processing.export import Exported, check_target, export_rows
+from sdg_core.processing.run import ProcessingResult
+from sdg_core.profiling.make import (
+    MadeReport,
+    is_of_finished,
+    make_report,
+    remove_report_of_finished,
+    write_page,
+    write_report,
+)
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.leftovers import clean_leftovers
+from sdg_core.store.scanning import stored_rows
+from sdg_core.store.state import RowGroupStatus, scan_row_groups
+from sdg_core.store.versions import check_not_shrunk, check_row_group_size
+
+_RUNS_REPORTED = 50
+
+
+def process(
+    dataset: Dataset,
+    *,
+    allow_missing: bool = False,
+    on_row_group: Callable[[int], None] = lambda index: None,
+    on_event: Observer = lambda event: None,
+) -> ProcessingResult:
+    """Apply post-generation processing and seal, then write the report; one that cannot be written is a Notice, no error.
+
+    Raises IncompleteError if row groups or records are lacking, ClaimedError while a run works on the version.
+    allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
+    """
+    try:
+        with alone(dataset, action="process") as publishing:
+            ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+            if isinstance(ready, ProcessingResult):
+                result = ready
+            else:
+                version, statuses = ready
+                clean_leftovers(dataset.layout, version)
+                result = processing.process(
+                    version, dataset.plan, statuses, on_row_group=on_row_group, publishing=publishing
+                )
+            _report_on_finished(dataset, result, on_event=on_event)
+            return result
+    except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
+        ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+        if isinstance(ready, ProcessingResult):
+            return ready
+        raise
+
+
+def _ready_for_processing(
+    dataset: Dataset, *, allow_missing: bool
+) -> ProcessingResult | tuple[VersionLayout, list[RowGroupStatus]]:
+    """What is to be processed, or the result if that was done before. Raises IncompleteError and others; writes nothing."""
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    check_row_group_size(version, dataset.plan)
+    check_not_shrunk(version.layout, dataset.plan)
+    if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
+        return processing.existing_result(version.layout, dataset.plan, version.metadata)
+    statuses = scan_row_groups(version.layout, dataset.plan)
+    processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
+    return version.layout, statuses
+
+
+def _report_on_finished(dataset: Dataset, result: ProcessingResult, *, on_event: Observer) -> None:
+    """Write the report, unless it was written when the dataset was sealed before."""
+    try:
+        if not result.already_done or not is_of_finished(result.version):
+            report(dataset)
+    except (Exception, PanicException) as error:  # noqa: BLE001 - the dataset is finished, whatever becomes of its report
+        on_event(Notice(f"no report was written: {error}"))
+
+
+def reopen(dataset: Dataset) -> bool:
+    """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
+
+    Raises ClaimedError while a run works on the version.
+    """
+    with alone(dataset, action="reopen"):
+        version = existing_version(dataset)
+        assert version.metadata is not None
+        if not version.metadata.sealed and not version.layout.processed.exists():
+            return False
+        remove_report_of_finished(version.layout)
+        processing.reopen(version.layout)
+        return True
+
+
+def report(dataset: Dataset, *, output: str | Path | None = None) -> MadeReport:
+    """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
+
+    Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
+    record, StoreError.
+    """
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    try:
+        runs, fault = _runs(dataset), None
+    except LedgerError as error:
+        runs, fault = [], error.message
+    statuses = scan_row_groups(version.layout, dataset.plan)
+    made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
+    return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
+
+
+def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwrite: bool = False) -> Exported:
+    """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
+
+    partial: if it is not finished, the rows there are so far. Raises IncompleteError, RefusedError if the file exists, PlanError
+    for a name that says no format, StoreError.
+    """
+    target = Path(path).absolute()
+    check_target(target, overwrite=overwrite)
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    if version.metadata.post_generation_state != "complete" and not partial:
+        raise IncompleteError(
+            f"{version.layout.directory} is not finished",
+            remedy="`sdg process` it first, or export the rows there are so far by --partial",
+        )
+    stored = stored_rows(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
+    rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
+    return Exported(target, rows, stored.finished)
+
+
+def _runs(dataset: Dataset) -> list[RunRecord]:
+    with existing_ledger(dataset) as ledger:
+        return recent_runs(ledger, dataset=dataset.name, at_most=_RUNS_REPORTED) if ledger is not None else []

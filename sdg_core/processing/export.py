@@ -1,0 +1,155 @@
+"""The rows of a dataset as one file for others to read: parquet, JSON lines or csv. Row by row, and never half a file."""
+
+import base64
+import datetime
+import decimal
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_core.errors import PlanError, RefusedError
+from sdg_core.store.atomic import atomic_file
+from sdg_core.store.objects import StorePath
+from sdg_core.store.scanning import damage_errors
+
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_BATCH = 10_000
+Write = Callable[[pa.RecordBatch], None]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. finished: all of a finished dataset; else the row groups there were."""
+
+    path: Path
+    num_rows: int
+    finished: bool
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise PlanError if the name says no known format, RefusedError if there is something that must not be replaced."""
+    _format(path)
+    if path.is_dir():
+        raise RefusedError(f"{path} is a directory", remedy="name a file in it")
+    if path.exists() and not overwrite:
+        raise RefusedError(f"{path} exists", remedy="name another file, or replace it by --force; nothing was written")
+
+
+def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "") -> int:
+    """Write the rows of parquet files into one file in the format that its name says; returns how many.
+
+    remedy: what to do about a damaged part. Raises StoreError; the file is then as it was before.
+    """
+    kind, compression = _format(path)
+    rows = 0
+    with atomic_file(path) as file, ExitStack() as stack:
+        target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
+        write = stack.enter_context(_WRITERS[kind](target, schema))
+        for batch in _batches(parts, schema, remedy=remedy):
+            write(batch)
+            rows += batch.num_rows
+    return rows
+
+
+class _LeftOpen(io.RawIOBase):
+    """Passes on what is written. Closing it leaves the file open, for whoever has to sync it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        return self._file.write(content)
+
+
+def _format(path: Path) -> tuple[str, str | None]:
+    """The format and the compression that a file's name stands for."""
+    name = path.name.lower()
+    ending = Path(name).suffix
+    compression = _COMPRESSIONS.get(ending)
+    kind = Path(name.removesuffix(ending)).suffix if compression else ending
+    if kind not in _WRITERS or (compression and kind == ".parquet"):
+        plain = ", ".join(_WRITERS)
+        raise PlanError(
+            f"{path}: the name says no format that is known",
+            remedy=f"end it in {plain}, or .jsonl.gz, .jsonl.zst, .csv.gz, .csv.zst",
+        )
+    return kind, compression
+
+
+def _batches(parts: Sequence[StorePath], schema: pa.Schema, *, remedy: str) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        with (
+            damage_errors(part, remedy=remedy),
+            part.open("rb") if isinstance(part, Path) else part.open_reader() as source,
+        ):
+            for batch in pq.ParquetFile(source).iter_batches(_BATCH, columns=schema.names):
+                yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_batches()
+
+
+@contextmanager
+def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer.write_batch
+
+
+@contextmanager
+def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+    def write(batch: pa.RecordBatch) -> None:
+        file.write(b"".join(_json(record) + b"\n" for record in batch.to_pylist()))
+
+    yield write
+
+
+@contextmanager
+def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+    header = pl.DataFrame({name: [] for name in schema.names}).write_csv()
+    file.write(header.encode())
+
+    def write(batch: pa.RecordBatch) -> None:
+        columns = [_csv_column(name, batch.column(name)) for name in schema.names]
+        file.write(pl.DataFrame(columns).write_csv(include_header=False).encode())
+
+    yield write
+
+
+def _csv_column(name: str, values: pa.Array) -> pl.Series:
+    """A column as csv can hold it: nested values as JSON, bytes as base64, times in ISO 8601."""
+    if pa.types.is_nested(values.type):
+        texts = [None if value is None else _json(value).decode() for value in values.to_pylist()]
+        return pl.Series(name, texts, dtype=pl.String)
+    column = pl.Series(name, values)
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.to_string("iso:strict")
+    return column.bin.encode("base64") if column.dtype == pl.Binary else column
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for."""
+    match value:
+        case bytes():
+            return base64.b64encode(value).decode()
+        case decimal.Decimal():
+            return str(value)
+        case datetime.timedelta():
+            return value.total_seconds()
+        case _:
+            raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+_WRITERS = {".parquet": _parquet, ".jsonl": _jsonl, ".csv": _csv}

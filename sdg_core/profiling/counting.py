@@ -1,0 +1,94 @@
+"""How often values occur: of columns with few different values all of them, of texts those that repeat most."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from sdg_core.profiling.measure import Limits, collected, every_kth
+from sdg_core.profiling.parts import Part
+from sdg_core.profiling.values import Scalar, ValueCount
+
+MOST_SHOWN = 20
+"""Values of one column that are shown."""
+_FEW_TEXTS, _FEW_NUMBERS, _REPEATED = 200, MOST_SHOWN, 5
+_LONGEST = 300
+"""Characters of a value that are shown."""
+
+
+def count_values(
+    frame: pl.LazyFrame, part: Part, *, distinct: int | None, values: int, limits: Limits
+) -> tuple[int | None, tuple[tuple[Scalar, int], ...]]:
+    """How many different values there are, where all were counted, and the most frequent with their counts (numbers in order).
+
+    distinct, values: as they were measured. Values are left out where there are many, but for texts that repeat.
+    Texts that all differ are left out, however few.
+    """
+    if not distinct or part.kind not in ("text", "number", "boolean") or (part.kind == "text" and distinct == values):
+        return None, ()
+    if distinct <= (_FEW_NUMBERS if part.kind == "number" else _FEW_TEXTS):
+        found = collected(_counted(frame.select(part.value.alias("value")).drop_nulls()))
+        if part.kind == "number":
+            return found.height, tuple((shown(value), count) for value, count in found.sort("value").iter_rows())
+        return found.height, _ranked(found.iter_rows())
+    if part.kind == "text":
+        return None, _repeated(frame, part, limits)
+    return None, ()
+
+
+def value_counts(
+    counts: Iterable[tuple[Scalar, int]], *, rows: int, expected: Mapping[str, float] | None = None
+) -> tuple[ValueCount, ...]:
+    """Counts as shares of all rows, each beside the share that the config asks for."""
+    wanted = expected or {}
+    return tuple(
+        ValueCount(value, count, round(count / rows, 6) if rows else 0.0, wanted.get(str(value)))
+        for value, count in counts
+    )
+
+
+def most_common(texts: Iterable[str | None], *, at_most: int) -> tuple[tuple[str, int], ...]:
+    """Texts by how often they occur, then by what they say."""
+    return tuple(sorted(Counter(filter(None, texts)).items(), key=lambda item: (-item[1], item[0]))[:at_most])
+
+
+def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
+    """The most frequent of the texts in the one column of a table, by their beginnings."""
+    beginnings = frame.select(pl.first().cast(pl.String).str.slice(0, _LONGEST).alias("value")).drop_nulls()
+    counts = collected(_counted(beginnings.filter(pl.col("value") != "")).top_k(at_most, by=["count", "value"]))
+    return tuple(sorted(counts.iter_rows(), key=lambda item: (-item[1], item[0])))
+
+
+def shown(value: Any) -> Scalar:
+    """A value as it is shown: numbers that JSON does not know as text, long text cut."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**64:
+        return value
+    if isinstance(value, float) and value - value == 0:
+        return value
+    text = "NaN" if isinstance(value, float) and value != value else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _counted(values: pl.LazyFrame) -> pl.LazyFrame:
+    return values.group_by("value").agg(pl.len().alias("count"))
+
+
+def _ranked(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Scalar, int], ...]:
+    ranked = sorted(counts, key=lambda item: (-item[1], str(item[0])))[:MOST_SHOWN]
+    return tuple((shown(value), count) for value, count in ranked)
+
+
+def _repeated(frame: pl.LazyFrame, part: Part, limits: Limits) -> tuple[tuple[Scalar, int], ...]:
+    """Texts that occur more than once, found by their hashes: texts may be long, and many. Of a large table, those that repeat in
+    a part of it are counted in all of it."""
+    hashes = every_kth(frame, limits).select(part.value.hash().alias("hash"), part.value.is_not_null().alias("there"))
+    counts = hashes.filter("there").group_by("hash").agg(pl.len().alias("count")).filter(pl.col("count") > 1)
+    most = collected(counts.top_k(_REPEATED, by=["count", "hash"]))["hash"].to_list()
+    if not most:
+        return ()
+    values = frame.select(part.value.alias("value")).drop_nulls().with_columns(pl.col("value").hash().alias("hash"))
+    found = values.filter(pl.col("hash").is_in(most)).group_by("hash").agg(pl.first("value"), pl.len().alias("count"))
+    return _ranked(collected(found.select("value", "count")).iter_rows())

@@ -1,0 +1,142 @@
+"""Gathering what is known of a version beside its rows: from the plan, the files, and the ledger of runs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sdg_core.config.columns import CustomColumn, SamplerColumn
+from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.compile import DatasetPlan, aliases_of
+from sdg_core.plan.prices import costs
+from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, SeedFacts
+from sdg_core.profiling.table import Described, expected_shares
+from sdg_core.store.atomic import read_if_there
+from sdg_core.store.failures import read_failures
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import Metadata, UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.store.scanning import StoredRows
+from sdg_core.store.seed_content import read_seed_content
+from sdg_core.store.state import RowGroupStatus
+from sdg_core.store.versions import resolved_config
+
+SHOWN_FAILURES = 20
+
+
+def gather_facts(
+    plan: DatasetPlan,
+    version: VersionLayout,
+    metadata: Metadata,
+    statuses: Sequence[RowGroupStatus],
+    stored: StoredRows,
+    *,
+    runs: Sequence[RunRecord],
+    history_fault: str | None,
+) -> Facts:
+    """What the page says beside the statistics. Raises StoreError."""
+    usage: UsageByModel = {}
+    by_column: UsageByColumn = {}
+    for status in statuses:
+        if status.footer is not None:
+            usage = add_usage(usage, status.footer.usage)
+            by_column = add_usage_by_column(by_column, status.footer.usage_by_column)
+    config = read_if_there(version.config)
+    return Facts(
+        dataset=plan.config.name,
+        description=plan.config.description,
+        version=version.name,
+        directory=str(version.directory),
+        fingerprint=metadata.config_hash,
+        simulated=metadata.simulated,
+        source="dataset" if stored.finished else "row_groups",
+        num_rows=stored.num_rows,
+        target_num_records=plan.num_records,
+        lacking=sum(len(status.lacking) for status in statuses),
+        row_groups=(sum(status.footer is not None for status in statuses), len(statuses)),
+        created_at=metadata.created_at,
+        updated_at=metadata.updated_at,
+        config=config.decode(errors="replace") if config is not None else resolved_config(plan),
+        seed=_seed(plan, version),
+        models=_models(plan),
+        usage=usage,
+        usage_by_column=by_column,
+        cost=costs(usage, plan.config.model_configs),
+        runs=tuple(run for run in runs if run.version == version.name),
+        history_fault=history_fault,
+        library_versions=metadata.library_versions,
+        failures=_failures(version, statuses),
+        dropped=tuple(field.name for field in plan.schema if field.name in plan.dropped),
+    )
+
+
+def describe_columns(plan: DatasetPlan) -> tuple[Described, ...]:
+    """What the plan says of the columns of the finished dataset."""
+    columns = {column.name: column for column in plan.config.columns}
+    described = []
+    for field in plan.kept_schema:
+        column = columns.get(field.name)
+        maker = columns.get(plan.graph.producers.get(field.name, field.name))
+        constrained = bool(plan.config.constraints)  # draws are then repeated, which moves the shares
+        described.append(
+            Described(
+                name=field.name,
+                type=str(field.type),
+                made_by=_made_by(column if column is not None else maker),
+                description=column.description if column is not None else None,
+                column=column if field.name not in plan.seed_columns else None,
+                expected=expected_shares(column) if column is not None and not constrained else None,
+            )
+        )
+    return tuple(described)
+
+
+def _made_by(column: Any) -> str:
+    match column:
+        case None:
+            return "seed data"
+        case SamplerColumn():
+            return f"sampler {column.sampler_type}"
+        case CustomColumn():
+            return f"custom {column.generator_function}"
+        case _:
+            return "seed data" if column.column_type == "seed-dataset" else str(column.column_type)
+
+
+def _seed(plan: DatasetPlan, version: VersionLayout) -> SeedFacts | None:
+    if plan.config.seed_config is None:
+        return None
+    content = read_seed_content(version.seed_content)
+    config: Mapping[str, Any] = plan.config.seed_config.model_dump(mode="json", exclude_none=True)
+    return SeedFacts(config, content.digest if content else None, dict(content.files) if content else {})
+
+
+def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:
+    asked: dict[str, list[str]] = {}
+    for column in plan.config.columns:
+        for alias in aliases_of(column):
+            asked.setdefault(alias, []).append(column.name)
+    return tuple(
+        ModelFacts(
+            alias=alias,
+            model=model.model,
+            provider=provider.name,
+            provider_type=provider.provider_type,
+            endpoint=provider.endpoint,
+            parameters=model.inference_parameters.model_dump(mode="json", exclude_none=True),
+            fallback=model.fallback,
+            columns=tuple(asked.get(alias, ())),
+        )
+        for alias, (model, provider) in plan.models.items()
+    )
+
+
+def _failures(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> tuple[FailureCount, ...]:
+    """Why records have no row, the most frequent reasons first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for status in statuses:
+        if status.lacking:
+            lacking = set(status.lacking)
+            for failure in read_failures(version.failure_list(status.group.index)):
+                if failure.record in lacking:
+                    counts[failure.column, failure.kind, failure.message] += 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(FailureCount(*what, count) for what, count in ranked[:SHOWN_FAILURES])

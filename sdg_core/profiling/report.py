@@ -1,0 +1,126 @@
+"""A report on a version: how it was made, what failed, and what is in it. One value, from which file and page are made."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.prices import Cost
+from sdg_core.profiling.values import ColumnProfile
+from sdg_core.profiling.words import in_short
+from sdg_core.store.metadata import UsageByColumn, UsageByModel
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SeedFacts:
+    """Seed data: what the config says of it, the digest of its content, and those of its files by name."""
+
+    config: Mapping[str, Any]
+    digest: str | None
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model that columns ask, or that steps in for one. parameters: those that were set."""
+
+    alias: str
+    model: str
+    provider: str
+    provider_type: str
+    endpoint: str | None
+    parameters: Mapping[str, Any]
+    fallback: str | None
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FailureCount:
+    """How many records without a row failed for the same reason."""
+
+    column: str
+    kind: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report says beside the statistics. Times are ISO 8601 in UTC.
+
+    source: `dataset` (the finished one) or `row_groups` (those there are so far). row_groups: files, of so many.
+    lacking: records of the plan without a row. config: the resolved config as YAML. runs: newest first; history_fault: why there
+    are none. dropped: columns that are stored beside the dataset.
+    """
+
+    dataset: str
+    description: str | None
+    version: str
+    directory: str
+    fingerprint: str
+    simulated: bool
+    source: str
+    num_rows: int
+    target_num_records: int
+    lacking: int
+    row_groups: tuple[int, int]
+    created_at: str
+    updated_at: str
+    config: str
+    seed: SeedFacts | None
+    models: tuple[ModelFacts, ...]
+    usage: UsageByModel
+    usage_by_column: UsageByColumn
+    cost: Mapping[str, Cost]
+    runs: tuple[RunRecord, ...]
+    history_fault: str | None
+    library_versions: Mapping[str, str]
+    failures: tuple[FailureCount, ...]
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A record: its place among the rows, from 0, and its values as JSON, long ones cut."""
+
+    row: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report says. made_at is the only thing that differs between reports on the same data."""
+
+    made_at: str
+    facts: Facts
+    columns: tuple[ColumnProfile, ...]
+    samples: tuple[Sample, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
+        facts = asdict(self.facts)
+        facts["row_groups"] = dict(zip(("there", "planned"), self.facts.row_groups, strict=True))
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "made_at": self.made_at,
+            **_known(facts),
+            "columns": [{**_known(asdict(column)), "summary": in_short(column)} for column in self.columns],
+            "samples": [asdict(sample) for sample in self.samples],
+        }
+
+
+_ALWAYS = ("files", "usage", "usage_by_column", "cost", "runs", "failures", "dropped", "models", "values")
+"""Lists and mappings that are there even if they are empty."""
+
+
+def _known(value: Any) -> Any:
+    """Without what is None, or empty."""
+    if isinstance(value, Mapping):
+        return {
+            name: _known(item)
+            for name, item in value.items()
+            if item is not None and (name in _ALWAYS or item not in ((), {}, []))
+        }
+    return [_known(item) for item in value] if isinstance(value, list | tuple) else value

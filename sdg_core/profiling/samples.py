@@ -1,0 +1,56 @@
+"""A few records as they are, spread over the table, with long values cut so that a page stays small."""
+
+import base64
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from sdg_core.profiling.measure import rows_at
+from sdg_core.profiling.report import Sample
+
+SHOWN_RECORDS = 10
+_LONGEST_TEXT, _LONGEST_LIST, _SHOWN_ITEMS = 10_000, 40, 8
+
+
+def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = SHOWN_RECORDS) -> tuple[Sample, ...]:
+    """Records at equal distances, the first one among them."""
+    count = min(rows, at_most)
+    places = [rows * number // count for number in range(count)]
+    return tuple(
+        Sample(place, {name: plain(value) for name, value in record.items()})
+        for place, record in zip(places, rows_at(frame, places), strict=False)
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it. What is left out of a long one is said at its end."""
+    match value:
+        case None | bool():
+            return value
+        case int() if -(2**63) <= value < 2**64:
+            return value
+        case float():
+            return value if value - value == 0 else str(value)
+        case str():
+            return _cut(value)
+        case bytes():
+            return _cut(base64.b64encode(value).decode())
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): plain(item) for name, item in value.items()}
+        case list() | tuple():
+            if len(value) <= _LONGEST_LIST:
+                return [plain(item) for item in value]
+            rest = f"… {len(value) - _SHOWN_ITEMS:,} more"
+            return [*(plain(item) for item in value[:_SHOWN_ITEMS]), rest]
+        case _:
+            return str(value)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return f"{text[:_LONGEST_TEXT]}… {len(text) - _LONGEST_TEXT:,} characters more"

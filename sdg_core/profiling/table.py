@@ -1,0 +1,199 @@
+"""Statistics of a table, column by column: a function of the table and of what the config says about its columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from sdg_core.config.columns import (
+    Column,
+    EmbeddingColumn,
+    ImageColumn,
+    LlmJudgeColumn,
+    SamplerColumn,
+    ValidationColumn,
+)
+from sdg_core.config.samplers import CategoryParams, DatetimeParams, TimedeltaParams
+from sdg_core.plan.times import chrono_format
+from sdg_core.profiling.counting import count_values, value_counts
+from sdg_core.profiling.judged import score_profiles, verdicts
+from sdg_core.profiling.measure import Limits, Measured, collected, measure
+from sdg_core.profiling.parts import Part, leaves, part_of
+from sdg_core.profiling.values import Bin, ColumnProfile, Distinct, Kind, Numbers, Times
+
+MOST_FIELDS = 40
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is known of a column without looking at it. column: its config, None for seed data and side effects.
+
+    type: its Arrow type as text. expected: the share of each value that the config asks for.
+    """
+
+    name: str
+    type: str
+    made_by: str | None = None
+    description: str | None = None
+    column: Column | None = None
+    expected: Mapping[str, float] | None = None
+
+
+def profile_table(
+    frame: pl.LazyFrame, columns: Sequence[Described], *, rows: int, limits: Limits | None = None
+) -> tuple[ColumnProfile, ...]:
+    """The statistics of these columns of a table with so many rows."""
+    schema = frame.collect_schema()
+    bounds = limits or Limits(rows)
+    parts = {column.name: _parts(frame, column, schema[column.name]) for column in columns}
+    measured = iter(measure(frame, [part for some in parts.values() for part in some[:MOST_FIELDS]], bounds))
+    profiles = []
+    for column in columns:
+        found = [(part, next(measured)) for part in parts[column.name][:MOST_FIELDS]]
+        left_out = max(0, len(parts[column.name]) - MOST_FIELDS)
+        profiles.append(_profile(frame, column, schema[column.name], found, left_out=left_out, limits=bounds))
+    return tuple(profiles)
+
+
+def expected_shares(column: Column) -> dict[str, float] | None:
+    """The share of each value that a category is to have, None for columns that promise none."""
+    if not isinstance(column, SamplerColumn) or not isinstance(column.params, CategoryParams):
+        return None
+    if column.conditional_params or column.convert_to is not None:
+        return None
+    weights = column.params.weights or (1.0,) * len(column.params.values)
+    shares: dict[str, float] = {}
+    for value, weight in zip(column.params.values, weights, strict=True):
+        shares[str(value)] = shares.get(str(value), 0.0) + weight / sum(weights)
+    return {value: round(share, 6) for value, share in shares.items()}
+
+
+def _parts(frame: pl.LazyFrame, column: Described, data_type: pl.DataType) -> list[Part]:
+    """What of a column is measured, besides what only its kind has."""
+    value = pl.col(column.name)
+    match column.column:
+        case LlmJudgeColumn() | ValidationColumn():
+            return [Part(column.name, value, data_type, "other")]
+        case SamplerColumn(params=DatetimeParams() | TimedeltaParams()) if data_type == pl.String:
+            return [_time_as_text(frame, column.column, value)]
+        case _:
+            whole = [Part(column.name, value, data_type, "other")] if isinstance(data_type, pl.Struct) else []
+            return [*whole, *leaves(column.name, value, data_type)]
+
+
+def _time_as_text(frame: pl.LazyFrame, column: SamplerColumn, value: pl.Expr) -> Part:
+    """A sampled time as a time, if all of its texts are read as one."""
+    form = chrono_format(column.convert_to)
+    time = value.str.to_datetime(form, time_unit="us", strict=False, exact=True)
+    try:
+        unread = collected(frame.select((time.is_null() & value.is_not_null()).sum())).item()
+    except pl.exceptions.ComputeError:  # a format that holds no whole date
+        unread = 1
+    return part_of(column.name, value, pl.String()) if unread else Part(column.name, time, pl.Datetime("us"), "time")
+
+
+def _profile(
+    frame: pl.LazyFrame,
+    column: Described,
+    data_type: pl.DataType,
+    found: Sequence[tuple[Part, Measured]],
+    *,
+    left_out: int,
+    limits: Limits,
+) -> ColumnProfile:
+    (first, whole), *fields = found
+    kind, config = _kind(column, first, data_type), column.column
+    profile = ColumnProfile(column.name, kind, column.type, whole.nulls)
+    if not fields and kind not in ("judge", "validation", "struct"):
+        profile = _statistics(frame, first, whole, limits, expected=column.expected)
+    return replace(
+        profile,
+        name=column.name,
+        kind=kind,
+        type=column.type,
+        made_by=column.made_by,
+        description=column.description,
+        scores=score_profiles(frame, config, rows=limits.rows) if isinstance(config, LlmJudgeColumn) else (),
+        verdicts=verdicts(frame, config, data_type)
+        if isinstance(config, ValidationColumn) and isinstance(data_type, pl.Struct)
+        else None,
+        fields=tuple(_statistics(frame, part, measured, limits) for part, measured in fields),
+        fields_left_out=left_out,
+    )
+
+
+def _kind(column: Described, part: Part, data_type: pl.DataType) -> Kind:
+    match column.column:
+        case LlmJudgeColumn():
+            return "judge"
+        case ValidationColumn():
+            return "validation"
+        case EmbeddingColumn():
+            return "embedding"
+        case ImageColumn():
+            return "image"
+        case _:
+            return "struct" if isinstance(data_type, pl.Struct) else part.kind
+
+
+def _statistics(
+    frame: pl.LazyFrame,
+    part: Part,
+    measured: Measured,
+    limits: Limits,
+    *,
+    expected: Mapping[str, float] | None = None,
+) -> ColumnProfile:
+    """What there is to say of a part that has no fields of its own."""
+    values = limits.rows - measured.nulls
+    counted, counts = count_values(frame, part, distinct=measured.distinct, values=values, limits=limits)
+    distinct = measured.distinct if counted is None else counted
+    numbers = _numbers(measured, sampled=not limits.exact)
+    return ColumnProfile(
+        name=part.name,
+        kind=part.kind,
+        type=str(part.type),
+        nulls=measured.nulls,
+        distinct=Distinct(distinct, counted is None and not limits.exact) if distinct is not None else None,
+        numbers=numbers if part.kind == "number" else None,
+        lengths=numbers if part.kind in ("text", "list") else None,
+        times=_times(part, measured) if part.kind == "time" else None,
+        empty=measured.empty if part.kind in ("text", "list") else None,
+        duplicates=max(0, values - distinct) if part.kind == "text" and distinct is not None else None,
+        top=value_counts(counts, rows=limits.rows, expected=expected),
+    )
+
+
+def _numbers(measured: Measured, *, sampled: bool) -> Numbers:
+    return Numbers(
+        values=measured.values,
+        minimum=measured.minimum,
+        maximum=measured.maximum,
+        mean=measured.mean,
+        stddev=measured.stddev,
+        quantiles=measured.quantiles,
+        histogram=tuple(Bin(low, high, count) for low, high, count in measured.bins),
+        total=measured.total,
+        nan=measured.nan,
+        infinite=measured.infinite,
+        sampled=sampled,
+    )
+
+
+def _times(part: Part, measured: Measured) -> Times | None:
+    if measured.minimum is None or measured.maximum is None:
+        return None
+    return Times(
+        earliest=_iso(measured.minimum, part.type),
+        latest=_iso(measured.maximum, part.type),
+        histogram=tuple(Bin(_iso(low, part.type), _iso(high, part.type), count) for low, high, count in measured.bins),
+    )
+
+
+def _iso(microseconds: float, data_type: pl.DataType) -> str:
+    time = np.datetime64(round(microseconds), "us")
+    if data_type == pl.Time:
+        return str(time.astype("M8[s]")).partition("T")[2]
+    zone = "Z" if isinstance(data_type, pl.Datetime) and data_type.time_zone else ""
+    return f"{time.astype('M8[D]' if data_type == pl.Date else 'M8[s]')}{zone}"

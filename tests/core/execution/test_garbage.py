@@ -1,0 +1,24 @@
+"""A run changes how often garbage is collected only for as long as it lasts, and never switches collecting on."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from sdg_core.execution.garbage import NEW_OBJECTS, seldom_collected
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize(("before", "during"), [(700, NEW_OBJECTS), (NEW_OBJECTS + 1, NEW_OBJECTS + 1), (0, 0)])
+def test_collections_are_rarer_for_as_long_as_it_lasts(before: int, during: int) -> None:
+    gc.set_threshold(before, 10, 10)
+    with pytest.raises(ZeroDivisionError), seldom_collected():
+        assert gc.get_threshold() == (during, 10, 10)
+        raise ZeroDivisionError
+    assert gc.get_threshold() == (before, 10, 10)
