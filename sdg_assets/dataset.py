@@ -1,5 +1,6 @@
 """`<dataset>/dataset`: post-generation. Reads complete row groups, writes the finished dataset, seals."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -64,7 +65,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))
             result = api.process(
-                opened, allow_missing=config.allow_missing, on_event=lambda event: _log_notice(context, event)
+                opened, allow_missing=config.allow_missing, on_event=lambda event: log_notice(context.log, event)
             )
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -75,9 +76,10 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
     return dataset
 
 
-def _log_notice(context: dg.AssetExecutionContext, event: Event) -> None:
+def log_notice(log: logging.Logger, event: Event) -> None:
+    """Show in a run's log what a person should know."""
     if isinstance(event, Notice):
-        context.log.warning(event.message)
+        log.warning(event.message)
 
 
 def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str, Any]:

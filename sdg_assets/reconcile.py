@@ -15,7 +15,7 @@ from dagster._core.utils import make_new_run_id
 
 from sdg_assets.catalog import DatasetRef
 from sdg_assets.columns import lineage_metadata
-from sdg_assets.dataset import dataset_metadata
+from sdg_assets.dataset import dataset_metadata, log_notice
 from sdg_assets.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
 from sdg_assets.recording import first_rows
 from sdg_core import api
@@ -107,7 +107,8 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         reason = f"{dataset.name}: {_keys(found.lost)}: {lost_reason(found.lost)}"
         mark_lost(context.instance, dataset.row_groups_key, [s.group.key for s in found.lost], reason=reason)
     if found.finished_unrecorded:
-        metadata = dataset_metadata(found.opened, api.process(found.opened))
+        result = api.process(found.opened, on_event=lambda event: log_notice(context.log, event))
+        metadata = dataset_metadata(found.opened, result)
         context.log_event(dg.AssetMaterialization(dataset.dataset_key, metadata=metadata, tags=tags))
     if found.finished_lost is not None:
         reason = f"{dataset.name}: {found.finished_lost}"

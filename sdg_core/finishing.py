@@ -82,6 +82,7 @@ def _report_on_finished(dataset: Dataset, result: ProcessingResult, *, on_event:
     """Write the report, unless it was written when the dataset was sealed before."""
     try:
         if not result.already_done or not is_of_finished(result.version):
+            clean_leftovers(dataset.layout, result.version)
             report(dataset)
     except (Exception, PanicException) as error:  # noqa: BLE001 - the dataset is finished, whatever becomes of its report
         on_event(Notice(f"no report was written: {error}"))

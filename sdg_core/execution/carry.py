@@ -1,8 +1,9 @@
 """Carry-over: what earlier versions hold of columns that have not changed, so that nothing paid for is paid for twice.
 
-A cell of an earlier version is taken if its column still has the fingerprint that it was made under, and if the values that the
-column reads are the ones that it was made from. The second condition matters where the same fingerprint gave two answers (a
-version that was forced, a function that is not pure): cells of one record never mix what does not belong together.
+A cell of an earlier version is taken if its column still has the fingerprint that it was made under, the content of the seed data
+apart, and if the values that the column reads are the ones that it was made from. So one changed seed row pays for the records
+made from it. The second condition also matters where the same fingerprint gave two answers (a version that was forced, a function
+that is not pure): cells of one record never mix what does not belong together.
 
 Only what is worth it is carried: replies of models, functions called record by record, verdicts of endpoints. Everything else is
 computed again, which costs nothing and gives the same.
@@ -10,7 +11,7 @@ computed again, which costs nothing and gives the same.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import ImageColumn
 from sdg_core.errors import CorruptFileError, ForeignFileError, MetadataError
+from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.stages import always_per_record, side_effects_of
@@ -56,7 +58,8 @@ class CarriedCell:
         return self.inputs in ("", inputs) and all(same(value, values.get(name)) for name, value in self.given.items())
 
 
-CarriedCells = Mapping[tuple[int, str], CarriedCell]
+CarriedCells = Mapping[tuple[int, str], Sequence[CarriedCell]]
+"""What there is for a record's column: of the newest version first."""
 
 
 def same(first: Any, second: Any) -> bool:
@@ -82,11 +85,28 @@ def carried_hashes(plan: DatasetPlan) -> dict[str, str]:
     return {name: plan.fingerprint.column_hashes[name] for name in carried_columns(plan)}
 
 
-def unchanged(hashes: Mapping[str, str], footer: Footer, *, dataset: str) -> tuple[str, ...]:
-    """Those columns whose cells a row-group file has under the same fingerprint."""
+def unchanged(
+    hashes: Mapping[str, str], footer: Footer, *, dataset: str, reseeded: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Those columns whose cells a row-group file has under the same fingerprint, or the same but for seed data (`reseeded`)."""
     if footer.resized or footer.dataset != dataset:
         return ()
-    return tuple(name for name, wanted in hashes.items() if footer.column_hashes.get(name) == wanted)
+    return tuple(
+        name for name, wanted in hashes.items() if name in reseeded or footer.column_hashes.get(name) == wanted
+    )
+
+
+def same_but_for_seed_data(plan: DatasetPlan, version: VersionLayout) -> frozenset[str]:
+    """The columns worth carrying whose fingerprint in another version differs by the seed data's content at most.
+
+    A column that is skipped when others are is not among them: whether they were is not written down.
+    """
+    try:
+        theirs = read_metadata(version.metadata).config_column_hashes
+    except MetadataError:
+        return frozenset()
+    ours, spreading = plan.fingerprint.config_column_hashes, {n for n, rule in skip_rules(plan).items() if rule.spreads}
+    return frozenset(n for n in carried_columns(plan) if n not in spreading and theirs.get(n) == ours[n])
 
 
 class CarryOver:
@@ -109,7 +129,7 @@ class CarryOver:
     def cells(self, status: RowGroupStatus) -> CarriedCells:
         """What there is for the records that a row group lacks."""
         lacking = np.array(status.lacking, dtype=np.int64)
-        found: dict[tuple[int, str], CarriedCell] = {}
+        found: dict[tuple[int, str], list[CarriedCell]] = {}
         if len(lacking):
             for files in self._versions:
                 for names, rows in files.rows(lacking):
@@ -119,18 +139,22 @@ class CarryOver:
         return found
 
     def _take_rows(
-        self, names: Sequence[str], rows: "_Rows", files: "_EarlierFiles", found: dict[tuple[int, str], CarriedCell]
+        self,
+        names: Sequence[str],
+        rows: "_Rows",
+        files: "_EarlierFiles",
+        found: dict[tuple[int, str], list[CarriedCell]],
     ) -> None:
         for name in names:
             reads, pictures = self._plan.graph.dependencies[name], self._pictures[name]
             for place, record in enumerate(rows.records.tolist()):
-                if (record, name) not in found:
-                    also = {other: rows.values[other][place] for other in self._also[name]}
-                    given = {other: rows.read[other][place] for other in reads}
-                    found[record, name] = CarriedCell(rows.values[name][place], also, given, files.images, *pictures)
+                also = {other: rows.values[other][place] for other in self._also[name]}
+                given = {other: rows.read[other][place] for other in reads}
+                cell = CarriedCell(rows.values[name][place], also, given, files.images, *pictures)
+                found.setdefault((record, name), []).append(cell)
 
     def _take_journal(
-        self, files: "_EarlierFiles", lacking: Records, found: dict[tuple[int, str], CarriedCell]
+        self, files: "_EarlierFiles", lacking: Records, found: dict[tuple[int, str], list[CarriedCell]]
     ) -> None:
         assert self._journal is not None
         start, stop = int(lacking[0]), int(lacking[-1]) + 1
@@ -141,7 +165,7 @@ class CarryOver:
                 is_picture, reads = self._pictures[cell.column]
                 value = cell.value["value"]
                 carried = CarriedCell(value, cell.value["also"], {}, files.images, is_picture, reads, cell.inputs)
-                found.setdefault((cell.record, cell.column), carried)
+                found.setdefault((cell.record, cell.column), []).append(carried)
 
 
 @dataclass(frozen=True)
@@ -165,7 +189,8 @@ class _EarlierFiles:
     def rows(self, lacking: Records) -> Iterator[tuple[Sequence[str], _Rows]]:
         """From each file that has some of the records: the columns that can be carried, and those rows."""
         for footer in self._overlapping(int(lacking[0]), int(lacking[-1])):
-            names, records = unchanged(self._hashes, footer, dataset=self._plan.config.name), footer.records()
+            names = unchanged(self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded)
+            records = footer.records()
             mask = np.isin(records, lacking)
             if names and mask.any() and (table := self._table(footer)) is not None:
                 names = tuple(name for name in names if self._has(table, name))
@@ -214,6 +239,10 @@ class _EarlierFiles:
             except (CorruptFileError, ForeignFileError):
                 self._footers[index] = None
         return self._footers[index]
+
+    @cached_property
+    def _reseeded(self) -> frozenset[str]:
+        return same_but_for_seed_data(self._plan, self.version)
 
     @cached_property
     def _existing(self) -> list[int]:

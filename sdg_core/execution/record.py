@@ -10,6 +10,7 @@ import orjson
 
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
+from sdg_core.execution.carry import CarriedCell
 from sdg_core.execution.group import OpenGroup
 from sdg_core.generators.base import Cell, FailedCellError
 from sdg_core.generators.dispatch import cell_generators
@@ -162,9 +163,16 @@ class RecordMaker:
 
     async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
         """The cell that an earlier version has, if it was made from the same values; its pictures come along."""
-        found = record.group.carried.get((record.index, name))
-        if found is None or not found.fits(record.values, inputs=inputs):
-            return None
+        for found in record.group.carried.get((record.index, name), ()):
+            if found.fits(record.values, inputs=inputs):
+                cell = await self._taken_over(found, name, record)
+                if cell is not None:
+                    record.group.carried_over += 1
+                    return cell
+        return None
+
+    async def _taken_over(self, found: CarriedCell, name: str, record: _Record) -> Cell | None:
+        """The cell with its pictures, None if they are not what it was made from, or gone."""
         value, images = found.value, self._images
         if images is not None and found.reads_pictures:
             paths = [path for name in found.reads_pictures for path in record.values.get(name) or ()]
@@ -174,7 +182,6 @@ class RecordMaker:
             value = await asyncio.to_thread(_copied, found.images, images, name, record.index, value)
             if value is None:
                 return None
-        record.group.carried_over += 1
         return Cell(value, also=found.also)
 
     def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:

@@ -2,7 +2,8 @@
 
 The same functions decide as in the run itself: which version, which row groups, what is taken over. Reused cells are counted from
 footers and the ledger without reading values; a cell is asked for all the same if what it reads turns out to have changed (a
-function that is not pure, another answer under the same fingerprint).
+function that is not pure, another answer under the same fingerprint). Where seed data changed, what was made from rows that are
+as before is taken over; how much that is, only the run finds out, so all of it counts as to be made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import ModelColumn, SkippableColumn
 from sdg_core.config.run import ResumeMode
 from sdg_core.errors import ForeignFileError, RefusedError, SdgError, StoreError
+from sdg_core.execution.carry import same_but_for_seed_data
 from sdg_core.execution.dataset import Dataset, scan_version
 from sdg_core.execution.group import as_a_whole
 from sdg_core.execution.ledgers import existing_ledger
@@ -27,6 +29,7 @@ from sdg_core.store.drift import describe_drift
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 from sdg_core.store.versions import (
     Version,
+    carry_sources,
     choose_version,
     notices,
     previous_version,
@@ -126,7 +129,7 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         version=version.layout.name,
         directory=str(version.layout.directory),
         previous=previous.name if previous is not None else None,
-        reasons=(*_going_on(version), *notices(version, plan)),
+        reasons=(*_going_on(version), *notices(version, plan), *_reseeded(dataset, version, columns)),
         drift=tuple(_drift(dataset, version)),
         states={state: tuple(s.group.key for s in work if s.state is state) for state in RowGroupState},
         records=len(lacking),
@@ -177,6 +180,18 @@ def _action(version: Version, *, begun: bool) -> Action:
 
 def _going_on(version: Version) -> tuple[str, ...]:
     return (f"version {version.layout.name} has this config: going on with it",) if version.metadata is not None else ()
+
+
+def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:
+    """That fewer cells may have to be made than are counted, because seed rows are as before."""
+    sources = carry_sources(dataset.layout, version)
+    same = frozenset(name for source in sources for name in same_but_for_seed_data(dataset.plan, source))
+    names = [item.column for item in columns if item.to_make and item.column in same]
+    if not names:
+        return []
+    return [
+        f"cells of {', '.join(names)} that were made from seed rows that are as before are taken over, too; not counted"
+    ]
 
 
 def _drift(dataset: Dataset, version: Version) -> list[str]:

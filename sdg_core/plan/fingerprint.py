@@ -85,12 +85,13 @@ fingerprints stay."""
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """config_hash: the dataset's fingerprint, `sha256:<64 hex digits>`.
-    config_part: the same without the seed data's content. column_hashes: per column, seed columns included."""
+    """config_hash: the dataset's fingerprint, `sha256:<64 hex digits>`. column_hashes: per column, seed columns included.
+    config_part, config_column_hashes: the same without the seed data's content."""
 
     config_hash: str
     config_part: str
     column_hashes: Mapping[str, str]
+    config_column_hashes: Mapping[str, str]
 
     @property
     def version(self) -> str:
@@ -108,9 +109,10 @@ def compute_fingerprint(
 ) -> Fingerprint:
     """The fingerprint of a checked config. Without `seed_digest` the config part stands for the whole."""
     columns = _column_hashes(config, graph, seed_columns, seed_digest)
-    config_part = _dataset_hash(config, _column_hashes(config, graph, (), None), None)
+    config_columns = _column_hashes(config, graph, (), None)
+    config_part = _dataset_hash(config, config_columns, None)
     whole = config_part if seed_digest is None else _dataset_hash(config, columns, seed_digest)
-    return Fingerprint(whole, config_part, columns)
+    return Fingerprint(whole, config_part, columns, config_columns)
 
 
 def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_digest: str | None) -> str:

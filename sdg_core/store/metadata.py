@@ -51,7 +51,8 @@ class Metadata(BaseModel):
     """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias.
 
     forced: begun beside existing data by `resume: never`, so nothing is carried over into it. begun_by: the run, or the backfill,
-    that began it by `never` and may go on in it by `never`."""
+    that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
+    content, by which carry-over finds what was made from seed rows that are still the same."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -76,6 +77,7 @@ class Metadata(BaseModel):
     library_versions: dict[str, str]
     forced: bool = False
     begun_by: str | None = None
+    config_column_hashes: dict[str, str] = {}
 
     @property
     def sealed(self) -> bool:
@@ -108,6 +110,7 @@ def new_metadata(plan: DatasetPlan, *, forced: bool = False, begun_by: str | Non
         library_versions=_library_versions(),
         forced=forced,
         begun_by=begun_by,
+        config_column_hashes=dict(plan.fingerprint.config_column_hashes),
     )
 
 

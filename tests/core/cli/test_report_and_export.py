@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from sdg_core import api
+from sdg_core.store.metadata import read_metadata
 from tests.support.sdg import category, dataset_config, llm, only_version, sdg, uuid, write_config
 
 CONFIG = dataset_config(uuid(), category("plan", "free", "[red] :smile:"), llm("text", "about {{ plan }} {{ id }}"))
@@ -66,6 +67,21 @@ def test_a_dataset_is_exported_once_it_is_processed(made: tuple[Path, Path], tmp
     assert forced.returncode == 0 and forced.stderr == "" and len(out.read_bytes().splitlines()) == 25
     wrong = sdg("export", file, tmp_path / "out.xlsx", "--root", root)
     assert wrong.returncode == 2 and ".parquet, .jsonl, .csv" in wrong.stderr
+
+
+@pytest.mark.parametrize("point", ["processing.after_seal", "file.before_replace:3", "file.after_replace:3"])
+def test_processing_that_is_killed_before_its_report_is_whole_makes_it_the_next_time(
+    made: tuple[Path, Path], point: str
+) -> None:
+    file, root = made
+    killed = sdg("process", file, "--root", root, env={"SDG_TEST_KILL_AT": point})
+    version = only_version(root)
+    assert killed.returncode == -9 and not version.report_json.exists()
+    assert read_metadata(version.metadata).post_generation_state == "complete"
+    again = sdg("process", file, "--root", root)
+    assert again.returncode == 0 and "already processed: 25 rows" in again.stdout
+    assert version.report_html.exists() and orjson.loads(version.report_json.read_bytes())["source"] == "dataset"
+    assert [path.name for path in version.directory.iterdir() if path.name.startswith(".tmp")] == []
 
 
 def test_a_report_that_cannot_be_written_is_said_and_the_dataset_is_finished(made: tuple[Path, Path]) -> None:

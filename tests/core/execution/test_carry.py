@@ -475,7 +475,8 @@ async def test_cells_made_from_seed_values_of_any_type_are_carried(tmp_path: Pat
         assert project.asked == {"more": 25} and summary.carried == 25
 
 
-async def test_changed_seed_rows_pay_for_what_reads_seed_data_alone(tmp_path: Path) -> None:
+async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(tmp_path: Path) -> None:
+    """25 records of two seed rows in turn; the second changes, so 12 are made anew, and then a third joins them."""
     seeds = tmp_path / "seeds.csv"
     seeds.write_text("word\none\ntwo\n")
     seeded = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}}
@@ -485,8 +486,56 @@ async def test_changed_seed_rows_pay_for_what_reads_seed_data_alone(tmp_path: Pa
         await project.generate(*columns, **seeded)
         seeds.write_text("word\none\nthree\n")
         summary = await project.generate(*columns, **seeded)
-        assert project.asked == {"text": 25} and summary.carried == 25
+        assert project.asked == {"text": 12} and summary.carried == 25 + 13
         assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+
+        seeds.write_text("word\none\ntwo\nthree\n")
+        plan = api.plan(project.open(*columns, **seeded))
+        assert {column.column: column.to_make for column in plan.columns} == {"text": 25, "free": 0}
+        assert any(
+            "cells of text that were made from seed rows that are as before" in reason for reason in plan.reasons
+        )
+        summary = await project.generate(*columns, **seeded)
+        words = ["one", "two", "three"]
+        before = [{"one" if record % 2 == 0 else word for word in ("two", "three")} for record in range(25)]
+        made_before = sum(words[record % 3] in before[record] for record in range(25))
+        assert project.asked == {"text": 25 - made_before} and summary.carried == 25 + made_before
+        assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+
+
+@settings(max_examples=12)
+@given(
+    contents=st.lists(
+        st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=4), min_size=2, max_size=4
+    ),
+    strategy=st.sampled_from(["ordered", "shuffle"]),
+    value=st.sampled_from([None, "", "text: one"]),
+)
+def test_any_seed_rows_give_what_a_fresh_root_gives(
+    contents: list[list[str]], strategy: str, value: str | None
+) -> None:
+    columns = (
+        uuid(),
+        llm("text", "text: {{ word }}", skip={"when": "{{ word == 'two' }}", "value": value}),
+        llm("more", "more: {{ text }}"),
+        llm("kept", "kept: {{ text }} {{ id }}", propagate_skip=False),
+    )
+
+    async def main(directory: Path) -> None:
+        seeds = directory / "seeds.csv"
+        seeded = {
+            "seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}, "sampling_strategy": strategy},
+            "num_records": 7,
+        }
+        async with ModelServer() as server:
+            project = Project(directory, server)
+            for words in contents:
+                seeds.write_text("\n".join(["word", *words, ""]))
+                summary = await project.generate(*columns, **seeded)
+                assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
+
+    with TemporaryDirectory() as directory:
+        asyncio.run(main(Path(directory)))
 
 
 async def test_what_reads_a_picture_is_carried_only_with_that_very_picture(tmp_path: Path) -> None:

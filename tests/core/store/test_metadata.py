@@ -44,13 +44,17 @@ def test_round_trip(tmp_path: Path, metadata: Metadata) -> None:
     assert found.sealed and not metadata.sealed
 
 
+OPTIONAL = ("forced", "begun_by", "config_column_hashes")
+"""Fields that metadata of earlier releases does not have."""
+
+
 def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
     write_metadata(path, metadata)
     content = orjson.loads(path.read_bytes())
     fields = """schema_version dataset_name config_hash config_hash_algo config_hash_version seed simulated target_num_records
         original_target_num_records actual_num_records buffer_size total_num_batches num_completed_batches post_generation_state
-        post_generation_processed usage created_at updated_at library_versions forced begun_by"""
+        post_generation_processed usage created_at updated_at library_versions forced begun_by config_column_hashes"""
     assert set(content) == set(fields.split())
     assert content["dataset_name"] == "tickets" and content["target_num_records"] == 25 and content["buffer_size"] == 10
     assert content["total_num_batches"] == 3 and content["simulated"] is True and content["seed"] == 7
@@ -93,7 +97,7 @@ def altered(tmp_path: Path, metadata: Metadata, **changes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("field", [field for field in Metadata.model_fields if field not in ("forced", "begun_by")])
+@pytest.mark.parametrize("field", [field for field in Metadata.model_fields if field not in OPTIONAL])
 def test_every_field_is_required(tmp_path: Path, metadata: Metadata, field: str) -> None:
     with pytest.raises(MetadataFieldError, match=rf"metadata\.json: {field}: field required") as raised:
         read_metadata(altered(tmp_path, metadata, **{field: ...}))
