@@ -17,7 +17,7 @@ EXACT_ROWS = 2_000_000
 BINS = 20
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 _PARTS_PER_PASS = 8
-_ROW = "#row"
+_ROW = "\x00row"
 _WHOLE = 2**53
 """Up to here, whole numbers are exact as floats."""
 
