@@ -9,13 +9,12 @@ from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
 from sdg_core.config.replies import Score
 from sdg_core.plan.verdicts import DETAILS, IS_VALID
 from sdg_core.profiling.counting import count_texts, shown, value_counts
-from sdg_core.profiling.measure import collected, rows_at
+from sdg_core.profiling.measure import ROW, collected, rows_at
 from sdg_core.profiling.values import Example, ScoreProfile, ValueCount, Verdicts
 
 _EXAMPLES = 3
 _REASONS = 8
 _LONGEST = 1_000
-_ROW = "#row"
 _MESSAGES = ("error_messages", DETAILS)
 _LISTS = ("python_linter_messages", "errors")
 
@@ -28,15 +27,15 @@ def score_profiles(frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int) ->
 def _score_profile(frame: pl.LazyFrame, column: str, score: Score, *, rows: int) -> ScoreProfile:
     """How often each option was given, and reasons for the lowest, the highest and one in between."""
     judged = pl.col(column).struct.field(score.name)
-    given = frame.with_row_index(_ROW).select(
-        pl.col(_ROW),
+    given = frame.with_row_index(ROW).select(
+        pl.col(ROW),
         judged.struct.field("score").alias("score"),
         judged.struct.field("reasoning").alias("reasoning"),
     )
     with_reasons = pl.col("reasoning").is_not_null() & (pl.col("reasoning") != "")
     counted = given.drop_nulls("score").group_by("score")
     found = collected(
-        counted.agg(pl.len().alias("count"), pl.when(with_reasons).then(pl.col(_ROW)).min().alias("first"))
+        counted.agg(pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first"))
     )
     counts = {row["score"]: row["count"] for row in found.iter_rows(named=True)}
     options = [*score.options, *sorted(value for value in counts if value not in score.options)]

@@ -14,10 +14,11 @@ import polars as pl
 from sdg_core.profiling.parts import Part
 
 EXACT_ROWS = 2_000_000
+ROW = "\x00row"
+"""The row's number, under a name that no column has."""
 BINS = 20
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 _PARTS_PER_PASS = 8
-_ROW = "\x00row"
 _WHOLE = 2**53
 """Up to here, whole numbers are exact as floats."""
 
@@ -68,7 +69,7 @@ def every_kth(frame: pl.LazyFrame, limits: Limits) -> pl.LazyFrame:
     if limits.exact:
         return frame
     step = math.ceil(limits.rows / limits.exact_rows)
-    return frame.with_row_index(_ROW).filter(pl.col(_ROW) % step == 0).drop(_ROW)
+    return frame.with_row_index(ROW).filter(pl.col(ROW) % step == 0).drop(ROW)
 
 
 def rows_at(frame: pl.LazyFrame, indices: Sequence[int]) -> list[dict[str, Any]]:
