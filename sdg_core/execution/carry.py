@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sdg_core.config.columns import ImageColumn
+from sdg_core.config.columns import ImageColumn, ModelColumn
 from sdg_core.errors import CorruptFileError, ForeignFileError, MetadataError
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
@@ -97,16 +97,18 @@ def unchanged(
 
 
 def same_but_for_seed_data(plan: DatasetPlan, version: VersionLayout) -> frozenset[str]:
-    """The columns worth carrying whose fingerprint in another version differs by the seed data's content at most.
+    """The columns of models whose fingerprint in another version differs by the seed data's content at most.
 
-    A column that is skipped when others are is not among them: whether they were is not written down.
+    Not those that are skipped when others are: whether they were is not written down. Not functions: one may open the file that a
+    seed row names, whose content is in no value.
     """
     try:
         theirs = read_metadata(version.metadata).config_column_hashes
     except MetadataError:
         return frozenset()
     ours, spreading = plan.fingerprint.config_column_hashes, {n for n, rule in skip_rules(plan).items() if rule.spreads}
-    return frozenset(n for n in carried_columns(plan) if n not in spreading and theirs.get(n) == ours[n])
+    names = {n for n in carried_columns(plan) if isinstance(plan.column(n), ModelColumn)} - spreading
+    return frozenset(n for n in names if theirs.get(n) == ours[n])
 
 
 class CarryOver:

@@ -503,6 +503,32 @@ async def test_changed_seed_rows_pay_for_the_records_made_from_them_alone(tmp_pa
         assert stored_records(summary.version) == await project.afresh(*columns, **seeded)
 
 
+async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path) -> None:
+    """A function may look at what no value shows, such as the content of a file that a seed row names."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    seeded = {"seed_config": {"source": {"seed_type": "directory", "path": "documents"}}, "num_records": 2}
+    column = {
+        "column_type": "custom",
+        "name": "text",
+        "generator_function": "text",
+        "required_columns": ["source_path"],
+    }
+
+    def text(row: dict[str, Any]) -> str:
+        return (tmp_path / row["source_path"]).read_text()
+
+    found = []
+    for content in ("old", "new"):
+        for name in ("a.txt", "b.txt"):
+            (documents / name).write_text(content if name == "a.txt" else "same")
+        config = dataset_config(column, **seeded)
+        dataset = open_dataset(tmp_path / "d.yaml", config, root=tmp_path / "root", functions={"text": text})
+        rows = stored_records((await api.agenerate(dataset)).version)
+        found.append([row["text"] for row in rows.values()])
+    assert found == [["old", "same"], ["new", "same"]]
+
+
 @settings(max_examples=12)
 @given(
     contents=st.lists(
