@@ -65,12 +65,13 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str) -> 
     statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]
     shown = _shown(instance, dataset)
     recorded = recorded_versions(instance, dataset.row_groups_key)
+    tolerant = opened.plan.config.run.max_missing_rate > 0
     unrecorded, lost = [], []
     for status in statuses:
         key = status.group.key
         if shown.get(key) is AssetPartitionStatus.IN_PROGRESS:
             continue
-        if status.footer is not None and not status.footer.nothing_made:
+        if status.footer is not None and (tolerant or not status.footer.nothing_made):
             red = shown.get(key) is AssetPartitionStatus.FAILED and status.state is RowGroupState.COMPLETE
             if red or recorded.get(key) != data_version(status.footer):
                 unrecorded.append(status)

@@ -49,8 +49,8 @@ class Recorder:
     """An observer of a run, and a context manager: at its end everything that was observed is recorded.
 
     A failure to record is raised at the next event or at the end, whichever comes first. keep: what was recorded stays in memory,
-    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made; they are not
-    recorded, so that Dagster counts their partitions as failed.
+    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made, unless
+    `run.max_missing_rate` allows for that; they are not recorded, so that Dagster counts their partitions as failed.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Take note of an event of the engine."""
         match event:
-            case RowGroupFinished() if event.footer.nothing_made:
+            case RowGroupFinished() if event.footer.nothing_made and not self._plan.config.run.max_missing_rate:
                 self.empty.append(event)
             case RowGroupFinished():
                 self._raise_error()

@@ -9,7 +9,6 @@ Only what is worth it is carried: replies of models, functions called record by 
 computed again, which costs nothing and gives the same.
 """
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,9 @@ from sdg_core.errors import CorruptFileError, ForeignFileError, MetadataError
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.fallbacks import later_aliases
 from sdg_core.plan.stages import always_per_record, side_effects_of
+from sdg_core.plan.tools import tool_config_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
@@ -65,7 +66,7 @@ CarriedCells = Mapping[tuple[int, str], Sequence[CarriedCell]]
 def same(first: Any, second: Any) -> bool:
     """Whether two values of one column are the same; not-a-number is, here, the same as itself."""
     if isinstance(first, float) and isinstance(second, float):
-        return first == second or (math.isnan(first) and math.isnan(second))
+        return repr(first) == repr(second)  # zeros have signs, which show in a prompt
     if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
@@ -97,18 +98,48 @@ def unchanged(
 
 
 def same_but_for_seed_data(plan: DatasetPlan, version: VersionLayout) -> frozenset[str]:
-    """The columns of models whose fingerprint in another version differs by the seed data's content at most.
-
-    Not those that are skipped when others are: whether they were is not written down. Not functions: one may open the file that a
-    seed row names, whose content is in no value.
-    """
+    """The columns whose fingerprint in another version differs by the seed data's content at most, and whose cells depend on
+    nothing but the values they read."""
     try:
         theirs = read_metadata(version.metadata).config_column_hashes
     except MetadataError:
         return frozenset()
-    ours, spreading = plan.fingerprint.config_column_hashes, {n for n, rule in skip_rules(plan).items() if rule.spreads}
-    names = {n for n in carried_columns(plan) if isinstance(plan.column(n), ModelColumn)} - spreading
-    return frozenset(n for n in names if theirs.get(n) == ours[n])
+    ours, rules = plan.fingerprint.config_column_hashes, skip_rules(plan)
+    return frozenset(
+        name
+        for name in carried_columns(plan)
+        if theirs.get(name) == ours[name]
+        and _sees_only_values(name, plan)
+        and not (name in rules and rules[name].spreads)  # whether others were skipped is not written down
+    )
+
+
+def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
+    """Whether a cell is made from the values that its column reads alone: by a model, without tools, pictures or user clients.
+
+    Functions, tools and clients may open the file that a seed row names; a picture is drawn anew under its old path.
+    """
+    column = plan.column(name)
+    if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:
+        return False
+    models = {model.alias: model for model in plan.config.model_configs}
+    asked = later_aliases(column.model_alias, {alias: model.fallback for alias, model in models.items()})
+    providers = {provider.name: provider.provider_type for provider in plan.config.model_providers}
+    if any(providers[models[alias].provider] == "custom" for alias in (column.model_alias, *asked)):
+        return False
+    return not any(isinstance(plan.column(other), ImageColumn) for other in _behind(name, plan))
+
+
+def _behind(name: str, plan: DatasetPlan) -> set[str]:
+    """The columns of the config that a column depends on, through whatever others."""
+    graph, found, left = plan.graph, set[str](), [name]
+    while left:
+        for other in graph.dependencies.get(left.pop(), ()):
+            producer = graph.producers.get(other, other)
+            if producer not in found and producer in graph.dependencies:
+                found.add(producer)
+                left.append(producer)
+    return found
 
 
 class CarryOver:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import orjson
 import polars as pl
@@ -106,8 +106,11 @@ def _parquet(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 @contextmanager
 def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
+    plain = pa.schema([(field.name, _without_nanoseconds(field.type)) for field in schema])
+
     def write(batch: pa.RecordBatch) -> None:
-        file.write(b"".join(_json(record) + b"\n" for record in batch.to_pylist()))
+        records = pa.Table.from_batches([batch]).cast(plain, safe=False).to_pylist()
+        file.write(b"".join(_json(record) + b"\n" for record in records))
 
     yield write
 
@@ -116,10 +119,11 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
     header = pl.DataFrame({name: [] for name in schema.names}).write_csv()
     file.write(header.encode())
+    quoted: Literal["always", "necessary"] = "always" if len(schema) == 1 else "necessary"  # an empty line is no row
 
     def write(batch: pa.RecordBatch) -> None:
         columns = [_csv_column(name, batch.column(name)) for name in schema.names]
-        file.write(pl.DataFrame(columns).write_csv(include_header=False).encode())
+        file.write(pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode())
 
     yield write
 
@@ -127,12 +131,32 @@ def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 def _csv_column(name: str, values: pa.Array) -> pl.Series:
     """A column as csv can hold it: nested values as JSON, bytes as base64, times in ISO 8601."""
     if pa.types.is_nested(values.type):
+        values = values.cast(_without_nanoseconds(values.type), safe=False)
         texts = [None if value is None else _json(value).decode() for value in values.to_pylist()]
         return pl.Series(name, texts, dtype=pl.String)
     column = pl.Series(name, values)
     if isinstance(column.dtype, pl.Datetime):
         return column.dt.to_string("iso:strict")
+    if isinstance(column.dtype, pl.Duration):
+        return column.dt.total_microseconds() / 1e6
     return column.bin.encode("base64") if column.dtype == pl.Binary else column
+
+
+def _without_nanoseconds(kind: pa.DataType) -> pa.DataType:
+    """The type with microseconds in place of nanoseconds, which Python's times do not have."""
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return pa.time64("us")
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _without_nanoseconds(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_without_nanoseconds(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_without_nanoseconds(kind.value_type))
+    return kind
 
 
 def _json(value: Any) -> bytes:

@@ -23,28 +23,29 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 def kept_digest(
     place: str,
     stamp: tuple[object, ...],
-    compute: Callable[[], str],
+    compute: Callable[[], tuple[str, bool]],
     *,
     changed_at: float = 0.0,
     env: Mapping[str, str] = os.environ,
 ) -> str:
     """The digest of a file's content, computed only if it is not kept.
 
+    compute: gives the digest, and whether what was read is known to be what the stamp stands for; only then is it kept.
     stamp: the size in bytes, and what changes whenever the content does. changed_at: seconds since 1970 of the file's latest
     change, 0 where stamps tell any two contents apart.
     """
     size, *marks = stamp
     directory = _directory(env) if isinstance(size, int) and size >= LARGE and None not in marks else None
     if directory is None:
-        return compute()
+        return compute()[0]
     path = directory / hashlib.sha256(repr((place, stamp)).encode("utf-8", "backslashreplace")).hexdigest()
     with suppress(OSError, UnicodeDecodeError):
         found = path.read_text(encoding="ascii")
         if _DIGEST.fullmatch(found):
             return found
     settled = time.time() - changed_at >= SETTLED
-    digest = compute()
-    if settled:
+    digest, is_sure = compute()
+    if settled and is_sure:
         with suppress(OSError):  # where nothing can be kept, the file is read again the next time
             _write(path, digest)
     return digest

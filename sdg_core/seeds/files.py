@@ -5,6 +5,7 @@ the same digest is the same data.
 """
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from pathlib import Path
@@ -99,6 +100,10 @@ class SeedFile(ABC):
             raise SeedError(f"seed file {self.name} cannot be read: {error.strerror or error}") from error
 
 
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
 class LocalFile(SeedFile):
     """A file of this machine."""
 
@@ -108,8 +113,7 @@ class LocalFile(SeedFile):
 
     def stamp(self) -> Stamp:
         """Size, times and inode: a file put back with its old time has another change time."""
-        found = self.path.stat()
-        return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+        return _stamp(self.path.stat())
 
     def open(self) -> IO[bytes]:
         """Open for reading; what has the file's name now, even if it is replaced later."""
@@ -156,12 +160,13 @@ class ObjectFile(SeedFile):
 def object_digest(stored: StoredObject, stamp: Stamp) -> str:
     """`sha256:<hex>` of an object's bytes; `stamp`, its size and etag, keys the caches."""
 
-    def compute() -> str:
+    def compute() -> tuple[str, bool]:
         with stored.open_reader() as file:
             state = hashlib.sha256()
             while block := file.read(_BLOCK):
                 state.update(block)
-        return f"sha256:{state.hexdigest()}"
+        in_memory = str(stored).startswith("memory:")  # whose etags begin anew in every process
+        return f"sha256:{state.hexdigest()}", not in_memory and stored.stamp() == stamp
 
     return kept_digest(str(stored), stamp, compute)
 
@@ -170,9 +175,11 @@ def object_digest(stored: StoredObject, stamp: Stamp) -> str:
 def file_digest(path: Path, stamp: Stamp) -> str:
     """`sha256:<hex>` of a file's bytes; `stamp` keys the caches."""
 
-    def compute() -> str:
+    def compute() -> tuple[str, bool]:
         with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            before = _stamp(os.fstat(file.fileno()))
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return f"sha256:{digest}", before == stamp == _stamp(os.fstat(file.fileno()))
 
     found = path.stat()
     changed_at = max(found.st_mtime, found.st_ctime)

@@ -12,10 +12,12 @@ a live one. Faults of the file system become StoreError with a remedy.
 import errno
 import fcntl
 import os
+import random
 import re
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,6 +37,8 @@ _LIFE = uuid.uuid4().hex[:8]
 _IN_MEMORY = 64 * 2**20
 """Bytes of a file on its way to an object store that are held in memory; a larger one waits in a temporary file."""
 _LAST = 2
+_PAUSE = 0.005
+"""Seconds that a writer steps back at most after the first refusal, twice as much after each further one."""
 _REFUSALS = 8
 """Conditional puts on one and the same etag after which a store is known not to understand them."""
 _REMEDIES = {
@@ -150,6 +154,7 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
                 path.bucket.put_if(path.key, new, etag=etag.strip('"') if bare and etag is not None else etag)
             except FileExistsError:
                 refusals[etag] += 1
+                time.sleep(random.uniform(0, _PAUSE * 2 ** min(refusals[etag], _REFUSALS)))
                 if refusals[etag] == _REFUSALS:
                     raise ObjectStoreFault(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
             else:

@@ -46,6 +46,8 @@ def stored_rows(version: VersionLayout, metadata: Metadata, statuses: Sequence[R
         there = [s for s in statuses if s.footer is not None and s.footer.num_rows]
         parts = tuple(version.row_group(status.group.index) for status in there)
         rows = sum(status.footer.num_rows for status in there if status.footer is not None)
+    if not rows and metadata.post_generation_state == "complete":
+        raise CorruptFileError(f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW)
     if not rows:
         raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
     return StoredRows(parts, metadata.post_generation_state == "complete", rows)

@@ -231,6 +231,24 @@ def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(launch
     assert launches.launch().status is Success
 
 
+def test_where_records_may_be_missing_a_row_group_without_any_is_made(launches: Launches) -> None:
+    (launches.location.root.parent / "seed.csv").write_text("n\n" + "1\n" * 20 + "x\n", encoding="utf-8")
+    launches.location.write(
+        dataset_config(
+            expression("next", "{{ (n | int) + 1 }}"),
+            num_records=21,
+            seed_config={"source": {"seed_type": "local", "path": "seed.csv"}},
+            run={"max_missing_rate": 0.1},
+        )
+    )
+    run = launches.launch("tickets/dataset")
+    assert run.status is Success
+    assert launches.instance.get_materialized_partitions(KEY) == {*KEYS}
+    finished = launches.instance.get_latest_materialization_event(dg.AssetKey(["tickets", "dataset"]))
+    assert finished is not None and finished.asset_materialization is not None
+    assert finished.asset_materialization.metadata["dagster/row_count"].value == 20
+
+
 def test_when_claimed_wait_makes_the_rest_and_then_waits_for_the_holder(launches: Launches) -> None:
     version = api.generate(launches.location.open("tickets"), row_groups=[2]).version
     ledger = open_ledger(None, root=launches.location.root)

@@ -529,6 +529,23 @@ async def test_functions_are_called_again_when_seed_data_changed(tmp_path: Path)
     assert found == [["old", "same"], ["new", "same"]]
 
 
+async def test_what_depends_on_a_picture_is_asked_again_when_seed_data_changed(tmp_path: Path) -> None:
+    """A picture is drawn anew under its old path, so a column between would hide the change."""
+    seeds = tmp_path / "seeds.csv"
+    seeded = {"seed_config": {"source": {"seed_type": "local", "path": "seeds.csv"}}, "num_records": 2}
+    columns = (
+        {"column_type": "image", "name": "picture", "model_alias": "painter", "prompt": "picture: {{ word }}"},
+        expression("shown", "{{ picture[0] }}"),
+        llm("caption", "caption: this", multi_modal_context=[{"modality": "image", "column_name": "shown"}]),
+    )
+    async with ModelServer() as server:
+        project, more = Project(tmp_path, server), {**seeded, **every_model(server)}
+        for content in ("word\none\ntwo\n", "word\none\nthree\n"):
+            seeds.write_text(content)
+            await project.generate(*columns, **more)
+        assert project.asked == {"picture": 1, "caption": 2}
+
+
 @settings(max_examples=12)
 @given(
     contents=st.lists(

@@ -22,3 +22,14 @@ def test_collections_are_rarer_for_as_long_as_it_lasts(before: int, during: int)
         assert gc.get_threshold() == (during, 10, 10)
         raise ZeroDivisionError
     assert gc.get_threshold() == (before, 10, 10)
+
+
+def test_overlapping_runs_leave_things_as_they_were() -> None:
+    gc.set_threshold(700, 10, 10)
+    one, other = seldom_collected(), seldom_collected()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert gc.get_threshold()[0] == NEW_OBJECTS
+    other.__exit__(None, None, None)
+    assert gc.get_threshold() == (700, 10, 10)

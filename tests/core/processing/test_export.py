@@ -185,3 +185,29 @@ def test_from_an_object_store(tmp_path: Path, s3: S3Server, monkeypatch: pytest.
     api.process(dataset)
     assert api.export(dataset, tmp_path / "out.csv").num_rows == 25
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "partial.csv").read_bytes()
+
+
+def test_times_finer_than_python_knows_and_spans_are_written(tmp_path: Path) -> None:
+    moment = pa.scalar(1_700_000_000_000_000_123, pa.timestamp("ns"))
+    span = pa.scalar(1_500_000_001, pa.duration("ns"))
+    table = pa.table(
+        {"at": pa.array([moment]), "span": pa.array([span]), "both": pa.array([{"at": moment, "span": span}])}
+    )
+    pq.write_table(table, tmp_path / "part.parquet")
+    lines, rows = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    for target in (lines, rows):
+        assert export_rows([tmp_path / "part.parquet"], table.schema, target) == 1
+    at = "2023-11-14T22:13:20"
+    expected = {"at": at, "span": 1.5, "both": {"at": at, "span": 1.5}}
+    assert orjson.loads(lines.read_bytes()) == expected
+    [row] = csv.DictReader(io.StringIO(rows.read_text(encoding="utf-8")))
+    assert row["at"].startswith(f"{at}.000000123") and row["span"] == "1.5"
+    assert orjson.loads(row["both"]) == expected["both"]
+
+
+def test_a_null_in_the_only_column_is_a_row_of_csv(tmp_path: Path) -> None:
+    table = pa.table({"t": ["a", None, "b"]})
+    pq.write_table(table, tmp_path / "part.parquet")
+    export_rows([tmp_path / "part.parquet"], table.schema, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["t"] for row in csv.DictReader(file)] == ["a", "", "b"]

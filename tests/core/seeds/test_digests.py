@@ -1,6 +1,7 @@
 """Digests of large seed files are kept between processes, and never stand for another content."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 class Computing:
     """A digest that counts how often it is asked for."""
 
-    def __init__(self, digest: str = DIGEST) -> None:
-        self.digest, self.times = digest, 0
+    def __init__(self, digest: str = DIGEST, *, sure: bool = True) -> None:
+        self.digest, self.sure, self.times = digest, sure, 0
 
-    def __call__(self) -> str:
+    def __call__(self) -> tuple[str, bool]:
         self.times += 1
-        return self.digest
+        return self.digest, self.sure
 
 
 @pytest.fixture
@@ -52,6 +53,34 @@ def test_another_place_or_stamp_is_another_digest(env: dict[str, str], place: st
 def test_small_files_and_stamps_that_say_nothing_are_not_kept(env: dict[str, str], unsure: tuple[object, ...]) -> None:
     kept_digest("/seed.csv", unsure, Computing(), changed_at=LONG_AGO, env=env)
     assert kept_digest("/seed.csv", unsure, Computing(OTHER), changed_at=LONG_AGO, env=env) == OTHER
+
+
+def test_what_may_have_been_read_from_another_file_is_not_kept(env: dict[str, str]) -> None:
+    compute = Computing(sure=False)
+    for _ in range(2):
+        assert kept_digest("/seed.csv", stamp(), compute, changed_at=LONG_AGO, env=env) == DIGEST
+    assert compute.times == 2
+
+
+def test_a_link_that_is_switched_while_it_is_opened_leaves_no_digest_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(digests, "LARGE", 1)
+    link = tmp_path / "data.csv"
+    for name in ("v1", "v2"):
+        (tmp_path / name).write_text(f"a\n{name}\n")
+    link.symlink_to(tmp_path / "v1")
+    now = time.time() + 2 * SETTLED
+    monkeypatch.setattr(digests.time, "time", lambda: now)
+    before = LocalFile(link).stamp()
+    link.unlink()
+    link.symlink_to(tmp_path / "v2")
+    file_digest.cache_clear()
+    file_digest(link, before)
+    link.unlink()
+    link.symlink_to(tmp_path / "v1")
+    assert digest_of(link) == digest_of(tmp_path / "v1")
 
 
 @pytest.mark.parametrize("damage", [b"", b"sha256:", b"\xff", DIGEST.encode() + b"0"])
