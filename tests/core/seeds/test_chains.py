@@ -133,7 +133,9 @@ def test_a_stage_that_has_grown_is_drift_for_what_is_made_from_it(chain: Chain) 
     with pytest.raises(ConfigDriftError, match="seed data: .* changed"):
         api.generate(chain.second(*columns), resume="always")
     summary = api.generate(chain.second(*columns, num_records=27))
-    assert (summary.generated, summary.carried) == (27, 40), "answers and tips of rows that are as before are taken over"
+    assert (summary.generated, summary.carried) == (27, 40), (
+        "answers and tips of rows that are as before are taken over"
+    )
     assert snapshot(old.directory) == before
 
 
