@@ -24,7 +24,7 @@ from sdg_core import api
 from sdg_core.errors import SdgError
 from sdg_core.execution.events import Event, Notice
 from sdg_core.processing.run import ProcessingResult
-from sdg_core.store.failures import read_failures
+from sdg_core.store.failures import failures_of
 from sdg_core.store.row_groups import read_rows
 from sdg_core.store.state import RowGroupState
 
@@ -90,9 +90,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
     failures = [
         failure
         for item in statuses
-        if item.lacking
-        for failure in read_failures(result.version.failure_list(item.group.index))
-        if failure.record in set(item.lacking)
+        for failure in failures_of(result.version.failure_list(item.group.index), item.lacking)
     ]
     return {
         "dagster/row_count": result.num_rows,

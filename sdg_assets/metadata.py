@@ -12,16 +12,17 @@ import pyarrow as pa
 from sdg_assets.columns import cell, descriptions_of, markdown_table, table_schema
 from sdg_core.config.models import ModelConfig
 from sdg_core.execution.events import RowGroupFinished
+from sdg_core.execution.group import HEAD_ROWS
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.plan.prices import costs, totals
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.profiling.make import read_report
-from sdg_core.store.failures import Failure, read_failures
+from sdg_core.store.failures import Failure, failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import UsageByModel
 from sdg_core.store.row_groups import Footer
 
-PREVIEW_ROWS = 3
+PREVIEW_ROWS = HEAD_ROWS
 SHOWN_FAILURES = 20
 SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20
@@ -154,9 +155,6 @@ def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadata
 
 def _failures_of(event: RowGroupFinished) -> dict[str, Any]:
     """The failures of records that a row group still lacks."""
-    if not event.footer.missing:
-        return {}
     version = VersionLayout(event.path.parent.parent)
-    lacking = set(event.footer.missing)
-    found = [f for f in read_failures(version.failure_list(event.group.index)) if f.record in lacking]
+    found = failures_of(version.failure_list(event.group.index), event.footer.missing)
     return {"failures": failure_table(found)} if found else {}

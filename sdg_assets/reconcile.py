@@ -17,9 +17,10 @@ from sdg_assets.catalog import DatasetRef
 from sdg_assets.columns import lineage_metadata
 from sdg_assets.dataset import dataset_metadata, log_notice
 from sdg_assets.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
-from sdg_assets.recording import first_rows
+from sdg_assets.recording import first_rows, is_made
 from sdg_core import api
 from sdg_core.plan.row_groups import format_ranges
+from sdg_core.store.layout import part_files
 from sdg_core.store.state import RowGroupState, RowGroupStatus
 
 RECONCILED_TAG = "sdg/reconciled"
@@ -65,13 +66,12 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str) -> 
     statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]
     shown = _shown(instance, dataset)
     recorded = recorded_versions(instance, dataset.row_groups_key)
-    tolerant = opened.plan.config.run.max_missing_rate > 0
     unrecorded, lost = [], []
     for status in statuses:
         key = status.group.key
         if shown.get(key) is AssetPartitionStatus.IN_PROGRESS:
             continue
-        if status.footer is not None and (tolerant or not status.footer.nothing_made):
+        if status.footer is not None and is_made(status.footer, opened.plan):
             red = shown.get(key) is AssetPartitionStatus.FAILED and status.state is RowGroupState.COMPLETE
             if red or recorded.get(key) != data_version(status.footer):
                 unrecorded.append(status)
@@ -169,7 +169,7 @@ def _compare_finished(
     shows_failed = last is not None and last.status is dg.DagsterRunStatus.FAILURE
     sealed = api.seal_of(opened)
     complete = sealed is not None and sealed.metadata is not None and sealed.metadata.post_generation_processed
-    if complete and sealed is not None and next(iter(sealed.layout.processed_dataset.glob("part-*.parquet")), None):
+    if complete and sealed is not None and part_files(sealed.layout.processed_dataset):
         recorded = materialization.metadata.get("config_fingerprint") if materialization is not None else None
         current = recorded is not None and recorded.value == opened.plan.fingerprint.config_hash
         return not current or shows_failed, None

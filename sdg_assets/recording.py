@@ -27,7 +27,7 @@ from sdg_core.execution.events import Event, Notice, RowGroupFinished, RunStarte
 from sdg_core.plan.compile import DatasetPlan
 from sdg_core.store.atomic import store_errors
 from sdg_core.store.objects import ObjectPath, StorePath
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import Footer, read_rows
 
 LINGER = 0.2
 """Seconds that a finished row group waits at most for others to be recorded with."""
@@ -91,7 +91,7 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Take note of an event of the engine."""
         match event:
-            case RowGroupFinished() if event.footer.nothing_made and not self._plan.config.run.max_missing_rate:
+            case RowGroupFinished() if not is_made(event.footer, self._plan):
                 self.empty.append(event)
             case RowGroupFinished():
                 self._raise_error()
@@ -153,6 +153,11 @@ class Recorder:
             metadata={**row_group_metadata(event, rows, self._plan), **self._lineage},
             tags={**self._tags, "dagster/data_version": data_version(event.footer)},
         )
+
+
+def is_made(footer: Footer, plan: DatasetPlan) -> bool:
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
+    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
 
 
 def first_rows(path: StorePath, count: int) -> pa.Table:

@@ -26,7 +26,7 @@ from sdg_core.execution.events import Observer
 from sdg_core.execution.garbage import seldom_collected
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.interrupt import run_interruptible
-from sdg_core.execution.ledgers import existing_ledger
+from sdg_core.execution.ledgers import latest_runs
 from sdg_core.execution.preview import Preview, make_preview
 from sdg_core.execution.prune import describe_versions, prunable, remove_versions
 from sdg_core.execution.run_plan import RunPlan, plan_run
@@ -34,7 +34,7 @@ from sdg_core.execution.status import DatasetStatus, describe
 from sdg_core.execution.summary import RunSummary
 from sdg_core.finishing import export, process, reopen, report
 from sdg_core.generators.drawing import Acceptance, measure_acceptance
-from sdg_core.ledger.history import RunRecord, recent_runs
+from sdg_core.ledger.history import RunRecord
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.models.tools import ToolHealth
@@ -188,5 +188,4 @@ def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[Ve
 
 def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:
     """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
-    with existing_ledger(dataset) as ledger:
-        return recent_runs(ledger, dataset=dataset.name, at_most=at_most) if ledger is not None else []
+    return latest_runs(dataset, at_most=at_most)

@@ -1,6 +1,6 @@
 """What becomes of row groups: the finished dataset and its seal, the report, a file for others. `sdg_core.api` is the way in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from polars.exceptions import PanicException
@@ -9,8 +9,7 @@ from sdg_core.errors import IncompleteError, LedgerError
 from sdg_core.execution.bookkeeping import alone
 from sdg_core.execution.dataset import Dataset, existing_version
 from sdg_core.execution.events import Notice, Observer
-from sdg_core.execution.ledgers import existing_ledger
-from sdg_core.ledger.history import RunRecord, recent_runs
+from sdg_core.execution.ledgers import latest_runs
 from sdg_core.processing import run as processing
 from sdg_core.processing.export import Exported, check_target, export_rows
 from sdg_core.processing.run import ProcessingResult
@@ -46,6 +45,7 @@ def process(
     try:
         with alone(dataset, action="process") as publishing:
             ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+            statuses: Sequence[RowGroupStatus] = ()
             if isinstance(ready, ProcessingResult):
                 result = ready
             else:
@@ -54,7 +54,7 @@ def process(
                 result = processing.process(
                     version, dataset.plan, statuses, on_row_group=on_row_group, publishing=publishing
                 )
-            _report_on_finished(dataset, result, on_event=on_event)
+            _report_on_finished(dataset, result, statuses, on_event=on_event)
             return result
     except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
         ready = _ready_for_processing(dataset, allow_missing=allow_missing)
@@ -78,12 +78,14 @@ def _ready_for_processing(
     return version.layout, statuses
 
 
-def _report_on_finished(dataset: Dataset, result: ProcessingResult, *, on_event: Observer) -> None:
+def _report_on_finished(
+    dataset: Dataset, result: ProcessingResult, known: Sequence[RowGroupStatus], *, on_event: Observer
+) -> None:
     """Write the report, unless it was written when the dataset was sealed before."""
     try:
         if not result.already_done or not is_of_finished(result.version):
             clean_leftovers(dataset.layout, result.version)
-            report(dataset)
+            _report(dataset, known=known)
     except (Exception, PanicException) as error:  # noqa: BLE001 - the dataset is finished, whatever becomes of its report
         on_event(Notice(f"no report was written: {error}"))
 
@@ -109,13 +111,18 @@ def report(dataset: Dataset, *, output: str | Path | None = None) -> MadeReport:
     Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
     record, StoreError.
     """
+    return _report(dataset, output=output)
+
+
+def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequence[RowGroupStatus] = ()) -> MadeReport:
+    """`known` is what an earlier look at the row groups found."""
     version = existing_version(dataset)
     assert version.metadata is not None
     try:
-        runs, fault = _runs(dataset), None
+        runs, fault = latest_runs(dataset, at_most=_RUNS_REPORTED), None
     except LedgerError as error:
         runs, fault = [], error.message
-    statuses = scan_row_groups(version.layout, dataset.plan)
+    statuses = scan_row_groups(version.layout, dataset.plan, known=known)
     made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
 
@@ -138,8 +145,3 @@ def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwri
     stored = stored_rows(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
     rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
     return Exported(target, rows, stored.finished)
-
-
-def _runs(dataset: Dataset) -> list[RunRecord]:
-    with existing_ledger(dataset) as ledger:
-        return recent_runs(ledger, dataset=dataset.name, at_most=_RUNS_REPORTED) if ledger is not None else []

@@ -37,9 +37,7 @@ def running_s3() -> Iterator[S3Server]:
 @pytest.fixture
 def s3(running_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The server, with this process's environment as that of a client of it."""
-    for name, value in running_s3.env.items():
-        monkeypatch.setenv(name, value)
-    return running_s3
+    return _used(running_s3, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +50,10 @@ def running_ceph() -> Iterator[S3Server]:
 @pytest.fixture
 def ceph(running_ceph: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The gateway, with this process's environment as that of a client of it."""
-    for name, value in running_ceph.env.items():
+    return _used(running_ceph, monkeypatch)
+
+
+def _used(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    for name, value in server.env.items():
         monkeypatch.setenv(name, value)
-    return running_ceph
+    return server

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.columns import ImageColumn, ModelColumn
-from sdg_core.errors import CorruptFileError, ForeignFileError, MetadataError
+from sdg_core.errors import CorruptFileError, ForeignFileError
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.compile import DatasetPlan
@@ -30,9 +30,10 @@ from sdg_core.plan.stages import always_per_record, side_effects_of
 from sdg_core.plan.tools import tool_config_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import read_metadata
+from sdg_core.store.metadata import Metadata
 from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows
 from sdg_core.store.state import RowGroupStatus
+from sdg_core.store.versions import metadata_or_none
 
 Records = NDArray[np.int64]
 
@@ -97,18 +98,17 @@ def unchanged(
     )
 
 
-def same_but_for_seed_data(plan: DatasetPlan, version: VersionLayout) -> frozenset[str]:
-    """The columns whose fingerprint in another version differs by the seed data's content at most, and whose cells depend on
-    nothing but the values they read."""
-    try:
-        theirs = read_metadata(version.metadata).config_column_hashes
-    except MetadataError:
+def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> frozenset[str]:
+    """The columns made from seed data whose fingerprint in another version (by its metadata) differs by that data's content at
+    most, and whose cells depend on nothing but the values they read."""
+    if metadata is None:
         return frozenset()
-    ours, rules = plan.fingerprint.config_column_hashes, skip_rules(plan)
+    theirs, ours = metadata.config_column_hashes, plan.fingerprint.config_column_hashes
+    whole, rules = plan.fingerprint.column_hashes, skip_rules(plan)
     return frozenset(
         name
         for name in carried_columns(plan)
-        if theirs.get(name) == ours[name]
+        if theirs.get(name) == ours[name] != whole[name]
         and _sees_only_values(name, plan)
         and not (name in rules and rules[name].spreads)  # whether others were skipped is not written down
     )
@@ -122,10 +122,9 @@ def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
     column = plan.column(name)
     if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:
         return False
-    models = {model.alias: model for model in plan.config.model_configs}
-    asked = later_aliases(column.model_alias, {alias: model.fallback for alias, model in models.items()})
-    providers = {provider.name: provider.provider_type for provider in plan.config.model_providers}
-    if any(providers[models[alias].provider] == "custom" for alias in (column.model_alias, *asked)):
+    fallbacks = {alias: model.fallback for alias, (model, _) in plan.models.items()}
+    asked = [column.model_alias, *later_aliases(column.model_alias, fallbacks)]
+    if any(provider.provider_type == "custom" for _, provider in map(plan.models.__getitem__, asked)):
         return False
     return not any(isinstance(plan.column(other), ImageColumn) for other in _behind(name, plan))
 
@@ -275,7 +274,7 @@ class _EarlierFiles:
 
     @cached_property
     def _reseeded(self) -> frozenset[str]:
-        return same_but_for_seed_data(self._plan, self.version)
+        return same_but_for_seed_data(self._plan, self._metadata)
 
     @cached_property
     def _existing(self) -> list[int]:
@@ -284,7 +283,8 @@ class _EarlierFiles:
     @cached_property
     def _size(self) -> int | None:
         """The size of its row groups; None if that is not known, so that every file has to be looked at."""
-        try:
-            return read_metadata(self.version.metadata).buffer_size
-        except MetadataError:
-            return None
+        return self._metadata.buffer_size if self._metadata is not None else None
+
+    @cached_property
+    def _metadata(self) -> Metadata | None:
+        return metadata_or_none(self.version)

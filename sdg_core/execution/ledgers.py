@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sdg_core.execution.bookkeeping import LEDGER_VARIABLE
 from sdg_core.execution.dataset import Dataset
 from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.history import RunRecord, recent_runs
 from sdg_core.ledger.holdings import open_existing_ledger
 from sdg_core.store.layout import ledger_directory
 
@@ -20,3 +21,9 @@ def existing_ledger(dataset: Dataset) -> Iterator[Ledger | None]:
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def latest_runs(dataset: Dataset, *, at_most: int) -> list[RunRecord]:
+    """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
+    with existing_ledger(dataset) as ledger:
+        return recent_runs(ledger, dataset=dataset.name, at_most=at_most) if ledger is not None else []

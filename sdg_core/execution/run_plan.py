@@ -31,6 +31,7 @@ from sdg_core.store.versions import (
     Version,
     carry_sources,
     choose_version,
+    metadata_or_none,
     notices,
     previous_version,
     read_current_or_none,
@@ -184,9 +185,12 @@ def _going_on(version: Version) -> tuple[str, ...]:
 
 def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:
     """That fewer cells may have to be made than are counted, because seed rows are as before."""
-    sources = carry_sources(dataset.layout, version)
-    same = frozenset(name for source in sources for name in same_but_for_seed_data(dataset.plan, source))
-    names = [item.column for item in columns if item.to_make and item.column in same]
+    to_make = [item.column for item in columns if item.to_make]
+    if not to_make or dataset.seeds is None:
+        return []
+    found = map(metadata_or_none, carry_sources(dataset.layout, version))
+    same = frozenset[str]().union(*(same_but_for_seed_data(dataset.plan, metadata) for metadata in found))
+    names = [name for name in to_make if name in same]
     if not names:
         return []
     return [

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.execution.dataset import Dataset, measured_version, scan_version
-from sdg_core.execution.ledgers import existing_ledger
-from sdg_core.ledger.history import RunRecord, recent_runs
+from sdg_core.execution.ledgers import latest_runs
+from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.prices import Cost, costs
-from sdg_core.store.failures import Failure, read_failures
-from sdg_core.store.layout import VersionLayout
+from sdg_core.store.failures import failures_of
 from sdg_core.store.listing import VersionInfo, list_versions
-from sdg_core.store.metadata import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
-from sdg_core.store.state import RowGroupState, RowGroupStatus
+from sdg_core.store.metadata import UsageByColumn, UsageByModel
+from sdg_core.store.row_groups import total_usage
+from sdg_core.store.state import RowGroupState
 
 SHOWN_FAILURES = 5
 SHOWN_RUNS = 5
@@ -76,14 +76,13 @@ def describe(dataset: Dataset) -> DatasetStatus:
     plan, layout = dataset.plan, dataset.layout
     version, metadata = measured_version(dataset)
     statuses = scan_version(dataset, version)
-    failures = [failure for status in statuses for failure in _failures(version, status)]
+    failures = [
+        failure
+        for status in statuses
+        for failure in failures_of(version.failure_list(status.group.index), status.lacking)
+    ]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
-    usage: UsageByModel = {}
-    by_column: UsageByColumn = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-            by_column = add_usage_by_column(by_column, status.footer.usage_by_column)
+    usage, by_column = total_usage(status.footer for status in statuses)
     return DatasetStatus(
         dataset=plan.config.name,
         directory=str(version.directory),
@@ -92,7 +91,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         config_hash=plan.fingerprint.config_hash,
         versions=tuple(layout.versions()),
         version_details=list_versions(layout, matching=version.name),
-        runs=_latest_runs(dataset),
+        runs=tuple(latest_runs(dataset, at_most=SHOWN_RUNS)),
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
         states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
@@ -108,16 +107,3 @@ def describe(dataset: Dataset) -> DatasetStatus:
         lacking=sum(len(status.lacking) for status in statuses),
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
     )
-
-
-def _latest_runs(dataset: Dataset) -> tuple[RunRecord, ...]:
-    with existing_ledger(dataset) as ledger:
-        return tuple(recent_runs(ledger, dataset=dataset.name, at_most=SHOWN_RUNS)) if ledger is not None else ()
-
-
-def _failures(version: VersionLayout, status: RowGroupStatus) -> list[Failure]:
-    """Recorded failures of records that still have no row."""
-    if not status.lacking:
-        return []
-    lacking = set(status.lacking)
-    return [f for f in read_failures(version.failure_list(status.group.index)) if f.record in lacking]

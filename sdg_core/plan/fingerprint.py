@@ -108,9 +108,11 @@ def compute_fingerprint(
     config: DatasetConfig, graph: ColumnGraph, *, seed_columns: tuple[str, ...] = (), seed_digest: str | None = None
 ) -> Fingerprint:
     """The fingerprint of a checked config. Without `seed_digest` the config part stands for the whole."""
-    columns = _column_hashes(config, graph, seed_columns, seed_digest)
     config_columns = _column_hashes(config, graph, (), None)
     config_part = _dataset_hash(config, config_columns, None)
+    if seed_digest is None and not seed_columns:
+        return Fingerprint(config_part, config_part, config_columns, config_columns)
+    columns = _column_hashes(config, graph, seed_columns, seed_digest)
     whole = config_part if seed_digest is None else _dataset_hash(config, columns, seed_digest)
     return Fingerprint(whole, config_part, columns, config_columns)
 

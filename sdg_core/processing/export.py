@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sdg_core.errors import PlanError, RefusedError
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.objects import StorePath
-from sdg_core.store.scanning import damage_errors
+from sdg_core.store.row_groups import damage_errors
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000

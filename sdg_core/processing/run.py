@@ -19,7 +19,7 @@ from sdg_core.plan.row_groups import format_ranges
 from sdg_core.points import reach
 from sdg_core.processing.transform import TEMPLATE_KEY, SchemaTransform
 from sdg_core.store.atomic import Publishing, remove_directory, store_errors
-from sdg_core.store.layout import VersionLayout
+from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.output import Output, OutputFile, new_output
@@ -129,9 +129,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     for transform in transforms:
         _check_template(version, transform)
     with store_errors("read", version.processed_dataset):
-        num_rows = sum(
-            read_parquet_metadata(part).num_rows for part in version.processed_dataset.glob("part-*.parquet")
-        )
+        num_rows = sum(read_parquet_metadata(part).num_rows for part in part_files(version.processed_dataset))
     return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
 
 
@@ -143,7 +141,7 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
     """Raise SealedError if an output was made by another template. Outputs that do not say are taken as they are."""
     directory = version.processed / transform.name
     with store_errors("read", directory):
-        parts: list[StorePath] = sorted(directory.glob("part-*.parquet"), key=str)
+        parts = part_files(directory)
         mark = (read_parquet_metadata(parts[0]).metadata or {}).get(TEMPLATE_KEY) if parts else None
     if mark not in (None, transform.mark):
         raise SealedError(

@@ -1,6 +1,5 @@
 """How often values occur: of columns with few different values all of them, of texts those that repeat most."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import polars as pl
 
 from sdg_core.profiling.measure import Limits, collected, every_kth
 from sdg_core.profiling.parts import Part
-from sdg_core.profiling.values import Scalar, ValueCount
+from sdg_core.profiling.values import Scalar, ValueCount, is_json_number
 
 MOST_SHOWN = 20
 """Values of one column that are shown."""
@@ -48,11 +47,6 @@ def value_counts(
     )
 
 
-def most_common(texts: Iterable[str | None], *, at_most: int) -> tuple[tuple[str, int], ...]:
-    """Texts by how often they occur, then by what they say."""
-    return tuple(sorted(Counter(filter(None, texts)).items(), key=lambda item: (-item[1], item[0]))[:at_most])
-
-
 def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
     """The most frequent of the texts in the one column of a table, by their beginnings."""
     beginnings = frame.select(pl.first().cast(pl.String).str.slice(0, _LONGEST).alias("value")).drop_nulls()
@@ -62,11 +56,7 @@ def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], 
 
 def shown(value: Any) -> Scalar:
     """A value as it is shown: numbers that JSON does not know as text, long text cut."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**64:
-        return value
-    if isinstance(value, float) and value - value == 0:
+    if is_json_number(value):
         return value
     text = "NaN" if isinstance(value, float) and value != value else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

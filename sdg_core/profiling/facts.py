@@ -11,9 +11,10 @@ from sdg_core.plan.prices import costs
 from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares
 from sdg_core.store.atomic import read_if_there
-from sdg_core.store.failures import read_failures
+from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import Metadata, UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.store.metadata import Metadata
+from sdg_core.store.row_groups import total_usage
 from sdg_core.store.scanning import StoredRows
 from sdg_core.store.seed_content import read_seed_content
 from sdg_core.store.state import RowGroupStatus
@@ -33,12 +34,7 @@ def gather_facts(
     history_fault: str | None,
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
-    usage: UsageByModel = {}
-    by_column: UsageByColumn = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-            by_column = add_usage_by_column(by_column, status.footer.usage_by_column)
+    usage, by_column = total_usage(status.footer for status in statuses)
     config = read_if_there(version.config)
     return Facts(
         dataset=plan.config.name,
@@ -133,10 +129,7 @@ def _failures(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> tup
     """Why records have no row, the most frequent reasons first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for status in statuses:
-        if status.lacking:
-            lacking = set(status.lacking)
-            for failure in read_failures(version.failure_list(status.group.index)):
-                if failure.record in lacking:
-                    counts[failure.column, failure.kind, failure.message] += 1
+        for failure in failures_of(version.failure_list(status.group.index), status.lacking):
+            counts[failure.column, failure.kind, failure.message] += 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(FailureCount(*what, count) for what, count in ranked[:SHOWN_FAILURES])

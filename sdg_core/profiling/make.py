@@ -17,7 +17,8 @@ from sdg_core.store.atomic import read_if_there, store_errors, write_atomic
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata, utc_now
 from sdg_core.store.objects import StorePath
-from sdg_core.store.scanning import damage_errors, scanned, stored_rows
+from sdg_core.store.row_groups import damage_errors
+from sdg_core.store.scanning import scanned, stored_rows
 from sdg_core.store.state import RowGroupStatus
 
 

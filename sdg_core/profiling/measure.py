@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from sdg_core.profiling.parts import Part
+from sdg_core.profiling.values import is_json_number
 
 EXACT_ROWS = 2_000_000
 ROW = "\x00row"
@@ -237,4 +238,4 @@ def _plain(value: Any) -> int | float | None:
     """A number as JSON can hold it: whole if 64 bits hold it."""
     if value is None:
         return None
-    return value if isinstance(value, int) and -(2**63) <= value < 2**64 else float(value)
+    return value if is_json_number(value) else float(value)

@@ -9,6 +9,7 @@ import polars as pl
 
 from sdg_core.profiling.measure import rows_at
 from sdg_core.profiling.report import Sample
+from sdg_core.profiling.values import is_json_number
 
 SHOWN_RECORDS = 10
 _LONGEST_TEXT, _LONGEST_LIST, _SHOWN_ITEMS = 10_000, 40, 8
@@ -27,12 +28,10 @@ def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = SHOWN_RECOR
 def plain(value: Any) -> Any:
     """A value as JSON can hold it. What is left out of a long one is said at its end."""
     match value:
-        case None | bool():
+        case None:
+            return None
+        case int() | float() if is_json_number(value):
             return value
-        case int() if -(2**63) <= value < 2**64:
-            return value
-        case float():
-            return value if value - value == 0 else str(value)
         case str():
             return _cut(value)
         case bytes():

@@ -3,14 +3,22 @@
 Absent is None. Shares are of all rows unless said otherwise. Texts are measured in characters, lists in items.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 Kind = Literal[
     "text", "number", "boolean", "time", "list", "struct", "judge", "validation", "embedding", "image", "other"
 ]
 Scalar = str | int | float | bool
+
+
+def is_json_number(value: Any) -> TypeGuard[int | float]:
+    """Whether JSON can hold a value as a number, or as true or false: whole numbers of 64 bits, finite others."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    return isinstance(value, float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -149,14 +149,14 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
             if new is None:
                 return old
             # Some stores compare etags without their quotation marks, so an etag is given with and without them in turn.
-            bare = etag is not None and refusals[etag] % 2 == 1
+            asked = etag.strip('"') if etag is not None and refusals[etag] % 2 else etag
             try:
-                path.bucket.put_if(path.key, new, etag=etag.strip('"') if bare and etag is not None else etag)
+                path.bucket.put_if(path.key, new, etag=asked)
             except FileExistsError:
                 refusals[etag] += 1
-                time.sleep(random.uniform(0, _PAUSE * 2 ** min(refusals[etag], _REFUSALS)))
                 if refusals[etag] == _REFUSALS:
                     raise ObjectStoreFault(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
+                time.sleep(random.uniform(0, _PAUSE * 2 ** refusals[etag]))
             else:
                 return new
 

@@ -1,6 +1,6 @@
 """Why records have no row: data beside the row group, never only a log line."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -42,3 +42,11 @@ def parse_failures(data: bytes) -> list[Failure]:
 def read_failures(path: StorePath) -> list[Failure]:
     """The failures listed in a file, none if there is no file. Raises StoreError if it cannot be read."""
     return parse_failures(read_if_there(path) or b"")
+
+
+def failures_of(path: StorePath, lacking: Collection[int]) -> list[Failure]:
+    """Those listed failures whose records still have no row; nothing is read where none is lacking. Raises StoreError."""
+    if not lacking:
+        return []
+    records = set(lacking)
+    return [failure for failure in read_failures(path) if failure.record in records]

@@ -2,7 +2,7 @@
 
 from sdg_core.errors import SeedError
 from sdg_core.store.atomic import store_errors
-from sdg_core.store.layout import DatasetLayout
+from sdg_core.store.layout import DatasetLayout, part_files
 from sdg_core.store.metadata import read_current, read_metadata
 from sdg_core.store.objects import StorePath
 
@@ -24,7 +24,7 @@ def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
     version = layout.version(current)
     metadata = read_metadata(version.metadata)
     with store_errors("list", version.processed_dataset):
-        parts: tuple[StorePath, ...] = tuple(sorted(version.processed_dataset.glob("part-*.parquet"), key=str))
+        parts = part_files(version.processed_dataset)
     if metadata.post_generation_state != "complete" or not parts:
         raise SeedError(
             f"the seed data is dataset {name!r}, but its version {current} is not finished: "

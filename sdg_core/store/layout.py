@@ -169,6 +169,11 @@ class DatasetLayout:
         return [match[0] for match in sorted((m for m in found if m), key=lambda m: (m[1], int(m[2] or 1)))]
 
 
+def part_files(directory: StorePath) -> tuple[StorePath, ...]:
+    """The files of a post-generation output, in order."""
+    return tuple(sorted(directory.glob("part-*.parquet"), key=str))
+
+
 def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> StorePath:
     """The storage root: the argument, else SDG_ROOT, else `data` below `base`. Raises StoreError for a URL of no store."""
     chosen = root or env.get(ROOT_VARIABLE) or str(base / DEFAULT_ROOT)

@@ -5,7 +5,7 @@ not in `missing`. The dropped columns of a row group lie in a file of their own,
 file is written last and is the commit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -13,11 +13,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from polars.exceptions import ComputeError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, ForeignFileError
 from sdg_core.store.atomic import Publishing, atomic_file, store_errors
-from sdg_core.store.metadata import UsageByColumn, UsageByModel
+from sdg_core.store.metadata import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.reading import read_end
 
@@ -79,6 +80,17 @@ class Footer(BaseModel):
         return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
 
 
+def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageByColumn]:
+    """What row groups used together: per model, and per column that asked."""
+    usage: UsageByModel = {}
+    by_column: UsageByColumn = {}
+    for footer in footers:
+        if footer is not None:
+            usage = add_usage(usage, footer.usage)
+            by_column = add_usage_by_column(by_column, footer.usage_by_column)
+    return usage, by_column
+
+
 def write_row_group(path: StorePath, table: pa.Table, footer: Footer, *, publishing: Publishing = nullcontext) -> None:
     """Write a row-group file atomically. Raises StoreError, and what `publishing` raises."""
     metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
@@ -92,7 +104,7 @@ def read_footer(path: StorePath) -> Footer:
     Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, ForeignFileError if it is
     whole parquet that this project did not write, StoreError if it cannot be read.
     """
-    with _damage(path, "is not a whole parquet file"):
+    with damage_errors(path, "is not a whole parquet file"):
         try:
             parquet = read_parquet_metadata(path)
         except IsADirectoryError as error:
@@ -116,7 +128,7 @@ def read_footer(path: StorePath) -> Footer:
 
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
-    with _damage(path, "is damaged", remedy=_REMEDY):
+    with damage_errors(path, remedy=_REMEDY):
         source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
         return pq.ParquetFile(source).read(columns=list(columns) if columns is not None else None)
 
@@ -160,12 +172,12 @@ def merge_rows(
 
 
 @contextmanager
-def _damage(path: StorePath, what: str, *, remedy: str | None = None) -> Iterator[None]:
-    """Tell a damaged file (CorruptFileError) from one that cannot be read at all (StoreError)."""
+def damage_errors(path: StorePath, what: str = "is damaged", *, remedy: str | None = None) -> Iterator[None]:
+    """Tell a damaged file, or damaged files below a path, (CorruptFileError) from what cannot be read at all (StoreError)."""
     with store_errors("read", path):
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, ComputeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
             raise CorruptFileError(f"{path} {what}: {str(error).splitlines()[0]}", remedy=remedy) from error

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from sdg_core.errors import CorruptFileError, IncompleteError
 from sdg_core.store.atomic import store_errors
-from sdg_core.store.layout import VersionLayout
+from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
-from sdg_core.store.row_groups import read_parquet_metadata
+from sdg_core.store.row_groups import damage_errors, read_parquet_metadata
 from sdg_core.store.state import RowGroupStatus
 
 _FINISHED_ANEW = "`sdg reopen FILE` and `sdg process FILE` make it anew"
@@ -38,31 +37,19 @@ class StoredRows:
 
 def stored_rows(version: VersionLayout, metadata: Metadata, statuses: Sequence[RowGroupStatus]) -> StoredRows:
     """What a version holds. Raises IncompleteError if that is no row, StoreError."""
-    if metadata.post_generation_state == "complete":
+    finished = metadata.post_generation_state == "complete"
+    if finished:
         with store_errors("read", version.processed_dataset), damage_errors(version.processed, remedy=_FINISHED_ANEW):
-            parts: tuple[StorePath, ...] = tuple(sorted(version.processed_dataset.glob("part-*.parquet"), key=str))
+            parts = part_files(version.processed_dataset)
             rows = sum(read_parquet_metadata(part).num_rows for part in parts)
+        if not rows:
+            raise CorruptFileError(f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW)
     else:
-        there = [s for s in statuses if s.footer is not None and s.footer.num_rows]
-        parts = tuple(version.row_group(status.group.index) for status in there)
-        rows = sum(status.footer.num_rows for status in there if status.footer is not None)
-    if not rows and metadata.post_generation_state == "complete":
-        raise CorruptFileError(f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW)
-    if not rows:
-        raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
-    return StoredRows(parts, metadata.post_generation_state == "complete", rows)
-
-
-@contextmanager
-def damage_errors(path: StorePath, *, remedy: str) -> Iterator[None]:
-    """Tell files below a path that are damaged (CorruptFileError) from files that cannot be read at all (StoreError)."""
-    with store_errors("read", path):
-        try:
-            yield
-        except (pa.ArrowException, pl.exceptions.ComputeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # from the operating system; without a number it is Arrow's word for content that makes no sense
-            raise CorruptFileError(f"{path} is damaged: {str(error).splitlines()[0]}", remedy=remedy) from error
+        there = {s.group.index: s.footer.num_rows for s in statuses if s.footer is not None and s.footer.num_rows}
+        parts, rows = tuple(version.row_group(index) for index in there), sum(there.values())
+        if not rows:
+            raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
+    return StoredRows(parts, finished, rows)
 
 
 @contextmanager

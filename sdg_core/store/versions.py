@@ -31,7 +31,6 @@ from sdg_core.store.drift import describe_drift
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
-    add_usage,
     change_metadata,
     create_metadata,
     new_metadata,
@@ -39,7 +38,7 @@ from sdg_core.store.metadata import (
     read_metadata,
     write_current,
 )
-from sdg_core.store.row_groups import Footer
+from sdg_core.store.row_groups import Footer, total_usage
 from sdg_core.store.seed_content import write_seed_content
 from sdg_core.store.state import RowGroupState, RowGroupStatus, find_row_groups
 
@@ -190,16 +189,13 @@ def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
 def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> Metadata:
     """Bring the counts of `metadata.json` up to what the files say."""
     footers = [status.footer for status in statuses if status.footer is not None]
-    usage: dict[str, dict[str, int]] = {}
-    for footer in footers:
-        usage = add_usage(usage, footer.usage)
     return update_metadata(
         paths,
         target_num_records=plan.num_records,
         total_num_batches=len(plan.row_groups),
         actual_num_records=sum(footer.num_rows for footer in footers),
         num_completed_batches=sum(status.state is RowGroupState.COMPLETE for status in statuses),
-        usage=usage,
+        usage=total_usage(footers)[0],
     )
 
 
@@ -223,7 +219,7 @@ def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayou
 
 def _changed_at(version: VersionLayout) -> str:
     """When a version was changed last; nothing, which is before everything, if its metadata cannot be read."""
-    metadata = _metadata_or_none(version)
+    metadata = metadata_or_none(version)
     return metadata.updated_at if metadata is not None else ""
 
 
@@ -274,7 +270,7 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str |
     base, existing = plan.fingerprint.version, layout.versions()
     same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
     for paths in same:
-        metadata = _metadata_or_none(paths)
+        metadata = metadata_or_none(paths)
         if begun_by is not None and metadata is not None and metadata.begun_by == begun_by:
             own = Version(paths, metadata, forced=metadata.forced, begun_by=begun_by)
             check_generation_allowed(own, plan)
@@ -285,7 +281,8 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str |
     return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)
 
 
-def _metadata_or_none(version: VersionLayout) -> Metadata | None:
+def metadata_or_none(version: VersionLayout) -> Metadata | None:
+    """What `metadata.json` says, or None where it is absent or cannot be trusted."""
     try:
         return read_metadata(version.metadata)
     except MetadataError:

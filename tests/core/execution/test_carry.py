@@ -68,6 +68,8 @@ async def test_an_edited_prompt_pays_for_its_column_and_those_that_read_it(tmp_p
         before = snapshot(old.version.directory)
 
         columns = edited(BASE, "answer", prompt="answer: reply to {{ question }}")
+        plan = api.plan(project.open(*columns, num_records=30))
+        assert plan.records == 30 and not any("seed" in reason for reason in plan.reasons)
         summary = await project.generate(*columns)
         assert project.asked == {"answer": 25}
         assert (summary.generated, summary.carried) == (25, 50)
