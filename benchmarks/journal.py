@@ -55,7 +55,7 @@ def once(kind: str, *, records: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as directory:
         began, cpu = time.perf_counter(), time.process_time()
         summary = api.generate(api.open_dataset(DATASET, root=directory, num_records=records))
-        assert summary.lacking == 0
+        assert summary.remaining == 0
         return time.perf_counter() - began, time.process_time() - cpu
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from sdg_core import api
-from sdg_core.execution.events import Event, RowGroupFinished
+from sdg_core.dataset.events import Event, RowGroupFinished
 
 COLUMNS = [
     {"column_type": "sampler", "name": "id", "sampler_type": "uuid", "params": {}},

@@ -8,12 +8,12 @@ import time
 import aiohttp
 import orjson
 
-AT_ONCE = 64
+BATCH_SIZE = 64
 
 
 async def main(url: str, records: int, calls: int) -> None:
     prompts = ["Write a support ticket.", "STRUCTURE the ticket.", "JUDGE the ticket."][:calls]
-    room = asyncio.Semaphore(AT_ONCE)
+    room = asyncio.Semaphore(BATCH_SIZE)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, headers={"content-type": "application/json"}) as session:
 

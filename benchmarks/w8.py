@@ -118,8 +118,8 @@ def measure(home: Path, *, recording: str, row_groups: int) -> dict[str, float]:
     """One run over all row groups in this process; seconds of its parts."""
     import dagster as dg
 
-    from sdg_assets import recording as recorder
     from sdg_assets.components.dataset import Dataset
+    from sdg_assets.recording import recorder as recorder
     from sdg_assets.resources import StoreResource
     from sdg_core import api
 

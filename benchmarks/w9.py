@@ -23,11 +23,11 @@ import pyarrow as pa
 import yaml
 
 from sdg_core import api
-from sdg_core.execution.dataset import scan_version
+from sdg_core.dataset.handle import scan_version
+from sdg_core.dataset.resume import choose_version, create_or_resume
 from sdg_core.store.metadata import utc_now
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, index_row_groups
 from sdg_core.store.row_groups import SCHEMA_VERSION, Footer, write_row_group
-from sdg_core.store.state import RowGroupState, RowGroupStatus, index_row_groups
-from sdg_core.store.versions import choose_version, create_or_resume
 
 CONFIG = {
     "name": "many",

@@ -14,7 +14,7 @@ import polars as pl
 
 from sdg_core import api
 from sdg_core.errors import SdgError
-from sdg_core.store.state import RowGroupState
+from sdg_core.store.row_group_state import RowGroupState
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = PROJECT / "sdg_assets" / "defs" / "python_qa" / "dataset.yaml"

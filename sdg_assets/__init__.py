@@ -1,6 +1,6 @@
 """Dagster components for synthetic datasets: `type: sdg_assets.Dataset` in a `defs.yaml`; and what belongs beside them."""
 
-from sdg_assets.automation import stale_or_missing
+from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.components.dataset import Dataset
 from sdg_assets.operations import with_operations
 

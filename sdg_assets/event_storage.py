@@ -26,7 +26,7 @@ from dagster._serdes import ConfigurableClassData
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster hands over batches only if this environment variable says how large."""
 DEFAULT_BATCH_SIZE = "500"
-AT_ONCE = frozenset({DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION})
+BATCHED_EVENTS = frozenset({DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION})
 SEAMS = (
     "prepare_insert_event",
     "prepare_insert_event_batch",
@@ -96,4 +96,4 @@ def _new_id(result: Any) -> int:
 def _neighbours(events: Iterable[EventLogEntry]) -> list[tuple[bool, list[EventLogEntry]]]:
     """Events of one type and run in a row, and whether they can be written at once."""
     grouped = groupby(events, key=lambda event: (event.dagster_event_type, event.run_id))
-    return [(kind in AT_ONCE, list(group)) for (kind, _), group in grouped]
+    return [(kind in BATCHED_EVENTS, list(group)) for (kind, _), group in grouped]

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from sdg_assets.automation import automation_sensor
-from sdg_assets.catalog import datasets_in
-from sdg_assets.jobs import build_reconcile_job, build_reopen_job
+from sdg_assets.assets.catalog import datasets_in
+from sdg_assets.automation.resume_sensor import resume_row_groups
+from sdg_assets.automation.sensors import reconcile_events_with_files, reject_post_processed
+from sdg_assets.automation.stale_or_missing import automation_sensor
+from sdg_assets.reconcile.jobs import build_reconcile_job, build_reopen_job
 from sdg_assets.resources import StoreResource
-from sdg_assets.resume import resume_row_groups
-from sdg_assets.sensors import reconcile_events_with_files, reject_post_processed
 
 
 def with_operations(definitions: dg.Definitions, *, store: StoreResource | None = None) -> dg.Definitions:

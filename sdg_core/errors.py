@@ -13,7 +13,7 @@
     ├── FunctionError               a whole-column function raised, or returned what cannot be used; stops the run
     ├── StoreError                  the storage root refused an operation (permission, disk full, ...)
     │   ├── CorruptFileError        a file of ours is unreadable or at odds with its place
-    │   ├── ForeignFileError        a file that is not ours stands where one of ours belongs
+    │   ├── UnrecognizedFileError   a file that is not ours stands where one of ours belongs
     │   └── MetadataError           metadata.json or current.json cannot be trusted
     │       ├── MetadataMissingError    row groups exist, but no metadata.json describes them
     │       ├── MetadataCorruptError    not JSON: truncated, empty, or overwritten
@@ -29,7 +29,7 @@
     │   ├── ClaimedError            another run is working on the row group
     │   └── IncompleteError         post-generation needs complete row groups and some are not
     ├── CallbackError               a function that was to be called for finished row groups failed; the row groups are kept
-    └── RunStoppedError             a run gave up (too many failures); what was done is kept
+    └── RunAbortedError             a run gave up (too many failures); what was done is kept
 
 All of them mean "wrong input or refused" to a caller (exit status 2 of the command), except an interrupted run, which is
 not an error of this tree but a cancellation (exit status 3). A message names the value, the place and the remedy.
@@ -121,7 +121,7 @@ class CorruptFileError(StoreError):
     """A file of ours is unreadable, truncated, or at odds with its place."""
 
 
-class ForeignFileError(StoreError):
+class UnrecognizedFileError(StoreError):
     """A readable file that this project did not write stands where one of its row groups belongs."""
 
 
@@ -185,5 +185,10 @@ class CallbackError(SdgError):
     """A function given by `on_row_group` failed; it names the row group, and the function's own exception is its cause."""
 
 
-class RunStoppedError(SdgError):
+class RunAbortedError(SdgError):
     """A run gave up because it was plainly broken; everything finished before that is kept."""
+
+
+# Names before 0.2; removed in 0.3.
+ForeignFileError = UnrecognizedFileError
+RunStoppedError = RunAbortedError

@@ -5,14 +5,14 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.automation import stale_or_missing
-from sdg_assets.checks import build_dataset_checks
+from sdg_assets.assets.dataset import build_dataset
+from sdg_assets.assets.row_groups import build_row_groups
+from sdg_assets.assets.spec import load_spec
+from sdg_assets.automation.schedules import build_schedule
+from sdg_assets.automation.stale_or_missing import stale_or_missing
+from sdg_assets.checks.asset_checks import build_dataset_checks
+from sdg_assets.checks.rules import Checks
 from sdg_assets.components.scaffold import DatasetScaffolder
-from sdg_assets.dataset import build_dataset
-from sdg_assets.row_groups import build_row_groups
-from sdg_assets.rules import Checks
-from sdg_assets.schedules import build_schedule
-from sdg_assets.spec import load_spec
 
 
 @dg.scaffold_with(DatasetScaffolder)

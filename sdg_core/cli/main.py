@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import giving, looking, making  # noqa: F401 - importing them adds their commands
+from sdg_core.cli import inspect_commands, publish_commands, run_commands  # noqa: F401 - importing them adds their commands
 from sdg_core.cli.app import run
 
 

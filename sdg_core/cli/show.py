@@ -13,16 +13,15 @@ from sdg_core.api import Dataset
 from sdg_core.cli.output import print_json, stdout, two_columns
 from sdg_core.cli.show_versions import run_table, version_table
 from sdg_core.config.models import ModelProvider
+from sdg_core.dataset.status import DatasetStatus
 from sdg_core.execution.estimate import Estimate
 from sdg_core.execution.preview import Preview
-from sdg_core.execution.status import DatasetStatus
 from sdg_core.execution.summary import RunSummary
-from sdg_core.generators.drawing import Acceptance
-from sdg_core.plan.prices import Cost, totals
+from sdg_core.generators.samplers.group_sampler import Acceptance
 from sdg_core.plan.row_groups import format_ranges
-from sdg_core.processing.run import ProcessingResult
-from sdg_core.store.metadata import UsageByModel
-from sdg_core.store.state import RowGroupState
+from sdg_core.plan.usage import Cost, UsageByModel, totals
+from sdg_core.processing.process import ProcessingResult
+from sdg_core.store.row_group_state import RowGroupState
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
@@ -96,11 +95,11 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
         print_json(result.to_dict())
         return
     console = stdout()
-    if not result.lacking:
+    if not result.remaining:
         console.print("nothing to do: no record is lacking")
         return
     table = two_columns()
-    table.add_row("lacking", f"{result.lacking:,} records")
+    table.add_row("lacking", f"{result.remaining:,} records")
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     if result.reused:
         table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
@@ -126,7 +125,7 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
 def run_summary(summary: RunSummary) -> None:
     """The outcome of `sdg generate`."""
     console = stdout()
-    if not summary.written and not summary.lacking:
+    if not summary.written and not summary.remaining:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(
@@ -139,10 +138,10 @@ def run_summary(summary: RunSummary) -> None:
     if summary.carried:
         console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
-    if summary.lacking:
+    if summary.remaining:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-        lacking = (f"{summary.lacking:,} records are lacking; run again to retry them", "yellow")
-        console.print(Text.assemble(lacking, first), soft_wrap=True)
+        remaining = (f"{summary.remaining:,} records are lacking; run again to retry them", "yellow")
+        console.print(Text.assemble(remaining, first), soft_wrap=True)
 
 
 def status(current: DatasetStatus, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sdg_core.cli.output import print_json, stdout
 from sdg_core.models.health import ModelHealth
-from sdg_core.models.tools import ToolHealth
+from sdg_core.models.mcp.toolbox import ToolHealth
 
 
 def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:

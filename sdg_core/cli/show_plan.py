@@ -7,7 +7,7 @@ from rich.text import Text
 
 from sdg_core.cli.output import print_json, stdout, two_columns
 from sdg_core.cli.show import STYLES
-from sdg_core.execution.run_plan import ColumnPlan, RunPlan
+from sdg_core.execution.dry_run import ColumnPlan, RunPlan
 from sdg_core.plan.row_groups import format_ranges
 
 _ACTIONS = {

@@ -3,8 +3,8 @@
 from rich.table import Table
 
 from sdg_core.cli.output import print_json, stdout
-from sdg_core.profiling import words
-from sdg_core.profiling.make import MadeReport
+from sdg_core.profiling import wording as words
+from sdg_core.profiling.build import MadeReport
 
 
 def report(made: MadeReport, *, as_json: bool) -> None:
@@ -22,7 +22,11 @@ def report(made: MadeReport, *, as_json: bool) -> None:
     table = Table("column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold")
     for column in made.report.columns:
         table.add_row(
-            column.name, column.made_by or "", f"{column.nulls:,}", words.distinct(column), words.in_short(column)
+            column.name,
+            column.made_by or "",
+            f"{column.nulls:,}",
+            words.distinct(column),
+            words.one_line_summary(column),
         )
     console.print(table)
     console.print(f"{made.path}", soft_wrap=True)

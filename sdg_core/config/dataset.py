@@ -1,4 +1,4 @@
-"""The dataset file as a whole. Rules that span several parts (references, cycles) are checked in `sdg_core.plan.check`."""
+"""The dataset file as a whole. Rules that span several parts (references, cycles) are in `sdg_core.plan.checks.config`."""
 
 from typing import Annotated
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sdg_core.config.document import Path
+from sdg_core.config.yaml_document import Path
 
 Found = list[tuple[Path, str]]
 

@@ -14,10 +14,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from sdg_core.config.base import QUOTE_TRUTH
+from sdg_core.config.data_designer import BLOCK, drop_inert_keys
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.config.environment import apply_environment
-from sdg_core.config.peer import BLOCK, pass_over_peer_keys
+from sdg_core.config.yaml_document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
 
 _REFERRED_TO = frozenset(
@@ -80,7 +80,7 @@ def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str,
     prefix: Path = (BLOCK,) if BLOCK in document.data else ()
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
     twice = [parsed.problem((key,), f"given in the {BLOCK} block as well; keep one") for key in data if key in block]
-    raw, ignored = pass_over_peer_keys({"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields))
+    raw, ignored = drop_inert_keys({"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields))
     raw, faults = apply_environment(raw, env)
     problems = (*(parsed.problem(path, message) for path, message in faults), *twice)
     return _validate(raw, replace(parsed, problems=problems, ignored=tuple(ignored)))

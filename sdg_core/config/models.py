@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, StringConstraints, model_validator
 
 from sdg_core.config.base import Bool, ConfigModel, JsonObject, NonEmptyStr, PositiveInt, Rate
-from sdg_core.config.drawn import Temperature, TopP
+from sdg_core.config.distributions import Temperature, TopP
 
 EnvVar = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Seconds = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from sdg_core.config.base import Bool, ConfigModel, Name, NonEmptyStr, NonNegativeInt, Number, PositiveInt, Rate, Scalar
 from sdg_core.config.people import PersonFromFakerParams, PersonParams
 
-_MOST_EXPECTED = 10**9
+_MAX_EXPECTED = 10**9
 """Counts beyond this have no exact quantiles within reach; a gaussian with `convert_to: int` tells no difference there."""
 _UNITS_IN_9999_YEARS = {"D": 3_652_059, "h": 87_649_416, "m": 5_258_964_960, "s": 315_537_897_600}
 DecimalPlaces = Annotated[int, Field(ge=0, le=15, strict=True)]
@@ -76,7 +76,7 @@ class BinomialParams(ConfigModel):
     """The number of successes in `n` trials that each succeed with probability `p`."""
 
     sampler_type: Literal["binomial"] = "binomial"
-    n: Annotated[NonNegativeInt, Field(le=_MOST_EXPECTED)]
+    n: Annotated[NonNegativeInt, Field(le=_MAX_EXPECTED)]
     p: Rate
 
 
@@ -84,7 +84,7 @@ class PoissonParams(ConfigModel):
     """The number of events where `mean` are expected."""
 
     sampler_type: Literal["poisson"] = "poisson"
-    mean: Annotated[Number, Field(ge=0, le=_MOST_EXPECTED)]
+    mean: Annotated[Number, Field(ge=0, le=_MAX_EXPECTED)]
 
 
 class BernoulliMixtureParams(ConfigModel):

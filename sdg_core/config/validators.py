@@ -1,6 +1,6 @@
 """Parameters of validation columns: one model per `validator_type`.
 
-Whether a pattern, a schema or a function can be used is checked in `sdg_core.plan.check_validation`.
+Whether a pattern, a schema or a function can be used is checked in `sdg_core.plan.checks.validation`.
 """
 
 from typing import Annotated, Literal

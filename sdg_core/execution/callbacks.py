@@ -10,8 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from sdg_core.dataset.events import RowGroupFinished
 from sdg_core.errors import CallbackError
-from sdg_core.execution.events import RowGroupFinished
 
 
 class RowGroupCallback:

@@ -14,48 +14,47 @@ from typing import Any
 
 import numpy as np
 
-from sdg_core.execution.dataset import Dataset, scan_version
-from sdg_core.execution.group import as_a_whole
+from sdg_core.dataset.handle import Dataset, scan_version
+from sdg_core.dataset.resume import choose_version
+from sdg_core.execution.dry_run import plan_columns
+from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.execution.preview import Sample, make_sample
-from sdg_core.execution.run_plan import plan_columns
 from sdg_core.models.pool import ModelPool
-from sdg_core.plan.compile import DatasetPlan
-from sdg_core.plan.prices import Cost, costs, totals
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs, totals
 from sdg_core.seeds.readers import Seeds
-from sdg_core.store.metadata import UsageByModel, add_usage
-from sdg_core.store.versions import choose_version
 
 
 @dataclass(frozen=True)
-class Ahead:
+class RemainingWork:
     """What a run would have to do. lacking: records to be made, ascending. to_make: cells, by column that costs something."""
 
-    lacking: Sequence[int]
+    remaining: Sequence[int]
     to_make: Mapping[str, int]
 
     @property
     def reused(self) -> int:
         """Cells that are there already."""
-        return sum(len(self.lacking) - cells for cells in self.to_make.values())
+        return sum(len(self.remaining) - cells for cells in self.to_make.values())
 
     @property
     def nothing_to_ask(self) -> bool:
         """Whether every cell that costs something is there."""
-        return not self.lacking or (bool(self.to_make) and not any(self.to_make.values()))
+        return not self.remaining or (bool(self.to_make) and not any(self.to_make.values()))
 
     def cells(self, column: str) -> int:
         """How many cells of a column are to be made."""
-        return self.to_make.get(column, len(self.lacking))
+        return self.to_make.get(column, len(self.remaining))
 
 
-def look_ahead(dataset: Dataset) -> Ahead:
+def remaining_work(dataset: Dataset) -> RemainingWork:
     """What a run would have to do just now. Raises RefusedError, a MetadataError or LedgerError where it could not begin."""
     plan = dataset.plan
     version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
-    work = [as_a_whole(status, plan) for status in scan_version(dataset, version.layout)]
-    lacking = [record for status in work for record in status.lacking]
-    columns = plan_columns(dataset, version, np.array(lacking, dtype=np.int64)) if lacking else ()
-    return Ahead(lacking, {column.column: column.to_make for column in columns})
+    work = [expand_to_whole_group(status, plan) for status in scan_version(dataset, version.layout)]
+    remaining = [record for status in work for record in status.remaining]
+    columns = plan_columns(dataset, version, np.array(remaining, dtype=np.int64)) if remaining else ()
+    return RemainingWork(remaining, {column.column: column.to_make for column in columns})
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Estimate:
     simulated: some replies are simulated, so that tokens and time are guesses.
     """
 
-    lacking: int
+    remaining: int
     sampled: int
     failed: int
     first_failure: str | None
@@ -93,15 +92,15 @@ class Estimate:
         }
 
 
-def spread(lacking: Sequence[int], sample: int) -> list[int]:
+def spread(remaining: Sequence[int], sample: int) -> list[int]:
     """So many of the lacking records, evenly spread."""
-    count = min(sample, len(lacking))
-    return [lacking[place * len(lacking) // count] for place in range(count)]
+    count = min(sample, len(remaining))
+    return [remaining[place * len(remaining) // count] for place in range(count)]
 
 
 async def make_estimate(
     plan: DatasetPlan,
-    ahead: Ahead,
+    ahead: RemainingWork,
     *,
     sample: int,
     seeds: Seeds | None,
@@ -109,31 +108,31 @@ async def make_estimate(
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
     """Make a sample of the lacking records and reckon what all of them will take. Nothing is asked if nothing has to be."""
-    lacking = ahead.lacking
+    remaining = ahead.remaining
     if ahead.nothing_to_ask:
-        return Estimate(len(lacking), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
-    chosen = spread(lacking, sample)
+        return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
+    chosen = spread(remaining, sample)
     made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
     first = min(group.failures.values(), default=None)
-    slots = max(1, min(models.capacity, len(lacking)))
+    slots = max(1, min(models.capacity, len(remaining)))
     each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
     return Estimate(
-        lacking=len(lacking),
+        remaining=len(remaining),
         sampled=len(chosen),
         failed=len(group.failures),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
         used=group.usage,
         usage=usage,
         cost=costs(usage, plan.config.model_configs),
-        seconds=len(lacking) * (made.together / len(chosen) + each),
+        seconds=len(remaining) * (made.together / len(chosen) + each),
         simulated=plan.simulated,
         reused=ahead.reused,
     )
 
 
-def _scaled(made: Sample, ahead: Ahead, *, sampled: int) -> UsageByModel:
+def _scaled(made: Sample, ahead: RemainingWork, *, sampled: int) -> UsageByModel:
     """What the sample used, column by column, times the cells to make for each that was tried."""
     usage: UsageByModel = {}
     for column, by_model in made.group.usage_by_column.items():
@@ -146,12 +145,12 @@ def _scaled(made: Sample, ahead: Ahead, *, sampled: int) -> UsageByModel:
     return usage
 
 
-def _busy_share(made: Sample, ahead: Ahead) -> float:
+def _busy_share(made: Sample, ahead: RemainingWork) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
     asked = {
         column: sum(counts.get("requests", 0) for counts in by_model.values())
         for column, by_model in made.group.usage_by_column.items()
     }
     weights = asked if any(asked.values()) else dict.fromkeys(ahead.to_make, 1)
-    full = sum(weights.values()) * len(ahead.lacking)
+    full = sum(weights.values()) * len(ahead.remaining)
     return sum(weight * ahead.cells(column) for column, weight in weights.items()) / full if full else 1.0

@@ -7,34 +7,32 @@ from contextlib import suppress
 from dataclasses import replace
 
 from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.errors import ForeignFileError, StoreError
-from sdg_core.execution.bookkeeping import in_history, ledger_notices, ledger_of
-from sdg_core.execution.carry import CarryOver
-from sdg_core.execution.claiming import HeldClaims, on_trouble_in
-from sdg_core.execution.context import OnRowGroup, RunContext, open_journal
-from sdg_core.execution.dataset import Dataset, scan_version
-from sdg_core.execution.events import Notice, Observer
-from sdg_core.execution.run import RowGroupRun
-from sdg_core.execution.stock import Stock
+from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.handle import Dataset, scan_version
+from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
+from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
+from sdg_core.errors import StoreError, UnrecognizedFileError
+from sdg_core.execution.carry_over import CarryOver
+from sdg_core.execution.checkpoint import Checkpointer
+from sdg_core.execution.claimed_work import on_lease_error
+from sdg_core.execution.context import OnRowGroup, RunContext
+from sdg_core.execution.loop import RowGroupRun
+from sdg_core.execution.replay import open_journal
+from sdg_core.execution.run_history import in_history
 from sdg_core.execution.summary import RunSummary, Tally
-from sdg_core.generators.drawing import measure_acceptance
+from sdg_core.generators.samplers.group_sampler import measure_acceptance
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import open_models_of
-from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.atomic import ensure_writable
+from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.leftovers import clean_leftovers
-from sdg_core.store.state import RowGroupStatus
-from sdg_core.store.versions import (
-    Version,
-    carry_sources,
-    choose_version,
-    create_or_resume,
-    notices,
-)
+from sdg_core.store.row_group_state import RowGroupStatus
+from sdg_core.store.versions import Version
 
 
 async def agenerate(
@@ -66,22 +64,22 @@ async def agenerate(
     work = _plan_work(before, indices)
     await _check_constraints(version, plan, dataset.seeds)
     tally = Tally(on_event)
-    lacks = any(status.lacking for status in work)
+    lacks = any(status.remaining for status in work)
     async with open_models_of(
         plan, env=dataset.env, needed=lacks, on_notice=lambda message: tally(Notice(message))
     ) as models:
         if lacks:
             await models.check()
         ensure_writable(dataset.layout.directory)
-        with ledger_of(dataset.layout.root, env=dataset.env) as ledger:
+        with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
             version = create_or_resume(dataset.layout, version, plan)
-            clean_leftovers(dataset.layout, version.layout)
+            remove_stale_temp_files(dataset.layout, version.layout)
             for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
                 tally(Notice(message))
             context = RunContext(
                 plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
             )
-            stock = Stock(version.layout, plan, before)
+            stock = Checkpointer(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
             try:
                 with in_history(ledger, **place, resume=mode, tally=tally):
@@ -92,8 +90,8 @@ async def agenerate(
                     stock.take()
                 raise
         statuses = stock.take()
-    lacking = sum(len(statuses[index].lacking) for index in indices)
-    return tally.summary(version.layout, run_id=run_id, lacking=lacking)
+    remaining = sum(len(statuses[index].remaining) for index in indices)
+    return tally.summary(version.layout, run_id=run_id, remaining=remaining)
 
 
 async def _check_constraints(version: Version, plan: DatasetPlan, seeds: Seeds | None) -> None:
@@ -108,21 +106,21 @@ async def _run(
     """The run itself, with its journal and its claims."""
     plan, version, loop = context.plan, context.version, asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
-    on_trouble = on_trouble_in(loop, lost=lost, observer=context.observer)
+    on_trouble = on_lease_error(loop, lost=lost, observer=context.observer)
     claims = Claims(ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id)
     async with open_journal(ledger, plan, version, work, run_id=context.run_id) as journal:
         carry = CarryOver(plan, earlier, journal=journal)
-        with HeldClaims(claims, on_trouble=on_trouble, strict=bool(plan.models)) as held:
+        with LeaseKeeper(claims, on_trouble=on_trouble, strict=bool(plan.models)) as held:
             context = replace(context, journal=journal, carry=carry, claims=held, lost_claims=lost)
             await RowGroupRun(context).run(work)
 
 
 def _plan_work(statuses: Sequence[RowGroupStatus], indices: Sequence[int]) -> list[RowGroupStatus]:
-    """The statuses of the chosen row groups. Raises ForeignFileError before anything is touched."""
+    """The statuses of the chosen row groups. Raises UnrecognizedFileError before anything is touched."""
     work = [statuses[index] for index in indices]
     for item in work:
         if item.foreign:
-            raise ForeignFileError(
+            raise UnrecognizedFileError(
                 str(item.reason), remedy="move it out of this directory, then run again; nothing was changed"
             )
     return work

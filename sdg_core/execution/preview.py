@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from sdg_core.execution.budget import FailureBudget
-from sdg_core.execution.group import OpenGroup
-from sdg_core.execution.record import FailedRecord, RecordMaker
-from sdg_core.execution.stall import unless_stalled, watch_for_stall
-from sdg_core.generators.group_stage import GroupStages
+from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
+from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.models.pool import ModelPool
-from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.plan.usage import UsageByModel
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure
-from sdg_core.store.metadata import UsageByModel
-from sdg_core.store.state import RowGroupState, RowGroupStatus
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,11 @@ async def make_sample(
 ) -> Sample:
     """Make some records, no more at once than the models admit requests. `clock` counts seconds.
 
-    Raises RunStoppedError if nothing succeeds for `run.stall_timeout` seconds.
+    Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
     maker = RecordMaker(plan, models)
-    stages = GroupStages(plan, models, loop=asyncio.get_running_loop())
+    stages = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}

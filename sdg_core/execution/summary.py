@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sdg_core.execution.events import Event, Observer, RowGroupFinished, RowGroupSaved
+from sdg_core.dataset.events import Event, Observer, RowGroupFinished, RowGroupSaved
 from sdg_core.store.layout import VersionLayout
 
 
@@ -11,7 +11,7 @@ class RunSummary:
     """What a run did, in records and row groups.
 
     generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
-    lacking: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
+    remaining: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
     replayed: replies of models taken from the journal, where an interrupted run had left them.
     """
 
@@ -21,7 +21,7 @@ class RunSummary:
     failed: int
     adopted: int
     written: int
-    lacking: int
+    remaining: int
     first_failure: str | None
     carried: int = 0
     replayed: int = 0
@@ -50,7 +50,7 @@ class Tally:
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
-    def summary(self, version: VersionLayout, *, run_id: str, lacking: int) -> RunSummary:
+    def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
         """The counts so far."""
         return RunSummary(
             version=version,
@@ -59,7 +59,7 @@ class Tally:
             failed=self._failed,
             adopted=self._adopted,
             written=self._written,
-            lacking=lacking,
+            remaining=remaining,
             first_failure=self.first_failure,
             carried=self._carried,
             replayed=self._replayed,

@@ -44,7 +44,7 @@ class Cell:
     also: Mapping[str, Any] = field(default_factory=dict)
 
 
-class FailedCellError(CellError):
+class CellFailedError(CellError):
     """A cell that could not be computed: kind of failure, requests tried, and what they used."""
 
     def __init__(

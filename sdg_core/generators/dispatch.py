@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
 from sdg_core.generators.base import Cell, Frame, GroupColumn
-from sdg_core.generators.custom import CustomGenerator
-from sdg_core.generators.drawing import Drawing
+from sdg_core.generators.custom.columns import CustomGenerator
 from sdg_core.generators.expressions import evaluate_cell, evaluate_group
-from sdg_core.generators.media import ImageStore
-from sdg_core.generators.model_columns import model_generator
+from sdg_core.generators.models.dispatch import model_generator
+from sdg_core.generators.models.media import ImageStore
+from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
 from sdg_core.models.pool import ModelPool
-from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.dataset_plan import DatasetPlan
 
 CUSTOM_THREADS = 32
 """Functions of the user that are not async and run at once; they start as they are needed."""

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from sdg_core.errors import CellError
-from sdg_core.plan.templates import first_line, new_environment, template_references
+from sdg_core.plan.templates.engine import first_line, new_environment, template_references
 
 _NAME = "template"
 _SCALARS = frozenset({str, int, float, bool, type(None)})

@@ -11,9 +11,9 @@ from typing import Any
 from sdg_core.config.columns import SkippableColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.render import Template, compiled
-from sdg_core.plan.compile import DatasetPlan
-from sdg_core.plan.skips import is_true, skip_value, truth_template
-from sdg_core.plan.stages import side_effects_of
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.phases import side_effects_of
+from sdg_core.plan.templates.skip import is_true, skip_value, truth_template
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SkipRule:
     spreads: frozenset[str]
     when: Template | None
 
-    def reached_by(self, skipped: Collection[str]) -> bool:
+    def inherits_skip(self, skipped: Collection[str]) -> bool:
         """Whether one of the columns skipped in a record is read by this one."""
         return not self.spreads.isdisjoint(skipped)
 
@@ -50,7 +50,7 @@ def skip_rules(plan: DatasetPlan) -> dict[str, SkipRule]:
         column = plan.column(name)
         if not isinstance(column, SkippableColumn):
             continue
-        spreads = plan.graph.spreads_skips[name] & reach
+        spreads = plan.graph.skip_sources[name] & reach
         if column.skip is None and not spreads:
             continue
         when = compiled(truth_template(column.skip.when)) if column.skip is not None else None
@@ -68,7 +68,7 @@ def skip_flags(
     known: dict[tuple[Any, ...], bool] = {}
     for position, (values, skipped) in enumerate(rows):
         try:
-            flags.append(rule.reached_by(skipped) or _holds(rule, values, known))
+            flags.append(rule.inherits_skip(skipped) or _holds(rule, values, known))
         except CellError as error:
             flags.append(False)
             failed[position] = error.message

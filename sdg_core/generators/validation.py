@@ -11,16 +11,16 @@ import pyarrow as pa
 from sdg_core.config.columns import ValidationColumn
 from sdg_core.config.validators import CodeParams, LocalCallableParams, RemoteParams
 from sdg_core.errors import CellError
-from sdg_core.generators.base import Cell, FailedCellError, Frame, GroupColumn
-from sdg_core.generators.batching import Batcher
-from sdg_core.generators.custom import typed_series
+from sdg_core.generators.base import Cell, CellFailedError, Frame, GroupColumn
+from sdg_core.generators.custom.columns import typed_series
 from sdg_core.generators.render import plain_value
-from sdg_core.plan.compile import DatasetPlan
-from sdg_core.plan.derived_types import derived_type
-from sdg_core.plan.functions import UserFunction
-from sdg_core.plan.verdicts import single_verdict_type
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.types.columns import derived_type
+from sdg_core.plan.types.verdicts import single_verdict_type
+from sdg_core.plan.usercode.functions import UserFunction
+from sdg_core.system.batcher import Batcher
 from sdg_core.validators.base import Outcome, ValidatorError
-from sdg_core.validators.judges import judge_targets, value_judge
+from sdg_core.validators.judges import validate_targets, value_validator
 from sdg_core.validators.remote import RemoteValidator
 from sdg_core.validators.rows import judge_by_function
 
@@ -36,9 +36,9 @@ def validate_group(plan: DatasetPlan, column: ValidationColumn, *, frame: Frame,
         for start in range(0, length, column.batch_size):
             outcomes += _by_function(column, function, table.slice(start, column.batch_size))
     else:
-        judge = value_judge(column.validator_params)
+        judge = value_validator(column.validator_params)
         try:
-            outcomes += judge_targets(judge, table.to_dicts(), column.target_columns)
+            outcomes += validate_targets(judge, table.to_dicts(), column.target_columns)
         except ValidatorError as error:
             outcomes = [error] * length
     failed = {place: item.message for place, item in enumerate(outcomes) if isinstance(item, ValidatorError)}
@@ -69,22 +69,22 @@ class ValidationGenerator:
                 self._function = plan.functions[column.name]
                 self._batches = Batcher(self._call, size=column.batch_size)
             case _:
-                self._judge = value_judge(params)
+                self._judge = value_validator(params)
                 if isinstance(params, CodeParams):
                     self._batches = Batcher(self._judge_in_thread, size=column.batch_size, parallel=2)
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
-        """The verdict on one record. Raises FailedCellError if the validator cannot give one."""
+        """The verdict on one record. Raises CellFailedError if the validator cannot give one."""
         row = {name: values[name] for name in self._column.target_columns}
         try:
             if self._batches is None:
-                return Cell(judge_targets(self._judge, [row], self._column.target_columns)[0])
+                return Cell(validate_targets(self._judge, [row], self._column.target_columns)[0])
             return Cell(await self._batches.submit(row))
         except CellError as error:
-            raise FailedCellError(error.message, kind="validation") from error
+            raise CellFailedError(error.message, kind="validation") from error
 
     async def _judge_in_thread(self, rows: list[Row]) -> Sequence[Any]:
-        return await asyncio.to_thread(judge_targets, self._judge, rows, self._column.target_columns)
+        return await asyncio.to_thread(validate_targets, self._judge, rows, self._column.target_columns)
 
     async def _call(self, rows: list[Row]) -> Sequence[Any]:
         arrays = [pa.array([row[name] for row in rows], type=kind) for name, kind in self._types.items()]

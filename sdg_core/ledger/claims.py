@@ -23,9 +23,9 @@ from sqlalchemy.exc import IntegrityError
 
 from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.database import Ledger
-from sdg_core.ledger.processes import is_dead, this_process
 from sdg_core.ledger.tables import claims
 from sdg_core.plan.row_groups import format_ranges
+from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
 """Seconds that a claim lasts without being renewed."""
@@ -87,7 +87,9 @@ class Claims:
                 rows = self._locked_rows(connection, wanted, every=True)
                 obstacles = [row for row in rows.values() if self._blocks(row)]
                 free: list[int] = [] if obstacles else [WHOLE]
-                self._disarm(connection, [row for number, row in rows.items() if number != WHOLE] if free else [])
+                self._revoke_expired(
+                    connection, [row for number, row in rows.items() if number != WHOLE] if free else []
+                )
             else:
                 rows = self._locked_rows(connection, wanted)
                 obstacles = [rows[WHOLE]] if self._blocks(rows[WHOLE]) else []
@@ -95,7 +97,7 @@ class Claims:
                     obstacles = [rows[number] for number in sorted(wanted) if self._blocks(rows[number])]
                     held = {row.row_group for row in obstacles}
                     free = [number for number in wanted if number not in held]
-                    self._disarm(connection, [rows[WHOLE]])
+                    self._revoke_expired(connection, [rows[WHOLE]])
                 else:
                     free = []
             mine = [self._claim(number, rows[number].token + 1) for number in free]
@@ -134,7 +136,7 @@ class Claims:
         return claim.expires_at - self._clock() > LEASE / 2
 
     @contextmanager
-    def publishing(self, claim: Claim, *, release: bool = False) -> Iterator[None]:
+    def commit_guard(self, claim: Claim, *, release: bool = False) -> Iterator[None]:
         """Hold the claim's row locked while the block publishes. Raises ClaimLostError, before the block, if it is lost.
 
         release: give the claim back with it.
@@ -204,7 +206,7 @@ class Claims:
                 [{"number": row["row_group"], **{f"new_{name}": row[name] for name in names}} for row in values],
             )
 
-    def _disarm(self, connection: sa.Connection, rows: Iterable[Any]) -> None:
+    def _revoke_expired(self, connection: sa.Connection, rows: Iterable[Any]) -> None:
         """Who let a lease run out on what is now excluded must not come back."""
         for row in rows:
             if row.expires_at > 0 and row.holder != self.holder:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import cells
-from sdg_core.points import reach
+from sdg_core.system.failpoints import failpoint
 
 INTERVAL = 0.02
 """Seconds between group commits."""
@@ -107,13 +107,15 @@ class Journal:
         with self._ledger.reading() as connection:
             return frozenset(connection.execute(sa.select(cells.c.version).where(*mine).distinct()).scalars())
 
-    def settle(self, *, start: int, stop: int, columns: Collection[str], lacking: Collection[int] = ()) -> None:
+    def discard_committed(
+        self, *, start: int, stop: int, columns: Collection[str], remaining: Collection[int] = ()
+    ) -> None:
         """The rows `[start, stop)` are in a durable file, but for those it lacks: their cells of these columns are removed.
 
         Those of lacking rows stay for the next attempt.
         """
         range_ = (cells.c.record >= start, cells.c.record < stop, cells.c.column_name.in_(sorted(columns)))
-        if not lacking:
+        if not remaining:
             with self._ledger.transaction("write") as connection:
                 connection.execute(cells.delete().where(*self._mine(), *range_))
             return
@@ -121,7 +123,7 @@ class Journal:
             held = connection.execute(
                 sa.select(cells.c.record, cells.c.column_name).where(*self._mine(), *range_)
             ).all()
-            self._remove(connection, [(record, column) for record, column in held if record not in lacking])
+            self._remove(connection, [(record, column) for record, column in held if record not in remaining])
 
     def prune(self, is_done: Callable[[int, str], bool]) -> None:
         """Remove cells whose row is in a file: left over where a run ended between the file and `settle`.
@@ -183,7 +185,7 @@ class Journal:
                 _upsert(connection, list(rows.values()))
         except LedgerError as error:
             return error
-        reach("journal.after_commit")
+        failpoint("journal.after_commit")
         return None
 
 

@@ -9,31 +9,31 @@ from copy import copy
 from dataclasses import replace
 from typing import TypeVar
 
-from sdg_core.config.drawn import Distribution
+from sdg_core.config.distributions import Distribution
 from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError, RateLimitedError
-from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
-from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, fault_kind
-from sdg_core.models.structured import in_words
+from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind
+from sdg_core.models.structured import schema_in_prompt
+from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import (
     ChatClient,
-    ChatReply,
     ChatRequest,
-    EmbeddingReply,
+    ChatResponse,
     EmbeddingRequest,
-    ImageReply,
+    EmbeddingResponse,
     ImageRequest,
+    ImageResponse,
     Usage,
 )
 
 OnRetry = Callable[[ModelError, RetryDecision], None]
 GiveUp = Callable[[ModelError, int], bool]
-_Reply = TypeVar("_Reply", ChatReply, EmbeddingReply, ImageReply)
+_Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 _Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)
 
 
-class FailedRequestError(ModelError):
+class RequestFailedError(ModelError):
     """A request was given up. `kind` is that of the last fault, which is also the `__cause__`.
 
     attempts: requests sent to the alias that was asked last. usage: what they counted. alias, earlier: as in Reply.
@@ -68,7 +68,7 @@ class ModelEndpoint:
         policy: RetryPolicy,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
-        formats: FormatSupport | None = None,
+        formats: StructuredOutputSupport | None = None,
         alias: str | None = None,
     ) -> None:
         self._client = client
@@ -76,7 +76,7 @@ class ModelEndpoint:
         self._policy = policy
         self._sleep = sleep
         self._random = random
-        self._formats = formats or FormatSupport()
+        self._formats = formats or StructuredOutputSupport()
         self._alias = alias
         self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
         self.last_fault: ModelError | None = None
@@ -87,7 +87,7 @@ class ModelEndpoint:
         return self._gate.admission.limit
 
     @property
-    def formats(self) -> FormatSupport:
+    def formats(self) -> StructuredOutputSupport:
         """What is known of the model's structured output."""
         return self._formats
 
@@ -97,12 +97,12 @@ class ModelEndpoint:
 
     def without_fallback(self) -> "ModelEndpoint":
         """The same model, which then fails for itself."""
-        alone = copy(self)
-        alone._fallback = None
-        return alone
+        exclusive_access = copy(self)
+        exclusive_access._fallback = None
+        return exclusive_access
 
-    async def chat(self, request: ChatRequest, *, on_retry: OnRetry | None = None) -> ChatReply:
-        """Send until there is a reply. Raises FailedRequestError when the policy gives up.
+    async def chat(self, request: ChatRequest, *, on_retry: OnRetry | None = None) -> ChatResponse:
+        """Send until there is a reply. Raises RequestFailedError when the policy gives up.
 
         A request with a schema is sent as the model takes it: as `response_format`, or in words. Whether the reply satisfies
         the schema is for the caller to see (`structured.parse`), who can ask for a correction.
@@ -110,37 +110,37 @@ class ModelEndpoint:
         """
         try:
             if request.response_schema is None:
-                return self._signed(await self._until_answered(self._client.chat, request, on_retry=on_retry))
-            return self._signed(await self._structured(request, on_retry))
-        except FailedRequestError as error:
+                return self._with_alias(await self._until_answered(self._client.chat, request, on_retry=on_retry))
+            return self._with_alias(await self._structured(request, on_retry))
+        except RequestFailedError as error:
             model, endpoint = self._next(error)
             later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
             return await self._from_fallback(error, lambda: endpoint.chat(later, on_retry=on_retry))
 
-    async def embed(self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None) -> EmbeddingReply:
+    async def embed(self, request: EmbeddingRequest, *, on_retry: OnRetry | None = None) -> EmbeddingResponse:
         """As `chat`, for vectors. There is no fallback: vectors of two models cannot be compared."""
-        return self._signed(await self._until_answered(self._client.embed, request, on_retry=on_retry))
+        return self._with_alias(await self._until_answered(self._client.embed, request, on_retry=on_retry))
 
-    async def make_images(self, request: ImageRequest, *, on_retry: OnRetry | None = None) -> ImageReply:
+    async def make_images(self, request: ImageRequest, *, on_retry: OnRetry | None = None) -> ImageResponse:
         """As `chat`, for pictures."""
         try:
-            return self._signed(await self._until_answered(self._client.make_images, request, on_retry=on_retry))
-        except FailedRequestError as error:
+            return self._with_alias(await self._until_answered(self._client.make_images, request, on_retry=on_retry))
+        except RequestFailedError as error:
             model, endpoint = self._next(error)
             later = replace(request, model=model.model, parameters=_parameters(model, request.parameters))
             return await self._from_fallback(error, lambda: endpoint.make_images(later, on_retry=on_retry))
 
-    async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatReply:
+    async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatResponse:
         """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
         formats, schema = self._formats, request.response_schema
         assert schema is not None
         if not formats.takes(schema):
-            return await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
+            return await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
         try:
             reply = await self._until_answered(
                 self._client.chat, request, on_retry=on_retry, give_up=formats.shows_refusal
             )
-        except FailedRequestError as error:
+        except RequestFailedError as error:
             if not formats.may_blame(error):
                 raise
             again = await self._in_words_after(error, request, on_retry)
@@ -148,15 +148,15 @@ class ModelEndpoint:
             return again
         if formats.judge(reply, schema):
             return reply
-        again = await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
+        again = await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
         return replace(again, usage=reply.usage + again.usage)
 
     async def _in_words_after(
-        self, error: FailedRequestError, request: ChatRequest, on_retry: OnRetry | None
-    ) -> ChatReply:
+        self, error: RequestFailedError, request: ChatRequest, on_retry: OnRetry | None
+    ) -> ChatResponse:
         try:
-            reply = await self._until_answered(self._client.chat, in_words(request), on_retry=on_retry)
-        except FailedRequestError as second:
+            reply = await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
+        except RequestFailedError as second:
             second.usage += error.usage
             second.attempts += error.attempts
             raise
@@ -177,12 +177,12 @@ class ModelEndpoint:
                 reply = await self._send(send, request)
             except ModelError as error:
                 self.last_fault = error
-                kind = fault_kind(error)
+                kind = error_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
                 decision = self._policy.decide(error, faults[kind], self._random())
                 if not decision.retry or (give_up is not None and give_up(error, faults[kind])):
                     attempts = sum(faults.values())
-                    raise FailedRequestError(error, kind=kind, attempts=attempts, alias=self._alias) from error
+                    raise RequestFailedError(error, kind=kind, attempts=attempts, alias=self._alias) from error
                 if on_retry is not None:
                     on_retry(error, decision)
             else:
@@ -203,21 +203,21 @@ class ModelEndpoint:
         self._gate.succeeded(ticket)
         return reply
 
-    def _signed(self, reply: _Reply) -> _Reply:
+    def _with_alias(self, reply: _Reply) -> _Reply:
         return reply if self._alias is None else replace(reply, alias=self._alias)
 
-    def _next(self, error: FailedRequestError) -> "tuple[ModelConfig, ModelEndpoint]":
+    def _next(self, error: RequestFailedError) -> "tuple[ModelConfig, ModelEndpoint]":
         """The fallback, or the error again if there is none."""
         if self._fallback is None:
             raise error
         return self._fallback
 
-    async def _from_fallback(self, error: FailedRequestError, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
+    async def _from_fallback(self, error: RequestFailedError, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
         """What the fallback answers, with what this model has used."""
         used = error.usages(self._alias or "")
         try:
             reply = await ask()
-        except FailedRequestError as last:
+        except RequestFailedError as last:
             last.earlier = {**used, **last.earlier}
             raise last from error
         return replace(reply, earlier={**used, **reply.earlier})

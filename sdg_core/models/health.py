@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sdg_core.config.models import InferenceParameters, ModelConfig
-from sdg_core.models.endpoint import FailedRequestError, ModelEndpoint
-from sdg_core.models.structured import InvalidReplyError, parse
+from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
+from sdg_core.models.structured import InvalidResponseError, parse
 from sdg_core.models.types import ChatRequest, EmbeddingRequest, ImageRequest, Message
 
 Support = Literal["native", "prompt", "none", "not asked"]
@@ -18,7 +18,7 @@ _SCHEMA = {
     "required": ["answer"],
     "additionalProperties": False,
 }
-_PATIENCE = 30.0
+_OPEN_TIMEOUT = 30.0
 """Seconds until an answer is given up: rate limits would otherwise be waited out without end."""
 _QUESTION = "Is water wet? Answer yes or no."
 
@@ -57,14 +57,14 @@ async def check_health(
 
 async def _row(endpoint: ModelEndpoint, model: ModelConfig) -> ModelHealth:
     started = time.monotonic()
-    longest = max(_PATIENCE, model.inference_parameters.timeout)
+    longest = max(_OPEN_TIMEOUT, model.inference_parameters.timeout)
     try:
         async with asyncio.timeout(longest):
             structured, name = await _ask(endpoint.without_fallback(), model)
     except TimeoutError:
         words = f"no reply within {longest:g} s; the server keeps asking to wait, or is too slow"
         return ModelHealth(model.alias, model.model, None, "not asked", error=words, remedy="try again later")
-    except FailedRequestError as error:
+    except RequestFailedError as error:
         return ModelHealth(model.alias, model.model, None, "not asked", error=error.message, remedy=error.remedy)
     seconds = time.monotonic() - started
     other = name if name != model.model else None
@@ -89,6 +89,6 @@ async def _ask(endpoint: ModelEndpoint, model: ModelConfig) -> tuple[Support, st
     reply = await endpoint.chat(request)
     try:
         parse(reply, _SCHEMA)
-    except InvalidReplyError:
+    except InvalidResponseError:
         return "none", reply.model
     return "native" if endpoint.formats.holds else "prompt", reply.model

@@ -17,21 +17,21 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ModelError, PermanentModelError
 from sdg_core.models.admission import Admission
-from sdg_core.models.anthropic import AnthropicClient
-from sdg_core.models.custom import CustomClient
 from sdg_core.models.endpoint import ModelEndpoint
-from sdg_core.models.formats import FormatSupport
 from sdg_core.models.gate import Gate
 from sdg_core.models.health import ModelHealth, check_health
-from sdg_core.models.mcp import ToolServer
-from sdg_core.models.openai import OpenAIClient
+from sdg_core.models.mcp.server import McpServer
+from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth, check_tools
+from sdg_core.models.providers.anthropic import AnthropicClient
+from sdg_core.models.providers.custom import CustomClient
+from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
-from sdg_core.models.simulated import SimulatedClient
-from sdg_core.models.tools import Toolbox, ToolHealth, check_tools
+from sdg_core.models.simulated.client import SimulatedClient
+from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import ChatClient
-from sdg_core.plan.compile import DatasetPlan
-from sdg_core.plan.tools import UsedTools
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.models import UsedTools
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         models: Mapping[str, ModelConfig],
         capacity: int,
         checked: Sequence[ChatClient],
-        servers: Mapping[str, ToolServer],
+        servers: Mapping[str, McpServer],
         toolboxes: Mapping[str, Toolbox],
     ) -> None:
         self.capacity = capacity
@@ -149,7 +149,7 @@ async def open_models(
     formats = {account: _format_support(account, on_notice) for account in gates}
     policy = RetryPolicy(num_retries=settings.num_retries)
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
-    servers = {name: ToolServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
+    servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
@@ -183,14 +183,14 @@ async def open_models(
         )
 
 
-async def _close(servers: Iterable[ToolServer]) -> None:
+async def _close(servers: Iterable[McpServer]) -> None:
     await asyncio.gather(*(server.aclose() for server in servers))
 
 
-def _format_support(account: Account, on_notice: Callable[[str], None]) -> FormatSupport:
+def _format_support(account: Account, on_notice: Callable[[str], None]) -> StructuredOutputSupport:
     endpoint, _, model = account
     what = f"structured output of model {model!r} at {endpoint} is asked for in the prompt"
-    return FormatSupport(notice=lambda reason: on_notice(f"{what}: {reason}"))
+    return StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}"))
 
 
 def _client(

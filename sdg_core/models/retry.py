@@ -37,7 +37,7 @@ class RetryPolicy:
 
     def decide(self, error: ModelError, attempt: int, rng_value: float) -> RetryDecision:
         """Judge the `attempt`-th fault of its kind (from 1) that one request has met; `rng_value` lies in `[0, 1)`."""
-        kind = fault_kind(error)
+        kind = error_kind(error)
         match kind:
             case "rate_limited":
                 return RetryDecision(retry=True, delay=self._limited_delay(error, attempt, rng_value), kind=kind)
@@ -64,7 +64,7 @@ class RetryPolicy:
         return min(self.max_delay, self.base_delay * 2.0**exponent)
 
 
-def fault_kind(error: ModelError) -> FaultKind:
+def error_kind(error: ModelError) -> FaultKind:
     """The kind of a fault; an unclassified ModelError counts as permanent, so that it is never repeated blindly."""
     match error:
         case RateLimitedError():

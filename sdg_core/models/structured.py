@@ -14,18 +14,18 @@ import jsonschema_rs
 import orjson
 
 from sdg_core.errors import ModelError
-from sdg_core.models.types import ChatReply, ChatRequest, JsonSchema, Message, TextPart
-from sdg_core.plan.schemas import compile_schema
+from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message, TextPart
+from sdg_core.plan.types.json_schema import compile_schema
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPEN_FENCE = re.compile(r"```[ \t]*(?:json\w*)?[ \t]*\r?\n(?!.*```)(.*)\Z", re.DOTALL | re.IGNORECASE)
 _START = re.compile(r"[{\[]")
-_MOST_STARTS = 200
+_MAX_STARTS = 200
 """Places of a text that are tried as the beginning of JSON; prose with more brackets is not a reply."""
-_MOST_ERRORS = 20
+_MAX_ERRORS = 20
 
 
-class InvalidReplyError(ModelError):
+class InvalidResponseError(ModelError):
     """A reply is not JSON, or not of its schema. The message says everything that is wrong, for the model to read.
 
     errors: `path: message` of each violation. truncated: the reply was cut off; asking again the same way will not help.
@@ -47,7 +47,7 @@ def instructions(schema: JsonSchema) -> str:
     )
 
 
-def in_words(request: ChatRequest) -> ChatRequest:
+def schema_in_prompt(request: ChatRequest) -> ChatRequest:
     """The request with its schema moved into the last message of the user."""
     if request.response_schema is None:
         return request
@@ -61,15 +61,15 @@ def in_words(request: ChatRequest) -> ChatRequest:
     return replace(request, messages=tuple(messages), response_schema=None)
 
 
-def parse(reply: ChatReply, schema: JsonSchema) -> Any:
-    """The value that a reply holds. Raises InvalidReplyError."""
+def parse(reply: ChatResponse, schema: JsonSchema) -> Any:
+    """The value that a reply holds. Raises InvalidResponseError."""
     return validate(extract_json(reply.text, finish_reason=reply.finish_reason), schema)
 
 
 def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose.
 
-    Raises InvalidReplyError; it says so if the reply was cut off (finish_reason `length`, or JSON that never ends).
+    Raises InvalidResponseError; it says so if the reply was cut off (finish_reason `length`, or JSON that never ends).
     """
     stripped = text.strip()
     for candidate in (stripped, *_fenced(stripped)):
@@ -80,16 +80,16 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     if found:
         return value
     if finish_reason == "length":
-        raise InvalidReplyError("the reply was cut off at max_tokens, in the middle of its JSON", truncated=True)
+        raise InvalidResponseError("the reply was cut off at max_tokens, in the middle of its JSON", truncated=True)
     if _never_ends(stripped):
-        raise InvalidReplyError("the JSON of the reply is cut off: it begins, but never ends")
-    raise InvalidReplyError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
+        raise InvalidResponseError("the JSON of the reply is cut off: it begins, but never ends")
+    raise InvalidResponseError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
 
 
 def validate(value: Any, schema: JsonSchema) -> Any:
     """The value without keys that its schema forbids (`additionalProperties: false`), if that satisfies the schema.
 
-    Raises InvalidReplyError with every violation and where it is.
+    Raises InvalidResponseError with every violation and where it is.
     """
     compiled = _compiled(orjson.dumps(dict(schema)))
     errors = list(compiled.iter_errors(value))
@@ -104,9 +104,9 @@ def validate(value: Any, schema: JsonSchema) -> Any:
         errors = list(compiled.iter_errors(pruned))
     if not errors:
         return pruned
-    lines = tuple(f"{_path(error.instance_path)}: {error.message}" for error in errors[:_MOST_ERRORS])
-    more = f"\n... and {len(errors) - _MOST_ERRORS} more" if len(errors) > _MOST_ERRORS else ""
-    raise InvalidReplyError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
+    lines = tuple(f"{_path(error.instance_path)}: {error.message}" for error in errors[:_MAX_ERRORS])
+    more = f"\n... and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
+    raise InvalidResponseError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
 
 
 def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
@@ -154,7 +154,7 @@ def _inside(text: str) -> tuple[bool, Any]:
     """The longest object or list inside prose."""
     decoder = json.JSONDecoder()
     best, position, tries = (0, None), 0, 0
-    while tries < _MOST_STARTS and (start := _START.search(text, position)) is not None:
+    while tries < _MAX_STARTS and (start := _START.search(text, position)) is not None:
         tries += 1
         try:
             value, position = decoder.raw_decode(text, start.start())

@@ -115,7 +115,7 @@ class ChatRequest:
     response_schema: JsonSchema | None = None
     schema_name: str = "response"
     tools: tuple[Tool, ...] = ()
-    tools_closed: bool = False
+    tool_choice_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Usage:
         return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Usage)))
 
 
-class Reply:
+class Response:
     """What every reply says besides its content.
 
     alias: the model alias that answered, set by the pool; another one than was asked when its fallback stepped in.
@@ -154,7 +154,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class ChatReply(Reply):
+class ChatResponse(Response):
     """The text of a reply and why it ended (`stop`, `length`, `tool_calls`, ...; None if the server does not say).
 
     text: without the reasoning; empty only if there are tool_calls or image_urls. reasoning: what the model thought, if the
@@ -185,7 +185,7 @@ class EmbeddingRequest:
 
 
 @dataclass(frozen=True)
-class EmbeddingReply(Reply):
+class EmbeddingResponse(Response):
     """One vector per input; all of one length."""
 
     vectors: tuple[tuple[float, ...], ...]
@@ -214,7 +214,7 @@ class ImageRequest:
 
 
 @dataclass(frozen=True)
-class ImageReply(Reply):
+class ImageResponse(Response):
     """At least one picture."""
 
     images: tuple[Image, ...]
@@ -227,16 +227,16 @@ class ChatClient(ABC):
     """One endpoint under one account. Implementations classify every fault; they never wait or retry."""
 
     @abstractmethod
-    async def chat(self, request: ChatRequest) -> ChatReply:
+    async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError."""
 
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingReply:
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
             f"the provider of model {request.model!r} makes no embeddings", remedy="use another provider"
         )
 
-    async def make_images(self, request: ImageRequest) -> ImageReply:
+    async def make_images(self, request: ImageRequest) -> ImageResponse:
         """Make pictures. Raises as `chat` does, and PermanentModelError if this client cannot."""
         raise PermanentModelError(
             f"the provider of model {request.model!r} makes no images", remedy="use another provider"
@@ -249,3 +249,9 @@ class ChatClient(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Release connections."""
+
+
+# Names before 0.2, for clients that import them; removed in 0.3.
+ChatReply = ChatResponse
+EmbeddingReply = EmbeddingResponse
+ImageReply = ImageResponse

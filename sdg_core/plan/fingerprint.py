@@ -40,11 +40,10 @@ from sdg_core.config.seeds import (
 )
 from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
-from sdg_core.plan.fallbacks import later_aliases
 from sdg_core.plan.graph import ColumnGraph
-from sdg_core.plan.model_columns import is_drawn, written_order
-from sdg_core.plan.stages import is_whole_column, side_effects_of
-from sdg_core.plan.tools import tool_config_of
+from sdg_core.plan.models import later_aliases, tool_config_of
+from sdg_core.plan.phases import is_whole_column, side_effects_of
+from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
 
 CONFIG_HASH_ALGO = "sha256"
 CONFIG_HASH_VERSION = 1
@@ -187,7 +186,7 @@ def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
         case SamplerColumn():
             return {"name": column.name, "seed": config.seed, **_branch_order(column)}
         case ModelColumn():
-            order = written_order(column)
+            order = order_sensitive_part(column)
             return {
                 **_model_context(column, column.model_alias, config),
                 **({"order": order} if order else {}),

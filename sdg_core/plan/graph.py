@@ -17,12 +17,11 @@ from sdg_core.config.columns import (
     ValidationColumn,
 )
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.document import Path
 from sdg_core.config.samplers import SamplerParams, SubcategoryParams, TimedeltaParams
-from sdg_core.plan.bounds import Bound, find_bounds, in_order, with_bound_edges
-from sdg_core.plan.conditions import condition_template
-from sdg_core.plan.stages import Place, places, producers_of, resizes, with_resize_edges
-from sdg_core.plan.templates import template_references
+from sdg_core.config.yaml_document import Path
+from sdg_core.plan.phases import Place, places, producers_of, resizes, with_resize_edges
+from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, find_bounds, in_order, with_bound_edges
+from sdg_core.plan.templates.engine import condition_template, template_references
 
 SKIP_WHEN: Path = ("skip", "when")
 
@@ -108,7 +107,7 @@ class ColumnGraph:
     dependencies: for every config column the names it reads (seed columns included).
     order: names of the config columns, dependencies first; ties in config order.
     per_record: columns computed record by record, because they (or something they read) call a model or the like.
-    places: the stage of each column, and the half of the stage; see `sdg_core.plan.stages`.
+    places: the stage of each column, and the half of the stage; see `sdg_core.plan.phases`.
     producers: side-effect columns, each with the column whose function makes it.
     spreads_skips: for every column the columns whose skips spread to it.
     bounds: samplers that constraints tie together.
@@ -119,8 +118,8 @@ class ColumnGraph:
     per_record: frozenset[str]
     places: Mapping[str, Place]
     producers: Mapping[str, str]
-    spreads_skips: Mapping[str, frozenset[str]]
-    bounds: tuple[Bound, ...] = ()
+    skip_sources: Mapping[str, frozenset[str]]
+    bounds: tuple[ConstraintGroup, ...] = ()
 
     @property
     def stages(self) -> int:
@@ -151,7 +150,7 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
         per_record=frozenset(name for name, (_, half) in found.items() if half == 1),
         places=found,
         producers=producers,
-        spreads_skips={name: _spreads_skips(column) for name, column in generated.items()},
+        skip_sources={name: _spreads_skips(column) for name, column in generated.items()},
         bounds=in_order(bounds, order),
     )
 

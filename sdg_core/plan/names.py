@@ -11,7 +11,7 @@ def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name == pattern or fnmatch.fnmatchcase(name, pattern)]
 
 
-def closest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` or the list of what there is, for the end of a message."""
     names = sorted(known)
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
@@ -24,12 +24,12 @@ def closest(name: str, known: Iterable[str]) -> str:
     )
 
 
-def repeated(names: Sequence[str]) -> list[tuple[int, str]]:
+def duplicates(names: Sequence[str]) -> list[tuple[int, str]]:
     """Names that stand there a second time, with their places."""
     return [(index, name) for index, name in enumerate(names) if name in names[:index]]
 
 
-def may_be_variable(text: str) -> bool:
+def looks_like_env_var(text: str) -> bool:
     """Whether text may name an environment variable, rather than being a key: keys have other characters, or go on for long
     without an underscore, or mix cases."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is None:

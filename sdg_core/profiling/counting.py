@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 
 from sdg_core.profiling.measure import Limits, collected, every_kth
+from sdg_core.profiling.model import Scalar, ValueCount, is_json_number
 from sdg_core.profiling.parts import Part
-from sdg_core.profiling.values import Scalar, ValueCount, is_json_number
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 """Values of one column that are shown."""
-_FEW_TEXTS, _FEW_NUMBERS, _REPEATED = 200, MOST_SHOWN, 5
+_FEW_TEXTS, _FEW_NUMBERS, _REPEATED = 200, MAX_SHOWN, 5
 _LONGEST = 300
 """Characters of a value that are shown."""
 
@@ -67,7 +67,7 @@ def _counted(values: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _ranked(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Scalar, int], ...]:
-    ranked = sorted(counts, key=lambda item: (-item[1], str(item[0])))[:MOST_SHOWN]
+    ranked = sorted(counts, key=lambda item: (-item[1], str(item[0])))[:MAX_SHOWN]
     return tuple((shown(value), count) for value, count in ranked)
 
 

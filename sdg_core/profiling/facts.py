@@ -6,21 +6,22 @@ from typing import Any
 
 from sdg_core.config.columns import CustomColumn, SamplerColumn
 from sdg_core.ledger.history import RunRecord
-from sdg_core.plan.compile import DatasetPlan, aliases_of
-from sdg_core.plan.prices import costs
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.models import aliases_of
+from sdg_core.plan.usage import costs
 from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares
-from sdg_core.store.atomic import read_if_there
+from sdg_core.store.atomic import read_or_none
 from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
+from sdg_core.store.parts import StoredRows
+from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import total_usage
-from sdg_core.store.scanning import StoredRows
-from sdg_core.store.seed_content import read_seed_content
-from sdg_core.store.state import RowGroupStatus
+from sdg_core.store.seed_manifest import read_seed_content
 from sdg_core.store.versions import resolved_config
 
-SHOWN_FAILURES = 20
+MAX_SHOWN_FAILURES = 20
 
 
 def gather_facts(
@@ -35,7 +36,7 @@ def gather_facts(
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
-    config = read_if_there(version.config)
+    config = read_or_none(version.config)
     return Facts(
         dataset=plan.config.name,
         description=plan.config.description,
@@ -46,7 +47,7 @@ def gather_facts(
         source="dataset" if stored.finished else "row_groups",
         num_rows=stored.num_rows,
         target_num_records=plan.num_records,
-        lacking=sum(len(status.lacking) for status in statuses),
+        remaining=sum(len(status.remaining) for status in statuses),
         row_groups=(sum(status.footer is not None for status in statuses), len(statuses)),
         created_at=metadata.created_at,
         updated_at=metadata.updated_at,
@@ -129,7 +130,7 @@ def _failures(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> tup
     """Why records have no row, the most frequent reasons first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for status in statuses:
-        for failure in failures_of(version.failure_list(status.group.index), status.lacking):
+        for failure in failures_of(version.failure_list(status.group.index), status.remaining):
             counts[failure.column, failure.kind, failure.message] += 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(FailureCount(*what, count) for what, count in ranked[:SHOWN_FAILURES])
+    return tuple(FailureCount(*what, count) for what, count in ranked[:MAX_SHOWN_FAILURES])

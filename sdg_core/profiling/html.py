@@ -15,9 +15,9 @@ import orjson
 from markupsafe import Markup
 
 from sdg_core.ledger.history import RunRecord
-from sdg_core.profiling import words
+from sdg_core.profiling import wording as words
+from sdg_core.profiling.model import Bin, ColumnProfile
 from sdg_core.profiling.report import Report
-from sdg_core.profiling.values import Bin, ColumnProfile
 
 _WIDTH, _HEIGHT, _GAP = 400, 80, 1.5
 _BAR = Markup('<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}: {}</title></rect>')
@@ -43,7 +43,7 @@ def _template() -> jinja2.Template:
         "number": words.number,
         "percent": words.percent,
         "distinct": words.distinct,
-        "in_short": words.in_short,
+        "one_line_summary": words.one_line_summary,
         "line": words.shown_value,
         "minute": _minute,
         "begun": _begun,

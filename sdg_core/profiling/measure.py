@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
+from sdg_core.profiling.model import is_json_number
 from sdg_core.profiling.parts import Part
-from sdg_core.profiling.values import is_json_number
 
 EXACT_ROWS = 2_000_000
 ROW = "\x00row"

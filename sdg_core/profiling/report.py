@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdg_core.ledger.history import RunRecord
-from sdg_core.plan.prices import Cost
-from sdg_core.profiling.values import ColumnProfile
-from sdg_core.profiling.words import in_short
-from sdg_core.store.metadata import UsageByColumn, UsageByModel
+from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
+from sdg_core.profiling.model import ColumnProfile
+from sdg_core.profiling.wording import one_line_summary
 
 SCHEMA_VERSION = 1
 
@@ -64,7 +63,7 @@ class Facts:
     source: str
     num_rows: int
     target_num_records: int
-    lacking: int
+    remaining: int
     row_groups: tuple[int, int]
     created_at: str
     updated_at: str
@@ -106,7 +105,7 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             "made_at": self.made_at,
             **_known(facts),
-            "columns": [{**_known(asdict(column)), "summary": in_short(column)} for column in self.columns],
+            "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
             "samples": [asdict(sample) for sample in self.samples],
         }
 

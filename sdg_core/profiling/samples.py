@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 
 from sdg_core.profiling.measure import rows_at
+from sdg_core.profiling.model import is_json_number
 from sdg_core.profiling.report import Sample
-from sdg_core.profiling.values import is_json_number
 
-SHOWN_RECORDS = 10
-_LONGEST_TEXT, _LONGEST_LIST, _SHOWN_ITEMS = 10_000, 40, 8
+MAX_SHOWN_RECORDS = 10
+_MAX_TEXT, _MAX_LIST, _MAX_SHOWN_ITEMS = 10_000, 40, 8
 
 
-def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = SHOWN_RECORDS) -> tuple[Sample, ...]:
+def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_RECORDS) -> tuple[Sample, ...]:
     """Records at equal distances, the first one among them."""
     count = min(rows, at_most)
     places = [rows * number // count for number in range(count)]
@@ -41,15 +41,15 @@ def plain(value: Any) -> Any:
         case Mapping():
             return {str(name): plain(item) for name, item in value.items()}
         case list() | tuple():
-            if len(value) <= _LONGEST_LIST:
+            if len(value) <= _MAX_LIST:
                 return [plain(item) for item in value]
-            rest = f"… {len(value) - _SHOWN_ITEMS:,} more"
-            return [*(plain(item) for item in value[:_SHOWN_ITEMS]), rest]
+            rest = f"… {len(value) - _MAX_SHOWN_ITEMS:,} more"
+            return [*(plain(item) for item in value[:_MAX_SHOWN_ITEMS]), rest]
         case _:
             return str(value)
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _LONGEST_TEXT:
+    if len(text) <= _MAX_TEXT:
         return text
-    return f"{text[:_LONGEST_TEXT]}… {len(text) - _LONGEST_TEXT:,} characters more"
+    return f"{text[:_MAX_TEXT]}… {len(text) - _MAX_TEXT:,} characters more"

@@ -15,14 +15,14 @@ from sdg_core.config.columns import (
     ValidationColumn,
 )
 from sdg_core.config.samplers import CategoryParams, DatetimeParams, TimedeltaParams
-from sdg_core.plan.times import chrono_format
+from sdg_core.plan.sampling.datetimes import chrono_format
 from sdg_core.profiling.counting import count_values, value_counts
-from sdg_core.profiling.judged import score_profiles, verdicts
 from sdg_core.profiling.measure import Limits, Measured, collected, measure
+from sdg_core.profiling.model import Bin, ColumnProfile, Distinct, Kind, Numbers, Times
 from sdg_core.profiling.parts import Part, leaves, part_of
-from sdg_core.profiling.values import Bin, ColumnProfile, Distinct, Kind, Numbers, Times
+from sdg_core.profiling.scores import score_profiles, verdicts
 
-MOST_FIELDS = 40
+MAX_FIELDS = 40
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def profile_table(
     schema = frame.collect_schema()
     bounds = limits or Limits(rows)
     parts = {column.name: _parts(frame, column, schema[column.name]) for column in columns}
-    measured = iter(measure(frame, [part for some in parts.values() for part in some[:MOST_FIELDS]], bounds))
+    measured = iter(measure(frame, [part for some in parts.values() for part in some[:MAX_FIELDS]], bounds))
     profiles = []
     for column in columns:
-        found = [(part, next(measured)) for part in parts[column.name][:MOST_FIELDS]]
-        left_out = max(0, len(parts[column.name]) - MOST_FIELDS)
+        found = [(part, next(measured)) for part in parts[column.name][:MAX_FIELDS]]
+        left_out = max(0, len(parts[column.name]) - MAX_FIELDS)
         profiles.append(_profile(frame, column, schema[column.name], found, left_out=left_out, limits=bounds))
     return tuple(profiles)
 

@@ -67,8 +67,8 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
             remedy="name a class that extends SeedReader or ItemReader of sdg_core.seeds.base",
         )
     if inspect.isabstract(found):
-        lacking = ", ".join(sorted(found.__abstractmethods__))
-        raise SeedError(f"{_PLACE}: {source.reader} does not define {lacking}")
+        remaining = ", ".join(sorted(found.__abstractmethods__))
+        raise SeedError(f"{_PLACE}: {source.reader} does not define {remaining}")
     arguments = _arguments(found, source, base=base, root=root)
     reader = _called(source.reader, "constructor", lambda: found(**arguments))
     return CustomReader(reader, name=source.reader, source=text)

@@ -21,7 +21,7 @@ from sdg_core.config.seeds import (
     SqlSeedSource,
 )
 from sdg_core.errors import SeedError
-from sdg_core.plan.compile import SeedInfo
+from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.seeds.addressing import seed_rows, selected_range
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.files import StoredObject

@@ -13,27 +13,22 @@ import errno
 import fcntl
 import os
 import random
-import re
 import shutil
-import socket
 import tempfile
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-from sdg_core.errors import StoreError
-from sdg_core.points import reach
-from sdg_core.store.bucket import ONE_PUT, ObjectStoreFault
+from sdg_core.store.bucket import ONE_PUT, ObjectStoreError
 from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.temporaries import temporary_name
+from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.system.failpoints import failpoint
 
-Publishing = Callable[[], AbstractContextManager[None]]
-"""Entered around the switch that makes a file visible; what it raises keeps the file from being published."""
-
-_LIFE = uuid.uuid4().hex[:8]
 _IN_MEMORY = 64 * 2**20
 """Bytes of a file on its way to an object store that are held in memory; a larger one waits in a temporary file."""
 _LAST = 2
@@ -41,73 +36,51 @@ _PAUSE = 0.005
 """Seconds that a writer steps back at most after the first refusal, twice as much after each further one."""
 _REFUSALS = 8
 """Conditional puts on one and the same etag after which a store is known not to understand them."""
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space and run the same command again; finished row groups are kept",
-    errno.EDQUOT: "the disk quota is used up: free some space and run the same command again; finished row groups are kept",
-    errno.EFBIG: "the file would exceed a size limit of this system; use a smaller row_group_size",
-    errno.EACCES: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
-    errno.EPERM: "grant write permission there, or choose another root (--root, or SDG_ROOT)",
-    errno.EROFS: "the file system is read-only: choose another root (--root, or SDG_ROOT)",
-    errno.ENOTDIR: "a file stands where a directory belongs: choose another root (--root, or SDG_ROOT)",
-    errno.EEXIST: "a file stands where a directory belongs: choose another root (--root, or SDG_ROOT)",
-}
 _NO_CONDITIONS = (
     "use a store that knows If-Match and If-None-Match: without them two runs could undo each other's changes"
 )
 
 
 @contextmanager
-def store_errors(action: str, path: StorePath) -> Iterator[None]:
-    """Turn an OSError into a StoreError that says what was tried, where, why it failed and what to do."""
-    try:
-        yield
-    except ObjectStoreFault as error:
-        raise StoreError(f"cannot {action} {path}: {error.strerror}", remedy=error.remedy) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreError(f"cannot {action} {path}: {reason}", remedy=_REMEDIES.get(error.errno or 0)) from error
-
-
-@contextmanager
-def atomic_file(path: StorePath, *, publishing: Publishing = nullcontext) -> Iterator[IO[bytes]]:
+def atomic_file(path: StorePath, *, commit_guard: CommitGuard = nullcontext) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends well, and vanishes when it does not."""
     with store_errors("write", path):
         if isinstance(path, ObjectPath):
-            with _atomic_object(path, publishing) as file:
+            with _atomic_object(path, commit_guard) as file:
                 yield file
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        reach("file.before_temporary")
+        failpoint("file.before_temporary")
         temporary = path.with_name(temporary_name(path.name))
         try:
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            reach("file.after_temporary")
-            with publishing():
-                reach("file.before_replace")
+            failpoint("file.after_temporary")
+            with commit_guard():
+                failpoint("file.before_replace")
                 os.replace(temporary, path)
-                reach("file.after_replace")
+                failpoint("file.after_replace")
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
-        reach("file.after_directory_sync")
+        failpoint("file.after_directory_sync")
 
 
 @contextmanager
-def _atomic_object(path: ObjectPath, publishing: Publishing) -> Iterator[IO[bytes]]:
+def _atomic_object(path: ObjectPath, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
     """A file that is put when the block ends well."""
-    reach("file.before_temporary")
+    failpoint("file.before_temporary")
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
         yield file
-        reach("file.after_temporary")
-        with publishing():
-            reach("file.before_replace")
+        failpoint("file.after_temporary")
+        with commit_guard():
+            failpoint("file.before_replace")
             put_file(path, file)
-            reach("file.after_replace")
-    reach("file.after_directory_sync")
+            failpoint("file.after_replace")
+    failpoint("file.after_directory_sync")
 
 
 def write_atomic(path: StorePath, data: bytes) -> None:
@@ -116,7 +89,7 @@ def write_atomic(path: StorePath, data: bytes) -> None:
         file.write(data)
 
 
-def read_if_there(path: StorePath) -> bytes | None:
+def read_or_none(path: StorePath) -> bytes | None:
     """The content of a file, None if there is none. Raises StoreError."""
     with store_errors("read", path):
         try:
@@ -125,7 +98,7 @@ def read_if_there(path: StorePath) -> bytes | None:
             return None
 
 
-def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+def read_modify_write(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
     """Read a file, change it and write it back, with no other writer in between; returns what it holds then.
 
     `change` gets None where there is no file, gives None to leave things as they are, and may be called again when another
@@ -133,7 +106,7 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
     """
     if not isinstance(path, ObjectPath):
         with exclusive_lock(path.with_name(".lock")):
-            old = read_if_there(path)
+            old = read_or_none(path)
             new = change(old)
             if new is not None:
                 write_atomic(path, new)
@@ -155,7 +128,7 @@ def revise(path: StorePath, change: Callable[[bytes | None], bytes | None]) -> b
             except FileExistsError:
                 refusals[etag] += 1
                 if refusals[etag] == _REFUSALS:
-                    raise ObjectStoreFault(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
+                    raise ObjectStoreError(errno.EIO, "the store refuses conditional puts", _NO_CONDITIONS) from None
                 time.sleep(random.uniform(0, _PAUSE * 2 ** refusals[etag]))
             else:
                 return new
@@ -181,7 +154,7 @@ def _removal_rank(key: str) -> int:
     return 0 if "/row_groups/" in key else 1 if key.endswith("/metadata.json") else _LAST
 
 
-def move_aside(path: StorePath, directory: StorePath) -> StorePath:
+def quarantine(path: StorePath, directory: StorePath) -> StorePath:
     """Move a file into `directory` under a name that is still free; returns where it went."""
     with store_errors("move aside", path):
         names = (f"{path.stem}.{number}{path.suffix}" for number in range(1_000_000))
@@ -228,25 +201,6 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def temporary_name(name: str) -> str:
-    """A fresh name for a temporary of this process."""
-    return f".tmp-{socket.gethostname()}-{os.getpid()}-{_LIFE}-{uuid.uuid4().hex[:8]}-{name}"
-
-
-def clean_temporaries(directory: StorePath) -> None:
-    """Remove temporaries whose process, on this host, is gone. Another process may be cleaning at the same time."""
-    ours = re.compile(rf"\.tmp-{re.escape(socket.gethostname())}-(\d+)-([0-9a-f]{{8}})-[0-9a-f]{{8}}-.+")
-    with store_errors("clean", directory):
-        for path in directory.iterdir() if directory.is_dir() else ():
-            match = ours.fullmatch(path.name)
-            if match is None or _is_alive(int(match[1]), life=match[2]):
-                continue
-            if isinstance(path, Path) and path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
 def sync_directory(directory: StorePath) -> None:
     """Make renames in a directory durable."""
     if isinstance(directory, Path):
@@ -268,15 +222,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _is_alive(pid: int, *, life: str) -> bool:
-    if pid == os.getpid():
-        return life == _LIFE
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

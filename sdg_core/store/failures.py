@@ -6,7 +6,7 @@ from typing import Literal
 
 import orjson
 
-from sdg_core.store.atomic import read_if_there
+from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
 FailureKind = Literal["expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed"]
@@ -41,12 +41,12 @@ def parse_failures(data: bytes) -> list[Failure]:
 
 def read_failures(path: StorePath) -> list[Failure]:
     """The failures listed in a file, none if there is no file. Raises StoreError if it cannot be read."""
-    return parse_failures(read_if_there(path) or b"")
+    return parse_failures(read_or_none(path) or b"")
 
 
-def failures_of(path: StorePath, lacking: Collection[int]) -> list[Failure]:
+def failures_of(path: StorePath, remaining: Collection[int]) -> list[Failure]:
     """Those listed failures whose records still have no row; nothing is read where none is lacking. Raises StoreError."""
-    if not lacking:
+    if not remaining:
         return []
-    records = set(lacking)
+    records = set(remaining)
     return [failure for failure in read_failures(path) if failure.record in records]

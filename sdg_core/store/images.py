@@ -6,7 +6,7 @@ Names depend on column and record only, so that a record which is made again rep
 import re
 from collections.abc import Sequence
 
-from sdg_core.store.atomic import read_if_there, write_atomic
+from sdg_core.store.atomic import read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
 
 _PATH = re.compile(r"images/([A-Za-z_][A-Za-z0-9_]*)/(\d+(?:-\d+)?\.png)")
@@ -32,4 +32,4 @@ class ImageFiles:
         found = _PATH.fullmatch(path)
         if found is None:
             return None
-        return read_if_there(self._version.images / found[1] / found[2])
+        return read_or_none(self._version.images / found[1] / found[2])

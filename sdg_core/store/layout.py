@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
-from sdg_core.store.atomic import store_errors
+from sdg_core.store.listing import StoredFile, directory_names, list_files
 from sdg_core.store.objects import ObjectPath, StorePath, object_path
-from sdg_core.store.reading import StoredFile, directory_names, list_files
+from sdg_core.store.os_errors import store_errors
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"

@@ -1,92 +1,54 @@
-"""The versions of a dataset, as people choose among them: how large, how old, what state."""
+"""Looking at what is stored, on a file system or an object store: listings with stamps, and the ends of files."""
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from sdg_core.errors import MetadataError
-from sdg_core.store.atomic import store_errors
-from sdg_core.store.layout import DatasetLayout, VersionLayout
-from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
-from sdg_core.store.objects import ObjectPath
-from sdg_core.store.versions import read_current_or_none
+from sdg_core.store.objects import ObjectPath, StorePath
 
 
 @dataclass(frozen=True)
-class VersionInfo:
-    """One version. `created` and `updated` are ISO 8601 in UTC.
-
-    records: rows at the end of its last run. row_groups: files. size: bytes of everything in its directory.
-    current: it was generated into last. matches: it is the one that the config of today goes on with.
-    fault: why its metadata cannot be read; times and records are unknown then.
-    """
+class StoredFile:
+    """A file of a listing. `stamp` changes whenever the content does."""
 
     name: str
-    directory: str
-    created: str | None
-    updated: str | None
-    records: int | None
-    row_groups: int
-    size: int
-    sealed: bool
-    simulated: bool
-    forced: bool
-    current: bool
-    matches: bool
-    fault: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `--json` prints it."""
-        return dict(vars(self))
+    stamp: str
 
 
-def list_versions(
-    layout: DatasetLayout, *, matching: str | None, names: Sequence[str] | None = None
-) -> tuple[VersionInfo, ...]:
-    """The versions that exist (or those of `names`), the one changed last first. `matching`: the one of today's config."""
-    current = read_current_or_none(layout)
-    found = [
-        _describe(layout.version(name), current=name == current, matches=name == matching)
-        for name in (layout.versions() if names is None else names)
-    ]
-    return tuple(sorted(reversed(found), key=lambda info: info.updated or "", reverse=True))
+def list_files(directory: StorePath, *, after: str | None = None) -> list[StoredFile]:
+    """The files right in a directory, on an object store those whose name sorts after `after`; none if it does not exist.
 
-
-def _describe(version: VersionLayout, *, current: bool, matches: bool) -> VersionInfo:
-    metadata: Metadata | None = None
-    fault: str | None = None
-    try:
-        metadata = read_metadata(version.metadata)
-    except MetadataError as error:
-        fault = error.message
-    return VersionInfo(
-        name=version.name,
-        directory=str(version.directory),
-        created=metadata.created_at if metadata is not None else None,
-        updated=to_the_second(metadata.updated_at) if metadata is not None else None,
-        records=metadata.actual_num_records if metadata is not None else None,
-        row_groups=len(version.existing_row_groups()),
-        size=_size(version),
-        sealed=metadata is not None and metadata.sealed,
-        simulated=metadata is not None and metadata.simulated,
-        forced=metadata is not None and metadata.forced,
-        current=current,
-        matches=matches,
-        fault=fault,
-    )
-
-
-def _size(version: VersionLayout) -> int:
-    """Bytes of all files of a version, also while some of them come and go."""
-    directory = version.directory
+    Raises OSError.
+    """
     if isinstance(directory, ObjectPath):
-        return sum(found.size for found in directory.bucket.walk(directory.key))
-    total = 0
-    with store_errors("measure", directory):
-        for folder, _, names in os.walk(directory):
-            for name in names:
-                with suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(folder, name)).st_size
-    return total
+        bucket, prefix = directory.bucket, directory.key
+        found = bucket.walk(prefix, after=f"{prefix}/{after}" if after is not None else None)
+        return [StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found]
+    try:
+        with os.scandir(directory) as entries:
+            return [StoredFile(entry.name, _stamp(entry)) for entry in entries]
+    except FileNotFoundError:
+        return []
+
+
+def _stamp(entry: os.DirEntry[str]) -> str:
+    try:
+        facts = entry.stat()
+    except FileNotFoundError:
+        return ""  # gone since, or a link that leads nowhere: whoever reads it finds out
+    return f"{facts.st_ino}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_size}"
+
+
+def directory_names(directory: StorePath) -> list[str]:
+    """Names of the directories right in a directory; none if it does not exist. Raises OSError."""
+    if isinstance(directory, ObjectPath):
+        return [key.rpartition("/")[2] for key in directory.bucket.children(directory.key)[0]]
+    return [path.name for path in directory.iterdir() if path.is_dir()] if directory.is_dir() else []
+
+
+def read_end(path: StorePath, count: int) -> tuple[bytes, int]:
+    """The last `count` bytes of a file (all, if it has fewer), and its size. Raises OSError."""
+    if isinstance(path, ObjectPath):
+        return path.bucket.get_end(path.key, count)
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        return os.pread(file.fileno(), count, max(0, size - count)), size

@@ -6,7 +6,7 @@ cannot be trusted must stop a run rather than be overwritten.
 
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
@@ -22,16 +22,15 @@ from sdg_core.errors import (
     MetadataMissingError,
     MetadataVersionError,
 )
-from sdg_core.plan.compile import DatasetPlan
+from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.fingerprint import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
-from sdg_core.points import reach
-from sdg_core.store.atomic import read_if_there, revise, write_atomic
+from sdg_core.plan.usage import UsageByModel
+from sdg_core.store.atomic import read_modify_write, read_or_none, write_atomic
 from sdg_core.store.objects import StorePath
+from sdg_core.system.failpoints import failpoint
 
 SCHEMA_VERSION = 1
 PostGenerationState = Literal["none", "started", "complete"]
-UsageByModel = dict[str, dict[str, int]]
-UsageByColumn = dict[str, UsageByModel]
 _RECORDED_LIBRARIES = (
     "sdg-dagster",
     "dagster",
@@ -125,19 +124,19 @@ def _library_versions() -> dict[str, str]:
 def write_metadata(path: StorePath, metadata: Metadata) -> None:
     """Replace `metadata.json`, stamping `updated_at`."""
     write_atomic(path, _dump(metadata))
-    reach("metadata.after_write")
+    failpoint("metadata.after_write")
 
 
 def create_metadata(path: StorePath, make: Callable[[], Metadata]) -> None:
     """Make `metadata.json` if there is none yet; of two processes that try at once, one does."""
-    revise(path, lambda content: _dump(make()) if content is None else None)
-    reach("metadata.after_write")
+    read_modify_write(path, lambda content: _dump(make()) if content is None else None)
+    failpoint("metadata.after_write")
 
 
 def change_metadata(path: StorePath, **changes: Any) -> Metadata:
     """Read, change and replace `metadata.json` with no other process in between. Raises what `read_metadata` raises."""
-    content = revise(path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes)))
-    reach("metadata.after_write")
+    content = read_modify_write(path, lambda old: _dump(parse_metadata(path, old).model_copy(update=changes)))
+    failpoint("metadata.after_write")
     return parse_metadata(path, content)
 
 
@@ -151,7 +150,7 @@ def _dump(metadata: Metadata) -> bytes:
 
 def read_metadata(path: StorePath) -> Metadata:
     """Read `metadata.json`. Raises one of the MetadataError classes, or StoreError if it cannot be read at all."""
-    return parse_metadata(path, read_if_there(path))
+    return parse_metadata(path, read_or_none(path))
 
 
 def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:
@@ -180,7 +179,7 @@ def write_current(path: StorePath, version: str) -> None:
 
 def read_current(path: StorePath) -> str | None:
     """The version last generated into, None if there is none yet. Raises MetadataCorruptError or MetadataFieldError."""
-    content = read_if_there(path)
+    content = read_or_none(path)
     if content is None:
         return None
     remedy = 'write {"version": "<directory name>"} into it, or generate with --resume never; nothing was changed'
@@ -188,21 +187,6 @@ def read_current(path: StorePath) -> str | None:
     if not isinstance(version, str):
         raise MetadataFieldError(f"{path}: version: required, but not given as text", remedy=remedy)
     return version
-
-
-def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]) -> UsageByModel:
-    """Usage per model alias, summed."""
-    total = {alias: dict(counts) for alias, counts in first.items()}
-    for alias, counts in second.items():
-        mine = total.setdefault(alias, {})
-        for key, count in counts.items():
-            mine[key] = mine.get(key, 0) + count
-    return total
-
-
-def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, UsageByModel]) -> UsageByColumn:
-    """Usage per column and model alias, summed."""
-    return {name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)}
 
 
 def utc_now() -> str:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from polars.exceptions import ComputeError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sdg_core.errors import CorruptFileError, ForeignFileError
-from sdg_core.store.atomic import Publishing, atomic_file, store_errors
-from sdg_core.store.metadata import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.store.atomic import atomic_file
+from sdg_core.store.listing import read_end
 from sdg_core.store.objects import ObjectPath, StorePath
-from sdg_core.store.reading import read_end
+from sdg_core.store.os_errors import store_errors
+from sdg_core.system.commit_guard import CommitGuard
 
 SCHEMA_VERSION = 1
 FOOTER_KEY = b"sdg"
@@ -91,29 +93,31 @@ def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageBy
     return usage, by_column
 
 
-def write_row_group(path: StorePath, table: pa.Table, footer: Footer, *, publishing: Publishing = nullcontext) -> None:
+def write_row_group(
+    path: StorePath, table: pa.Table, footer: Footer, *, commit_guard: CommitGuard = nullcontext
+) -> None:
     """Write a row-group file atomically. Raises StoreError, and what `publishing` raises."""
     metadata = {FOOTER_KEY: orjson.dumps(footer.model_dump())}
-    with atomic_file(path, publishing=publishing) as file:
+    with atomic_file(path, commit_guard=commit_guard) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
 def read_footer(path: StorePath) -> Footer:
     """Read the footer of a row-group file.
 
-    Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, ForeignFileError if it is
+    Raises CorruptFileError if the file is not whole parquet or its footer cannot be understood, UnrecognizedFileError if it is
     whole parquet that this project did not write, StoreError if it cannot be read.
     """
     with damage_errors(path, "is not a whole parquet file"):
         try:
             parquet = read_parquet_metadata(path)
         except IsADirectoryError as error:
-            raise ForeignFileError(
+            raise UnrecognizedFileError(
                 f"{path} is a directory", remedy="move it away, then run again; nothing was changed"
             ) from error
     content = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
-        raise ForeignFileError(
+        raise UnrecognizedFileError(
             f"{path} was not written by this project: it is parquet without an `sdg` footer",
             remedy="move it out of this directory, then run again; nothing was changed",
         )

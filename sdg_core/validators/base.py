@@ -1,6 +1,6 @@
 """What a validator is: values in, verdicts out, one for each, in order.
 
-A verdict is a mapping of the type that `sdg_core.plan.verdicts` announces. What a validator looks at is never executed.
+A verdict is a mapping of the type that `sdg_core.plan.types.verdicts` announces. What a validator looks at is never executed.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from sdg_core.errors import CellError
 
 Verdict = dict[str, Any]
-Judge = Callable[[Sequence[Any]], list[Verdict]]
+Validator = Callable[[Sequence[Any]], list[Verdict]]
 """Judges values one by one, whatever else is among them."""
 
 

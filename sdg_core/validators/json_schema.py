@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from sdg_core.plan.schemas import compile_schema
-from sdg_core.validators.base import Judge, Verdict
+from sdg_core.plan.types.json_schema import compile_schema
+from sdg_core.validators.base import Validator, Verdict
 
 
-def json_schema_judge(schema: Mapping[str, Any]) -> Judge:
+def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
     """A judge of texts that hold JSON, and of lists and mappings as they are."""
     compiled = compile_schema(schema)
 

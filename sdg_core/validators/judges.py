@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sdg_core.config.validators import CodeParams, JsonSchemaParams, RegexParams, ValidatorParams
-from sdg_core.plan.verdicts import IS_VALID
-from sdg_core.validators.base import Judge, Verdict
+from sdg_core.plan.types.verdicts import IS_VALID
+from sdg_core.validators.base import Validator, Verdict
 
 
-def value_judge(params: ValidatorParams) -> Judge:
+def value_validator(params: ValidatorParams) -> Validator:
     """The judge for a validator that looks at one value at a time. What it needs is loaded now, not at `sdg --help`."""
     match params:
         case CodeParams(code_lang="python"):
@@ -31,7 +31,7 @@ def value_judge(params: ValidatorParams) -> Judge:
             raise TypeError(f"{params.validator_type} judges rows, not values")
 
 
-def judge_targets(judge: Judge, rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[Verdict]:
+def validate_targets(judge: Validator, rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[Verdict]:
     """One verdict per row: of the one target, or over all targets with each one's own inside.
 
     All values go to the judge in one call, target by target.

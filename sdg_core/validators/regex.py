@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from sdg_core.validators.base import Judge, Verdict, as_text
+from sdg_core.validators.base import Validator, Verdict, as_text
 
 
-def regex_judge(pattern: str, *, full_match: bool) -> Judge:
+def regex_judge(pattern: str, *, full_match: bool) -> Validator:
     """A judge of texts; null matches nothing."""
     whole = rf"\A(?:{pattern})\z" if full_match else pattern
 

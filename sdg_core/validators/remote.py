@@ -20,7 +20,7 @@ from sdg_core.validators.rows import verdicts
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class _AgainError(Exception):
+class _RetryableError(Exception):
     """Worth another attempt; the text says what happened."""
 
 
@@ -53,7 +53,7 @@ class RemoteValidator:
         for attempt in range(params.max_retries + 1):
             try:
                 return await self._post(body)
-            except _AgainError as error:
+            except _RetryableError as error:
                 if attempt == params.max_retries:
                     tries = f"{attempt + 1} {'try' if attempt == 0 else 'tries'}"
                     raise ValidatorError(f"{params.endpoint_url}: {error} (after {tries})") from error
@@ -67,11 +67,11 @@ class RemoteValidator:
                 async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
                     content = await response.read()
             except TimeoutError:
-                raise _AgainError(f"no answer within {self._params.timeout:g} s") from None
+                raise _RetryableError(f"no answer within {self._params.timeout:g} s") from None
             except aiohttp.ClientError as error:
-                raise _AgainError(f"{type(error).__name__}: {error}") from error
+                raise _RetryableError(f"{type(error).__name__}: {error}") from error
         if response.status in _WORTH_ANOTHER_TRY:
-            raise _AgainError(f"HTTP {response.status}")
+            raise _RetryableError(f"HTTP {response.status}")
         if response.status != 200:
             raise ValidatorError(f"{url}: HTTP {response.status}: {content[:200].decode('utf-8', 'replace')}")
         try:

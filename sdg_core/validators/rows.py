@@ -7,9 +7,9 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from sdg_core.plan.functions import UserFunction
-from sdg_core.plan.types import conform
-from sdg_core.plan.verdicts import DETAILS, IS_VALID
+from sdg_core.plan.types.arrow import conform
+from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
+from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.validators.base import Outcome, ValidatorError, Verdict
 
 

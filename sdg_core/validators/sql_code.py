@@ -8,14 +8,14 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sdg_core.validators.base import Judge, Verdict, as_text
+from sdg_core.validators.base import Validator, Verdict, as_text
 
 _DIALECTS = {"ansi": ""}
 _NO_STATEMENT = (exp.Condition, exp.Alias, exp.Tuple, exp.Paren, exp.Identifier)
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that it passes through
 
 
-def sql_judge(code_lang: str) -> Judge:
+def sql_judge(code_lang: str) -> Validator:
     """A judge of `sql:<dialect>`."""
     name = code_lang.partition(":")[2]
     dialect = _DIALECTS.get(name, name)

@@ -12,8 +12,12 @@ from sdg_core import errors
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for package in ("sdg_core", "sdg_assets") for path in (ROOT / package).rglob("*.py"))
-FACADES = {ROOT / "sdg_core" / "__init__.py", ROOT / "sdg_assets" / "__init__.py"}
-MOST_LINES = 300
+FACADES = {
+    ROOT / "sdg_core" / "__init__.py",
+    ROOT / "sdg_core" / "api" / "__init__.py",
+    ROOT / "sdg_assets" / "__init__.py",
+}
+MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
 FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "manager", "facade"}
 FORBIDDEN_TEXTS = {

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sdg_assets import stale_or_missing
-from sdg_assets.lacking import RANGE_END, RANGE_START
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.sdg import dataset_config, uuid

@@ -8,8 +8,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from sdg_assets.lacking import RANGE_END, RANGE_START
-from sdg_assets.metadata import data_version
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
+from sdg_assets.recording.metadata import data_version
 from sdg_core.store.row_groups import read_footer
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from sdg_assets.checks import ALL_CURRENT, MATCH_PLAN, ROW_COUNT, files_of_finished
-from sdg_assets.lacking import RANGE_END, RANGE_START
-from sdg_assets.measures import measure
-from sdg_assets.rules import Bounds, CategoryShares, Checks, DistinctShare, Length, Mean, NullShare, Rule, Unique
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
+from sdg_assets.checks.asset_checks import ALL_CURRENT, MATCH_PLAN, ROW_COUNT, files_of_finished
+from sdg_assets.checks.rule_evaluation import measure
+from sdg_assets.checks.rules import Bounds, CategoryShares, Checks, DistinctShare, Length, Mean, NullShare, Rule, Unique
 from sdg_core import api
 from sdg_core.errors import IncompleteError, PlanError
 from tests.support.code_location import CodeLocation
@@ -146,9 +146,11 @@ def test_records_without_a_row_are_a_warning(location: CodeLocation, instance: d
     location.write(dataset_config(*columns, num_records=10, row_group_size=10) | {"run": {"max_failure_rate": 1.0}})
     result = location.materialize(instance, "tickets/row_groups", partition="00000")
     [found] = result.get_asset_check_evaluations()
-    lacking = found.metadata["records_missing"].value
+    remaining = found.metadata["records_missing"].value
     assert not found.passed and found.severity is dg.AssetCheckSeverity.WARN
-    assert isinstance(lacking, int) and lacking > 0 and f"{lacking} records have no row" in (found.description or "")
+    assert (
+        isinstance(remaining, int) and remaining > 0 and f"{remaining} records have no row" in (found.description or "")
+    )
 
 
 def test_the_finished_dataset_is_checked_after_it_is_made(location: CodeLocation, instance: dg.DagsterInstance) -> None:

@@ -11,12 +11,12 @@ import dagster as dg
 import pytest
 
 import sdg_assets
+from sdg_assets.assets.row_groups import partitions_of
+from sdg_assets.assets.spec import load_spec
+from sdg_assets.automation.sensors import reject_post_processed
 from sdg_assets.components.dataset import Dataset
 from sdg_assets.definitions import defs
 from sdg_assets.resources import StoreResource
-from sdg_assets.row_groups import partitions_of
-from sdg_assets.sensors import reject_post_processed
-from sdg_assets.spec import load_spec
 from sdg_core.errors import ConfigError, PlanError
 from tests.support.dagster_process import DAGSTER_WARNINGS, MODULE, PROJECT, DagsterHome
 from tests.support.requirements import require_module

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sdg_assets.lacking import RANGE_END, RANGE_START
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_core import api
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS

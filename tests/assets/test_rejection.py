@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sdg_assets.assets.sealed_guard import REJECTED_TAG
+from sdg_assets.automation.sensors import why_rejected
 from sdg_assets.definitions import defs
-from sdg_assets.guard import REJECTED_TAG
-from sdg_assets.sensors import why_rejected
 from sdg_core.errors import SdgError
 from tests.support.dagster_process import (
     ASSET_JOB,

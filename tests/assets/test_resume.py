@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from sdg_assets.attempts import MOST_ATTEMPTS, Attempts, choose, dump_cursor, load_cursor
-from sdg_assets.lacking import RANGE_END, RANGE_START, Lacking
-from sdg_assets.resume import keys_at_work
+from sdg_assets.automation.backoff import MAX_ATTEMPTS, BackoffState, choose, dump_cursor, load_cursor
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START, IncompleteRowGroups
+from sdg_assets.automation.resume_sensor import keys_at_work
 from sdg_core import api
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
@@ -171,36 +171,40 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
 
 
 def test_attempts_wait_longer_and_longer_and_end() -> None:
-    lacking = Lacking("sha256:1", {3: 2}, 10)
-    now, attempts, times = NOON, Attempts(), []
+    remaining = IncompleteRowGroups("sha256:1", {3: 2}, 10)
+    now, attempts, times = NOON, BackoffState(), []
     for _ in range(2000):
-        choice = choose(lacking, attempts, now=now)
+        choice = choose(remaining, attempts, now=now)
         attempts = choice.attempts
         if choice.requested:
             times.append(now)
         if choice.given_up:
             break
         now += timedelta(minutes=1)
-    assert len(times) == MOST_ATTEMPTS
+    assert len(times) == MAX_ATTEMPTS
     waits = [(b - a).total_seconds() / 60 for a, b in zip(times, times[1:], strict=False)]
     assert waits == [5, 10, 20, 40, 80, 160, 240]
-    assert choose(lacking, attempts, now=now + timedelta(days=9)).given_up == (3,)
+    assert choose(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
 
 
-@pytest.mark.parametrize("change", [Lacking("sha256:2", {3: 2}, 10), Lacking("sha256:1", {3: 1}, 10)])
-def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: Lacking) -> None:
-    attempts = Attempts()
-    for day in range(MOST_ATTEMPTS):
-        attempts = choose(Lacking("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)).attempts
+@pytest.mark.parametrize(
+    "change", [IncompleteRowGroups("sha256:2", {3: 2}, 10), IncompleteRowGroups("sha256:1", {3: 1}, 10)]
+)
+def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: IncompleteRowGroups) -> None:
+    attempts = BackoffState()
+    for day in range(MAX_ATTEMPTS):
+        attempts = choose(
+            IncompleteRowGroups("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)
+        ).attempts
     later = NOON + timedelta(days=20)
-    assert choose(Lacking("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
+    assert choose(IncompleteRowGroups("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
     choice = choose(change, attempts, now=later)
     assert choice.requested == (3,) and choice.attempts.groups[3].count == 1
 
 
 def test_the_cursor_is_small_and_reads_back() -> None:
-    lacking = Lacking("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
-    attempts = {"a": choose(lacking, Attempts(), now=NOON).attempts, "b": Attempts()}
+    remaining = IncompleteRowGroups("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
+    attempts = {"a": choose(remaining, BackoffState(), now=NOON).attempts, "b": BackoffState()}
     text = dump_cursor(attempts)
     assert len(text) < 200
     assert load_cursor(text) == {"a": attempts["a"]}

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sdg_assets.guard import REJECTED_TAG
-from sdg_assets.lacking import RANGE_END, RANGE_START
+from sdg_assets.assets.sealed_guard import REJECTED_TAG
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_core import api
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import open_ledger
-from sdg_core.store.state import RowGroupState
+from sdg_core.store.row_group_state import RowGroupState
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.model_server import ModelServer

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from sdg_assets import with_operations
+from sdg_assets.assets.spec import load_spec
 from sdg_assets.components.dataset import Dataset
 from sdg_assets.components.scaffold import DatasetScaffolder, dataset_name
-from sdg_assets.spec import load_spec
 from sdg_core import api
 from tests.support.dagster_process import DAGSTER_WARNINGS
 

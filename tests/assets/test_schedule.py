@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from sdg_assets.assets.row_groups import build_row_groups
+from sdg_assets.assets.spec import DatasetSpec, load_spec
+from sdg_assets.automation.schedules import build_schedule
 from sdg_assets.resources import StoreResource
-from sdg_assets.row_groups import build_row_groups
-from sdg_assets.schedules import build_schedule
-from sdg_assets.spec import DatasetSpec, load_spec
 from sdg_core import api
 from tests.support.dagster_process import DAGSTER_WARNINGS, RANGE_END, RANGE_START
 

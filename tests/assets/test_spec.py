@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sdg_assets.spec import load_spec
+from sdg_assets.assets.spec import load_spec
 from tests.support.sdg import dataset_config, uuid, write_config
 
 

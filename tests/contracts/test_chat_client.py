@@ -10,15 +10,15 @@ import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import PermanentModelError
-from sdg_core.models.anthropic import AnthropicClient
-from sdg_core.models.custom import CustomClient
-from sdg_core.models.openai import OpenAIClient
-from sdg_core.models.simulated import SimulatedClient
+from sdg_core.models.providers.anthropic import AnthropicClient
+from sdg_core.models.providers.custom import CustomClient
+from sdg_core.models.providers.openai import OpenAIClient
+from sdg_core.models.simulated.client import SimulatedClient
 from sdg_core.models.structured import parse
 from sdg_core.models.types import (
     ChatClient,
-    ChatReply,
     ChatRequest,
+    ChatResponse,
     EmbeddingRequest,
     ImagePart,
     ImageRequest,
@@ -84,7 +84,7 @@ async def test_reply_depends_on_the_prompt_and_shows_it(client: ChatClient) -> N
 
 async def test_many_at_once(client: ChatClient) -> None:
     requests = [ask(f"question number {number}", seed=number) for number in range(50)]
-    replies: list[ChatReply] = await asyncio.gather(*map(client.chat, requests))
+    replies: list[ChatResponse] = await asyncio.gather(*map(client.chat, requests))
     assert [await client.chat(request) for request in requests] == replies
 
 

@@ -15,31 +15,31 @@ import pytest
 
 from sdg_core.errors import (
     CorruptFileError,
-    ForeignFileError,
     MetadataCorruptError,
     MetadataFieldError,
     MetadataMissingError,
     MetadataVersionError,
     SeedError,
     StoreError,
+    UnrecognizedFileError,
 )
-from sdg_core.plan.check import load_dataset
-from sdg_core.plan.compile import DatasetPlan, compile_plan
-from sdg_core.store import footers
+from sdg_core.plan.compile import compile_plan
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.load import load_dataset
+from sdg_core.store import footer_index as footers
 from sdg_core.store.atomic import (
     atomic_file,
-    clean_temporaries,
     ensure_writable,
-    move_aside,
-    read_if_there,
+    quarantine,
+    read_modify_write,
+    read_or_none,
     remove_directory,
-    revise,
     write_atomic,
 )
 from sdg_core.store.failures import Failure, dump_failures, read_failures
-from sdg_core.store.finished import finished_parts
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
+from sdg_core.store.listing import directory_names, list_files, read_end
 from sdg_core.store.metadata import (
     change_metadata,
     create_metadata,
@@ -51,10 +51,11 @@ from sdg_core.store.metadata import (
     write_metadata,
 )
 from sdg_core.store.objects import ObjectPath, StorePath
-from sdg_core.store.output import new_output
-from sdg_core.store.reading import directory_names, list_files, read_end
+from sdg_core.store.parts import finished_parts
+from sdg_core.store.row_group_state import RowGroupState, index_row_groups, scan_row_groups
 from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows, write_row_group
-from sdg_core.store.state import RowGroupState, index_row_groups, scan_row_groups
+from sdg_core.store.staged_output import new_output
+from sdg_core.store.temporaries import clean_temporaries
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
 PLACES = ("disk", "memory", "s3", "ceph")
@@ -131,7 +132,7 @@ def test_a_path_behaves_as_one(root: StorePath) -> None:
 
 def test_a_file_is_written_replaced_and_listed(root: StorePath) -> None:
     path = root / "tickets" / "file"
-    assert not path.exists() and not path.is_file() and not path.parent.is_dir() and read_if_there(path) is None
+    assert not path.exists() and not path.is_file() and not path.parent.is_dir() and read_or_none(path) is None
     write_atomic(path, b"old")
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new" and path.read_text(encoding="utf-8") == "new"
@@ -140,7 +141,7 @@ def test_a_file_is_written_replaced_and_listed(root: StorePath) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["file"]
     assert list(path.parent.glob("f*")) == [path] and list(path.parent.glob("g*")) == []
     path.unlink()
-    assert read_if_there(path) is None
+    assert read_or_none(path) is None
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt()])
@@ -164,7 +165,7 @@ def test_what_refuses_publishing_keeps_the_old_file(root: StorePath) -> None:
 
     path = root / "file"
     write_atomic(path, b"old")
-    with pytest.raises(ValueError, match="the claim is lost"), atomic_file(path, publishing=refuse) as file:
+    with pytest.raises(ValueError, match="the claim is lost"), atomic_file(path, commit_guard=refuse) as file:
         file.write(b"new")
     assert path.read_bytes() == b"old"
     assert [item.name for item in root.iterdir()] == ["file"]
@@ -184,7 +185,7 @@ def test_an_absent_file_is_told_from_an_empty_one(root: StorePath) -> None:
     with pytest.raises(FileNotFoundError):
         read_end(root / "absent", 10)
     write_atomic(root / "empty", b"")
-    assert read_if_there(root / "empty") == b"" and read_if_there(root / "absent") is None
+    assert read_or_none(root / "empty") == b"" and read_or_none(root / "absent") is None
 
 
 def test_listings_tell_a_changed_file_from_an_unchanged_one(root: StorePath) -> None:
@@ -210,14 +211,14 @@ def test_two_writers_of_one_file_lose_no_change(root: StorePath) -> None:
             write_atomic(path, b"41")
         return str(int(old or b"0") + 1).encode()
 
-    assert revise(path, add_one) == b"42"
+    assert read_modify_write(path, add_one) == b"42"
     # Ceph refuses the first condition on an etag for its quotation marks, so it is asked twice.
     assert calls[:2] == [None, b"41"] and set(calls[1:]) == {b"41"}, "what others made meanwhile is not replaced unseen"
     calls.clear()
     write_atomic(path, b"1")
-    assert revise(path, add_one) == b"42"
+    assert read_modify_write(path, add_one) == b"42"
     assert calls[:1] == [b"1"] and set(calls[1:]) == {b"41"}
-    assert revise(path, lambda old: None) == b"42"
+    assert read_modify_write(path, lambda old: None) == b"42"
 
 
 @where_races_are_decided
@@ -228,7 +229,7 @@ def test_racing_writers_of_one_file_lose_no_change(root: StorePath) -> None:
     def count(_: int) -> None:
         start.wait()
         for _ in range(20):
-            revise(path, lambda old: str(int(old or b"0") + 1).encode())
+            read_modify_write(path, lambda old: str(int(old or b"0") + 1).encode())
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(count, range(8)))
@@ -265,7 +266,7 @@ def test_a_store_that_compares_etags_without_their_quotation_marks_is_understood
             self.content, self.puts = content, self.puts + 1
 
     bucket = Bare()
-    revise(ObjectPath(bucket, "count"), lambda old: (old or b"") + b"1")  # type: ignore[arg-type]
+    read_modify_write(ObjectPath(bucket, "count"), lambda old: (old or b"") + b"1")  # type: ignore[arg-type]
     assert (bucket.content, bucket.puts) == (b"11", 1)
 
 
@@ -273,7 +274,7 @@ def test_a_file_moved_aside_never_replaces_another(root: StorePath) -> None:
     places = []
     for content in (b"first", b"second"):
         write_atomic(root / "row_groups" / "batch_00000.parquet", content)
-        places.append(move_aside(root / "row_groups" / "batch_00000.parquet", root / "quarantine"))
+        places.append(quarantine(root / "row_groups" / "batch_00000.parquet", root / "quarantine"))
     assert [place.read_bytes() for place in places] == [b"first", b"second"]
     assert sorted(place.name for place in places) == ["batch_00000.0.parquet", "batch_00000.1.parquet"]
     assert list_files(root / "row_groups") == []
@@ -358,7 +359,7 @@ def test_leftovers_of_dead_processes_are_removed(root: StorePath) -> None:
     import re
     import socket
 
-    from sdg_core.store.atomic import temporary_name
+    from sdg_core.store.temporaries import temporary_name
 
     own = temporary_name("probe")
     elsewhere = own.replace(socket.gethostname(), "elsewhere")
@@ -427,7 +428,7 @@ def test_foreign_and_misplaced_files_are_told_apart(version: VersionLayout, plan
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"n": [1]}), sink)
     write_atomic(version.row_group(0), sink.getvalue().to_pybytes())
-    with pytest.raises(ForeignFileError, match="was not written by this project"):
+    with pytest.raises(UnrecognizedFileError, match="was not written by this project"):
         read_footer(version.row_group(0))
     write_group(version, plan, 1, dataset="other")
     write_group(version, plan, 2, config_hash="sha256:0")
@@ -436,7 +437,7 @@ def test_foreign_and_misplaced_files_are_told_apart(version: VersionLayout, plan
     assert [status.foreign for status in found[:4]] == [True, False, False, False]
     assert [status.state for status in found[:4]] == [RowGroupState.CORRUPT] * 3 + [RowGroupState.PARTIAL]
     assert "'other'" in str(found[1].reason) and "config_hash" in str(found[2].reason)
-    assert list(found[3].lacking) == [31]
+    assert list(found[3].remaining) == [31]
 
 
 def test_an_absent_row_group_is_an_error_of_the_store(version: VersionLayout) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from sdg_core import api
 from sdg_core.config.run import RunSettings
+from sdg_core.dataset.events import Event, Notice, RecordsSettled, RowGroupFinished, RunStarted
 from sdg_core.errors import PlanError
-from sdg_core.execution.events import Event, Notice, RecordsSettled, RowGroupFinished, RunStarted
 from sdg_core.store.metadata import read_metadata
+from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_footer
-from sdg_core.store.state import RowGroupState
 from tests.support.sdg import (
     PROJECT,
     category,
@@ -40,7 +40,7 @@ def test_opening_writes_nothing(dataset: api.Dataset, tmp_path: Path) -> None:
     assert dataset.name == "tickets" and dataset.plan.num_records == 25
     assert os.listdir(tmp_path) == ["tickets.yaml"]
     report = api.status(dataset)
-    assert (report.exists, report.records, report.lacking, report.versions) == (False, 0, 25, ())
+    assert (report.exists, report.records, report.remaining, report.versions) == (False, 0, 25, ())
     assert report.states[RowGroupState.MISSING] == ("00000", "00001", "00002")
     assert api.seal_of(dataset) is None
     assert os.listdir(tmp_path) == ["tickets.yaml"]
@@ -94,7 +94,7 @@ def test_events_come_in_order_and_add_up(dataset: api.Dataset) -> None:
     for event in finished.values():
         assert read_footer(event.path) == event.footer
         assert event.footer.run_id == ("my run" if not event.adopted else event.footer.run_id)
-    assert (summary.generated, summary.adopted, summary.written, summary.lacking) == (15, 1, 2, 0)
+    assert (summary.generated, summary.adopted, summary.written, summary.remaining) == (15, 1, 2, 0)
     assert summary.run_id == "my run"
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from sdg_core import api
+from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import MetadataCorruptError, SealedError, SeedError, StoreError
-from sdg_core.execution.events import Event, Notice
 from sdg_core.store.layout import DatasetLayout, VersionLayout, ledger_directory, resolve_root
 from sdg_core.store.metadata import read_current, read_metadata
 from sdg_core.store.objects import ObjectPath, StorePath

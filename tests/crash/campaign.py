@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdg_core.points import POINTS, VARIABLE
+from sdg_core.system.failpoints import FAILPOINTS, VARIABLE
 from tests.support.sdg import (
     ServerProcess,
     category,
@@ -139,7 +139,7 @@ class Trial:
     def _dies(self, command: str, server: ServerProcess) -> bool:
         """Start the command and end it by `kill -9`; False if it was through before."""
         if command == "process" or self._draw.random() < 0.6:
-            point, count = self._draw.choice(POINTS), self._draw.choice((1, 1, 2, 3, 5, 8))
+            point, count = self._draw.choice(FAILPOINTS), self._draw.choice((1, 1, 2, 3, 5, 8))
             condition, env = None, {VARIABLE: f"{point}:{count}"}
         else:
             condition, env = self._more_requests(server), {}

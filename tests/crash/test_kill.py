@@ -8,10 +8,10 @@ import pytest
 
 from sdg_core import api
 from sdg_core.errors import SealedError
-from sdg_core.points import POINTS, VARIABLE
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_footer
+from sdg_core.system.failpoints import FAILPOINTS, VARIABLE
 from tests.support.sdg import (
     ServerProcess,
     category,
@@ -78,9 +78,9 @@ def test_killed_runs_end_in_the_rows_of_an_uninterrupted_one(tmp_path: Path, see
         assert outcome.returncode == 0, outcome.stderr
         again = [prompt for prompt in server.prompts()[asked:] if any(row["id"] in prompt for row in saved.values())]
         assert again == [], "a saved record was asked for again"
-        repeated = len(server.prompts()) - len(set(server.prompts()))
+        duplicates = len(server.prompts()) - len(set(server.prompts()))
         assert len(set(server.prompts())) == 2 * RECORDS
-        assert repeated <= kills * IN_FLIGHT, "only requests on their way at a kill are sent again"
+        assert duplicates <= kills * IN_FLIGHT, "only requests on their way at a kill are sent again"
         api.generate(api.open_dataset(file, root=str(whole)))
         final = stored_records(only_version(root))
         assert final == stored_records(only_version(whole))
@@ -131,7 +131,7 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: 
     assert not list(version.directory.glob(".tmp*"))
 
 
-RUN_POINTS = [point for point in POINTS if not point.startswith(("processing", "reopen", "journal"))]
+RUN_POINTS = [point for point in FAILPOINTS if not point.startswith(("processing", "reopen", "journal"))]
 
 
 @pytest.mark.parametrize("point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"])
@@ -155,7 +155,7 @@ def test_a_run_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: 
         assert not list(root.rglob(".tmp*"))
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if point.startswith(("processing", "reopen"))])
+@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point.startswith(("processing", "reopen"))])
 def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(tmp_path: Path, point: str) -> None:
     file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid()))
     root = tmp_path / "root"

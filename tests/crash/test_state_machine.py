@@ -24,11 +24,11 @@ from hypothesis.stateful import (
 )
 
 from sdg_core import api
+from sdg_core.dataset.events import Event, RecordsSettled
 from sdg_core.errors import CorruptFileError, IncompleteError, SealedError
-from sdg_core.execution.events import Event, RecordsSettled
-from sdg_core.points import POINTS, VARIABLE
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import read_footer
+from sdg_core.system.failpoints import FAILPOINTS, VARIABLE
 from tests.crash.campaign import IN_FLIGHT, KILLED, repeats
 from tests.support.requirements import LONG
 from tests.support.sdg import (
@@ -99,7 +99,7 @@ class Resuming(RuleBasedStateMachine):
         if self._refused_because_sealed():
             return
         summary = api.generate(self.opened())
-        assert (summary.failed, summary.lacking) == (0, 0)
+        assert (summary.failed, summary.remaining) == (0, 0)
 
     @rule(data=st.data())
     def generate_some_row_groups(self, data: st.DataObject) -> None:
@@ -107,7 +107,7 @@ class Resuming(RuleBasedStateMachine):
             return
         dataset = self.opened()
         chosen = data.draw(st.sets(st.integers(0, len(dataset.plan.row_groups) - 1), min_size=1))
-        assert api.generate(dataset, row_groups=sorted(chosen)).lacking == 0
+        assert api.generate(dataset, row_groups=sorted(chosen)).remaining == 0
 
     @rule(after=st.integers(1, 20))
     def generate_and_stop(self, after: int) -> None:
@@ -132,7 +132,7 @@ class Resuming(RuleBasedStateMachine):
             running.result()
 
     @rule(
-        point=st.sampled_from([p for p in POINTS if not p.startswith(("processing", "reopen"))]),
+        point=st.sampled_from([p for p in FAILPOINTS if not p.startswith(("processing", "reopen"))]),
         count=st.integers(1, 6),
     )
     def generate_and_be_killed(self, point: str, count: int) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from sdg_core.models.simulated_draws import DrawStream
-from sdg_core.models.simulated_json import conforming
-from sdg_core.models.simulated_media import small_picture, unit_vector
+from sdg_core.models.simulated.json import conforming
+from sdg_core.models.simulated.media import small_picture, unit_vector
+from sdg_core.models.simulated.random_stream import DrawStream
 
 PNG = small_picture(DrawStream(7, "test")).content
 

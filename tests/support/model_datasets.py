@@ -39,7 +39,7 @@ class HeldModel:
         return Counter(self._server.prompts)
 
     @property
-    def repeated(self) -> list[str]:
+    def duplicates(self) -> list[str]:
         """Records that were asked for more than once."""
         return [prompt for prompt, count in self.asked.items() if count > 1]
 

@@ -108,20 +108,20 @@ def _passage(place: _Place, name: str, function: Any) -> Passage:
 def _public_modules() -> dict[str, ModuleType]:
     """Public modules of the standard library by name, submodules included; logs those that this build lacks."""
     modules: dict[str, ModuleType] = {}
-    lacking: list[str] = []
+    remaining: list[str] = []
     todo = sorted((name for name in sys.stdlib_module_names if _is_public(name) and name not in _SKIPPED), reverse=True)
     while todo:
         name = todo.pop()
         try:
             module = importlib.import_module(name)
         except ImportError:
-            lacking.append(name)
+            remaining.append(name)
             continue
         modules[name] = module
         inner = [f"{name}.{info.name}" for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
         todo.extend(sorted((path for path in inner if _is_public(path) and path not in modules), reverse=True))
-    if lacking:
-        _log.info("not part of this Python: %s", ", ".join(lacking))
+    if remaining:
+        _log.info("not part of this Python: %s", ", ".join(remaining))
     return modules
 
 

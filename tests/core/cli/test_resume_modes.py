@@ -1,6 +1,6 @@
 """The table of resume modes, cell by cell: on the command line, in Python, and as `run.resume` of the file.
 
-(More about each cell, in Python: tests/core/store/test_versions.py.)
+(More about each cell, in Python: tests/core/dataset/test_resume.py.)
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sdg_core import api
-from sdg_core.cli import making  # noqa: F401 - adds its commands
+from sdg_core.cli import run_commands as making  # noqa: F401 - adds its commands
 from sdg_core.cli.app import app
+from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import SdgError
-from sdg_core.execution.events import Event, Notice
 from tests.support.sdg import category, dataset_config, open_dataset, snapshot, uuid, write_config
 
 BEFORE = dataset_config(uuid(), category("plan", "free", "pro"))
@@ -82,7 +82,7 @@ def test_the_table_of_modes(tmp_path: Path, door: Any, mode: str, case: str) -> 
     made = {STARTS: base, RESUMES: base, NEW: dataset.plan.fingerprint.version, FORCED: f"{base}-2"}[expected]
     assert planned.version == made and made in names
     assert len(names) == (2 if expected in (NEW, FORCED) else 1)
-    assert not any(status.lacking for status in api.row_group_statuses(dataset))
+    assert not any(status.remaining for status in api.row_group_statuses(dataset))
     if expected in (NEW, FORCED):
         after = snapshot(root / "tickets")
         kept = {path: mark for path, mark in before.items() if path.startswith(f"{base}/")}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sdg_core.config import document
+from sdg_core.config import yaml_document as document
 from sdg_core.config.columns import SamplerColumn
-from sdg_core.config.document import DocumentSyntaxError, format_path, parse_document
 from sdg_core.config.samplers import CategoryParams, UniformParams
+from sdg_core.config.yaml_document import DocumentSyntaxError, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
-from sdg_core.plan.check import LoadedDataset, load_dataset
+from sdg_core.plan.load import LoadedDataset, load_dataset
 
 COLUMN = "columns:\n- {column_type: expression, name: a, expr: x}\n"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sdg_core import api
+from sdg_core.dataset.events import RowGroupFinished
 from sdg_core.errors import CallbackError
-from sdg_core.execution.events import RowGroupFinished
 from tests.support.sdg import dataset_config, llm, only_version, open_dataset, stored_records, uuid
 
 CONFIG = dataset_config(uuid(), llm("text", "{{ id }}"), num_records=45)
@@ -63,7 +63,7 @@ def test_a_failing_call_ends_the_run_with_an_error_and_costs_no_data(tmp_path: P
     version = only_version(tmp_path / "root")
     saved = version.existing_row_groups()
     assert sorted(calls) == saved, "row groups that were open are finished, saved and told"
-    assert not api.row_group_statuses(dataset)[calls[0]].lacking
+    assert not api.row_group_statuses(dataset)[calls[0]].remaining
     assert api.history(dataset)[0].outcome == "failed"
 
     summary = api.generate(dataset, on_row_group=lambda event: calls.append(event.group.index))

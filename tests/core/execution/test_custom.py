@@ -12,8 +12,8 @@ import pytest
 from sdg_core import api
 from sdg_core.errors import FunctionError, IncompleteError
 from sdg_core.store.failures import read_failures
+from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
-from sdg_core.store.state import RowGroupState
 from tests.support.model_server import ModelServer
 from tests.support.sdg import (
     category,
@@ -369,7 +369,7 @@ def test_a_function_may_change_the_rows(tmp_path: Path, function: Callable[..., 
     columns = [uuid(), A, whole(**RESIZE), expression("after", "{{ c }} {{ a }}", drop=True)]
     dataset = opened(tmp_path, *columns, functions={"f": function}, num_records=20)
     summary = api.generate(dataset)
-    assert (summary.generated, summary.failed, summary.lacking) == (20, 0, 0)
+    assert (summary.generated, summary.failed, summary.remaining) == (20, 0, 0)
     version = version_of(dataset)
     for index in (0, 1):
         footer = read_footer(version.row_group(index))
@@ -413,7 +413,7 @@ def test_a_row_group_with_changed_rows_is_all_or_nothing(tmp_path: Path) -> None
     dataset = opened(tmp_path, *columns, functions=functions, run={"max_failure_rate": 1.0})
     summary = api.generate(dataset)
     version = version_of(dataset)
-    assert (summary.generated, summary.failed, summary.lacking) == (15, 10, 10)
+    assert (summary.generated, summary.failed, summary.remaining) == (15, 10, 10)
     footer = read_footer(version.row_group(1))
     assert (footer.num_rows, footer.missing, footer.resized) == (0, list(range(10, 20)), True)
     (failure,) = failures_of(dataset)
@@ -429,7 +429,7 @@ def test_a_row_that_fails_after_the_change_costs_the_row_group(tmp_path: Path) -
     columns = [uuid(), A, whole(**RESIZE), expression("e", "{{ 1 if c == 1 else 'x' }}", dtype="int")]
     dataset = opened(tmp_path, *columns, functions={"f": _twice}, num_records=10, run={"max_failure_rate": 1.0})
     summary = api.generate(dataset)
-    assert (summary.generated, summary.lacking) == (0, 10)
+    assert (summary.generated, summary.remaining) == (0, 10)
     assert failures_of(dataset)[0].message.startswith("row 1 of the resized row group: ")
 
 
@@ -451,7 +451,7 @@ def test_extending_a_changed_row_group_does_not_lose_it_when_that_fails(tmp_path
     assert api.generate(grown).generated == 0
     assert table_of(grown) == before and len(before) == 10
     (status,) = api.row_group_statuses(grown)
-    assert (status.state, len(status.lacking)) == (RowGroupState.PARTIAL, 8)
+    assert (status.state, len(status.remaining)) == (RowGroupState.PARTIAL, 8)
     broken.clear()
     api.generate(grown)
     assert len(table_of(grown)) == 16
@@ -465,7 +465,7 @@ def test_a_function_that_loses_a_column_is_told(tmp_path: Path) -> None:
 
 def test_no_rows_at_all_is_an_answer_too(tmp_path: Path) -> None:
     dataset = opened(tmp_path, uuid(), A, whole(**RESIZE), functions={"f": lambda df: _twice(df).clear()})
-    assert api.generate(dataset).lacking == 0
+    assert api.generate(dataset).remaining == 0
     assert table_of(dataset) == [] and api.generate(dataset).adopted == 3
 
 

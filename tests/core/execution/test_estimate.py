@@ -11,8 +11,8 @@ from sdg_core import api
 from sdg_core.config.models import ModelConfig
 from sdg_core.errors import ConfigDriftError, PlanError
 from sdg_core.execution.estimate import spread
-from sdg_core.plan.prices import Cost, costs, totals
-from tests.core.execution.test_carry import BASE, edited
+from sdg_core.plan.usage import Cost, costs, totals
+from tests.core.execution.test_carry_over import BASE, edited
 from tests.support.model_server import ModelServer, status
 from tests.support.sdg import ServerProcess, dataset_config, expression, llm, open_dataset, sdg, uuid, write_config
 
@@ -46,7 +46,7 @@ def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
         dataset = open_dataset(tmp_path / "t.yaml", config, root=tmp_path / "root")
         expected = api.estimate(dataset, sample=4)
         assert not (tmp_path / "root").exists() and len(server.prompts()) == 4
-        assert (expected.lacking, expected.sampled, expected.failed, expected.simulated) == (40, 4, 0, False)
+        assert (expected.remaining, expected.sampled, expected.failed, expected.simulated) == (40, 4, 0, False)
         assert expected.usage["writer"]["requests"] == 40 and expected.used["writer"]["requests"] == 4
         assert expected.seconds > 0.4  # 40 requests of at least 50 ms, 4 at once
         api.generate(dataset)
@@ -57,7 +57,7 @@ def test_an_estimate_is_of_what_is_lacking(tmp_path: Path) -> None:
         assert used.cost["writer"].amount == pytest.approx(expected.total_cost["EUR"], rel=0.2)
         assert used.usage_by_column == {"text": used.usage}
         nothing = api.estimate(dataset)
-        assert (nothing.lacking, nothing.usage, nothing.seconds) == (0, {}, 0.0) and len(server.prompts()) == 44
+        assert (nothing.remaining, nothing.usage, nothing.seconds) == (0, {}, 0.0) and len(server.prompts()) == 44
 
 
 def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_what_is_carried_over_costs_nothing(tmp_path: Path) -> None:
             assert plan.requests == {"writer": requests} and expected.total_cost == {"EUR": 2.0 * requests}
         asked = len(server.requests)
         expected = await estimate(opened(*reversed(BASE)))
-        assert (expected.lacking, expected.reused, expected.sampled, expected.usage) == (25, 75, 0, {})
+        assert (expected.remaining, expected.reused, expected.sampled, expected.usage) == (25, 75, 0, {})
         assert len(server.requests) == asked
 
 
@@ -113,7 +113,7 @@ async def test_replies_in_the_journal_cost_nothing(tmp_path: Path) -> None:
         plan, expected = api.plan(dataset), await asyncio.to_thread(api.estimate, dataset)
         journaled = sum(column.journaled for column in plan.columns)
         assert expected.reused == journaled > 0
-        assert expected.usage["writer"]["requests"] == plan.requests["writer"] == 3 * expected.lacking - journaled
+        assert expected.usage["writer"]["requests"] == plan.requests["writer"] == 3 * expected.remaining - journaled
         before = len(server.requests)
         await api.agenerate(dataset)
         assert len(server.requests) - before == plan.requests["writer"]

@@ -12,12 +12,13 @@ import pytest
 
 from sdg_core import api
 from sdg_core.config.run import ResumeMode
+from sdg_core.dataset.events import Event, RowGroupFinished, RunStarted
+from sdg_core.dataset.resume import choose_version, create_or_resume
 from sdg_core.errors import ConfigDriftError, MetadataFieldError, SealedError, ShrinkError
-from sdg_core.execution.events import Event, RowGroupFinished, RunStarted
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_footer
-from sdg_core.store.versions import choose_version, create_or_resume, update_metadata
+from sdg_core.store.versions import update_metadata
 from tests.support.sdg import category, dataset_config, open_dataset, snapshot, stored_records, uuid
 
 PLAIN = (uuid(), category("plan", "free", "pro"))
@@ -224,7 +225,7 @@ def test_actual_num_records_in_the_crash_window_of_an_extension(opened: Opener) 
     version = create_or_resume(grown.layout, chosen, grown.plan).layout
     found = read_metadata(version.metadata)
     assert (found.target_num_records, found.actual_num_records) == (51, 25)
-    assert (api.status(grown).records, api.status(grown).lacking) == (25, 26)
+    assert (api.status(grown).records, api.status(grown).remaining) == (25, 26)
     assert api.generate(opened(), resume="always").adopted == 3
     assert read_metadata(version.metadata).target_num_records == 25
     assert api.generate(grown, resume="always").generated == 26

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sdg_core import api
 from sdg_core.config.validators import RemoteParams
-from sdg_core.plan.verdicts import single_verdict_type
+from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.store.failures import read_failures
 from sdg_core.validators.base import ValidatorError
 from sdg_core.validators.remote import RemoteValidator

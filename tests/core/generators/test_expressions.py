@@ -122,8 +122,8 @@ def test_a_group_gives_what_its_cells_give(case: tuple[ExpressionColumn, dict[st
 def test_repeated_values_are_rendered_alike(repeats: int, frame: tuple[pl.Series, pl.Series], dtype: Dtype) -> None:
     column = _column("{{ a|string }}{{ b|string|trim }}", dtype)
     once = evaluate_group(column, frame={"a": frame[0], "b": frame[1]}, length=4)
-    repeated = {"a": pl.concat([frame[0]] * repeats), "b": pl.concat([frame[1]] * repeats)}
-    group = evaluate_group(column, frame=repeated, length=4 * repeats)
+    duplicates = {"a": pl.concat([frame[0]] * repeats), "b": pl.concat([frame[1]] * repeats)}
+    group = evaluate_group(column, frame=duplicates, length=4 * repeats)
     assert group.values.to_list() == once.values.to_list() * repeats
     assert group.failed == {4 * turn + row: why for turn in range(repeats) for row, why in once.failed.items()}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
 from sdg_core.generators.render import NestedTemplate, RenderError, Template, plain_value, render_nested
-from sdg_core.plan.templates import TemplateSyntaxError, template_references
+from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -176,6 +176,6 @@ def test_a_nested_fault_is_a_render_error() -> None:
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.0, 2.5, 1e16, 1e-7])
 def test_a_number_prints_alike_wherever_it_stands(number: float) -> None:
-    alone = Template("{{ x }}").render({"x": number})
-    assert Template("{{ s.x }}").render({"s": {"x": number}}) == alone
-    assert Template("{{ s[0] }}").render({"s": [number]}) == alone
+    exclusive_access = Template("{{ x }}").render({"x": number})
+    assert Template("{{ s.x }}").render({"s": {"x": number}}) == exclusive_access
+    assert Template("{{ s[0] }}").render({"s": [number]}) == exclusive_access

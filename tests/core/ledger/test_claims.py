@@ -70,12 +70,12 @@ def test_a_zombie_cannot_publish_over_its_successor(ledger: Ledger, clock: Clock
     clock.now += LEASE + 1
     new = heir.acquire(0)
     published = []
-    with pytest.raises(ClaimLostError, match="taken over"), zombie.publishing(old):
+    with pytest.raises(ClaimLostError, match="taken over"), zombie.commit_guard(old):
         published.append("zombie")
     with pytest.raises(ClaimLostError):
         zombie.renew([old])
     zombie.release(old)
-    with heir.publishing(new):
+    with heir.commit_guard(new):
         published.append("heir")
     assert published == ["heir"]
 
@@ -94,7 +94,7 @@ def test_nobody_takes_over_while_a_holder_publishes(ledger: Ledger, clock: Clock
         taken.set()
 
     thread = threading.Thread(target=take_over)
-    with holder.publishing(claim):
+    with holder.commit_guard(claim):
         thread.start()
         assert not taken.wait(0.2)
         order.append("published")

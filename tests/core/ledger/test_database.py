@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sdg_core.errors import LedgerError
-from sdg_core.ledger.database import MIGRATIONS, Ledger, open_ledger
+from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.ledger.history import recent_runs, record_end, record_start
+from sdg_core.ledger.migrations import MIGRATIONS
 
 
 def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Path) -> None:

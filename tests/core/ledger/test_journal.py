@@ -38,7 +38,7 @@ async def test_what_was_appended_is_there(ledger: Ledger) -> None:
 async def test_a_finished_row_group_keeps_the_cells_of_lacking_records(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await asyncio.gather(*(journal.append(cell(record)) for record in range(30)))
-        journal.settle(start=10, stop=20, columns=["answer"], lacking=[12, 19, 500])
+        journal.discard_committed(start=10, stop=20, columns=["answer"], remaining=[12, 19, 500])
         left = journal.load(start=5, stop=25, column_hashes=HASHES)
     assert [c.record for c in left] == [*range(5, 10), 12, 19, *range(20, 25)]
     assert all(c.usage for c in left)
@@ -48,7 +48,7 @@ async def test_settling_leaves_other_columns_alone(ledger: Ledger) -> None:
     async with journal_of(ledger) as journal:
         await journal.append(cell(3))
         await journal.append(cell(3, column="later"))
-        journal.settle(start=0, stop=10, columns=["later"])
+        journal.discard_committed(start=0, stop=10, columns=["later"])
         left = journal.load(start=0, stop=10, column_hashes={**HASHES, "later": "sha256:1"})
     assert [c.column for c in left] == ["answer"]
 

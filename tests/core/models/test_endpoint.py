@@ -10,11 +10,11 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
 from sdg_core.models.admission import Admission
-from sdg_core.models.endpoint import FailedRequestError, ModelEndpoint
+from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.gate import Gate
-from sdg_core.models.openai import OpenAIClient
+from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.retry import RetryDecision, RetryPolicy
-from sdg_core.models.types import ChatClient, ChatReply, ChatRequest, Message, Usage
+from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message, Usage
 from tests.support.model_server import Fault, ModelServer, answer_to, limited, status
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "hello"),), parameters=InferenceParameters())
@@ -28,11 +28,11 @@ class ScriptedClient(ChatClient):
         self.script = deque(script)
         self.sent = 0
 
-    async def chat(self, request: ChatRequest) -> ChatReply:
+    async def chat(self, request: ChatRequest) -> ChatResponse:
         self.sent += 1
         if self.script:
             raise self.script.popleft()
-        return ChatReply("fine", "stop", Usage(requests=1, prompt_tokens=3, completion_tokens=4))
+        return ChatResponse("fine", "stop", Usage(requests=1, prompt_tokens=3, completion_tokens=4))
 
     async def check(self) -> None: ...
 
@@ -60,7 +60,7 @@ class Bench:
 async def test_reply_at_once_is_passed_on_as_it_is() -> None:
     bench = Bench(ScriptedClient())
     reply = await bench.endpoint.chat(REQUEST)
-    assert reply == ChatReply("fine", "stop", Usage(1, 0, 3, 4))
+    assert reply == ChatResponse("fine", "stop", Usage(1, 0, 3, 4))
     assert bench.slept == [] and bench.gate.admission.in_flight == 0
 
 
@@ -92,7 +92,7 @@ async def test_retry_after_is_capped_for_the_request_and_for_the_gate() -> None:
 async def test_transient_faults_run_out() -> None:
     client = ScriptedClient([LIMITED, LIMITED, TRANSIENT, TRANSIENT, TransientModelError("the last")])
     bench = Bench(client)
-    with pytest.raises(FailedRequestError, match="the last") as caught:
+    with pytest.raises(RequestFailedError, match="the last") as caught:
         await bench.endpoint.chat(REQUEST)
     error = caught.value
     assert (error.kind, error.attempts, error.usage) == ("transient", 5, Usage(requests=5, retries=4))
@@ -101,7 +101,7 @@ async def test_transient_faults_run_out() -> None:
 
 async def test_permanent_faults_fail_at_once_with_their_remedy() -> None:
     bench = Bench(ScriptedClient([PermanentModelError("wrong key", remedy="export it")]))
-    with pytest.raises(FailedRequestError, match=r"wrong key\n  -> export it") as caught:
+    with pytest.raises(RequestFailedError, match=r"wrong key\n  -> export it") as caught:
         await bench.endpoint.chat(REQUEST)
     assert (caught.value.kind, caught.value.attempts, caught.value.remedy) == ("permanent", 1, "export it")
     assert bench.gate.admission.in_flight == 0
@@ -115,7 +115,7 @@ async def test_rate_limits_never_run_out() -> None:
 async def test_on_retry_hears_of_every_fault_that_is_retried() -> None:
     heard: list[tuple[ModelError, RetryDecision]] = []
     bench = Bench(ScriptedClient([TRANSIENT, LIMITED, PermanentModelError("no")]))
-    with pytest.raises(FailedRequestError):
+    with pytest.raises(RequestFailedError):
         await bench.endpoint.chat(REQUEST, on_retry=lambda error, decision: heard.append((error, decision)))
     assert [error for error, _ in heard] == [TRANSIENT, LIMITED]
     assert [decision.delay for _, decision in heard] == bench.slept

@@ -6,10 +6,10 @@ import pytest
 
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
-from sdg_core.models.endpoint import FailedRequestError
+from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import Models, open_models
 from sdg_core.models.types import ChatRequest, ImageRequest, Message, Usage
-from sdg_core.plan.fallbacks import is_circular, later_aliases
+from sdg_core.plan.models import is_circular, later_aliases
 from tests.support.model_faults import limited, status
 from tests.support.model_server import ModelServer, answer_to
 
@@ -54,7 +54,7 @@ async def test_exhausted_retries_do_and_rate_limits_do_not() -> None:
 async def test_failure_of_both_counts_both() -> None:
     async with ModelServer(faults=[status(400)]) as server, ModelServer(faults=[status(401)]) as other:
         async with open_models(chain(server, other), settings=RunSettings(), env={}) as pool:
-            with pytest.raises(FailedRequestError, match="401") as caught:
+            with pytest.raises(RequestFailedError, match="401") as caught:
                 await pool["a"].chat(ask())
             used = caught.value.usages("a")
             assert {alias: usage.requests for alias, usage in used.items()} == {"a": 1, "b": 1}

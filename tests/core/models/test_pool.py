@@ -7,7 +7,7 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import PermanentModelError
-from sdg_core.models.endpoint import FailedRequestError
+from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import Models, open_models
 from sdg_core.models.types import ChatRequest, Message
 from tests.support.model_server import ModelServer, answer_to, status
@@ -144,6 +144,6 @@ async def test_retries_come_from_the_run_settings(server: ModelServer) -> None:
 
     models: Models = {"a": (model("a"), provider(server.url))}
     async with open_models(models, settings=RunSettings(num_retries=3), env={}, sleep=sleep) as pool:
-        with pytest.raises(FailedRequestError):
+        with pytest.raises(RequestFailedError):
             await pool["a"].chat(ask())
     assert len(server.requests) == 4 and len(waits) == 3

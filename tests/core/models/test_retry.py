@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
-from sdg_core.models.retry import RetryPolicy, fault_kind
+from sdg_core.models.retry import RetryPolicy, error_kind
 
 attempts = st.integers(1, 10_000)
 units = st.floats(0, 1, exclude_max=True)
@@ -75,4 +75,4 @@ def test_delay_follows_the_random_number(policy: RetryPolicy, attempt: int, one:
     ],
 )
 def test_kinds(error: ModelError, kind: str) -> None:
-    assert fault_kind(error) == kind
+    assert error_kind(error) == kind

@@ -7,10 +7,10 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError, PermanentModelError
-from sdg_core.models.endpoint import FailedRequestError
+from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import open_models
 from sdg_core.models.types import ChatRequest, Message
-from sdg_core.plan.check import load_dataset
+from sdg_core.plan.load import load_dataset
 from tests.support.model_faults import status
 from tests.support.model_server import ModelServer
 
@@ -27,7 +27,7 @@ async def test_sent_and_not_shown() -> None:
     async with ModelServer(faults=[status(400, message=f"bad token {SECRET}")]) as server:
         models = {"a": (MODEL, provider(server.url))}
         async with open_models(models, settings=RunSettings(), env={"TOKEN": f" {SECRET}\n"}) as pool:
-            with pytest.raises(FailedRequestError) as caught:
+            with pytest.raises(RequestFailedError) as caught:
                 await pool["a"].chat(REQUEST)
             assert SECRET not in str(caught.value) and "[secret]" in str(caught.value)
             assert SECRET not in repr(vars(pool["a"]._client)) and SECRET not in repr(pool["a"]._client._http.caller)  # type: ignore[attr-defined]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from sdg_core.config.models import InferenceParameters
 from sdg_core.models.structured import (
-    InvalidReplyError,
+    InvalidResponseError,
     extract_json,
-    in_words,
     instructions,
     native_schema,
+    schema_in_prompt,
     validate,
 )
 from sdg_core.models.types import ChatRequest, ImagePart, Message, TextPart
@@ -67,29 +67,29 @@ def test_any_json_is_found_bare_and_fenced(value: Any) -> None:
 def test_any_text_gives_json_or_an_invalid_reply(text: str) -> None:
     try:
         extract_json(text)
-    except InvalidReplyError as error:
+    except InvalidResponseError as error:
         assert not error.truncated
 
 
 def test_reply_cut_off_by_max_tokens_names_it() -> None:
-    with pytest.raises(InvalidReplyError, match="max_tokens") as caught:
+    with pytest.raises(InvalidResponseError, match="max_tokens") as caught:
         extract_json('{"a": [{"b": 1}, {"b": ', finish_reason="length")
     assert caught.value.truncated and "max_tokens" in str(caught.value.remedy)
 
 
 def test_reply_that_breaks_off_says_so() -> None:
-    with pytest.raises(InvalidReplyError, match="never ends") as caught:
+    with pytest.raises(InvalidResponseError, match="never ends") as caught:
         extract_json('{"a": [{"b": 1}, {"b": ')
     assert not caught.value.truncated
 
 
 def test_no_json() -> None:
-    with pytest.raises(InvalidReplyError, match="holds no JSON; it begins with 'I would rather not"):
+    with pytest.raises(InvalidResponseError, match="holds no JSON; it begins with 'I would rather not"):
         extract_json("I would rather not say.")
 
 
 def test_every_violation_is_named_with_its_place() -> None:
-    with pytest.raises(InvalidReplyError) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         validate({"pets": [{"age": "old"}]}, SCHEMA)
     assert caught.value.errors == (
         'pets[0].age: "old" is not of type "integer"',
@@ -117,10 +117,10 @@ def test_in_words_tells_the_last_user_message() -> None:
     picture = ImagePart(url="https://x/y.png")
     messages = (Message("user", "a"), Message("assistant", "b"), Message("user", (TextPart("c"), picture)))
     request = ChatRequest("m", messages, InferenceParameters(), response_schema=SCHEMA)
-    told = in_words(request)
+    told = schema_in_prompt(request)
     assert told.response_schema is None and told.messages[:2] == messages[:2]
     assert told.messages[2].content == (TextPart("c"), picture, TextPart(instructions(SCHEMA)))
-    assert in_words(told) == told
+    assert schema_in_prompt(told) == told
 
 
 class TestNative:

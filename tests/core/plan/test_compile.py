@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from sdg_core.errors import ConfigError, PlanError
-from sdg_core.plan.check import LoadedDataset, load_dataset
-from sdg_core.plan.compile import SeedInfo, compile_plan, config_part
+from sdg_core.plan.compile import compile_plan, config_part
+from sdg_core.plan.dataset_plan import SeedInfo
+from sdg_core.plan.load import LoadedDataset, load_dataset
 
 SEED = SeedInfo(
     pa.schema([("sku", pa.string()), ("price", pa.float64()), ("stock", pa.int32())]), num_rows=4, digest="sha256:1"

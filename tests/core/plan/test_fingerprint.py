@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from sdg_core.config.base import ConfigModel
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.plan.check import check_config
+from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.fingerprint import Fingerprint, canonical_json, compute_fingerprint, hashed_fields, version_name
 from sdg_core.plan.graph import build_graph
 
@@ -262,10 +262,10 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "propagate_skip": False,
         "skip": {"when": "{{ uid }}"},
     }
-    alone = {("processors",): []}
+    exclusive_access = {("processors",): []}
     found: dict[str, Verdict | Tag] = {}
     for kind, column in kinds.items():
-        before = {TXT: column, **alone, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
+        before = {TXT: column, **exclusive_access, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
         fields = {
             "LlmTextColumn": ["multi_modal_context", "tool_alias", "with_trace", "extract_reasoning_content"]
         }.get(kind, [*({**column, "drop": 0, "skip": 0, "propagate_skip": 0})])
@@ -280,7 +280,7 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
             found[f"{kind}.name"] = inside(TXT, "name", "other", before=before)
             found[f"{kind}.description"] = outside(TXT, "description", "x", before=before)
             found[f"{kind}.column_type"] = Tag(True, TXT, before)
-    judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **alone}
+    judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **exclusive_access}
     for name, value in {"name": "t", "description": "e", "options": {"x": "1", "z": "2"}}.items():
         found[f"Score.{name}"] = inside((*TXT, "scores", 0), name, value, before=judge)
     for kind, modality, value in (("Image", "image", "png"), ("Audio", "audio", "mp3"), ("Video", "video", "mp4")):

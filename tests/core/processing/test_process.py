@@ -13,7 +13,7 @@ from sdg_core.errors import CorruptFileError, IncompleteError, SdgError, SealedE
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.versions import update_metadata
-from tests.core.execution.test_run import PickyServer, chain
+from tests.core.execution.test_loop import PickyServer, chain
 from tests.support.sdg import (
     category,
     dataset_config,

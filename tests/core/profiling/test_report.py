@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_core import api
+from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import CorruptFileError, IncompleteError
-from sdg_core.execution.events import Event, Notice
 from sdg_core.profiling.html import histogram, page
 from sdg_core.profiling.report import Report
 from sdg_core.profiling.table import Described, profile_table
@@ -289,13 +289,13 @@ def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
     config = dataset_config(category("word", "1", HOSTILE), expression("number", "{{ word }}", dtype="int"), run=run)
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     summary = api.generate(dataset)
-    assert 0 < summary.lacking < 25
+    assert 0 < summary.remaining < 25
     report = api.report(dataset).report
     (failure,) = report.facts.failures
-    assert (failure.column, failure.kind, failure.count) == ("number", "expression", summary.lacking)
-    assert report.facts.lacking == summary.lacking
+    assert (failure.column, failure.kind, failure.count) == ("number", "expression", summary.remaining)
+    assert report.facts.remaining == summary.remaining
     read = check_page(summary.version.report_html.read_text(encoding="utf-8"))
-    assert f"{summary.lacking} records have no row." in read.text
+    assert f"{summary.remaining} records have no row." in read.text
 
 
 def test_seed_files_are_listed_with_their_digests(tmp_path: Path) -> None:

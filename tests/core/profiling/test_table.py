@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_core.config.columns import SamplerColumn
-from sdg_core.profiling.counting import MOST_SHOWN
+from sdg_core.profiling.counting import MAX_SHOWN
 from sdg_core.profiling.measure import BINS, Limits
-from sdg_core.profiling.table import MOST_FIELDS, Described, expected_shares, profile_table
-from sdg_core.profiling.values import ColumnProfile, Numbers
+from sdg_core.profiling.model import ColumnProfile, Numbers
+from sdg_core.profiling.table import MAX_FIELDS, Described, expected_shares, profile_table
 
 FLOATS = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, -0.0, math.nan, math.inf, 5e-324, 1e308, -1e308]))
 INTS = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3))
@@ -79,7 +79,7 @@ def test_whole_numbers(values: list[int | None]) -> None:
     assert found.numbers is not None and found.distinct is not None
     assert (found.nulls, found.distinct.count) == (len(values) - len(there), len(set(there)))
     check_numbers(found.numbers, there)
-    if len(set(there)) <= MOST_SHOWN:
+    if len(set(there)) <= MAX_SHOWN:
         assert [(item.value, item.count) for item in found.top] == sorted(Counter(there).items())
 
 
@@ -94,7 +94,7 @@ def test_texts(values: list[str | None]) -> None:
     assert found.empty == there.count("") and found.lengths.total == sum(map(len, there))
     check_numbers(found.lengths, [len(value) for value in there])
     counts = Counter(there)
-    ranked = sorted(counts.values(), reverse=True)[:MOST_SHOWN]
+    ranked = sorted(counts.values(), reverse=True)[:MAX_SHOWN]
     assert [item.count for item in found.top] == (ranked if found.duplicates else [])
     assert all(counts[str(item.value)] == item.count for item in found.top)
 
@@ -154,7 +154,7 @@ def test_fields_of_structs(values: list[dict[str, Any] | None]) -> None:
 
 
 def test_few_fields_of_a_wide_struct_are_described_and_the_others_counted() -> None:
-    names = [f"f{number}" for number in range(MOST_FIELDS + 5)]
+    names = [f"f{number}" for number in range(MAX_FIELDS + 5)]
     found = profile([dict.fromkeys(names, 1)], pl.Struct(dict.fromkeys(names, pl.Int64)))
     assert len(found.fields) + found.fields_left_out == len(names) and found.fields_left_out == 6
 

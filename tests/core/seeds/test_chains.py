@@ -76,7 +76,7 @@ def test_resume_delegates_matching_resumable_stage(chain: Chain) -> None:
     chain.finish_first()
     api.generate(chain.second(), row_groups=[1])
     summary = api.generate(chain.second(), resume="always")
-    assert (summary.adopted, summary.generated, summary.lacking) == (1, 10, 0)
+    assert (summary.adopted, summary.generated, summary.remaining) == (1, 10, 0)
 
 
 def test_resume_after_a_move_and_from_another_directory(
@@ -90,7 +90,7 @@ def test_resume_after_a_move_and_from_another_directory(
         monkeypatch.chdir(directory)
         for name in ("first", "second"):
             dataset = api.open_dataset(tmp_path / f"{name}.yaml", root=root)
-            assert not any(status.lacking for status in api.row_group_statuses(dataset))
+            assert not any(status.remaining for status in api.row_group_statuses(dataset))
         assert api.generate(dataset, resume="always").adopted == 2
 
 

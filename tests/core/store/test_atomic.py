@@ -12,15 +12,14 @@ import pytest
 from sdg_core.errors import StoreError
 from sdg_core.store.atomic import (
     atomic_file,
-    clean_temporaries,
     ensure_writable,
     exclusive_lock,
-    move_aside,
+    quarantine,
     remove_directory,
-    temporary_name,
     write_atomic,
 )
-from sdg_core.store.output import publish_directory
+from sdg_core.store.staged_output import publish_directory
+from sdg_core.store.temporaries import clean_temporaries, temporary_name
 from tests.support.requirements import require
 from tests.support.sdg import PROJECT, fill_disk, open_to_everyone, remount_read_only, small_disk, wait_until
 
@@ -206,7 +205,7 @@ def test_a_file_moved_aside_never_replaces_another(tmp_path: Path) -> None:
     places = []
     for content in (b"first", b"second"):
         (tmp_path / "batch_00000.parquet").write_bytes(content)
-        places.append(move_aside(tmp_path / "batch_00000.parquet", tmp_path / "quarantine"))
+        places.append(quarantine(tmp_path / "batch_00000.parquet", tmp_path / "quarantine"))
     assert [place.read_bytes() for place in places] == [b"first", b"second"]
     assert os.listdir(tmp_path) == ["quarantine"]
 

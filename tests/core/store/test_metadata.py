@@ -16,10 +16,10 @@ from sdg_core.errors import (
     MetadataMissingError,
     MetadataVersionError,
 )
+from sdg_core.plan.usage import add_usage
 from sdg_core.store.metadata import (
     SCHEMA_VERSION,
     Metadata,
-    add_usage,
     new_metadata,
     read_current,
     read_metadata,

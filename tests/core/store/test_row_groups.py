@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.errors import CorruptFileError, ForeignFileError, StoreError
+from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
 from sdg_core.store.row_groups import (
     FOOTER_KEY,
     Footer,
@@ -97,7 +97,7 @@ def test_random_damage_never_ends_in_another_exception(tmp_path: Path) -> None:
         try:
             read_footer(path)
             read_rows(path)
-        except (CorruptFileError, ForeignFileError) as error:
+        except (CorruptFileError, UnrecognizedFileError) as error:
             assert str(path) in str(error)
 
 
@@ -111,7 +111,7 @@ def test_what_is_not_parquet_is_corrupt(tmp_path: Path, content: bytes) -> None:
 def test_whole_parquet_of_somebody_else_is_foreign(tmp_path: Path) -> None:
     for metadata in (None, {b"pandas": b"{}"}):
         pq.write_table(table_of([1]).replace_schema_metadata(metadata), tmp_path / "file")
-        with pytest.raises(ForeignFileError, match="not written by this project") as raised:
+        with pytest.raises(UnrecognizedFileError, match="not written by this project") as raised:
             read_footer(tmp_path / "file")
         assert "move it out of this directory" in str(raised.value.remedy)
 
@@ -142,9 +142,9 @@ def test_a_file_that_cannot_be_opened_is_not_called_corrupt(tmp_path: Path) -> N
     for read in (read_footer, read_rows):
         with pytest.raises(StoreError, match="cannot read") as raised:
             read(tmp_path / "absent")
-        assert not isinstance(raised.value, CorruptFileError | ForeignFileError)
+        assert not isinstance(raised.value, CorruptFileError | UnrecognizedFileError)
     (tmp_path / "directory.parquet").mkdir()
-    with pytest.raises(ForeignFileError, match="is a directory"):
+    with pytest.raises(UnrecognizedFileError, match="is a directory"):
         read_footer(tmp_path / "directory.parquet")
 
 

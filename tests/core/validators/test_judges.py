@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdg_core.config.columns import ValidationColumn
-from sdg_core.plan.functions import UserFunction
-from sdg_core.plan.types import conform
-from sdg_core.plan.verdicts import single_verdict_type, verdict_type
+from sdg_core.plan.types.arrow import conform
+from sdg_core.plan.types.verdicts import single_verdict_type, verdict_type
+from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.validators import python_code
 from sdg_core.validators.base import ValidatorError
-from sdg_core.validators.judges import judge_targets, value_judge
+from sdg_core.validators.judges import validate_targets, value_validator
 from sdg_core.validators.python_code import judge_python
 from sdg_core.validators.rows import judge_by_function, verdicts
 
@@ -28,7 +28,7 @@ def column(kind: str, *targets: str, **params: Any) -> ValidationColumn:
 
 def judged(kind: str, *values: Any, **params: Any) -> list[dict[str, Any]]:
     checked = column(kind, **params)
-    found = value_judge(checked.validator_params)(values)
+    found = value_validator(checked.validator_params)(values)
     verdict = single_verdict_type(checked.validator_params)
     assert [conform(item, verdict) for item in found] == found, "a verdict has the type that is announced"
     return found
@@ -234,14 +234,14 @@ def test_an_answer_without_a_verdict_costs_its_row_only() -> None:
 def test_each_target_has_its_own_verdict(rows: list[dict[str, str]]) -> None:
     """Data Designer's bug X2: the second target got the verdict of record 0."""
     checked = column("regex", "a", "b", "c", pattern="x")
-    found = judge_targets(value_judge(checked.validator_params), rows, checked.target_columns)
+    found = validate_targets(value_validator(checked.validator_params), rows, checked.target_columns)
     for row, verdict in zip(rows, found, strict=True):
-        alone = {name: {"is_valid": row[name] == "x"} for name in "abc"}
-        assert verdict == {"is_valid": all(item["is_valid"] for item in alone.values()), **alone}
+        exclusive_access = {name: {"is_valid": row[name] == "x"} for name in "abc"}
+        assert verdict == {"is_valid": all(item["is_valid"] for item in exclusive_access.values()), **exclusive_access}
         assert conform(verdict, verdict_type(checked)) == verdict
 
 
 def test_one_target_has_the_verdict_itself() -> None:
     checked = column("regex", "a", pattern="x")
-    assert judge_targets(value_judge(checked.validator_params), [{"a": "x"}], ["a"]) == [{"is_valid": True}]
+    assert validate_targets(value_validator(checked.validator_params), [{"a": "x"}], ["a"]) == [{"is_valid": True}]
     assert str(verdict_type(checked)) == "struct<is_valid: bool>"

@@ -1,0 +1,113 @@
+"""`<dataset>/dataset`: post-generation. Reads complete row groups, writes the finished dataset, seals."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from sdg_assets.assets.catalog import row_groups_key
+from sdg_assets.assets.run_config import CheckedConfig
+from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
+from sdg_assets.recording.metadata import (
+    cost_metadata,
+    failure_table,
+    preview,
+    report_metadata,
+    usage_by_model,
+    usage_metadata,
+)
+from sdg_assets.resources import StoreResource
+from sdg_core import api
+from sdg_core.dataset.events import Event, Notice
+from sdg_core.errors import SdgError
+from sdg_core.processing.process import ProcessingResult
+from sdg_core.store.failures import failures_of
+from sdg_core.store.row_group_state import RowGroupState
+from sdg_core.store.row_groups import read_rows
+
+SAMPLE_ROWS = 5
+
+
+class ProcessConfig(CheckedConfig):
+    """Settings of post-generation; what is left out comes from the dataset file's `run` block."""
+
+    allow_missing: bool = Field(default=False, description="Leave out all records that failed for good.")
+    max_missing_rate: float | None = Field(
+        default=None, ge=0, le=1, description="Share of records that may be left out because they failed for good."
+    )
+
+
+def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
+    """The asset that turns row groups into the finished dataset."""
+
+    @dg.asset(
+        key=spec.dataset_key,
+        deps=[spec.row_groups_key],
+        backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
+        code_version=spec.code_version,
+        description=f"The finished dataset {spec.name}, sealed. {spec.config.description or ''}".strip(),
+        kinds={"parquet"},
+        metadata={
+            "dagster/column_schema": planned_schema(spec.config),
+            "columns": column_table(spec.config),
+        },
+        **spec.asset_attributes,
+    )
+    def dataset(
+        context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
+    ) -> dg.MaterializeResult[None]:
+        try:
+            opened = api.open_dataset(spec.path, root=str(store.root_path()))
+            if config.max_missing_rate is not None:
+                settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
+                opened = replace(opened, plan=opened.plan.with_settings(settings))
+            result = api.process(
+                opened, allow_missing=config.allow_missing, on_event=lambda event: log_notice(context.log, event)
+            )
+        except SdgError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        if result.already_done:
+            context.log.info("this version was processed before; nothing was written")
+        return dg.MaterializeResult(metadata=dataset_metadata(opened, result))
+
+    return dataset
+
+
+def log_notice(log: logging.Logger, event: Event) -> None:
+    """Show in a run's log what a person should know."""
+    if isinstance(event, Notice):
+        log.warning(event.message)
+
+
+def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str, Any]:
+    """What the page of a finished dataset shows."""
+    plan = opened.plan
+    statuses = api.row_group_statuses(opened)
+    status = api.status(opened)
+    failures = [
+        failure
+        for item in statuses
+        for failure in failures_of(result.version.failure_list(item.group.index), item.remaining)
+    ]
+    return {
+        "dagster/row_count": result.num_rows,
+        "dagster/uri": result.version.processed_dataset.as_uri(),
+        "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
+        "dagster/column_lineage": row_groups_lineage(plan, row_groups_key(opened.name)),
+        "config_fingerprint": plan.fingerprint.config_hash,
+        "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
+        "records_missing": status.remaining,
+        "records_failed": status.failed,
+        "simulated": plan.simulated,
+        "adopted": result.already_done,
+        "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
+        **usage_metadata(status.usage),
+        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **cost_metadata(status.usage, plan.config.model_configs),
+        **({"failures": failure_table(failures)} if failures else {}),
+        **report_metadata(result.version),
+        **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+    }

@@ -1,0 +1,110 @@
+"""A dataset as Dagster's definitions need it: from its file alone, without looking at any data."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from sdg_assets.assets.catalog import DatasetRef, dataset_key, row_groups_key
+from sdg_assets.checks.rules import Checks
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+from sdg_core.errors import PlanError
+from sdg_core.plan.compile import config_part
+from sdg_core.plan.load import load_dataset
+from sdg_core.plan.phases import producers_of
+from sdg_core.plan.row_groups import row_group_count
+from sdg_core.plan.types.replies import side_columns
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A checked dataset file with the attributes that its component gives it.
+
+    asset_attributes: keyword arguments that both assets share (group, owners, tags, pool).
+    """
+
+    path: Path
+    config: DatasetConfig
+    code_version: str
+    max_row_groups_per_run: int = 1000
+    schedule: str | None = None
+    checks: Checks | None = None
+    asset_attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name, the prefix of its asset keys."""
+        return self.config.name
+
+    @property
+    def num_records(self) -> int:
+        """Number of records; checked by `load_spec`."""
+        assert self.config.num_records is not None
+        return self.config.num_records
+
+    @property
+    def ref(self) -> DatasetRef:
+        """What sensors and jobs need of it."""
+        return DatasetRef(
+            name=self.name,
+            path=self.path,
+            num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
+            max_row_groups_per_run=self.max_row_groups_per_run,
+        )
+
+    @property
+    def row_groups_key(self) -> dg.AssetKey:
+        """The partitioned asset."""
+        return row_groups_key(self.name)
+
+    @property
+    def dataset_key(self) -> dg.AssetKey:
+        """The post-generation asset."""
+        return dataset_key(self.name)
+
+    @property
+    def upstream(self) -> list[dg.AssetKey]:
+        """Assets that write the seed data."""
+        match self.config.seed_config.source if self.config.seed_config is not None else None:
+            case LocalSeedSource(upstream_asset=str(asset)):
+                return [dg.AssetKey(asset.split("/"))]
+            case DatasetSeedSource(dataset=name):
+                return [dataset_key(name)]
+            case _:
+                return []
+
+    def with_attributes(self, **attributes: Any) -> "DatasetSpec":
+        """The same dataset with these attributes on its assets."""
+        return replace(self, asset_attributes=attributes)
+
+
+def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
+    """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
+    config = load_dataset(path, env=os.environ).config
+    if config.num_records is None:
+        raise PlanError(
+            f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
+        )
+    spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
+    _check_rule_columns(spec)
+    return spec
+
+
+def _check_rule_columns(spec: DatasetSpec) -> None:
+    """Raise PlanError for a rule about a column that the finished dataset will not have; seed columns are not known yet."""
+    if spec.checks is None or spec.config.seed_config is not None:
+        return
+    kept = {name for column in spec.config.columns if not column.drop for name in (column.name, *side_columns(column))}
+    kept |= set(producers_of(spec.config.columns))
+    wrong = [
+        f"check {name}: the dataset has no column {column!r}"
+        for name, rule in spec.checks.rules()
+        for column in rule.columns_read
+        if column not in kept and column.partition(".")[0] not in kept
+    ]
+    if wrong:
+        raise PlanError("; ".join(wrong), remedy=f"name columns of {spec.path}; kept are {', '.join(sorted(kept))}")

@@ -1,0 +1,71 @@
+"""What a dataset lacks, and the run requests that ask for it: shared by schedules, the resume sensor and automation."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from sdg_assets.assets.catalog import DatasetRef
+from sdg_core import api
+from sdg_core.errors import SdgError
+from sdg_core.plan.row_groups import contiguous_ranges, row_group_key
+from sdg_core.store.row_group_state import RowGroupState
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+DATASET_TAG = "sdg/dataset"
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class IncompleteRowGroups:
+    """Row groups that are not complete.
+
+    records: the number of lacking records of each such row group. total: how many row groups the dataset has.
+    """
+
+    fingerprint: str
+    records: Mapping[int, int]
+    total: int
+
+
+def find_incomplete(dataset: DatasetRef, *, root: str) -> IncompleteRowGroups | str:
+    """What a dataset lacks by its files, or why nothing may be asked for: it is complete, sealed, or at fault."""
+    try:
+        opened = api.open_dataset(dataset.path, root=root)
+        if (sealed := api.seal_of(opened)) is not None:
+            return f"{dataset.name} is sealed: version {sealed.layout.name} has been post-processed"
+        statuses = api.row_group_statuses(opened)
+    except SdgError as error:
+        return str(error)
+    if opened.name != dataset.name:
+        return f"{dataset.path} now describes {opened.name!r} instead of {dataset.name!r}: reload the code location"
+    records = {s.group.index: len(s.remaining) for s in statuses if s.state is not RowGroupState.COMPLETE}
+    if not records:
+        return f"all {len(statuses)} row groups of {dataset.name} are complete"
+    known = {index: count for index, count in records.items() if index < dataset.num_row_groups}
+    if not known:
+        added = len(statuses) - dataset.num_row_groups
+        return f"{dataset.name} has {added} row groups that this code location does not know yet: reload it"
+    return IncompleteRowGroups(opened.plan.fingerprint.config_hash, known, len(statuses))
+
+
+def ranges_of(dataset: DatasetRef, indices: Iterable[int]) -> list[Range]:
+    """Contiguous ranges, none longer than one run of this dataset may be."""
+    return contiguous_ranges(indices, at_most=dataset.max_row_groups_per_run)
+
+
+def range_requests(
+    dataset: DatasetRef, ranges: Iterable[Range], *, tick: str, tags: Mapping[str, str] | None = None
+) -> Iterator[dg.RunRequest]:
+    """One run request per range. `tick` tells the requests of one evaluation from those of the next."""
+    for first, last in ranges:
+        yield dg.RunRequest(
+            run_key=f"{dataset.name}:{tick}:{first}-{last}",
+            asset_selection=[dataset.row_groups_key],
+            tags={
+                RANGE_START: row_group_key(first),
+                RANGE_END: row_group_key(last),
+                DATASET_TAG: dataset.name,
+                **(tags or {}),
+            },
+        )

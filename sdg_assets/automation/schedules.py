@@ -1,0 +1,38 @@
+"""The schedule of a dataset: at each tick it asks for the row groups that are missing, partial, corrupt or stale."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from sdg_assets.assets.catalog import DatasetRef
+from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
+from sdg_assets.resources import StoreResource
+
+Requests = Iterator[dg.RunRequest | dg.SkipReason]
+
+
+def build_schedule(spec: DatasetSpec) -> dg.ScheduleDefinition:
+    """A schedule on `spec.schedule`, stopped until someone starts it."""
+    assert spec.schedule is not None
+
+    @dg.schedule(
+        name=f"{spec.name}_schedule",
+        cron_schedule=spec.schedule,
+        target=dg.AssetSelection.assets(spec.row_groups_key),
+        description=f"Generates what {spec.name} lacks.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext, store: StoreResource) -> Requests:
+        tick = context.scheduled_execution_time.isoformat()
+        yield from request_lacking(spec.ref, root=str(store.root_path()), tick=tick)
+
+    return schedule
+
+
+def request_lacking(dataset: DatasetRef, *, root: str, tick: str) -> Requests:
+    """Run requests for contiguous ranges of row groups that are not complete, or why there is nothing to ask for."""
+    remaining = find_incomplete(dataset, root=root)
+    if isinstance(remaining, str):
+        yield dg.SkipReason(remaining)
+        return
+    yield from range_requests(dataset, ranges_of(dataset, remaining.records), tick=tick)

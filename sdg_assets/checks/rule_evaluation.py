@@ -1,0 +1,205 @@
+"""Measuring a finished dataset against its rules, lazily: a check reads the columns it looks at and keeps no rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from sdg_assets.checks.rules import CategoryShares, DistinctShare, Length, Mean, NullShare, Rule, Unique
+
+MAX_SHOWN_VALUES = 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A verdict with its number: what was measured, what is allowed, and more to look at."""
+
+    passed: bool
+    value: float | None
+    bound: str
+    description: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(rule: Rule, frame: pl.LazyFrame) -> Measured:
+    """Measure one rule. A column that is not there, or of an unfit type, is a verdict too, not an error."""
+    fault = _fault(rule, frame.collect_schema())
+    if fault is not None:
+        return Measured(passed=False, value=None, bound="", description=fault)
+    match rule:
+        case Unique():
+            return _unique(rule, frame)
+        case NullShare():
+            return _null_share(rule, frame)
+        case Length():
+            return _length(rule, frame)
+        case DistinctShare():
+            return _distinct_share(rule, frame)
+        case CategoryShares():
+            return _category_shares(rule, frame)
+        case Mean():
+            return _mean(rule, frame)
+        case _:
+            raise TypeError(f"no measure for {type(rule).__name__}")
+
+
+def column_type(schema: pl.Schema, column: str) -> pl.DataType | None:
+    """The type of a column or of a field of a structured one, None if there is none."""
+    found: pl.DataType | None = schema.get(column)
+    if found is not None:
+        return found
+    name, *fields = column.split(".")
+    found = schema.get(name)
+    for part in fields:
+        found = dict(found.to_schema()).get(part) if isinstance(found, pl.Struct) else None  # type: ignore[assignment]
+    return found
+
+
+def _fault(rule: Rule, schema: pl.Schema) -> str | None:
+    for column in rule.columns_read:
+        found = column_type(schema, column)
+        if found is None:
+            return f"there is no column {column!r}; there are {', '.join(schema.names())}"
+        if isinstance(rule, Length) and not (found == pl.String or isinstance(found, pl.List)):
+            return f"column {column!r} holds {found}, which has no length; text or a list is needed"
+        if isinstance(rule, Mean) and not (found.is_numeric() or found == pl.Boolean):
+            return f"column {column!r} holds {found}, which has no mean; numbers are needed"
+    return None
+
+
+def _expression(column: str, schema: pl.Schema) -> pl.Expr:
+    if column in schema:
+        return pl.col(column)
+    name, *fields = column.split(".")
+    expression = pl.col(name)
+    for part in fields:
+        expression = expression.struct.field(part)
+    return expression
+
+
+def _values(frame: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    schema = frame.collect_schema()
+    return frame.select(_expression(column, schema).alias(column) for column in columns)
+
+
+def _row(frame: pl.LazyFrame) -> dict[str, Any]:
+    return frame.collect(engine="streaming").row(0, named=True)
+
+
+def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
+    values = _values(frame, rule.columns)
+    counts = values.select(pl.struct(rule.columns).alias("key")).group_by("key").agg(pl.len().alias("records"))
+    found = _row(
+        counts.select(
+            (pl.col("records").sum() - pl.len()).alias("duplicates"), pl.col("records").max().alias("most alike")
+        )
+    )
+    duplicates = int(found["duplicates"])
+    return Measured(
+        passed=duplicates <= rule.at_most,
+        value=duplicates,
+        bound=f"at most {rule.at_most}",
+        description=f"{duplicates} records repeat the {', '.join(rule.columns)} of another",
+        details={"most_alike": int(found["most alike"] or 0)},
+    )
+
+
+def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
+    value = pl.col(rule.column)
+    found = _row(_values(frame, [rule.column]).select(value.null_count().alias("nulls"), pl.len().alias("records")))
+    share = found["nulls"] / found["records"] if found["records"] else 0.0
+    return Measured(
+        passed=share <= rule.at_most,
+        value=share,
+        bound=f"at most {rule.at_most:g}",
+        description=f"{found['nulls']} of {found['records']} records have no {rule.column}",
+        details={"nulls": int(found["nulls"])},
+    )
+
+
+def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
+    values = _values(frame, [rule.column])
+    text = values.collect_schema()[rule.column] == pl.String
+    length = pl.col(rule.column).str.len_chars() if text else pl.col(rule.column).list.len()
+    outside = pl.lit(value=False)
+    if rule.at_least is not None:
+        outside |= length < rule.at_least
+    if rule.at_most is not None:
+        outside |= length > rule.at_most
+    found = _row(
+        values.select(
+            outside.sum().alias("outside"),
+            length.count().alias("values"),
+            length.min().alias("shortest"),
+            length.mean().alias("mean"),
+            length.max().alias("longest"),
+        )
+    )
+    share = found["outside"] / found["values"] if found["values"] else 0.0
+    known = {name: found[name] for name in ("shortest", "mean", "longest") if found[name] is not None}
+    return Measured(
+        passed=share <= rule.share_outside,
+        value=share,
+        bound=f"length {rule}; share outside at most {rule.share_outside:g}",
+        description=f"{found['outside']} of {found['values']} values of {rule.column} are not {rule} long",
+        details={"outside": int(found["outside"]), **{name: float(number) for name, number in known.items()}},
+    )
+
+
+def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
+    counts = _values(frame, [rule.column]).drop_nulls().group_by(rule.column).agg(pl.len().alias("records"))
+    found = _row(counts.select(pl.len().alias("distinct"), pl.col("records").sum().alias("values")))
+    distinct, values = int(found["distinct"]), int(found["values"] or 0)
+    share = distinct / values if values else None
+    return Measured(
+        passed=rule.allow(share),
+        value=share,
+        bound=str(rule),
+        description=f"{distinct} distinct among {values} values of {rule.column}",
+        details={"distinct": distinct, "values": values},
+    )
+
+
+def _category_shares(rule: CategoryShares, frame: pl.LazyFrame) -> Measured:
+    values = _values(frame, [rule.column]).drop_nulls().select(pl.col(rule.column).cast(pl.String))
+    counts = values.group_by(rule.column).agg(pl.len().alias("records")).collect(engine="streaming")
+    total = int(counts["records"].sum())
+    shares = {name: count / total for name, count in counts.sort("records", descending=True).iter_rows()}
+    faults = [
+        f"{name} has {shares.get(name, 0.0):.4g}, not {bounds}"
+        for name, bounds in rule.shares.items()
+        if not bounds.allow(shares.get(name, 0.0))
+    ]
+    others = [name for name in shares if name not in rule.shares]
+    if rule.only and others:
+        faults.append(f"unexpected values: {', '.join(others[:MAX_SHOWN_VALUES])}")
+    bound = "; ".join(f"{name}: {bounds}" for name, bounds in rule.shares.items())
+    return Measured(
+        passed=not faults,
+        value=float(len(faults)),
+        bound=bound + ("; no other value" if rule.only else ""),
+        description="; ".join(faults) or "all shares are within their bounds",
+        details={f"share/{name}": shares.get(name, 0.0) for name in (*rule.shares, *others[:MAX_SHOWN_VALUES])},
+    )
+
+
+def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
+    value = pl.col(rule.column).cast(pl.Float64)
+    found = _row(
+        _values(frame, [rule.column]).select(
+            value.mean().alias("mean"),
+            value.min().alias("smallest"),
+            value.max().alias("largest"),
+            value.std().alias("deviation"),
+            value.count().alias("values"),
+        )
+    )
+    mean = found.pop("mean")
+    return Measured(
+        passed=rule.allow(mean),
+        value=mean,
+        bound=str(rule),
+        description=f"the mean of {rule.column} over {found['values']} values is {mean if mean is not None else 'unknown'}",
+        details={name: number for name, number in found.items() if number is not None},
+    )

@@ -1,0 +1,117 @@
+"""Jobs that people start by hand: reopening a sealed dataset, and bringing events in line with files."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from sdg_assets.assets.catalog import DatasetRef
+from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
+from sdg_assets.resources import StoreResource
+from sdg_core import api
+from sdg_core.errors import SdgError
+
+
+class ReopenConfig(dg.Config):
+    """Which dataset to reopen, said twice."""
+
+    dataset: str = Field(description="The dataset whose seal and finished output are removed. Its row groups stay.")
+    confirm: str = Field(default="", description="The dataset's name once more. Nothing happens without it.")
+
+
+class ReconcileConfig(dg.Config):
+    """Which datasets to compare, and whether to repair."""
+
+    datasets: list[str] = Field(
+        default_factory=list, description="Names of datasets. Default: all of the code location."
+    )
+    dry_run: bool = Field(default=False, description="Only say where events and files disagree.")
+
+
+def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
+    """The job `reopen_dataset`."""
+
+    @dg.op(
+        description="Removes the seal and the finished output of a dataset, so that it can be generated into again. "
+        "Row groups stay."
+    )
+    def reopen(context: dg.OpExecutionContext, config: ReopenConfig, store: StoreResource) -> None:
+        dataset = _named(datasets, config.dataset)
+        if config.confirm != config.dataset:
+            raise _refused(
+                f"Not reopened: confirm is {config.confirm!r}. Type the dataset's name, {config.dataset!r}, to remove its seal "
+                "and its finished output."
+            )
+        try:
+            reopened = api.reopen(api.open_dataset(dataset.path, root=str(store.root_path())))
+        except SdgError as error:
+            raise _refused(str(error)) from None
+        if not reopened:
+            context.log.info(f"{dataset.name} was not sealed; nothing was changed")
+            return
+        reason = (
+            f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, its row groups stay"
+        )
+        context.log.info(reason)
+        if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
+            mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
+
+    @dg.job(name="reopen_dataset", description="Removes the seal of a dataset, by explicit word of a person.")
+    def reopen_dataset() -> None:
+        reopen()
+
+    return reopen_dataset
+
+
+def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
+    """The job `reconcile`."""
+
+    @dg.op(
+        description="Compares Dagster's events with the files of datasets, which are the truth. Files without a current event "
+        "are recorded as adopted; partitions that show green without a current file are made to show as failed."
+    )
+    def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig, store: StoreResource) -> None:
+        chosen = [_named(datasets, name) for name in config.datasets] or datasets
+        root = str(store.root_path())
+        found: list[Differences] = []
+        faults: list[str] = []
+        for dataset in chosen:
+            try:
+                found.append(_reconcile(context, dataset, root=root, dry_run=config.dry_run))
+            except SdgError as error:  # one that cannot be compared does not keep the others from it
+                faults.append(f"{dataset.name}: {error}")
+                context.log.error(faults[-1])
+        context.add_output_metadata(
+            {
+                "datasets": len(found),
+                "files_without_events": sum(len(one.unrecorded) + one.finished_unrecorded for one in found),
+                "events_without_files": sum(len(one.lost) + (one.finished_lost is not None) for one in found),
+            }
+        )
+        if faults:
+            raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
+
+    @dg.job(name=JOB, description="Brings Dagster's events in line with the files of all datasets.")
+    def reconcile() -> None:
+        reconcile_events()
+
+    return reconcile
+
+
+def _reconcile(context: dg.OpExecutionContext, dataset: DatasetRef, *, root: str, dry_run: bool) -> Differences:
+    found = compare(context.instance, dataset, root=root)
+    context.log.info(str(found))
+    if found and not dry_run:
+        repair(context, found)
+    return found
+
+
+def _named(datasets: Sequence[DatasetRef], name: str) -> DatasetRef:
+    names = [dataset.name for dataset in datasets]
+    if name not in names:
+        raise _refused(f"There is no dataset {name!r}; there are {', '.join(names) or 'none'}.")
+    return datasets[names.index(name)]
+
+
+def _refused(reason: str) -> dg.Failure:
+    return dg.Failure(reason, allow_retries=False)

@@ -1,0 +1,93 @@
+"""Columns as Dagster shows them: their schema and descriptions, what each reads, and where it comes from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+import pyarrow as pa
+
+from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.graph import ColumnGraph, build_graph
+from sdg_core.plan.types.columns import column_type
+
+
+def descriptions_of(config: DatasetConfig) -> dict[str, str]:
+    """What the config says of each column."""
+    return {column.name: column.description for column in config.columns if column.description is not None}
+
+
+def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
+    """An Arrow schema as Dagster shows it."""
+    described = descriptions or {}
+    return dg.TableSchema(
+        [dg.TableColumn(field.name, type=str(field.type), description=described.get(field.name)) for field in schema]
+    )
+
+
+def planned_schema(config: DatasetConfig) -> dg.TableSchema:
+    """The columns that the config makes, known before any data is there; those of seed data are not."""
+    made = [column for column in config.columns if not column.drop and not isinstance(column, SeedColumn)]
+    return table_schema(pa.schema([(column.name, column_type(column)) for column in made]), descriptions_of(config))
+
+
+def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
+    """Each column with its kind, the columns it reads, and its description."""
+    graph = build_graph(config)
+    rows = [
+        (
+            column.name + (" (dropped)" if column.drop else ""),
+            _kind(column),
+            ", ".join(graph.dependencies.get(column.name, ())),
+            column.description or "",
+        )
+        for column in config.columns
+    ]
+    return markdown_table(("column", "kind", "reads", "description"), rows)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """A table; cells are one line each."""
+    lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def cell(value: object, *, width: int = 160) -> str:
+    """A value as the text of one table cell, shortened to `width` characters."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
+    """For each column the columns of the upstream asset that went into it, through whatever columns are in between."""
+    if not upstream or not plan.seed_columns:
+        return {}
+    sources = seed_columns_behind(plan.graph, plan.seed_columns)
+    lineage = {
+        name: [dg.TableColumnDep(upstream[0], seed) for seed in plan.seed_columns if seed in found]
+        for name in plan.kept_schema.names
+        if (found := sources.get(name, frozenset()))
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(lineage)}
+
+
+def row_groups_lineage(plan: DatasetPlan, row_groups: dg.AssetKey) -> dg.TableColumnLineage:
+    """The finished dataset has the columns of the row groups."""
+    return dg.TableColumnLineage({name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names})
+
+
+def seed_columns_behind(graph: ColumnGraph, seed_columns: Iterable[str]) -> dict[str, frozenset[str]]:
+    """For each column, itself a seed column or not, the seed columns it depends on."""
+    behind = {name: frozenset([name]) for name in seed_columns}
+    for name in graph.order:
+        read = (behind.get(graph.producers.get(dep, dep), frozenset()) for dep in graph.dependencies[name])
+        behind[name] = frozenset().union(*read)
+    for name, producer in graph.producers.items():
+        behind[name] = behind.get(producer, frozenset())
+    return behind
+
+
+def _kind(column: Column) -> str:
+    return (
+        f"{column.column_type} {column.sampler_type}" if isinstance(column, SamplerColumn) else str(column.column_type)
+    )

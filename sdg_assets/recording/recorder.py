@@ -1,0 +1,227 @@
+"""Turns the engine's events into Dagster's, as they happen.
+
+Row groups can finish faster than Dagster writes events one at a time (7 to 14 ms each). So a thread of the recorder's own writes
+them, in micro-batches: whatever has finished within LINGER of the first, at most MOST. Files are the truth, so a batch that is
+lost with its process is recorded by the next run, which finds the files and adopts them. Every ending but a killed process
+writes what has finished.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.checks.asset_checks import RowGroupsCheck
+from sdg_assets.recording.columns import lineage_metadata
+from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, row_group_metadata, upstream_tags
+from sdg_core.dataset.events import Event, Notice, RowGroupFinished, RunStarted
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.row_groups import Footer, read_rows
+
+LINGER = 0.2
+"""Seconds that a finished row group waits at most for others to be recorded with."""
+MOST = 200
+"""Events of a batch."""
+
+Write = Callable[[Sequence["Finished"]], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A materialization and the time of its file, in seconds since 1970."""
+
+    materialization: dg.AssetMaterialization
+    at: float
+
+
+class Recorder:
+    """An observer of a run, and a context manager: at its end everything that was observed is recorded.
+
+    A failure to record is raised at the next event or at the end, whichever comes first. keep: what was recorded stays in memory,
+    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made, unless
+    `run.max_missing_rate` allows for that; they are not recorded, so that Dagster counts their partitions as failed.
+    """
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: DatasetPlan, keep: bool = False
+    ) -> None:
+        self.verdict = RowGroupsCheck(plan)
+        self.empty: list[RowGroupFinished] = []
+        self._context = context
+        self._plan = plan
+        self._kept: list[Finished] | None = [] if keep else None
+        self._tags = {
+            "dagster/code_version": spec.code_version,
+            **upstream_tags(context.instance, spec.upstream),
+        }
+        self._lineage = lineage_metadata(plan, spec.upstream)
+        self._write = batch_writer(context) or single_writer(context)
+        self._finished: queue.SimpleQueue[tuple[RowGroupFinished, float] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        # Not a daemon: a process that is told to end waits for it, even if an interruption breaks the wait in __exit__.
+        self._thread = threading.Thread(target=self._record, name="sdg-recorder")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finished.put(None)
+        self._thread.join()
+        for event in self.empty:
+            self.verdict.add(event, self._plan.kept_schema)
+        if error is None:
+            self._raise_error()
+        elif self._error is not None:
+            self._context.log.error(f"row groups that are on disk could not be recorded: {self._error}")
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event of the engine."""
+        match event:
+            case RowGroupFinished() if not is_made(event.footer, self._plan):
+                self.empty.append(event)
+            case RowGroupFinished():
+                self._raise_error()
+                self._finished.put((event, time.time()))
+            case Notice():
+                self._context.log.info(event.message)
+            case RunStarted():
+                self._context.log.info(
+                    f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
+                    f"{event.complete} are complete"
+                )
+            case _:
+                pass
+
+    def repeat(self) -> None:
+        """Record everything once more."""
+        assert self._kept is not None
+        self._write(self._kept)
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _record(self) -> None:
+        more = True
+        while more:
+            batch, more = self._next_batch()
+            if not batch or self._error is not None:
+                continue  # after a failure the rest is only taken off the queue
+            try:
+                finished = [Finished(self._materialization(event), at) for event, at in batch]
+                self._write(finished)
+                if self._kept is not None:
+                    self._kept += finished
+            except Exception as error:  # noqa: BLE001 - raised in the run's own thread
+                self._error = error
+
+    def _next_batch(self) -> tuple[list[tuple[RowGroupFinished, float]], bool]:
+        """What has finished within LINGER of the first, and whether more may come."""
+        batch: list[tuple[RowGroupFinished, float]] = []
+        until: float | None = None
+        while len(batch) < MOST:
+            try:
+                item = self._finished.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                return batch, False
+            batch.append(item)
+            until = until or time.monotonic() + LINGER
+        return batch, True
+
+    def _materialization(self, event: RowGroupFinished) -> dg.AssetMaterialization:
+        rows = event.head if event.head is not None else first_rows(event.path, PREVIEW_ROWS)
+        self.verdict.add(event, rows.schema)
+        return dg.AssetMaterialization(
+            self._context.asset_key,
+            partition=event.group.key,
+            metadata={**row_group_metadata(event, rows, self._plan), **self._lineage},
+            tags={**self._tags, "dagster/data_version": data_version(event.footer)},
+        )
+
+
+def is_made(footer: Footer, plan: DatasetPlan) -> bool:
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
+    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
+
+
+def first_rows(path: StorePath, count: int) -> pa.Table:
+    """At least the schema and the first rows of a row-group file. Raises CorruptFileError or StoreError."""
+    if isinstance(path, ObjectPath):
+        return read_rows(path)
+    with store_errors("read", path), pa.memory_map(str(path)) as source:
+        file = pq.ParquetFile(source)
+        batch = next(file.iter_batches(batch_size=count, use_threads=False), None)
+        return file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+
+
+def single_writer(context: dg.AssetExecutionContext) -> Write:
+    """Writes events one by one, by what Dagster promises to keep."""
+
+    def write(batch: Sequence[Finished]) -> None:
+        for finished in batch:
+            context.log_event(finished.materialization)
+
+    return write
+
+
+def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
+    """Writes a batch at once, by what Dagster itself uses for its batches but does not promise to keep; None where that is gone.
+
+    Postgres storage writes a batch in two statements; other storage may write its events one by one.
+    """
+    try:
+        from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+        from dagster._core.events.log import EventLogEntry
+
+        store: Callable[[Sequence[Any]], None] = context.instance.event_log_storage.store_event_batch
+        handle = context.op_execution_context.op_handle
+    except (ImportError, AttributeError):
+        return None
+    run = context.run
+
+    def entry(finished: Finished) -> EventLogEntry:
+        event = DagsterEvent(
+            event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=run.job_name,
+            node_handle=handle,
+            event_specific_data=StepMaterializationData(finished.materialization),
+            message=f"Materialized row group {finished.materialization.partition}.",
+            pid=os.getpid(),
+        )
+        return EventLogEntry(  # type: ignore[no-untyped-call]
+            user_message="",
+            level="DEBUG",
+            job_name=run.job_name,
+            run_id=run.run_id,
+            error_info=None,
+            timestamp=finished.at,
+            step_key=event.step_key,
+            dagster_event=event,
+        )
+
+    one_by_one = single_writer(context)
+
+    def write(batch: Sequence[Finished]) -> None:
+        try:
+            store([entry(finished) for finished in batch])
+        except Exception as error:  # noqa: BLE001 - as Dagster does when a batch fails; what fails again is raised
+            context.log.warning(f"{len(batch)} events could not be recorded at once, so they are one by one: {error}")
+            one_by_one(batch)
+
+    return write

@@ -1,0 +1,146 @@
+"""Finishing a dataset: post-generation and its seal, the report, exported files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from polars.exceptions import PanicException
+
+from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.handle import Dataset, existing_version
+from sdg_core.dataset.ledger import exclusive_access, latest_runs
+from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
+from sdg_core.errors import IncompleteError, LedgerError
+from sdg_core.processing import process as processing
+from sdg_core.processing.export import Exported, check_target, export_rows
+from sdg_core.processing.process import ProcessingResult
+from sdg_core.profiling.build import (
+    MadeReport,
+    is_of_finished,
+    make_report,
+    remove_report_of_finished,
+    write_page,
+    write_report,
+)
+from sdg_core.store.cleanup import remove_stale_temp_files
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.parts import resolve_parts
+from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
+
+_RUNS_REPORTED = 50
+
+
+def process(
+    dataset: Dataset,
+    *,
+    allow_missing: bool = False,
+    on_row_group: Callable[[int], None] = lambda index: None,
+    on_event: Observer = lambda event: None,
+) -> ProcessingResult:
+    """Apply post-generation processing and seal, then write the report; one that cannot be written is a Notice, no error.
+
+    Raises IncompleteError if row groups or records are lacking, ClaimedError while a run works on the version.
+    allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
+    """
+    try:
+        with exclusive_access(dataset, action="process") as commit_guard:
+            ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+            statuses: Sequence[RowGroupStatus] = ()
+            if isinstance(ready, ProcessingResult):
+                result = ready
+            else:
+                version, statuses = ready
+                remove_stale_temp_files(dataset.layout, version)
+                result = processing.process(
+                    version, dataset.plan, statuses, on_row_group=on_row_group, commit_guard=commit_guard
+                )
+            _report_on_finished(dataset, result, statuses, on_event=on_event)
+            return result
+    except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
+        ready = _ready_for_processing(dataset, allow_missing=allow_missing)
+        if isinstance(ready, ProcessingResult):
+            return ready
+        raise
+
+
+def _ready_for_processing(
+    dataset: Dataset, *, allow_missing: bool
+) -> ProcessingResult | tuple[VersionLayout, list[RowGroupStatus]]:
+    """What is to be processed, or the result if that was done before. Raises IncompleteError and others; writes nothing."""
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    check_row_group_size(version, dataset.plan)
+    check_not_shrunk(version.layout, dataset.plan)
+    if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
+        return processing.existing_result(version.layout, dataset.plan, version.metadata)
+    statuses = scan_row_groups(version.layout, dataset.plan)
+    processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
+    return version.layout, statuses
+
+
+def _report_on_finished(
+    dataset: Dataset, result: ProcessingResult, known: Sequence[RowGroupStatus], *, on_event: Observer
+) -> None:
+    """Write the report, unless it was written when the dataset was sealed before."""
+    try:
+        if not result.already_done or not is_of_finished(result.version):
+            remove_stale_temp_files(dataset.layout, result.version)
+            _report(dataset, known=known)
+    except (Exception, PanicException) as error:  # noqa: BLE001 - the dataset is finished, whatever becomes of its report
+        on_event(Notice(f"no report was written: {error}"))
+
+
+def reopen(dataset: Dataset) -> bool:
+    """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
+
+    Raises ClaimedError while a run works on the version.
+    """
+    with exclusive_access(dataset, action="reopen"):
+        version = existing_version(dataset)
+        assert version.metadata is not None
+        if not version.metadata.sealed and not version.layout.processed.exists():
+            return False
+        remove_report_of_finished(version.layout)
+        processing.reopen(version.layout)
+        return True
+
+
+def report(dataset: Dataset, *, output: str | Path | None = None) -> MadeReport:
+    """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
+
+    Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
+    record, StoreError.
+    """
+    return _report(dataset, output=output)
+
+
+def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequence[RowGroupStatus] = ()) -> MadeReport:
+    """`known` is what an earlier look at the row groups found."""
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    try:
+        runs, fault = latest_runs(dataset, at_most=_RUNS_REPORTED), None
+    except LedgerError as error:
+        runs, fault = [], error.message
+    statuses = scan_row_groups(version.layout, dataset.plan, known=known)
+    made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
+    return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
+
+
+def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwrite: bool = False) -> Exported:
+    """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
+
+    partial: if it is not finished, the rows there are so far. Raises IncompleteError, RefusedError if the file exists, PlanError
+    for a name that says no format, StoreError.
+    """
+    target = Path(path).absolute()
+    check_target(target, overwrite=overwrite)
+    version = existing_version(dataset)
+    assert version.metadata is not None
+    if version.metadata.post_generation_state != "complete" and not partial:
+        raise IncompleteError(
+            f"{version.layout.directory} is not finished",
+            remedy="`sdg process` it first, or export the rows there are so far by --partial",
+        )
+    stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
+    rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
+    return Exported(target, rows, stored.finished)

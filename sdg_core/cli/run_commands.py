@@ -1,0 +1,149 @@
+"""Commands that make and change data. Heavy imports happen inside the commands, so that `sdg --help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdg_core.cli.app import (
+    FAILED_RECORDS,
+    REFUSED,
+    AsJson,
+    File,
+    MaxParallelRequestsOption,
+    NumRecords,
+    ResumeOption,
+    Root,
+    RowGroups,
+    WhenClaimedOption,
+    app,
+    reports_errors,
+)
+
+
+@app.command()
+@reports_errors
+def generate(
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    row_groups: RowGroups = None,
+    resume: ResumeOption = None,
+    when_claimed: WhenClaimedOption = None,
+    max_parallel_requests: MaxParallelRequestsOption = None,
+) -> None:
+    """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
+    from sdg_core import api
+    from sdg_core.cli import show
+    from sdg_core.cli.progress import watching
+    from sdg_core.plan.row_groups import parse_row_groups
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
+    settings = dataset.plan.config.run
+    if when_claimed is not None:
+        settings = settings.model_copy(update={"when_claimed": when_claimed.value})
+    if max_parallel_requests is not None:
+        settings = settings.model_copy(update={"max_parallel_requests": max_parallel_requests})
+    with watching(dataset.name) as on_event:
+        summary = api.generate(
+            dataset,
+            row_groups=chosen,
+            resume=resume.value if resume is not None else None,
+            settings=settings,
+            on_event=on_event,
+        )
+    show.run_summary(summary)
+    if summary.remaining:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+@app.command()
+@reports_errors
+def process(
+    file: File,
+    root: Root = None,
+    num_records: NumRecords = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave out records that failed for good.")
+    ] = False,
+) -> None:
+    """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
+    from sdg_core import api
+    from sdg_core.cli import show
+    from sdg_core.cli.progress import watching
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    with watching(dataset.name) as on_event:
+        result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
+    show.processed(result)
+
+
+@app.command()
+@reports_errors
+def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> None:
+    """Remove the seal and the processed output. Row groups stay; generation is possible again."""
+    from sdg_core import api
+
+    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    if api.reopen(dataset):
+        typer.echo(f"{dataset.name}: reopened; the processed output is removed, row groups are kept")
+    else:
+        typer.echo(f"{dataset.name}: was not sealed; nothing to do")
+
+
+@app.command()
+@reports_errors
+def prune(
+    file: File,
+    root: Root = None,
+    keep: Annotated[int, typer.Option(min=0, help="Keep so many old versions, those changed last.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove old versions of a dataset, after asking. The current version and the one that the file names always stay."""
+    import sys
+
+    from sdg_core import api
+    from sdg_core.cli import show_versions
+    from sdg_core.errors import RefusedError
+
+    dataset = api.open_dataset(file, root=root)
+    old = api.prune(dataset, keep=keep, dry_run=True)
+    show_versions.prunable(old, as_json=as_json)
+    if dry_run or not old:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
+        if not typer.confirm(f"Remove {show_versions.how_many(old)} for good?", err=True):
+            typer.echo("nothing was removed", err=True)
+            raise typer.Exit(REFUSED)
+    removed = api.prune(dataset, keep=keep)
+    typer.echo(f"{dataset.name}: {show_versions.how_many(removed)} removed", err=True)
+
+
+@app.command("import")
+@reports_errors
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write. Default: print it.", show_default=False)
+    ] = None,
+) -> None:
+    """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
+    from sdg_core import api
+    from sdg_core.errors import RefusedError
+    from sdg_core.store.atomic import write_atomic
+
+    imported = api.import_builder_config(file)
+    for key in imported.ignored:
+        typer.echo(f"ignored: {key}", err=True)
+    if output is None:
+        typer.echo(imported.text, nl=False)
+    elif output.exists():
+        raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
+    else:
+        write_atomic(output.absolute(), imported.text.encode())
+        typer.echo(f"written to {output}")

@@ -1,0 +1,114 @@
+"""Builder configs of NeMo Data Designer, so that files its users have run here unchanged.
+
+Such a file holds its config in a `data_designer:` block (or is that block), spells out every default, and leaves the endpoints of
+its providers to a registry of that library. Three things follow: the block is unwrapped; keys that say nothing here (null, empty,
+or the value that means "off") are passed over, while a setting that does mean something and is not supported stays and is
+reported as unknown; and the providers that the library defines by name are defined here too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from sdg_core.config.columns import Column
+from sdg_core.config.environment import mappings
+
+BLOCK = "data_designer"
+_ONLY_THERE = ("library_version", "profilers", "build_stage")
+"""Keys that matter only to Data Designer, whatever their value."""
+_OFF: Mapping[str, tuple[Any, ...]] = {
+    "tool_configs": (None, []),
+    "mcp_providers": (None, []),
+    "constraints": (None, []),
+    "processors": (None,),
+    "model_configs": (None,),
+    "tool_alias": (None,),
+    "with_trace": ("none", False),
+    "extract_reasoning_content": (False,),
+    "multi_modal_context": (None, []),
+    "skip": (None,),
+    "propagate_skip": (True, False),
+    "conditional_params": ({}, None),
+    "timeout": (None,),
+}
+"""Values that ask for nothing."""
+_PROVIDERS: Mapping[str, tuple[str, str]] = {
+    "nvidia": ("https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+}
+"""Providers known by name alone: endpoint and environment variable of the key."""
+
+
+def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
+    """The raw config without keys that say nothing here, and the names of those that said something to the other library.
+
+    known: the keys that the top level has here.
+    """
+    ignored = [key for key in _ONLY_THERE if raw.get(key)]
+    top = {
+        key: value
+        for key, value in raw.items()
+        if key not in _ONLY_THERE and not (key not in known and _off(key, value))
+    }
+    top = {key: value for key, value in top.items() if not (value is None and key in _OFF)}
+    for key, drop in (
+        ("columns", _column),
+        ("processors", _processor),
+        ("model_configs", _model),
+        ("tool_configs", _tools),
+    ):
+        items = mappings(top.get(key))
+        if items:
+            top[key] = [drop(item) for item in items]
+    return _with_known_providers(top), ignored
+
+
+def _off(key: str, value: Any) -> bool:
+    return key in _OFF and any(value == off and type(value) is type(off) for off in _OFF[key])
+
+
+def _column(column: dict[str, Any]) -> dict[str, Any]:
+    """A column without keys that its kind does not have and that ask for nothing."""
+    fields = _fields_of(column.get("column_type"))
+    if fields is None:
+        return column
+    return {key: value for key, value in column.items() if key in fields or not _off(key, value)}
+
+
+def _fields_of(kind: Any) -> frozenset[str] | None:
+    for model in get_args(get_args(Column)[0]):
+        if issubclass(model, BaseModel) and model.model_fields["column_type"].default == kind:
+            return frozenset(model.model_fields)
+    return None
+
+
+def _processor(processor: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in processor.items() if key not in _ONLY_THERE}
+
+
+def _model(model: dict[str, Any]) -> dict[str, Any]:
+    parameters = model.get("inference_parameters")
+    if not isinstance(parameters, dict):
+        return model
+    return {
+        **model,
+        "inference_parameters": {k: v for k, v in parameters.items() if not (k == "timeout" and v is None)},
+    }
+
+
+def _tools(tools: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tools.items() if not (key == "timeout_sec" and value is None)}
+
+
+def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:
+    """Define the providers that models name, that the file does not define, and that everybody knows."""
+    given = raw.get("model_providers") or []
+    defined = {provider.get("name") for provider in mappings(given)}
+    wanted = [model.get("provider") for model in mappings(raw.get("model_configs"))]
+    names = [name for name in _PROVIDERS if name in wanted and name not in defined]
+    if not names or not isinstance(given, list):
+        return raw
+    added = [{"name": name, "endpoint": _PROVIDERS[name][0], "api_key": _PROVIDERS[name][1]} for name in names]
+    return {**raw, "model_providers": [*given, *added]}

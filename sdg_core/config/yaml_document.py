@@ -1,0 +1,114 @@
+"""YAML (or JSON) text to plain data, remembering the line of every value.
+
+YAML decides scalar types once, here: a quoted `"1.10"` is text for good. Two traps of YAML are closed: a key given twice is
+an error instead of the last one winning, and an unquoted date becomes the text that was written.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+Problems = Iterator[tuple[Path, str]]
+"""What a check finds wrong: where, and what."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data and, for each path in it, the line (from 1) where it stands."""
+
+    data: Any
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int | None:
+        """The line of `path`, or of its nearest enclosing value."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path)
+
+
+class DocumentSyntaxError(Exception):
+    """The text is not YAML, or gives a key twice."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+MAX_VALUES = 1_000_000
+"""Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """Safe loader in which dates stay text."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+
+
+def parse_document(text: str) -> Document:
+    """Parse one YAML document. Raises DocumentSyntaxError."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        lines: dict[Path, int] = {}
+        if node is not None:
+            _walk(node, (), lines, frozenset())
+        data = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise DocumentSyntaxError(
+            " ".join(part for part in (error.context, error.problem) if part), mark.line + 1 if mark else None
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentSyntaxError(f"character #x{ord_of(error.character):04x} is not allowed", line) from error
+    except RecursionError as error:
+        raise DocumentSyntaxError("nested too deeply", None) from error
+    finally:
+        loader.dispose()
+    return Document(data, lines)
+
+
+def ord_of(character: str | int) -> int:
+    """The code point of what the reader complains about, a character or its number."""
+    return character if isinstance(character, int) else ord(character)
+
+
+def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset[int]) -> None:
+    """Note the line of a node and of everything in it; `inside` holds the ids of the nodes around it."""
+    line = node.start_mark.line + 1
+    if id(node) in inside:
+        raise DocumentSyntaxError("an alias refers to a value that contains it", line)
+    if len(lines) > MAX_VALUES:
+        raise DocumentSyntaxError(f"more than {MAX_VALUES:,} values; do aliases multiply them?", line)
+    lines[path] = line
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            _walk(child, (*path, index), lines, inside | {id(node)})
+    elif isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise DocumentSyntaxError("a key must be text, not a list or mapping", line)
+            child_path = (*path, key.value)
+            if child_path in lines:
+                raise DocumentSyntaxError(f"key {key.value!r} is given twice", line)
+            _walk(child, child_path, lines, inside | {id(node)})
+            lines[child_path] = line
+
+
+def format_path(path: Path) -> str:
+    """`("columns", 2, "prompt")` as `columns[2].prompt`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text or "(top level)"

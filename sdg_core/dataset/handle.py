@@ -1,0 +1,119 @@
+"""An open dataset: its checked file, its plan, its seed data and its place, and what is on disk of it."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sdg_core.dataset.resume import check_row_group_size
+from sdg_core.errors import IncompleteError, PlanError
+from sdg_core.plan.compile import compile_plan
+from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
+from sdg_core.plan.load import LoadedDataset, load_dataset
+from sdg_core.seeds.readers import Seeds, open_seeds
+from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
+from sdg_core.store.metadata import Metadata
+from sdg_core.store.objects import object_path
+from sdg_core.store.parts import finished_parts
+from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
+from sdg_core.store.versions import Version, earlier_versions, find_version
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open dataset: its checked file, its plan, its seed data, and where it is stored."""
+
+    loaded: LoadedDataset
+    plan: DatasetPlan
+    seeds: Seeds | None
+    layout: DatasetLayout
+    env: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.plan.config.name
+
+
+def open_dataset(
+    path: str | Path,
+    *,
+    root: str | None = None,
+    num_records: int | None = None,
+    env: Mapping[str, str] = os.environ,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Read and check a dataset file and look at its seed data.
+
+    root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
+    functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
+    clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
+    Raises ConfigError, SeedError, PlanError or StoreError.
+    """
+    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients)
+    if num_records is not None:
+        if num_records < 1:
+            raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
+        loaded = replace(loaded, config=loaded.config.model_copy(update={"num_records": num_records}))
+    resolved = resolve_root(root, env=env, base=Path.cwd())
+    seeds = None
+    if loaded.config.seed_config is not None:
+        seeds = open_seeds(
+            loaded.config.seed_config,
+            seed=loaded.config.seed,
+            base=loaded.base,
+            root=str(resolved),
+            env=env,
+            finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
+            stored=object_path,
+        )
+    plan = compile_plan(loaded, _named_from(loaded.base, seeds.info()) if seeds is not None else None)
+    return Dataset(loaded, plan, seeds, DatasetLayout(resolved, plan.config.name), env)
+
+
+def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:
+    """The same with files named as the dataset file would name them."""
+    names = {
+        str(Path(name).relative_to(base)) if Path(name).is_relative_to(base) else name: digest
+        for name, digest in seed.files.items()
+    }
+    return replace(seed, files=names)
+
+
+def row_group_statuses(dataset: Dataset) -> list[RowGroupStatus]:
+    """The status of every planned row group in the version that this config's data lies in."""
+    return scan_version(dataset, measured_version(dataset)[0])
+
+
+def seal_of(dataset: Dataset) -> Version | None:
+    """The version that a run of this dataset would be refused for, because it is sealed; None if there is none."""
+    version = find_version(dataset.layout, dataset.plan)
+    sealed = version is not None and version.metadata is not None and version.metadata.sealed
+    return version if sealed else None
+
+
+def measured_version(dataset: Dataset) -> tuple[VersionLayout, Metadata | None]:
+    """The version to measure the plan against. Raises a MetadataError, or RowGroupSizeError if the two cannot be compared."""
+    version = find_version(dataset.layout, dataset.plan)
+    if version is None:
+        return dataset.layout.version(dataset.plan.fingerprint.version), None
+    check_row_group_size(version, dataset.plan)
+    return version.layout, version.metadata
+
+
+def existing_version(dataset: Dataset) -> Version:
+    """The version of this config, which must have been begun. Raises IncompleteError."""
+    version = find_version(dataset.layout, dataset.plan)
+    if version is None or version.metadata is None:
+        raise IncompleteError(
+            f"{dataset.layout.directory} holds no data of this config (fingerprint {dataset.plan.fingerprint.version})",
+            remedy="generate it first",
+        )
+    return version
+
+
+def scan_version(dataset: Dataset, layout: VersionLayout) -> list[RowGroupStatus]:
+    """The status of every planned row group in a version."""
+    return scan_row_groups(layout, dataset.plan, earlier=earlier_versions(dataset.layout, layout))

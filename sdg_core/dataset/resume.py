@@ -1,0 +1,187 @@
+"""What happens when a dataset is run again: the resume modes and their rules."""
+
+from dataclasses import replace
+
+from sdg_core.config.run import ResumeMode
+from sdg_core.dataset.drift import describe_drift
+from sdg_core.errors import (
+    ConfigDriftError,
+    CorruptFileError,
+    RowGroupSizeError,
+    SealedError,
+    ShrinkError,
+)
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.store.atomic import sync_directory, write_atomic
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.metadata import (
+    Metadata,
+    create_metadata,
+    new_metadata,
+    read_current,
+    read_metadata,
+    write_current,
+)
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.row_group_state import find_row_groups
+from sdg_core.store.row_groups import Footer
+from sdg_core.store.seed_manifest import write_seed_content
+from sdg_core.store.versions import (
+    Version,
+    find_version,
+    metadata_or_none,
+    previous_version,
+    read_current_or_none,
+    resolved_config,
+    update_metadata,
+)
+
+
+def notices(version: Version, plan: DatasetPlan) -> list[str]:
+    """What people should know before a run goes on in a version."""
+    found = [version.notice] if version.notice is not None else []
+    if plan.simulated:
+        found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+    return found
+
+
+def choose_version(
+    layout: DatasetLayout, plan: DatasetPlan, *, mode: ResumeMode, begun_by: str | None = None
+) -> Version:
+    """The version to generate into, by the table above; writes nothing.
+
+    begun_by: a run or a backfill; with `never` it goes on in the version that it began itself.
+
+    Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError.
+    """
+    if mode == "never":
+        return _forced_version(layout, plan, begun_by=begun_by)
+    current = read_current(layout.current)
+    found = find_version(layout, plan)
+    if found is not None:
+        check_generation_allowed(found, plan)
+        return found
+    previous = previous_version(layout, current)
+    if previous is None:
+        return Version(layout.version(plan.fingerprint.version), None, "no data yet: starting")
+    if mode == "always":
+        raise ConfigDriftError(
+            f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
+            + "\n".join(f"  {change}" for change in describe_drift(previous, plan)),
+            remedy="undo the change, or use --resume if_possible to start a new version beside the old one",
+        )
+    new = plan.fingerprint.version
+    notice = f"the config changed since version {previous.name}: starting version {new}; the old one is kept"
+    return Version(layout.version(new), None, notice)
+
+
+def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
+    """Refuse to generate into a sealed version, with another row-group size, or below what exists."""
+    metadata = version.metadata
+    if metadata is None:
+        return
+    if metadata.sealed:
+        raise SealedError(
+            f"{version.layout.directory} is sealed: post-generation processing "
+            + (
+                "has been applied"
+                if metadata.post_generation_state == "complete"
+                else "has begun; `sdg process FILE` finishes it"
+            ),
+            remedy="`sdg reopen FILE` removes the seal and the processed output; `--resume never` starts a new version",
+        )
+    check_row_group_size(version, plan)
+    check_not_shrunk(version.layout, plan)
+
+
+def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
+    """Raise RowGroupSizeError if the plan cuts records differently: no file would be where it is looked for."""
+    metadata = version.metadata
+    if metadata is not None and metadata.buffer_size != plan.config.row_group_size:
+        raise RowGroupSizeError(
+            f"row_group_size is {plan.config.row_group_size}, but {version.layout.directory} was begun with "
+            f"{metadata.buffer_size}",
+            remedy=f"set row_group_size back to {metadata.buffer_size}, or use --resume never to start a new version",
+        )
+
+
+def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
+    """Raise ShrinkError if a file of ours holds records beyond the plan."""
+    reach = 0
+    for index, found in find_row_groups(version, first=len(plan.row_groups) - 1).items():
+        if isinstance(found, Footer):
+            reach = max(reach, found.start + found.size)
+        elif isinstance(found, CorruptFileError):
+            reach = max(reach, index * plan.config.row_group_size + 1)
+    if reach > plan.num_records:
+        raise ShrinkError(
+            f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
+            remedy=f"set num_records to {reach} or more, or use --resume never to start a new version",
+        )
+
+
+def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:
+    """Make the version's directory and metadata if they are not there, and record it as the current one.
+
+    `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it; what `never`
+    chose and somebody else has begun meanwhile is left to them.
+    """
+    metadata = _begin(layout, version, plan)
+    while version.begun_by is not None and metadata.begun_by != version.begun_by:
+        version = _forced_version(layout, plan, begun_by=version.begun_by)
+        metadata = _begin(layout, version, plan)
+    paths = version.layout
+    if metadata.target_num_records != plan.num_records:
+        metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
+        write_atomic(paths.config, resolved_config(plan).encode())
+    if read_current_or_none(layout) != paths.name:
+        write_current(layout.current, paths.name)
+    return replace(version, metadata=metadata)
+
+
+def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Metadata:
+    """The metadata of a version, which is made if there is none."""
+    paths = version.layout
+
+    def begin() -> Metadata:
+        write_atomic(paths.config, resolved_config(plan).encode())
+        if plan.seed_content is not None:
+            write_seed_content(paths.seed_content, plan.seed_content)
+        return new_metadata(plan, forced=version.forced, begun_by=version.begun_by)
+
+    with store_errors("write", paths.metadata):
+        create_metadata(paths.metadata, begin)
+        sync_directory(layout.directory)
+    return read_metadata(paths.metadata)
+
+
+def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayout, ...]:
+    """The versions that unchanged columns may be carried over from into a version, the one changed last first.
+
+    A forced version takes nothing over: whoever asked for it wants everything made anew.
+    """
+    if version.forced or (version.metadata is not None and version.metadata.forced):
+        return ()
+    others = [layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name]
+    return tuple(sorted(others, key=_changed_at, reverse=True))
+
+
+def _changed_at(version: VersionLayout) -> str:
+    """When a version was changed last; nothing, which is before everything, if its metadata cannot be read."""
+    metadata = metadata_or_none(version)
+    return metadata.updated_at if metadata is not None else ""
+
+
+def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None) -> Version:
+    base, existing = plan.fingerprint.version, layout.versions()
+    same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
+    for paths in same:
+        metadata = metadata_or_none(paths)
+        if begun_by is not None and metadata is not None and metadata.begun_by == begun_by:
+            own = Version(paths, metadata, forced=metadata.forced, begun_by=begun_by)
+            check_generation_allowed(own, plan)
+            return own
+    numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
+    name = f"{base}-{max(numbers) + 1}" if numbers else base
+    notice = f"starting version {name}; what exists is kept"
+    return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)

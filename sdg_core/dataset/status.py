@@ -1,0 +1,113 @@
+"""A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_core.dataset.handle import Dataset, measured_version, scan_version
+from sdg_core.dataset.ledger import latest_runs
+from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
+from sdg_core.store.failures import failures_of
+from sdg_core.store.row_group_state import RowGroupState
+from sdg_core.store.row_groups import total_usage
+from sdg_core.store.version_list import VersionInfo, list_versions
+
+MAX_SHOWN_FAILURES = 5
+MAX_SHOWN_RUNS = 5
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """What is on disk, measured against the plan.
+
+    states: keys of the row groups in each state. records: rows in trusted files. lacking: records of the plan without a row.
+    cost: per model alias, as far as prices are configured.
+    failed: records with a recorded failure. faults: what is wrong with each corrupt file.
+    versions: the names of all there are. version_details: the same, the one changed last first.
+    runs: the latest, newest first, as far as the ledger knows.
+    """
+
+    dataset: str
+    directory: str
+    version: str
+    exists: bool
+    config_hash: str
+    versions: tuple[str, ...]
+    version_details: tuple[VersionInfo, ...]
+    runs: tuple[RunRecord, ...]
+    target_num_records: int
+    row_group_size: int
+    states: dict[RowGroupState, tuple[str, ...]]
+    records: int
+    failed: int
+    failure_messages: tuple[tuple[str, int], ...]
+    usage: UsageByModel
+    usage_by_column: UsageByColumn
+    cost: dict[str, Cost]
+    simulated: bool
+    sealed: bool
+    post_generation_state: str
+    remaining: int
+    faults: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg status --json` prints it."""
+        data = dict(vars(self))
+        data["versions"] = list(self.versions)
+        data["version_details"] = [version.to_dict() for version in self.version_details]
+        data["runs"] = [dict(vars(run)) for run in self.runs]
+        data["states"] = {
+            state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
+        }
+        data["faults"] = list(self.faults)
+        data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
+        data["records"] = {
+            "target": self.target_num_records,
+            "actual": self.records,
+            "remaining": data.pop("remaining"),
+        }
+        data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
+        data["failures"] = {
+            "count": data.pop("failed"),
+            "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
+        }
+        return data
+
+
+def describe(dataset: Dataset) -> DatasetStatus:
+    """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError if that cannot be told."""
+    plan, layout = dataset.plan, dataset.layout
+    version, metadata = measured_version(dataset)
+    statuses = scan_version(dataset, version)
+    failures = [
+        failure
+        for status in statuses
+        for failure in failures_of(version.failure_list(status.group.index), status.remaining)
+    ]
+    counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
+    usage, by_column = total_usage(status.footer for status in statuses)
+    return DatasetStatus(
+        dataset=plan.config.name,
+        directory=str(version.directory),
+        version=version.name,
+        exists=metadata is not None,
+        config_hash=plan.fingerprint.config_hash,
+        versions=tuple(layout.versions()),
+        version_details=list_versions(layout, matching=version.name),
+        runs=tuple(latest_runs(dataset, at_most=MAX_SHOWN_RUNS)),
+        target_num_records=plan.num_records,
+        row_group_size=plan.config.row_group_size,
+        states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
+        records=sum(status.footer.num_rows for status in statuses if status.footer is not None),
+        failed=len(failures),
+        failure_messages=tuple(counts.most_common(MAX_SHOWN_FAILURES)),
+        usage=usage,
+        usage_by_column=by_column,
+        cost=costs(usage, plan.config.model_configs),
+        simulated=plan.simulated,
+        sealed=metadata is not None and metadata.sealed,
+        post_generation_state=metadata.post_generation_state if metadata is not None else "none",
+        remaining=sum(len(status.remaining) for status in statuses),
+        faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
+    )

@@ -1,0 +1,222 @@
+"""The cells of one record, made along the column graph: each as soon as the columns that it reads are there."""
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
+from sdg_core.errors import CellError
+from sdg_core.execution.carry_over import CarriedCell
+from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.dispatch import cell_generators
+from sdg_core.generators.models.media import ImageStore
+from sdg_core.generators.skip import skip_rules
+from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.models.pool import ModelPool
+from sdg_core.models.types import Usage
+from sdg_core.plan.dataset_plan import DatasetPlan
+
+
+@dataclass(frozen=True)
+class FailedRecord:
+    """A record that cannot be finished: the column, and why."""
+
+    column: str
+    error: CellError
+
+
+@dataclass(frozen=True)
+class MadeRecord:
+    """The cells of a record in one stage, by column, and the columns that are skipped in it."""
+
+    cells: Mapping[str, Any]
+    skipped: Collection[str]
+
+
+class _FailedColumnError(Exception):
+    def __init__(self, column: str, error: CellError) -> None:
+        super().__init__(column)
+        self.column, self.error = column, error
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The columns of one stage that are made record by record, with what each of them waits for.
+
+    one_by_one: each waits for the one before it, so there is nothing to be done side by side.
+    """
+
+    names: tuple[str, ...]
+    waits_for: Mapping[str, Sequence[str]]
+    one_by_one: bool
+
+
+@dataclass
+class _Record:
+    """A record while it is made: what it has, and what it is skipped in."""
+
+    group: OpenGroup
+    index: int
+    values: dict[str, Any]
+    skipped: set[str]
+    cells: dict[str, Any]
+
+
+class RecordMaker:
+    """Makes the cells that are computed record by record.
+
+    columns_read: for each stage the columns that its cells read. calls_out: whether functions or endpoints of the user are
+    called, which no model's limit holds back.
+    """
+
+    def __init__(
+        self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
+    ) -> None:
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
+        self._journal, self._images = journal, images
+        self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
+        self._generators = cell_generators(plan, models, images=images)
+        self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
+        self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
+        self.calls_out = any(
+            isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
+        )
+        self._stages = [_stage(plan, number) for number in range(plan.graph.stages)]
+        self.columns_read = tuple(
+            frozenset(other for name in stage.names for other in plan.graph.dependencies[name])
+            for stage in self._stages
+        )
+
+    async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord:
+        """The record's cells of the group's present stage, or why it failed."""
+        stage = self._stages[group.stage]
+        skipped = group.skipped(position)
+        record = _Record(group, group.index_of(position), group.values(position), skipped, {})
+        try:
+            if stage.one_by_one:
+                for name in stage.names:
+                    await self._make_cell(name, record)
+            else:
+                await self._make_along_graph(stage, record)
+        except _FailedColumnError as failed:
+            return FailedRecord(failed.column, failed.error)
+        return MadeRecord(record.cells, record.skipped)
+
+    async def _make_along_graph(self, stage: _Stage, record: _Record) -> None:
+        tasks: dict[str, asyncio.Task[None]] = {}
+
+        async def when_ready(name: str) -> None:
+            for other in stage.waits_for[name]:
+                await tasks[other]
+            await self._make_cell(name, record)
+
+        try:
+            async with asyncio.TaskGroup() as running:
+                for name in stage.names:
+                    tasks[name] = running.create_task(when_ready(name))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _make_cell(self, name: str, record: _Record) -> None:
+        rule = self._rules.get(name)
+        try:
+            if rule is not None and (rule.inherits_skip(record.skipped) or rule.holds(record.values)):
+                record.skipped.update(rule.names)
+                made = {**dict.fromkeys(rule.names), name: rule.value}
+            else:
+                cell = await self._cell(name, record)
+                self._count(name, cell.usage, cell.usages, record.group)
+                made = {name: cell.value, **cell.also}
+        except CellError as error:
+            if isinstance(error, CellFailedError):
+                self._count(name, error.usage, error.usages, record.group)
+            raise _FailedColumnError(name, error) from error
+        record.values.update(made)
+        record.cells.update(made)
+
+    async def _cell(self, name: str, record: _Record) -> Cell:
+        """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
+        has it."""
+        journaled = self._journal is not None and name in self._aliases
+        inputs = _digest([record.values.get(other) for other in self._reads[name]]) if journaled else ""
+        paid = record.group.paid.get((record.index, name))
+        if paid is not None and paid.inputs in ("", inputs):
+            record.group.replayed += 1
+            record.group.counted.add((paid.run_id, name, record.index))
+            usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
+            return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
+        if (carried := await self._carried(name, record, inputs)) is not None:
+            return carried
+        cell = await self._generators[name].generate(record=record.index, values=record.values)
+        if self._journal is not None and journaled:
+            usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
+            value = {"value": cell.value, "also": dict(cell.also)}
+            used = {alias: vars(usage) for alias, usage in usages.items()}
+            await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+            record.group.counted.add((self._journal.run_id, name, record.index))
+        return cell
+
+    async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
+        """The cell that an earlier version has, if it was made from the same values; its pictures come along."""
+        for found in record.group.carried.get((record.index, name), ()):
+            if found.fits(record.values, inputs=inputs):
+                cell = await self._taken_over(found, name, record)
+                if cell is not None:
+                    record.group.carried_over += 1
+                    return cell
+        return None
+
+    async def _taken_over(self, found: CarriedCell, name: str, record: _Record) -> Cell | None:
+        """The cell with its pictures, None if they are not what it was made from, or gone."""
+        value, images = found.value, self._images
+        if images is not None and found.reads_pictures:
+            paths = [path for name in found.reads_pictures for path in record.values.get(name) or ()]
+            if not await asyncio.to_thread(_are_same, found.images, images, paths):
+                return None
+        if images is not None and found.is_picture and value:
+            value = await asyncio.to_thread(_copied, found.images, images, name, record.index, value)
+            if value is None:
+                return None
+        return Cell(value, also=found.also)
+
+    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
+        if usage.requests:
+            group.add_usage(self._aliases[name], usage, column=name)
+        for alias, used in usages.items():
+            group.add_usage(alias, used, column=name)
+
+
+def _digest(values: Sequence[Any]) -> str:
+    """A mark of the values that a cell is made from."""
+    try:
+        content = orjson.dumps(values, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # text that is not Unicode, numbers beyond 64 bits
+        content = repr(values).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
+def _copied(source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]) -> list[str] | None:
+    """Copy the pictures of a cell; their paths, or None if one is gone."""
+    pictures = [content for path in paths if (content := source.read(path)) is not None]
+    return target.save(column, record, pictures) if len(pictures) == len(paths) else None
+
+
+def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
+    """Whether pictures of two versions have the same content."""
+    return all(first.read(path) == second.read(path) for path in paths)
+
+
+def _stage(plan: DatasetPlan, number: int) -> _Stage:
+    graph = plan.graph
+    names = tuple(graph.columns_of(number, per_record=True))
+    waits_for = {
+        name: [made for other in graph.dependencies[name] if (made := graph.producers.get(other, other)) in names]
+        for name in names
+    }
+    one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
+    return _Stage(names, waits_for, one_by_one)

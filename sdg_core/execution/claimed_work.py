@@ -1,0 +1,159 @@
+"""The claims of a run while it works: taken when row groups are about to be opened, renewed meanwhile, given back with the file.
+
+A run claims what it is going to make, not what it adopts, as many row groups at once as it is about to open, so that runs on
+several machines share the work; where no model is asked, a batch at a time, because claims would cost more than the rows. What
+others hold comes last: the run waits for it, or refuses before it makes anything (`run.when_claimed`). After taking a row group,
+its file and the seal are read again: another run may have been there.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.resume import check_generation_allowed
+from sdg_core.errors import ClaimLostError, CorruptFileError, LedgerError
+from sdg_core.execution.open_row_group import expand_to_whole_group
+from sdg_core.ledger.claims import Claim
+from sdg_core.ledger.leases import LeaseKeeper, _claimed
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.row_groups import format_ranges
+from sdg_core.store.footer_index import FooterOrError
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import read_metadata
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, classify
+from sdg_core.store.row_groups import read_footer
+from sdg_core.store.versions import Version
+
+BATCH_SIZE = 64
+"""Row groups claimed at once at most, and where no model is asked."""
+POLL = 0.5
+"""Seconds between two looks at whether a claim has become free."""
+
+
+class WorkQueue:
+    """Hands out row groups in order, each with its claim in hand; complete ones, which need none, as they are.
+
+    window: how many records are in flight at once. on_wait: called each time before the run waits for others.
+    """
+
+    def __init__(
+        self,
+        work: Sequence[RowGroupStatus],
+        held: LeaseKeeper | None,
+        *,
+        plan: DatasetPlan,
+        version: VersionLayout,
+        observer: Observer,
+        window: int,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._todo, self._held, self._plan, self._version = deque(work), held, plan, version
+        self._tell, self._sleep, self._on_wait = observer, sleep, on_wait
+        self._ready: deque[RowGroupStatus] = deque()
+        self._waiting: dict[int, RowGroupStatus] = {}
+        self._named: set[str] = set()
+        self._refuses = plan.config.run.when_claimed == "refuse"
+        at_once = max(1, min(BATCH_SIZE, window // plan.config.row_group_size)) if plan.models else BATCH_SIZE
+        self._at_once = len(work) if self._refuses else at_once
+
+    async def next(self) -> RowGroupStatus | None:
+        """The next row group, None after the last. Raises ClaimedError, SealedError, UnrecognizedFileError, LedgerError."""
+        while not self._ready:
+            if self._todo:
+                await self._take([self._todo.popleft() for _ in range(min(self._at_once, len(self._todo)))])
+            elif self._waiting:
+                await self._wait()
+            else:
+                return None
+        return self._ready.popleft()
+
+    async def _take(self, batch: Sequence[RowGroupStatus]) -> None:
+        held, wanted = self._held, [status.group.index for status in batch if _to_make(status)]
+        others = await asyncio.to_thread(held.take, wanted) if wanted and held is not None else []
+        if others and self._refuses:
+            raise _claimed(others)
+        self._name(others)
+        mine = [status for status in batch if _to_make(status) and self._is_mine(status)]
+        fresh = await asyncio.to_thread(self._look_again, mine) if mine and held is not None else batch
+        seen = {status.group.index: status for status in fresh}
+        for status in batch:
+            if not _to_make(status) or self._is_mine(status):
+                self._ready.append(seen.get(status.group.index, status))
+            else:
+                self._waiting[status.group.index] = status
+        if held is not None:
+            held.release([status.group.index for status in fresh if not _to_make(status)])
+
+    def _is_mine(self, status: RowGroupStatus) -> bool:
+        return self._held is None or self._held.holds(status.group.index)
+
+    def _name(self, others: Sequence[Claim]) -> None:
+        """Say who holds what, once for each holder."""
+        for other in others:
+            if other.holder not in self._named:
+                self._named.add(other.holder)
+                self._tell(Notice(f"{other}; doing the rest first, then waiting for it"))
+
+    async def _wait(self) -> None:
+        """Take some of what others have given back; if there is nothing, wait a moment."""
+        assert self._held is not None
+        others = await asyncio.to_thread(self._held.others, [*self._waiting])
+        free = [status for index, status in self._waiting.items() if index not in others][: self._at_once]
+        if not free:
+            self._on_wait()
+            self._name([*others.values()])
+            await self._sleep(POLL)
+            return
+        for status in free:
+            del self._waiting[status.group.index]
+        self._tell(Notice(f"row groups {format_ranges([s.group.index for s in free])} are free: going on"))
+        await self._take(free)
+
+    def _look_again(self, statuses: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
+        """What is on disk of row groups now that they are claimed."""
+        metadata = read_metadata(self._version.metadata)
+        if metadata.sealed:
+            check_generation_allowed(Version(self._version, metadata), self._plan)
+        return [self._now(status) for status in statuses]
+
+    def _now(self, status: RowGroupStatus) -> RowGroupStatus:
+        path, plan = self._version.row_group(status.group.index), self._plan
+        found: FooterOrError = None
+        try:
+            if path.exists():
+                found = read_footer(path)
+        except CorruptFileError as error:
+            found = error  # a foreign file, which is not ours to touch, ends the run
+        now = classify(
+            status.group,
+            found,
+            dataset=plan.config.name,
+            config_hash=plan.fingerprint.config_hash,
+            in_earlier_version=status.state is RowGroupState.STALE,
+        )
+        return expand_to_whole_group(now, plan)
+
+
+def _to_make(status: RowGroupStatus) -> bool:
+    return status.state is not RowGroupState.COMPLETE
+
+
+def on_lease_error(
+    loop: asyncio.AbstractEventLoop, *, lost: "asyncio.Future[None]", observer: Observer
+) -> Callable[[LedgerError], None]:
+    """What a run does about claims that cannot be renewed: it ends if they are lost, and says so if that may yet pass."""
+
+    def in_loop(trouble: LedgerError) -> None:
+        if not isinstance(trouble, ClaimLostError):
+            observer(Notice(f"claims could not be renewed, trying again: {trouble.message}"))
+        elif not lost.done():
+            lost.set_exception(trouble)
+
+    return lambda trouble: _call(loop, in_loop, trouble)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[LedgerError], None], trouble: LedgerError) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function, trouble)

@@ -1,0 +1,47 @@
+"""Which rows of the journal belong to a row group, and which of them its file already accounts for."""
+
+from collections.abc import Collection
+
+from sdg_core.config.columns import ModelColumn
+from sdg_core.generators.whole_group import STRIDE
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.phases import resizes
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.row_groups import Footer
+
+CountedCell = tuple[str, str, int]
+"""A cell of the journal: the run that paid, the column, and the number of its row."""
+
+
+def counted_cells(footer: Footer | None) -> set[CountedCell]:
+    """The cells of the journal that the usage in a row-group file counts already."""
+    by_run = footer.counted if footer is not None else {}
+    return {(run, name, number) for run, columns in by_run.items() for name, rows in columns.items() for number in rows}
+
+
+def counted_in_footer(cells: Collection[CountedCell], *, leave_out: Collection[int]) -> dict[str, dict[str, list[int]]]:
+    """What `Footer.counted` says. leave_out: rows that are in the file, whose cells leave the journal."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for run, name, number in sorted(cells):
+        if number not in leave_out:
+            found.setdefault(run, {}).setdefault(name, []).append(number)
+    return found
+
+
+def journal_spans(plan: DatasetPlan, group: RowGroup) -> list[tuple[int, int, frozenset[str]]]:
+    """The numbers of a row group's rows in the journal, `[start, stop)`, for the columns that are journaled.
+
+    Where a function changes the rows, those of the columns that come after it are counted anew.
+    """
+    late, journaled = post_resize_columns(plan), {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
+    spans = [(group.start, group.stop, frozenset(journaled - late))]
+    if late:
+        spans.append((group.start * STRIDE, group.stop * STRIDE, frozenset(late & journaled)))
+    return [span for span in spans if span[2]]
+
+
+def post_resize_columns(plan: DatasetPlan) -> frozenset[str]:
+    """The columns that come after a function that changes the rows."""
+    places = plan.graph.places
+    first = min((places[column.name] for column in plan.config.columns if resizes(column)), default=None)
+    return frozenset(name for name, place in places.items() if first is not None and place >= first)

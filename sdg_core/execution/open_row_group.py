@@ -1,0 +1,204 @@
+"""One row group while it is being made: its columns, its records' cells, and the files they become."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sdg_core.errors import CellError
+from sdg_core.execution.carry_over import CarriedCells
+from sdg_core.execution.journal_rows import CountedCell
+from sdg_core.generators.base import CellFailedError
+from sdg_core.generators.custom.columns import typed_series
+from sdg_core.generators.whole_group import Fault, GroupPhases
+from sdg_core.ledger.journal import JournaledCell
+from sdg_core.models.types import Usage
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
+from sdg_core.seeds.readers import Seeds
+from sdg_core.store.failures import Failure
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+
+HEAD_ROWS = 3
+"""Rows that a written group hands on, for previews."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Finished records of a row group: their indices and a table of every column, dropped ones included."""
+
+    records: NDArray[np.int64]
+    table: pa.Table
+
+
+class OpenGroup:
+    """The records a row group lacks, being made, stage by stage (`sdg_core.plan.phases`).
+
+    Positions count the rows: the lacking records in order, until a function changes the rows. A row is settled in a stage when it
+    has all its cells of that stage or has failed. Records that are not settled when the group is written are simply
+    lacking still.
+    """
+
+    def __init__(
+        self,
+        status: RowGroupStatus,
+        *,
+        plan: DatasetPlan,
+        seeds: Seeds | None,
+        stages: GroupPhases,
+        needed: Sequence[frozenset[str]],
+        paid: Iterable[JournaledCell] = (),
+        carried: CarriedCells = MappingProxyType({}),
+    ) -> None:
+        """`needed` names, for each stage, the columns that `values` has to hand out; `paid` are cells of an earlier run,
+        `carried` those of earlier versions."""
+        self.status, self._plan, self._stages, self._needed = status, plan, stages, needed
+        self.indices = np.array(status.remaining, dtype=np.int64)
+        self.paid = {(cell.record, cell.column): cell for cell in paid}
+        self.carried, self.carried_over = carried, 0
+        self.replayed = 0
+        self.counted: set[CountedCell] = set()
+        self.failures: dict[int, Failure] = {}
+        self.usage: UsageByModel = {}
+        self.usage_by_column: UsageByColumn = {}
+        self.stage = -1
+        self._rows = stages.begin(self.indices, seeds.read(self.indices).to_dict() if seeds is not None else {})
+        self._cells: dict[str, list[Any]] = {}
+        self.advance()
+
+    def advance(self) -> None:
+        """Begin the next stage with its columns that are computed for all records at once. Called in a thread."""
+        self._keep_cells()
+        self.stage += 1
+        rows, graph = self._rows, self._plan.graph
+        self._stages.compute(self.stage, rows)
+        for position, fault in rows.faults.items():
+            if position not in self.failures:
+                self.failures[position] = self._failure(position, fault)
+        for (column, alias), usage in rows.usages.items():
+            self.add_usage(alias, usage, column=column)
+        rows.usages = {}
+        names = graph.columns_of(self.stage, per_record=True)
+        made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]
+        self._cells = {name: [None] * len(rows.indices) for name in made}
+        self._skips: dict[str, NDArray[np.bool_]] = {}
+        self._done = np.zeros(len(rows.indices), dtype=bool)
+        if not names and self.last_stage:
+            self._done = rows.alive()
+        needed = self._needed[self.stage]
+        self._values = {name: series.to_list() for name, series in rows.frame.items() if name in needed}
+
+    def _keep_cells(self) -> None:
+        """Make columns of the cells of the stage that ends."""
+        for name, cells in self._cells.items():
+            self._rows.frame[name] = typed_series(name, cells, self._plan.schema.field(name).type)
+        self._rows.skipped.update(self._skips if self._cells else {})
+
+    def _failure(self, position: int, fault: Fault) -> Failure:
+        message = f"row {position} of the resized row group: {fault.message}" if self._rows.resized else fault.message
+        return Failure(self.record_of(position), fault.column, fault.kind, message, fault.attempts)
+
+    def record_of(self, position: int) -> int:
+        """The record of a row. Rows of a resized group belong to no record; their failures are listed with the one there."""
+        group = self.status.group
+        return min(group.start + position, group.stop - 1) if self._rows.resized else int(self.indices[position])
+
+    def index_of(self, position: int) -> int:
+        """What the random words of a row are counted by."""
+        return int(self._rows.indices[position])
+
+    @property
+    def last_stage(self) -> bool:
+        """Whether the rows are whole after this stage."""
+        return self.stage == self._plan.graph.stages - 1 or self.discarded
+
+    @property
+    def discarded(self) -> bool:
+        """Whether there will be no rows, because the group is all or nothing and a row of it has failed."""
+        return self._plan.resizes and bool(self.failures)
+
+    def open_positions(self) -> list[int]:
+        """Positions whose cells of this stage are still to be made, in order."""
+        if not self._cells or self.discarded:
+            return []
+        return [position for position in range(len(self._done)) if position not in self.failures]
+
+    def values(self, position: int) -> dict[str, Any]:
+        """A fresh mapping of a row's values in the needed columns that were made before."""
+        return {name: values[position] for name, values in self._values.items()}
+
+    def skipped(self, position: int) -> set[str]:
+        """The columns that are skipped in a row."""
+        return self._rows.skipped_in(position)
+
+    def settle(self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = ()) -> None:
+        """A row has all its cells of this stage."""
+        for name, value in cells.items():
+            self._cells[name][position] = value
+        for name in skipped:
+            if name in self._cells:
+                self._skips.setdefault(name, np.zeros(len(self._done), dtype=bool))[position] = True
+        self._done[position] = True
+
+    def fail(self, position: int, column: str, error: CellError) -> Failure:
+        """A row has failed for good."""
+        fault = Fault(column, "expression", error.message)
+        if isinstance(error, CellFailedError):
+            fault = Fault(column, error.kind, error.message, error.attempts)
+        self._rows.fail(position, fault)
+        self.failures[position] = self._failure(position, fault)
+        return self.failures[position]
+
+    def add_usage(self, alias: str, usage: Usage, *, column: str | None = None) -> None:
+        """Count what a cell used, failed or not."""
+        self.usage = add_usage(self.usage, {alias: vars(usage)})
+        if column is not None:
+            of_column = self.usage_by_column.get(column, {})
+            self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
+
+    @property
+    def resized(self) -> bool:
+        """Whether rows are no longer records."""
+        return self._plan.resizes
+
+    @property
+    def made(self) -> int:
+        """How many of the lacking records are finished."""
+        if not self.last_stage or self.discarded:
+            return 0
+        if self.resized:
+            return len(self.indices) if self._done.all() else 0
+        return int(self._done.sum())
+
+    @property
+    def failed(self) -> int:
+        """How many of the lacking records have failed: all of them where the group is all or nothing."""
+        return len(self.indices) if self.discarded else len(self.failures)
+
+    def rows(self) -> Rows:
+        """The finished records; of a resized group, every row or none."""
+        if not self.made:
+            return Rows(np.empty(0, dtype=np.int64), self._plan.schema.empty_table())
+        mask = pl.Series(self._done)
+        arrays = []
+        for field in self._plan.schema:
+            if field.name in self._cells:
+                values = [v for v, done in zip(self._cells[field.name], self._done, strict=True) if done]
+                arrays.append(pa.array(values, type=field.type))
+            else:
+                series = self._rows.frame[field.name]
+                kept = series if self._done.all() else series.filter(mask)
+                arrays.append(kept.to_arrow().cast(field.type))
+        return Rows(self._rows.indices[self._done], pa.table(arrays, schema=self._plan.schema))
+
+
+def expand_to_whole_group(status: RowGroupStatus, plan: DatasetPlan) -> RowGroupStatus:
+    """The status with everything lacking, where a row group that is not complete is made again as a whole."""
+    if not plan.all_or_nothing or status.state is RowGroupState.COMPLETE:
+        return status
+    return replace(status, remaining=range(status.group.start, status.group.stop))

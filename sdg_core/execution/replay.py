@@ -1,0 +1,53 @@
+"""Replaying the journal: cells that an earlier run paid for and did not live to write."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from sdg_core.execution.context import RunContext
+from sdg_core.execution.journal_rows import counted_cells, journal_spans, post_resize_columns
+from sdg_core.generators.whole_group import STRIDE
+from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.row_group_state import RowGroupStatus
+
+
+@asynccontextmanager
+async def open_journal(
+    ledger: Ledger, plan: DatasetPlan, version: VersionLayout, work: Sequence[RowGroupStatus], *, run_id: str
+) -> AsyncIterator[Journal | None]:
+    """The journal of a version, or None where nothing can be paid for: no model is asked, or nothing is lacking.
+
+    Raises LedgerError.
+    """
+    if not plan.models or not any(status.remaining for status in work):
+        yield None
+        return
+    async with Journal(ledger, dataset=plan.config.name, version=version.name, run_id=run_id) as journal:
+        remaining = {status.group.index: frozenset(status.remaining) for status in work}
+        late, size = post_resize_columns(plan), plan.config.row_group_size
+
+        def is_done(record: int, column: str) -> bool:
+            number = record // STRIDE if column in late else record
+            return number not in remaining.get(number // size, frozenset([number]))
+
+        await asyncio.to_thread(journal.prune, is_done)
+        yield journal
+
+
+def journaled_cells(context: RunContext, status: RowGroupStatus) -> list[JournaledCell]:
+    """What an earlier run has paid for and not got into the row group's file. Called in a thread.
+
+    What the file's usage counts already comes without its usage.
+    """
+    if context.journal is None:
+        return []
+    hashes, counted = context.plan.fingerprint.column_hashes, counted_cells(status.footer)
+    return [
+        replace(cell, usage={}) if (cell.run_id, cell.column, cell.record) in counted else cell
+        for start, stop, columns in journal_spans(context.plan, status.group)
+        for cell in context.journal.load(start=start, stop=stop, column_hashes={name: hashes[name] for name in columns})
+    ]

@@ -1,0 +1,48 @@
+"""The run's entry in the history of runs."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sdg_core.dataset.events import Notice
+from sdg_core.errors import LedgerError, RefusedError, RunAbortedError, SdgError
+from sdg_core.execution.summary import Tally
+from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.history import record_end, record_start
+
+
+@contextmanager
+def in_history(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: Tally) -> Iterator[None]:
+    """Keep a record of the run that the block is, however it ends."""
+
+    def end(outcome: str, message: str | None) -> None:
+        counts = tally.counts()
+        note(
+            lambda: record_end(ledger, run_id=run_id, dataset=dataset, outcome=outcome, counts=counts, message=message)
+        )
+
+    def note(write: Callable[[], None]) -> None:
+        try:
+            write()
+        except LedgerError as error:
+            tally(Notice(f"the history of runs lacks this one: {error.message}"))
+
+    note(lambda: record_start(ledger, run_id=run_id, dataset=dataset, version=version, resume=resume))
+    try:
+        yield
+    except BaseException as error:
+        end(_outcome(error), str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}")
+        raise
+    end("failed_records" if tally.counts()["failed"] else "done", tally.first_failure)
+
+
+def _outcome(error: BaseException) -> str:
+    match error:
+        case RunAbortedError():
+            return "stopped"
+        case RefusedError():
+            return "refused"
+        case asyncio.CancelledError() | KeyboardInterrupt():
+            return "interrupted"
+        case _:
+            return "failed"

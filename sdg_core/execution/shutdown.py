@@ -1,0 +1,48 @@
+"""What is left to do when a run ends early: save what is finished of open row groups, and tell the reason."""
+
+from collections.abc import Iterable
+
+from sdg_core.dataset.events import Notice, RowGroupSaved
+from sdg_core.errors import LedgerError, SdgError, StoreError
+from sdg_core.execution.context import RunContext
+from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.execution.write_row_group import write_and_settle
+from sdg_core.plan.row_groups import format_ranges
+
+
+def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
+    """Write what is known of groups that are still open: finished records, failures, and what they have cost.
+
+    What cannot be written is told and passed over: the reason for which the run ends matters more.
+    """
+    lost: dict[int, StoreError | LedgerError] = {}
+    records = 0
+    for group in sorted(groups, key=lambda group: group.status.group.index):
+        index = group.status.group.index
+        if not (group.made or group.failures or group.usage):
+            continue
+        try:
+            write_and_settle(context, group)
+        except (StoreError, LedgerError) as error:
+            lost[index] = error
+            records += group.made
+        else:
+            saved = RowGroupSaved(group.status.group, group.made, group.failed, group.replayed, group.carried_over)
+            context.observer(saved)
+            context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
+    if lost:
+        first = next(iter(lost.values()))
+        context.observer(Notice(f"row groups {format_ranges([*lost])}: {records} finished records not saved: {first}"))
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to show for a group: the first of ours, else the first."""
+    leaves: list[BaseException] = []
+    todo: list[BaseException] = [errors]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((error for error in leaves if isinstance(error, SdgError)), leaves[0])

@@ -1,0 +1,135 @@
+"""Writing a row group: its file, its failures, and then what the journal no longer needs."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from sdg_core.execution.context import RunContext
+from sdg_core.execution.journal_rows import counted_cells, counted_in_footer, journal_spans
+from sdg_core.execution.open_row_group import HEAD_ROWS, OpenGroup, Rows
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.usage import add_usage, add_usage_by_column
+from sdg_core.store.atomic import write_atomic
+from sdg_core.store.failures import dump_failures, read_failures
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import utc_now
+from sdg_core.store.row_groups import (
+    SCHEMA_VERSION,
+    Footer,
+    merge_rows,
+    read_dropped,
+    read_rows,
+    write_row_group,
+)
+from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.system.failpoints import failpoint
+
+
+@dataclass(frozen=True)
+class WrittenGroup:
+    """A row group's file: its footer and its first rows, None where the file was left as it was."""
+
+    footer: Footer
+    head: pa.Table | None
+
+
+def write_group(
+    group: OpenGroup,
+    version: VersionLayout,
+    *,
+    plan: DatasetPlan,
+    run_id: str,
+    commit_guard: CommitGuard = nullcontext,
+    committing: CommitGuard = nullcontext,
+) -> WrittenGroup:
+    """Write a row group's files: failures and dropped columns first, the row-group file last, as the commit.
+
+    Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
+    row-group file, `publishing` around that of the file of dropped columns.
+    """
+    rows, status = group.rows(), group.status
+    old = status.footer
+    if old is not None and old.num_rows:
+        if not plan.all_or_nothing:
+            rows = _with_existing(rows, old, version=version, plan=plan)
+        elif not group.made:
+            _write_failures(group, version, missing=frozenset(status.remaining))
+            return WrittenGroup(old, head=None)
+    everything = range(status.group.start, status.group.stop)
+    present = everything if plan.resizes and group.made else {*rows.records.tolist()}
+    counted = set() if plan.resizes and group.made else group.counted | counted_cells(old)
+    footer = Footer(
+        schema_version=SCHEMA_VERSION,
+        dataset=plan.config.name,
+        config_hash=plan.fingerprint.config_hash,
+        column_hashes=dict(plan.fingerprint.column_hashes),
+        row_group=status.group.index,
+        start=status.group.start,
+        size=status.group.size,
+        missing=[record for record in everything if record not in present],
+        resized=plan.resizes,
+        rows=rows.table.num_rows if plan.resizes else None,
+        usage=add_usage(old.usage if old is not None else {}, group.usage),
+        usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
+        simulated=plan.simulated,
+        counted=counted_in_footer(counted, leave_out=() if plan.resizes else present),
+        created_at=utc_now(),
+        run_id=run_id,
+    )
+    _write_failures(group, version, missing=frozenset(footer.missing))
+    if plan.dropped:
+        dropped = rows.table.select(plan.dropped_schema.names)
+        write_row_group(version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard)
+        failpoint("group.after_dropped")
+    kept = rows.table.select(plan.kept_schema.names)
+    write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
+    return WrittenGroup(footer, head=kept.take(np.arange(min(HEAD_ROWS, kept.num_rows))))
+
+
+def _write_failures(group: OpenGroup, version: VersionLayout, *, missing: frozenset[int]) -> None:
+    """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
+    path = version.failure_list(group.status.group.index)
+    before = read_failures(path)
+    failures = {failure.record: failure for failure in (*before, *group.failures.values()) if failure.record in missing}
+    if failures or before:
+        write_atomic(path, dump_failures(failures.values()))
+
+
+def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: DatasetPlan) -> Rows:
+    kept = read_rows(version.row_group(old.row_group))
+    records = old.records()
+    if plan.dropped:
+        dropped = read_dropped(version.dropped(old.row_group), records)
+        for name in dropped.schema.names:
+            kept = kept.append_column(name, dropped.column(name))
+    merged, merged_records = merge_rows(kept.select(plan.schema.names), records, rows.table, rows.records)
+    return Rows(merged_records, merged)
+
+
+def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
+    """Write a row group's files, give its claim back, settle what the journal holds for it. Called in a thread.
+
+    Raises ClaimLostError, before anything of it is visible, if another run has taken the row group over.
+    """
+    claims, index = context.claims, group.status.group.index
+    written = write_group(
+        group,
+        context.version,
+        plan=context.plan,
+        run_id=context.run_id,
+        commit_guard=partial(claims.commit_guard, index) if claims is not None else nullcontext,
+        committing=partial(claims.commit_guard, index, release=True) if claims is not None else nullcontext,
+    )
+    failpoint("group.before_settle")
+    if context.journal is not None:
+        missing = frozenset(written.footer.missing)
+        for start, stop, columns in journal_spans(context.plan, group.status.group):
+            if not (context.plan.resizes and missing):
+                context.journal.discard_committed(start=start, stop=stop, columns=columns, remaining=missing)
+    failpoint("group.after_settle")
+    if claims is not None:
+        claims.release([index])
+    return written

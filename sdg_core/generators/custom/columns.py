@@ -1,0 +1,176 @@
+"""Custom columns: functions of the user, called for one record or for a whole row group.
+
+A function sees fresh copies of the columns that it declares, and nothing else, so that its value depends on nothing else. What it
+returns has to fit the declared type. A function of one record that fails costs that record; a function of a whole column
+that fails stops the run, because no record of the row group can have its value.
+"""
+
+import asyncio
+import copy
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from sdg_core.config.columns import CustomColumn
+from sdg_core.errors import FunctionError
+from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.custom.models import CustomFunctionModels
+from sdg_core.models.endpoint import RequestFailedError
+from sdg_core.models.pool import ModelPool
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.types.arrow import conform, type_name
+from sdg_core.plan.usercode.functions import UserFunction
+
+RECORD_INDEX = "record_index"
+"""What a whole-column function gets that reads no column."""
+
+
+class CustomGenerator:
+    """The generator of one custom column that is made record by record. Functions that are not async run in `threads`."""
+
+    def __init__(self, plan: DatasetPlan, column: CustomColumn, *, models: ModelPool, threads: Executor) -> None:
+        self._plan, self._column, self._models, self._threads = plan, column, models, threads
+        self._function = plan.functions[column.name]
+        self._names = (column.name, *(column.side_effect_columns or ()))
+        self._types = [plan.schema.field(name).type for name in self._names]
+
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+        """The cell of one record, and its side effects. Raises CellFailedError."""
+        loop = asyncio.get_running_loop()
+        row = {name: _copied(values[name]) for name in self._column.required_columns or ()}
+        asked = CustomFunctionModels(self._plan, self._column, self._models, record=record, loop=loop)
+        arguments = _arguments(self._function, row, asked)
+        try:
+            if self._function.is_async:
+                returned = await self._function.call(*arguments)
+            else:
+                returned, error = await loop.run_in_executor(self._threads, _outcome, self._function, arguments)
+                if error is not None:
+                    raise error
+            main, *also = self._fitted(returned)
+        except RequestFailedError as error:
+            raise CellFailedError(
+                error.message, kind=error.kind, attempts=error.attempts, usages=asked.usages
+            ) from error
+        except (Exception, SystemExit) as error:
+            raise CellFailedError(_said(error), kind="custom", usages=asked.usages) from error
+        return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
+
+    def _fitted(self, returned: Any) -> list[Any]:
+        parts = returned_cells(returned, names=self._names, given=self._column.required_columns or ())
+        fitted = []
+        for name, value, data_type in zip(self._names, parts, self._types, strict=True):
+            try:
+                fitted.append(conform(value, data_type))
+            except ValueError as error:
+                remedy = "output_type" if name == self._column.name else "side_effect_types"
+                raise ValueError(f"returned for {name!r}: {error}; declare {remedy}, or return that") from None
+        return fitted
+
+
+def returned_cells(returned: Any, *, names: Sequence[str], given: Sequence[str]) -> list[Any]:
+    """What a function returned, as one value per name: the value itself, or a mapping with the column and its side effects.
+
+    A mapping may also repeat what the function was given. Raises ValueError for anything else.
+    """
+    if not (isinstance(returned, Mapping) and names[0] in returned):
+        if len(names) > 1:
+            raise ValueError(f"returned {type(returned).__name__}; a mapping with {', '.join(names)} is needed")
+        return [returned]
+    remaining = [name for name in names if name not in returned]
+    if remaining:
+        raise ValueError(f"returned no {remaining[0]!r}, which is declared in side_effect_columns")
+    unknown = [key for key in returned if key not in names and key not in given]
+    if unknown:
+        raise ValueError(f"returned {unknown[0]!r}, which is neither the column nor declared in side_effect_columns")
+    return [returned[name] for name in names]
+
+
+def call_whole_column(
+    plan: DatasetPlan,
+    column: CustomColumn,
+    frame: pl.DataFrame,
+    *,
+    models: CustomFunctionModels,
+    carried: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """What a whole-column function makes of a frame: its column and side effects, one row per row.
+
+    carried: for a function that may change the rows, the columns that it has to return as well.
+    Called in a thread without an event loop. Raises FunctionError.
+    """
+    function = plan.functions[column.name]
+    where = f"column {column.name!r}: {function.reference}"
+    arguments = _arguments(function, frame, models)
+    try:
+        returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
+    except (Exception, SystemExit) as error:
+        raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
+    if not isinstance(returned, pl.DataFrame):
+        raise FunctionError(f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT)
+    if carried is None and returned.height != frame.height:
+        raise FunctionError(
+            f"{where} returned {returned.height} rows, {frame.height} expected",
+            remedy="return one row per row, or set allow_resize: true",
+        )
+    names = [column.name, *(column.side_effect_columns or ())]
+    wanted = [*(carried or ()), *names]
+    remaining = [name for name in wanted if name not in returned.columns]
+    if remaining:
+        raise FunctionError(f"{where} returned no column {remaining[0]!r}; it returned {', '.join(returned.columns)}")
+    return pl.DataFrame([_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted])
+
+
+_KEPT = "what other row groups finished is kept; mend the function and run the same command to go on"
+
+
+def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Series:
+    """A returned column with the type of the plan. Raises FunctionError where that would bend a value."""
+    target = polars_type(data_type)
+    if series.dtype == target or series.dtype == pl.Null:
+        return series.cast(target)
+    if series.dtype.is_integer() and target.is_numeric():
+        try:
+            return series.cast(target)
+        except pl.exceptions.PolarsError as error:
+            raise FunctionError(f"{where} returned for {series.name!r}: {str(error).splitlines()[0]}") from error
+    try:
+        return typed_series(series.name, [conform(value, data_type) for value in series.to_list()], data_type)
+    except ValueError as error:
+        message = f"{where} returned for {series.name!r}: {error}"
+        raise FunctionError(message, remedy=f"declare its type, or return {type_name(data_type)}") from error
+
+
+def typed_series(name: str, values: Sequence[Any], data_type: pa.DataType) -> pl.Series:
+    """Python values that fit an Arrow type, as a column of it."""
+    return pl.Series(name, pl.from_arrow(pa.array(values, type=data_type)))
+
+
+def polars_type(data_type: pa.DataType) -> pl.DataType:
+    """The polars type of an Arrow type."""
+    return typed_series("", [], data_type).dtype
+
+
+def _arguments(function: UserFunction, data: Any, models: CustomFunctionModels) -> tuple[Any, ...]:
+    return (data, function.params, models)[: function.arguments]
+
+
+def _outcome(function: UserFunction, arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """What a call returned or raised; an exception that a thread hands over itself may not be one of its own (StopIteration)."""
+    try:
+        return function.call(*arguments), None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - handed over, and raised there
+        return None, RuntimeError("raised StopIteration") if isinstance(error, StopIteration) else error
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"raised {type(error).__name__}{f': {text}' if text else ''}"
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what can be changed in place."""
+    return copy.deepcopy(value) if isinstance(value, dict | list) else value

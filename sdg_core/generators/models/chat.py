@@ -1,0 +1,182 @@
+"""What all columns written by a language model have in common: the request of one record, and the cell with its side columns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sdg_core.config.columns import ChatColumn, ImageColumn
+from sdg_core.config.distributions import Distribution, UniformDistribution
+from sdg_core.config.models import InferenceParameters, ModelConfig
+from sdg_core.errors import ModelError
+from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.models.conversation import Conversation, Limits, converse
+from sdg_core.generators.models.media import ImageStore, Media, media_parts
+from sdg_core.generators.render import Template
+from sdg_core.models.endpoint import ModelEndpoint
+from sdg_core.models.mcp.toolbox import Toolbox
+from sdg_core.models.retry import error_kind
+from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
+from sdg_core.plan.sampling.rng import RandomSource, to_unit
+from sdg_core.plan.types.replies import REASONING, TRACE
+
+
+@dataclass(frozen=True)
+class ModelBinding:
+    """The model that a column asks. `random` are the record's own words, for what is drawn and for simulated replies.
+
+    images: where the pictures of this dataset lie, if they are stored. toolbox: what the column's model may call.
+    """
+
+    model: ModelConfig
+    endpoint: ModelEndpoint
+    random: RandomSource
+    limits: Limits
+    simulated: bool = False
+    images: ImageStore | None = None
+    toolbox: Toolbox | None = None
+
+    def seed(self, column: str, record: int, *, attempt: int = 0) -> int:
+        """The random number of a cell, where replies depend on it; another one for each attempt."""
+        if not self.simulated:
+            return 0
+        return int(self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0])
+
+    def parameters(self, column: str, record: int) -> InferenceParameters:
+        """The model's parameters, those that are distributions drawn for the record."""
+        given = self.model.inference_parameters
+        drawn = {
+            name: _draw(value, self._unit(f"{column}/{name}", record))
+            for name in ("temperature", "top_p")
+            if isinstance(value := getattr(given, name), Distribution)
+        }
+        return given.model_copy(update=drawn) if drawn else given
+
+    def _unit(self, key: str, record: int) -> float:
+        return float(to_unit(self.random.words(key, np.array([record], dtype=np.int64)))[0, 0])
+
+
+def _draw(distribution: Distribution, unit: float) -> float:
+    if isinstance(distribution, UniformDistribution):
+        low, high = distribution.params.low, distribution.params.high
+        return min(high, low + (high - low) * unit)
+    values = distribution.params.values
+    weights = distribution.params.weights or (1.0,) * len(values)
+    cumulated = np.cumsum(weights)
+    place = int(np.searchsorted(cumulated, unit * cumulated[-1], side="right"))
+    return float(values[min(place, len(values) - 1)])
+
+
+@dataclass(frozen=True)
+class ResponseSpec:
+    """What a kind of column wants of a reply.
+
+    read: the value in a reply; raises ModelError or ValueError. instructions: added to the prompt. schema: of the reply.
+    """
+
+    read: Callable[[ChatResponse], Any]
+    instructions: str = ""
+    schema: Mapping[str, Any] | None = None
+
+
+class ChatGenerator:
+    """The generator of one column that a language model writes, whatever is wanted of the reply."""
+
+    def __init__(self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec) -> None:
+        self._column, self._asked, self._wanted = column, asked, wanted
+        self._prompt = Template(column.prompt)
+        self._system = Template(column.system_prompt) if column.system_prompt is not None else None
+
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+        """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
+        messages, tools = self._messages(values), await self._tools()
+        had = await converse(
+            self._asked.endpoint,
+            lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
+            self._wanted.read,
+            alias=self._column.model_alias,
+            limits=self._asked.limits,
+            toolbox=self._asked.toolbox,
+        )
+        return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
+
+    def _messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The opening of a record's conversations, a pure function of its values. Raises CellError."""
+        text = self._prompt.render(values)
+        if self._wanted.instructions:
+            text = f"{text}\n\n{self._wanted.instructions}"
+        media = media_of(self._column, values, self._asked.images)
+        content: str | tuple[Part, ...] = (*media, TextPart(text)) if media else text
+        messages: tuple[Message, ...] = (Message("user", content),)
+        if self._system is not None:
+            messages = (Message("system", self._system.render(values)), *messages)
+        return messages
+
+    async def _tools(self) -> tuple[Tool, ...]:
+        """What the model may call. Raises CellFailedError if a server cannot be used."""
+        if self._asked.toolbox is None:
+            return ()
+        try:
+            return await self._asked.toolbox.tools()
+        except ModelError as error:
+            raise CellFailedError(error.message, kind=error_kind(error)) from error
+
+    def _request(
+        self, messages: tuple[Message, ...], *, record: int, attempt: int, tools: tuple[Tool, ...]
+    ) -> ChatRequest:
+        name = self._column.name
+        return ChatRequest(
+            self._asked.model.model,
+            messages,
+            self._asked.parameters(name, record),
+            seed=self._asked.seed(name, record, attempt=attempt),
+            response_schema=self._wanted.schema,
+            schema_name=name if all(tool.name != name for tool in tools) else f"{name}_reply",
+            tools=tools,
+        )
+
+
+def media_of(
+    column: ChatColumn | ImageColumn, values: Mapping[str, Any], images: ImageStore | None
+) -> tuple[Media, ...]:
+    """The media that go with a record's prompt. Raises CellError."""
+    contexts = column.multi_modal_context or ()
+    return tuple(part for context in contexts for part in media_parts(context, values[context.column_name], images))
+
+
+def _side_cells(column: ChatColumn, had: Conversation) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    if column.with_trace != "none":
+        messages = had.messages if column.with_trace == "all_messages" else had.messages[-1:]
+        cells[f"{column.name}{TRACE}"] = [_traced(message) for message in messages]
+    if column.extract_reasoning_content:
+        cells[f"{column.name}{REASONING}"] = had.reply.reasoning
+    return cells
+
+
+def _traced(message: Message) -> dict[str, Any]:
+    """A message as traces show it; media by what they are, because their data would be there a second time."""
+    parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return {
+        "role": message.role,
+        "content": [_block(part) for part in parts],
+        "reasoning_content": message.reasoning,
+        "tool_calls": calls,
+        "tool_call_id": message.tool_call_id,
+    }
+
+
+def _block(part: Part) -> dict[str, str]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    kind = "image" if isinstance(part, ImagePart) else type(part).__name__.removesuffix("Part").lower()
+    size = len(part.data or "")
+    return {
+        "type": kind,
+        "text": part.url if part.url is not None else f"{part.media_type}, {size} characters of base64",
+    }

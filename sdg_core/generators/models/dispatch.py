@@ -1,0 +1,61 @@
+"""From a model column to its generator."""
+
+from sdg_core.config.columns import (
+    ChatColumn,
+    EmbeddingColumn,
+    ImageColumn,
+    LlmCodeColumn,
+    LlmJudgeColumn,
+    LlmStructuredColumn,
+    LlmTextColumn,
+    ModelColumn,
+)
+from sdg_core.generators.models.chat import ChatGenerator, ModelBinding
+from sdg_core.generators.models.code import code_generator
+from sdg_core.generators.models.conversation import limits_of
+from sdg_core.generators.models.embedding import EmbeddingGenerator
+from sdg_core.generators.models.image import ImageGenerator
+from sdg_core.generators.models.judge import judge_generator
+from sdg_core.generators.models.media import ImageStore
+from sdg_core.generators.models.structured import structured_generator
+from sdg_core.generators.models.text import text_generator
+from sdg_core.models.mcp.toolbox import Toolbox
+from sdg_core.models.pool import ModelPool
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.sampling.rng import RandomSource
+
+
+def model_generator(
+    plan: DatasetPlan, column: ModelColumn, *, models: ModelPool, images: ImageStore | None
+) -> ChatGenerator | EmbeddingGenerator | ImageGenerator:
+    """The generator of a model column."""
+    model, provider = plan.models[column.model_alias]
+    asked = ModelBinding(
+        model=model,
+        endpoint=models[column.model_alias],
+        random=RandomSource(plan.config.seed),
+        limits=limits_of(plan.config.run),
+        simulated=provider.provider_type == "simulated",
+        images=images,
+        toolbox=_toolbox(column, models),
+    )
+    match column:
+        case LlmTextColumn():
+            return text_generator(column, asked)
+        case LlmCodeColumn():
+            return code_generator(column, asked)
+        case LlmStructuredColumn():
+            return structured_generator(column, asked)
+        case LlmJudgeColumn():
+            return judge_generator(column, asked)
+        case EmbeddingColumn():
+            return EmbeddingGenerator(column, asked)
+        case ImageColumn():
+            return ImageGenerator(column, asked)
+        case _:
+            raise TypeError(f"column {column.name!r} ({type(column).__name__}) has no generator")
+
+
+def _toolbox(column: ModelColumn, models: ModelPool) -> Toolbox | None:
+    alias = column.tool_alias if isinstance(column, ChatColumn) else None
+    return models.toolboxes[alias] if alias is not None else None

@@ -1,0 +1,62 @@
+"""Vectors of a text, or of each text in a list."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from sdg_core.config.columns import EmbeddingColumn
+from sdg_core.errors import CellError
+from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.models.chat import ModelBinding
+from sdg_core.generators.render import plain_value
+from sdg_core.models.endpoint import RequestFailedError
+from sdg_core.models.types import EmbeddingRequest
+
+
+class EmbeddingGenerator:
+    """The generator of one `embedding` column."""
+
+    def __init__(self, column: EmbeddingColumn, asked: ModelBinding) -> None:
+        self._column, self._asked = column, asked
+
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+        """The vectors of one record. Raises CellError."""
+        texts = texts_of(values[self._column.target_column])
+        if not texts:
+            return Cell({"embeddings": [], "num_embeddings": 0, "dimension": 0})
+        request = EmbeddingRequest(
+            self._asked.model.model,
+            texts,
+            self._asked.parameters(self._column.name, record),
+            seed=self._asked.seed(self._column.name, record),
+        )
+        alias = self._column.model_alias
+        try:
+            reply = await self._asked.endpoint.embed(request)
+        except RequestFailedError as error:
+            usages = error.usages(alias)
+            raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
+        vectors = [list(vector) for vector in reply.vectors]
+        made = {"embeddings": vectors, "num_embeddings": len(vectors), "dimension": len(vectors[0])}
+        return Cell(made, usages=reply.usages(alias))
+
+
+def texts_of(value: Any) -> tuple[str, ...]:
+    """The texts in a value: its items if it is a list (also one written as JSON), else the value itself. Raises CellError."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            pass
+    texts = tuple(_text(item) for item in value) if isinstance(value, list | tuple) else (_text(value),)
+    if not all(text.strip() for text in texts):
+        raise CellError("there is an empty text, of which no embedding can be made")
+    return texts
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        raise CellError("there is a null where a text is needed")
+    plain = plain_value(value)
+    return plain if isinstance(plain, str) else orjson.dumps(plain).decode()

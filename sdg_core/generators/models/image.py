@@ -1,0 +1,55 @@
+"""Pictures: files beside the row groups, and in the cell their paths; base64 in the cell where nothing is stored (previews).
+
+Files are durable before the cell counts as made, so a row group never names a picture that is not there. A record that is made
+again writes the same names again.
+"""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from sdg_core.config.columns import ImageColumn
+from sdg_core.errors import CellError
+from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.models.chat import ModelBinding, media_of
+from sdg_core.generators.render import Template
+from sdg_core.models.endpoint import RequestFailedError
+from sdg_core.models.types import ImagePart, ImageRequest
+
+
+class ImageGenerator:
+    """The generator of one `image` column."""
+
+    def __init__(self, column: ImageColumn, asked: ModelBinding) -> None:
+        self._column, self._asked = column, asked
+        self._prompt = Template(column.prompt)
+
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+        """The pictures of one record. Raises CellError."""
+        request = self._request(record, values)
+        alias = self._column.model_alias
+        try:
+            reply = await self._asked.endpoint.make_images(request)
+        except RequestFailedError as error:
+            usages = error.usages(alias)
+            raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
+        pictures = [image.content for image in reply.images]
+        if self._asked.images is None:
+            paths = [base64.b64encode(content).decode("ascii") for content in pictures]
+        else:
+            paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
+        return Cell(paths, usages=reply.usages(alias))
+
+    def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
+        context = media_of(self._column, values, self._asked.images)
+        pictures = tuple(part for part in context if isinstance(part, ImagePart))
+        if len(pictures) < len(context):
+            raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
+        return ImageRequest(
+            self._asked.model.model,
+            self._prompt.render(values),
+            self._asked.parameters(self._column.name, record),
+            pictures,
+            self._asked.seed(self._column.name, record),
+        )

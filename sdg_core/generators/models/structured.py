@@ -1,0 +1,20 @@
+"""Values that satisfy a JSON schema. Keys that the schema does not name are left out; what it leaves open is JSON text."""
+
+from typing import Any
+
+from sdg_core.config.columns import LlmStructuredColumn
+from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
+from sdg_core.models import structured
+from sdg_core.models.types import ChatResponse
+from sdg_core.plan.types.json_schema import fit
+from sdg_core.plan.types.replies import reply_schema, reply_shape
+
+
+def structured_generator(column: LlmStructuredColumn, asked: ModelBinding) -> ChatGenerator:
+    """The generator of one `llm-structured` column."""
+    schema, shape = reply_schema(column), reply_shape(column)
+
+    def read(reply: ChatResponse) -> Any:
+        return fit(structured.parse(reply, schema), shape)
+
+    return ChatGenerator(column, asked, ResponseSpec(read, schema=schema))

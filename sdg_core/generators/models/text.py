@@ -1,0 +1,17 @@
+"""Free text: the reply as it is."""
+
+from sdg_core.config.columns import LlmTextColumn
+from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
+from sdg_core.generators.models.conversation import UnusableResponseError
+from sdg_core.models.types import ChatResponse
+
+
+def text_generator(column: LlmTextColumn, asked: ModelBinding) -> ChatGenerator:
+    """The generator of one `llm-text` column."""
+    return ChatGenerator(column, asked, ResponseSpec(_text))
+
+
+def _text(reply: ChatResponse) -> str:
+    if not reply.text:
+        raise UnusableResponseError("it holds no text")
+    return reply.text

@@ -1,0 +1,78 @@
+"""Time samplers: exact times first, text last, so that timedeltas and constraints see what a format may leave out."""
+
+import datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sdg_core.config.columns import SamplerColumn
+from sdg_core.config.samplers import DatetimeParams, TimedeltaParams
+from sdg_core.generators.samplers.numbers import pick
+from sdg_core.plan.sampling.datetimes import UNIT_SECONDS, chrono_format, steps_between, times_after
+from sdg_core.plan.sampling.rng import Words, to_unit
+
+EXACT = pl.Datetime("ms")
+
+
+def draw_datetime(column: SamplerColumn, params: DatetimeParams, words: Words) -> tuple[pl.Series, pl.Series]:
+    """Text and exact time. Times are formatted once per distinct value where there are fewer of those than records."""
+    count = steps_between(params)
+    steps = pick(to_unit(words[:, 0]), count)
+    if count > len(steps):
+        exact = _series(column, times_after(params, steps))
+        return time_text(column, exact), exact
+    exact = _series(column, times_after(params, np.arange(count)))
+    return time_text(column, exact).gather(steps), exact.gather(steps)
+
+
+def draw_timedelta(
+    column: SamplerColumn, params: TimedeltaParams, words: Words, *, reference: pl.Series
+) -> tuple[pl.Series, pl.Series, dict[int, str]]:
+    """Text, exact time, and the reasons of records whose reference is no time."""
+    start = exact_times(reference)
+    steps = params.dt_min + pick(to_unit(words[:, 0]), params.dt_max - params.dt_min)
+    offset = pl.Series((steps * (1000 * UNIT_SECONDS[params.unit])).astype("m8[ms]"))
+    exact = (start + offset).alias(column.name)
+    failed = {
+        position: f"{params.reference_column_name} is {reference[position]!r}, which is not an ISO 8601 date or time"
+        for position in (start.is_null().arg_true().to_list() if start.null_count() else ())
+    }
+    return time_text(column, exact), exact, failed
+
+
+def time_text(column: SamplerColumn, exact: pl.Series) -> pl.Series:
+    """Times in the column's format, which `sdg_core.plan.checks.samplers` has tried. Each distinct time is formatted once."""
+    if exact.null_count() == len(exact):  # polars would leave them times
+        return pl.Series(column.name, [None] * len(exact), dtype=pl.String)
+    form = chrono_format(column.convert_to)
+    distinct = exact.unique() if len(exact) > 1000 else exact
+    if 2 * len(distinct) > len(exact):
+        return exact.dt.strftime(form)
+    return exact.replace_strict(distinct, distinct.dt.strftime(form), return_dtype=pl.String)
+
+
+def exact_times(series: pl.Series) -> pl.Series:
+    """A column's times without zone: dates and times as they are, text read as ISO 8601; null where it is neither."""
+    if series.dtype == EXACT:
+        return series
+    if isinstance(series.dtype, pl.Datetime):
+        return series.dt.replace_time_zone(None).cast(EXACT)
+    if series.dtype == pl.Date:
+        return series.cast(EXACT)
+    if series.dtype != pl.String:
+        return pl.Series(series.name, [None] * len(series), dtype=EXACT)
+    distinct = series.unique().drop_nulls()
+    parsed = pl.Series([_parsed(text) for text in distinct.to_list()], dtype=EXACT)
+    return series.replace_strict(distinct, parsed, default=None, return_dtype=EXACT)
+
+
+def _parsed(text: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        return None
+
+
+def _series(column: SamplerColumn, times: NDArray[np.datetime64]) -> pl.Series:
+    return pl.Series(column.name, times.astype("M8[ms]"))

@@ -1,0 +1,98 @@
+"""The samplers of one row group while they are drawn: what one leaves for another."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sdg_core.config.columns import ExpressionColumn, SamplerColumn
+from sdg_core.generators.base import Frame, GroupColumn
+from sdg_core.generators.expressions import evaluate_group
+from sdg_core.generators.samplers.rejection import Tally, draw_bound
+from sdg_core.generators.samplers.sampler import sample
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.phases import resizes
+from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint
+from sdg_core.plan.sampling.rng import RandomSource
+from sdg_core.seeds.readers import Seeds
+
+
+class Drawing:
+    """Draws samplers in computable order; those that a constraint ties together are drawn with the first of them.
+
+    Exact times are kept for the samplers that count from them, unless the rows may change in between: then their text is read.
+    """
+
+    def __init__(self, plan: DatasetPlan) -> None:
+        self._plan = plan
+        self._random = RandomSource(plan.config.seed)
+        self._keeps = not any(resizes(column) for column in plan.config.columns)
+        self._exact: dict[str, pl.Series] = {}
+        self._ahead: dict[str, GroupColumn] = {}
+
+    def column(self, column: SamplerColumn, *, indices: NDArray[np.int64], frame: Frame) -> GroupColumn:
+        """The sampler's values for the records `indices`; `frame` holds what it reads. Raises ConstraintError."""
+        bound = next((bound for bound in self._plan.graph.bounds if column.name in bound.samplers), None)
+        if bound is None:
+            drawn = sample(column, indices=indices, frame=frame, random=self._random, exact=self._exact)
+        else:
+            if column.name not in self._ahead:
+                self._ahead.update(self.bound(bound, indices=indices, frame=frame)[0])
+            drawn = self._ahead.pop(column.name)
+        if self._keeps and drawn.exact is not None and drawn.exact.dtype.is_temporal():
+            self._exact[column.name] = drawn.exact
+        return drawn
+
+    def bound(
+        self, bound: ConstraintGroup, *, indices: NDArray[np.int64], frame: Frame
+    ) -> tuple[dict[str, GroupColumn], Tally]:
+        """All samplers of a bound, and how many draws that took. Raises ConstraintError."""
+        return draw_bound(bound, indices=indices, frame=frame, exact=self._exact, making=self._again)
+
+    def _again(
+        self, name: str, *, indices: NDArray[np.int64], frame: Frame, exact: Frame, attempts: NDArray[np.int64]
+    ) -> GroupColumn:
+        match column := self._plan.column(name):
+            case SamplerColumn():
+                random = replace(self._random, attempts=attempts)
+                return sample(column, indices=indices, frame=frame, random=random, exact=exact)
+            case ExpressionColumn():
+                return evaluate_group(column, frame=frame, length=len(indices))
+            case _:
+                raise TypeError(f"column {name!r} ({type(column).__name__}) cannot be drawn again")
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """How constraints that share samplers fare: the share of draws that satisfied them all, and how many of the records
+    no draw satisfied (or failed for another reason)."""
+
+    constraints: tuple[str, ...]
+    rate: float
+    records: int
+    failing: int
+
+
+def measure_acceptance(plan: DatasetPlan, seeds: Seeds | None, *, most: int = 2000) -> tuple[Acceptance, ...]:
+    """Draw the first records (at most `most`) of what constraints tie together; models and functions are not called.
+
+    Raises ConstraintError for constraints that no draw satisfies.
+    """
+    indices = np.arange(min(plan.num_records, most))
+    if not plan.graph.bounds:
+        return ()
+    frame: dict[str, pl.Series] = seeds.read(indices).to_dict() if seeds is not None else {}
+    drawing, found = Drawing(plan), list[Acceptance]()
+    wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
+    for name in plan.graph.order:  # inputs that are no seed columns: expressions of seed columns
+        column = plan.column(name)
+        if name in wanted and isinstance(column, ExpressionColumn) and set(plan.graph.dependencies[name]) <= set(frame):
+            frame[name] = evaluate_group(column, frame=frame, length=len(indices)).values
+    for bound in plan.graph.bounds:
+        if set(bound.inputs) <= set(frame):
+            columns, tally = drawing.bound(bound, indices=indices, frame=frame)
+            failing = len({row for column in columns.values() for row in column.failed})
+            what = tuple(map(describe_constraint, bound.constraints))
+            found.append(Acceptance(what, tally.rate, len(indices), failing))
+    return tuple(found)

@@ -1,0 +1,283 @@
+"""People, drawn for many records at once: structs whose fields agree with each other.
+
+Every field reads its own slots of the record's random words, so a person depends on nothing but seed, column, index and
+parameters. Sex comes first, then the name that fits it; the age, then the birth date, family and schooling that fit it; the
+city, then its state and postcode; the e-mail address last, from the name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sdg_core.config.people import MAX_AGE, PeopleParams
+from sdg_core.generators.samplers.people.grammar import draw, text_series
+from sdg_core.generators.samplers.people.locales import Lists, SexedTexts, lists
+from sdg_core.generators.samplers.people.places import Places, draw_places, places
+from sdg_core.generators.samplers.people.words import Draws
+from sdg_core.plan.sampling.people import (
+    ADULT,
+    BACHELORS_FIELDS,
+    MARITAL_STATUS,
+    NEVER_MARRIED,
+    NO_DEGREE,
+    PERSON_TYPE,
+    REFERENCE_DATE,
+    SEXES,
+    ages,
+    education_levels,
+    faker_locale,
+    needs_degree,
+    selected,
+)
+from sdg_core.plan.sampling.rng import RandomSource
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_AT_ONCE = 1 << 16
+"""Records per round: what a round needs fits into the processor's cache."""
+_UUID, _SEX, _AGE, _BIRTHDAY, _MARITAL, _EDUCATION, _FIELD = 0, 2, 3, 4, 5, 6, 7
+_FIRST, _LAST, _MIDDLE, _ORDER, _JOB, _EMAIL, _HAS_UNIT, _NATIONAL_ID = 8, 9, 10, 11, 12, 13, 14, 15
+GRAMMAR_SLOTS = {
+    "street_number": range(24, 32),
+    "unit": range(32, 44),
+    "postcode": range(44, 56),
+    "phone_number": range(56, 72),
+    "street_name": range(72, 100),
+}
+"""The slots a field's grammar may use. Slots 16 to 23 are the place's."""
+_UNIT_SHARE = 0.25
+_DOMAINS = ("example.com", "example.org", "example.net")
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_SCHEMA = {field.name: pl.Int64() if field.name == "age" else pl.String() for field in PERSON_TYPE}
+
+
+def sample_people(name: str, params: PeopleParams, *, indices: Ints, random: RandomSource) -> pl.Series:
+    """One person per record."""
+    rounds = [_round(params, draws) for draws in _rounds(name, indices, random)]
+    frame = pl.concat(rounds) if rounds else pl.DataFrame(schema=_SCHEMA)
+    return frame.to_struct(name)
+
+
+def _rounds(name: str, indices: Ints, random: RandomSource) -> Iterator[Draws]:
+    for start in range(0, len(indices), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        attempts = None if random.attempts is None else random.attempts[some]
+        yield Draws(replace(random, attempts=attempts), name, indices[some])
+
+
+def _round(params: PeopleParams, draws: Draws) -> pl.DataFrame:
+    parts = lists(faker_locale(params))
+    male = _draw_male(params, parts, draws)
+    age, birth_date = _draw_age(params, draws)
+    fields: dict[str, pl.Series | pl.Expr] = {
+        "uuid": _uuids(draws),
+        "locale": pl.lit(params.locale),
+        "age": pl.Series(age),
+        "birth_date": birth_date,
+        "country": pl.lit(parts.country, dtype=pl.String),
+        **_draw_name(params, parts, draws, male),
+        **_draw_life(params, parts, draws, male=male, age=age),
+        **_draw_address(params, parts, draws),
+        "phone_number": _draw_grammar(parts, "phone_number", draws),
+        "national_id": _national_ids(draws) if params.locale == "en_US" else pl.lit(None, dtype=pl.String),
+    }
+    frame = pl.select([values.alias(name) for name, values in fields.items()])
+    if ages(params)[0] < ADULT:
+        grown = pl.col("age") >= ADULT
+        frame = frame.with_columns(pl.when(grown).then(pl.col("email_address", "phone_number", "occupation")))
+    return frame.select(list(_SCHEMA))
+
+
+def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
+    """A selected first name that only one sex has restricts the sex."""
+    sexes = selected(params, "sex") or SEXES
+    first = selected(params, "first_name")
+    if first:
+        sexes = tuple(sex for sex in sexes if _fitting(parts, sex, first)) or sexes
+    if len(sexes) == 1:
+        return np.full(len(draws), sexes[0] == "Male")
+    male: Bools = draws.pick(_SEX, 2) == 1
+    return male
+
+
+def _fitting(parts: Lists, sex: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that people of that sex have, or that Faker's lists give to nobody."""
+    own, all_names = parts.names["first"][sex], [names for names in parts.names["first"].values()]
+    return tuple(name for name in names if name in own or not any(name in known for known in all_names))
+
+
+@lru_cache(maxsize=256)
+def _sexed(locale: str, part: str, chosen: tuple[str, ...]) -> SexedTexts:
+    parts = lists(locale)
+    if not chosen:
+        by_sex = parts.names[part]
+    elif part == "first":
+        by_sex = {sex: dict.fromkeys(_fitting(parts, sex, chosen) or chosen, 1.0) for sex in SEXES}
+    else:
+        by_sex = {sex: dict.fromkeys(chosen, 1.0) for sex in SEXES}
+    return SexedTexts(by_sex["Female"], by_sex["Male"], spelt=parts.spelt)
+
+
+def _draw_name(params: PeopleParams, parts: Lists, draws: Draws, male: Bools) -> dict[str, pl.Series]:
+    locale = faker_locale(params)
+    first = _sexed(locale, "first", selected(params, "first_name"))
+    last = _sexed(locale, "last", selected(params, "last_name"))
+    first_codes, last_codes = first.codes(draws, _FIRST, male), last.codes(draws, _LAST, male)
+    names = {"first": first.texts.gather(first_codes), "last": last.texts.gather(last_codes)}
+    middle, full = _draw_full_name(params, parts, draws, male=male, names=names)
+    at = _mailboxes().gather(draws.pick(_EMAIL, len(_mailboxes())))
+    email = pl.concat_str([first.ascii.gather(first_codes), pl.lit("."), last.ascii.gather(last_codes), at])
+    return {
+        "first_name": names["first"],
+        "middle_name": middle,
+        "last_name": names["last"],
+        "full_name": full,
+        "sex": pl.Series(SEXES).gather(male.astype(np.int64)),
+        "email_address": pl.select(email).to_series(),
+    }
+
+
+@lru_cache(maxsize=1)
+def _mailboxes() -> pl.Series:
+    """Digits and a domain that is reserved for examples, so that mail reaches nobody."""
+    return pl.Series([f"{number}@{domain}" for domain in _DOMAINS for number in range(10_000)])
+
+
+def _draw_full_name(
+    params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, names: dict[str, pl.Series]
+) -> tuple[pl.Series, pl.Series]:
+    """The middle name, null where the full name has none, and the full name."""
+    orders = SexedTexts(parts.orders["Female"], parts.orders["Male"])
+    names = dict(names)
+    if parts.names["middle"]:
+        texts = _sexed(faker_locale(params), "middle", ())
+        names["middle"] = texts.texts.gather(texts.codes(draws, _MIDDLE, male))
+    distinct = [order for order in dict.fromkeys(orders.texts) if "middle" in names or "{middle}" not in order]
+    if len(distinct) < 2:
+        order = distinct[0] if distinct else "{first} {last}"
+        return names.get("middle", _nothing(draws)), pl.select(_written(order, names)).to_series()
+    chosen = orders.texts.gather(orders.codes(draws, _ORDER, male))
+    full = pl.coalesce([pl.when(chosen == order).then(_written(order, names)) for order in distinct])
+    middle = names.get("middle", _nothing(draws))
+    with_middle = chosen.str.contains("{middle}", literal=True)
+    return pl.select(pl.when(with_middle).then(middle)).to_series(), pl.select(full).to_series()
+
+
+def _written(order: str, names: dict[str, pl.Series]) -> pl.Expr:
+    """The full name by a pattern such as `{first} {last}`."""
+    pieces: list[pl.Series | pl.Expr] = []
+    for piece in order.replace("}", "{").split("{"):
+        if piece:
+            pieces.append(names[piece] if piece in names else pl.lit(piece))
+    return pl.concat_str(pieces)
+
+
+def _nothing(draws: Draws) -> pl.Series:
+    return pl.Series([None], dtype=pl.String).new_from_index(0, len(draws))
+
+
+def _draw_age(params: PeopleParams, draws: Draws) -> tuple[Ints, pl.Series]:
+    youngest, oldest = ages(params)
+    age = youngest + draws.pick(_AGE, oldest - youngest + 1)
+    first_day, days, texts = _birthdays()
+    return age, texts.gather(first_day[age] + draws.pick(_BIRTHDAY, days[age]))
+
+
+@lru_cache(maxsize=1)
+def _birthdays() -> tuple[Ints, Ints, pl.Series]:
+    """By age: the place of the first possible birth date among all of them, and how many there are; then those dates."""
+    last = [_years_before(age) for age in range(MAX_AGE + 2)]
+    start = last[-1] + timedelta(days=1)
+    first_day = np.array([(day - start).days + 1 for day in last[1:]])
+    days = np.array([(after - before).days for before, after in zip(last[1:], last, strict=False)])
+    every = [(start + timedelta(days=day)).isoformat() for day in range((REFERENCE_DATE - start).days + 1)]
+    return first_day, days, pl.Series(every)
+
+
+def _years_before(years: int) -> date:
+    return REFERENCE_DATE.replace(year=REFERENCE_DATE.year - years)
+
+
+def _draw_life(params: PeopleParams, parts: Lists, draws: Draws, *, male: Bools, age: Ints) -> dict[str, pl.Series]:
+    """Marital status, schooling and job: children are not married and have no job."""
+    status = selected(params, "marital_status") or MARITAL_STATUS
+    marital = pl.Series(status).gather(draws.pick(_MARITAL, len(status)))
+    if ages(params)[0] < ADULT:
+        marital = pl.select(pl.when(pl.Series(age >= ADULT)).then(marital).otherwise(pl.lit(NEVER_MARRIED))).to_series()
+    jobs = _sexed(faker_locale(params), "job", selected(params, "occupation"))
+    return {
+        "marital_status": marital,
+        "occupation": jobs.texts.gather(jobs.codes(draws, _JOB, male)),
+        **_draw_schooling(params, draws, age),
+    }
+
+
+def _draw_schooling(params: PeopleParams, draws: Draws, age: Ints) -> dict[str, pl.Series]:
+    """A level that people of the age have, null for those too young for any; and what they studied."""
+    levels = education_levels(params)
+    reached = np.searchsorted(np.array(list(levels.values())), np.arange(MAX_AGE + 1), side="right")[age]
+    codes = np.where(reached > 0, 1 + draws.pick(_EDUCATION, np.maximum(reached, 1)), 0)
+    chosen = selected(params, "bachelors_field")
+    studies = tuple(field for field in chosen if field != NO_DEGREE) or BACHELORS_FIELDS
+    degree = np.array([False, *map(needs_degree, levels)])[codes]
+    places = np.where(degree, 2 + draws.pick(_FIELD, len(studies)), np.minimum(codes, 1))
+    return {
+        "education_level": pl.Series([None, *levels], dtype=pl.String).gather(codes),
+        "bachelors_field": pl.Series([None, NO_DEGREE, *studies], dtype=pl.String).gather(places),
+    }
+
+
+def _draw_address(params: PeopleParams, parts: Lists, draws: Draws) -> dict[str, pl.Series]:
+    found: Places = places(faker_locale(params), selected(params, "city"), selected(params, "state"))
+    city, state, postcode = draw_places(found, draws)
+    unit = _draw_grammar(parts, "unit", draws)
+    return {
+        "street_number": _draw_grammar(parts, "street_number", draws),
+        "street_name": _draw_grammar(parts, "street_name", draws),
+        "unit": pl.select(pl.when(pl.Series(draws.unit(_HAS_UNIT) < _UNIT_SHARE)).then(unit)).to_series(),
+        "city": city,
+        "state": state,
+        "region": state,
+        "postcode": _draw_grammar(parts, "postcode", draws) if postcode is None else postcode,
+    }
+
+
+def _draw_grammar(parts: Lists, field: str, draws: Draws) -> pl.Series:
+    node = parts.grammars.get(field)
+    return _nothing(draws) if node is None else draw(node, draws, GRAMMAR_SLOTS[field].start)
+
+
+def _uuids(draws: Draws) -> pl.Series:
+    """Version 4 by RFC 4122, as the uuid sampler makes them."""
+    bits = np.empty((len(draws), 2), ">u8")
+    bits[:, 0] = (draws.words(_UUID) & np.uint64(0xFFFF_FFFF_FFFF_0FFF)) | np.uint64(0x4000)
+    bits[:, 1] = (draws.words(_UUID + 1) >> np.uint64(2)) | np.uint64(1 << 63)
+    pairs = np.stack([np.repeat(_HEX, 16), np.tile(_HEX, 16)], axis=1).view(np.uint16).ravel()
+    digits = pairs[bits.view(np.uint8)].view(np.uint8)
+    text = np.full((len(draws), 36), ord("-"), np.uint8)
+    for number, (start, stop) in enumerate(((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))):
+        text[:, start:stop] = digits[:, start - number : stop - number]
+    return text_series(text)
+
+
+@lru_cache(maxsize=1)
+def _ssn_parts() -> tuple[pl.Series, ...]:
+    """Area, group and serial number, as they may occur in the United States."""
+    areas = [f"{area:03d}-" for area in range(1, 900) if area != 666]
+    groups, serials = ([f"{number:0{width}d}" for number in range(1, 10**width)] for width in (2, 4))
+    return pl.Series(areas), pl.Series(groups) + "-", pl.Series(serials)
+
+
+def _national_ids(draws: Draws) -> pl.Series:
+    rest = draws.words(_NATIONAL_ID)
+    pieces: list[pl.Series] = []
+    for texts in _ssn_parts():
+        rest, codes = np.divmod(rest, np.uint64(len(texts)))
+        pieces.append(texts.gather(codes.astype(np.int64)))
+    return pl.select(pl.concat_str(pieces)).to_series()

@@ -1,0 +1,92 @@
+"""Cities, each in one state, and the postcodes of the state.
+
+Faker does not say in which state a city is. Here a city is in the same state for every record, chosen by its name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sdg_core.generators.samplers.people.locales import Lists, lists, state_place
+from sdg_core.generators.samplers.people.words import Draws
+
+Ints = NDArray[np.int64]
+
+_STATE, _CITY, _POSTCODE = 16, 17, 18
+_POSTCODE_WIDTH = 5
+_ALL_POSTCODES = (501, 99_950)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Cities in the order of their states. `first` and `count`: the cities of each state. `state_of`: the state of each city.
+
+    given: whether the cities are the config's, so that they are drawn evenly instead of the states.
+    postcodes: the lowest and the highest of each state, None where Faker does not know them.
+    """
+
+    cities: pl.Series
+    states: pl.Series
+    first: Ints
+    count: Ints
+    state_of: Ints
+    given: bool
+    postcodes: Ints | None
+
+
+@lru_cache(maxsize=256)
+def places(locale: str, cities: tuple[str, ...], states: tuple[str, ...]) -> Places:
+    """The places of a locale, held to some cities and states if there are any."""
+    groups = _groups(lists(locale), cities, states)
+    names = [state for state, _ in groups]
+    count = np.array([len(members) for _, members in groups])
+    postcodes = lists(locale).postcodes
+    bounds = np.array([postcodes.get(name or "", _ALL_POSTCODES) for name in names])
+    return Places(
+        cities=pl.Series([city for _, members in groups for city in members], dtype=pl.String),
+        states=pl.Series(names, dtype=pl.String),
+        first=np.cumsum(count) - count,
+        count=count,
+        state_of=np.repeat(np.arange(len(groups)), count),
+        given=bool(cities),
+        postcodes=bounds if postcodes else None,
+    )
+
+
+def _groups(
+    parts: Lists, cities: tuple[str, ...], states: tuple[str, ...]
+) -> list[tuple[str | None, Sequence[str | None]]]:
+    """States, each with its cities; a state without any is left out unless it was asked for."""
+    if cities or not states:
+        return _grouped(cities or parts.cities, states or parts.states)
+    homes = dict(_grouped(parts.cities, parts.states))
+    return [(state, homes.get(parts.abbreviations.get(state, state)) or parts.cities or (None,)) for state in states]
+
+
+def _grouped(cities: Sequence[str], states: Sequence[str]) -> list[tuple[str | None, Sequence[str | None]]]:
+    if not states or not cities:
+        return [(state, cities or (None,)) for state in states or (None,)]
+    members: list[list[str]] = [[] for _ in states]
+    for city in cities:
+        members[state_place(city, len(states))].append(city)
+    return [(state, own) for state, own in zip(states, members, strict=True) if own]
+
+
+def draw_places(found: Places, draws: Draws) -> tuple[pl.Series, pl.Series, pl.Series | None]:
+    """City, state, and postcode if it depends on the state."""
+    if found.given:
+        city = draws.pick(_CITY, len(found.cities))
+        state = found.state_of[city]
+    else:
+        state = draws.pick(_STATE, len(found.states))
+        city = found.first[state] + draws.pick(_CITY, found.count[state])
+    postcode = None
+    if found.postcodes is not None:
+        low, high = found.postcodes[state].T
+        number = low + draws.pick(_POSTCODE, high - low + 1)
+        postcode = pl.Series(number).cast(pl.String).str.zfill(_POSTCODE_WIDTH)
+    return found.cities.gather(city), found.states.gather(state), postcode

@@ -1,0 +1,177 @@
+"""Rejection sampling: samplers that constraints tie together are drawn again, record by record, until they satisfy them.
+
+Attempt k of a record reads the words that belong to (record, attempt k), and the first attempt that satisfies every constraint
+counts. So a record stays a pure function of its index, whoever else is drawn with it. Work is done for all records that are
+still open at once; as they get fewer, several attempts of each are tried side by side.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdg_core.config.constraints import Constraint
+from sdg_core.errors import ConstraintError
+from sdg_core.generators.base import Frame, GroupColumn
+from sdg_core.generators.samplers.datetimes import exact_times
+from sdg_core.generators.samplers.sampler import merge_pieces
+from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
+
+MAX_ATTEMPTS = 1000
+"""Attempts per record. At an acceptance rate of 3 %, one record in 10**13 needs more."""
+_AT_ONCE = 1 << 13
+_MAX_FRUITLESS_DRAWS = 200_000
+"""Draws without a single accepted one after which nobody goes on."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Making(Protocol):
+    """How one step (a sampler, or an expression between samplers) is computed for some records, each in one attempt."""
+
+    def __call__(self, name: str, *, indices: Ints, frame: Frame, exact: Frame, attempts: Ints) -> GroupColumn:
+        """The column; `frame` and `exact` hold what it reads."""
+
+
+@dataclass
+class Tally:
+    """What was drawn for one bound: draws in all, accepted ones, and per constraint how many satisfied it."""
+
+    drawn: int
+    accepted: int
+    satisfied: list[int]
+
+    @property
+    def rate(self) -> float:
+        """The share of draws that satisfied every constraint."""
+        return self.accepted / self.drawn if self.drawn else 1.0
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """One round: several attempts of each open record, attempt after attempt. failed: no value for another reason."""
+
+    columns: Mapping[str, GroupColumn]
+    failed: Bools
+    good: Bools
+
+
+def draw_bound(
+    bound: ConstraintGroup, *, indices: Ints, frame: Frame, exact: Frame, making: Making
+) -> tuple[dict[str, GroupColumn], Tally]:
+    """The columns of `bound.samplers`. `frame` and `exact` hold its inputs.
+
+    A record that no attempt satisfies fails, with the constraint and the acceptance rate as its reason. If no record at all
+    was satisfied, the config is to blame: raises ConstraintError.
+    """
+    rejection = _Rejection(bound, indices, frame, exact, making, Tally(0, 0, [0] * len(bound.constraints)))
+    open_rows = np.arange(len(indices))
+    pieces: dict[str, list[GroupColumn]] = {name: [] for name in bound.samplers}
+    places: list[Ints] = []
+    attempt = 0
+    while attempt == 0 or len(open_rows) and attempt < MAX_ATTEMPTS:
+        width = 1 if attempt == 0 else min(max(1, _AT_ONCE // len(open_rows)), 2 * attempt, MAX_ATTEMPTS - attempt)
+        draws = rejection.draw(open_rows, range(attempt, attempt + width))
+        settled = (draws.good | draws.failed).reshape(width, -1)
+        first = settled.argmax(axis=0) * len(open_rows) + np.arange(len(open_rows))
+        found = settled.any(axis=0)
+        attempt += width
+        kept = found | (attempt == MAX_ATTEMPTS)
+        for name in bound.samplers:
+            pieces[name].append(_select(draws.columns[name], first[kept]))
+        places.append(open_rows[kept])
+        open_rows = open_rows[~found]
+        if not rejection.tally.accepted and (attempt == MAX_ATTEMPTS or rejection.tally.drawn >= _MAX_FRUITLESS_DRAWS):
+            if len(open_rows):
+                raise ConstraintError(rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY)
+    columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
+    reasons = {row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()}
+    return _without(columns, reasons), rejection.tally
+
+
+_REMEDY = "widen the parameters of the samplers, or loosen the constraint"
+
+
+@dataclass(frozen=True)
+class _Rejection:
+    bound: ConstraintGroup
+    indices: Ints
+    frame: Frame
+    exact: Frame
+    making: Making
+    tally: Tally
+
+    def draw(self, open_rows: Ints, attempts: range) -> _Draws:
+        """Every attempt for every open record."""
+        rows = np.tile(open_rows, len(attempts))
+        tried = np.repeat(np.arange(attempts.start, attempts.stop), len(open_rows))
+        frame = {name: self.frame[name].gather(rows) for name in self.bound.inputs if name in self.frame}
+        exact = {name: self.exact[name].gather(rows) for name in self.bound.inputs if name in self.exact}
+        columns: dict[str, GroupColumn] = {}
+        failed = np.zeros(len(rows), bool)
+        for name in self.bound.steps:
+            column = self.making(name, indices=self.indices[rows], frame=frame, exact=exact, attempts=tried)
+            columns[name] = column
+            frame[name] = column.values
+            if column.exact is not None:
+                exact[name] = column.exact
+            failed[list(column.failed)] = True
+        good = ~failed
+        for place, constraint in enumerate(self.bound.constraints):
+            holds = satisfied(constraint, {**frame, **exact})
+            self.tally.satisfied[place] += int(holds.sum())
+            good &= holds
+        self.tally.drawn += len(rows)
+        self.tally.accepted += int(good.sum())
+        return _Draws(columns, failed, good)
+
+    def reason(self, record: int, *, attempts: int) -> str:
+        """Which constraint is hardest to satisfy, for which record, and how often draws are accepted."""
+        hardest = int(np.argmin(self.tally.satisfied))
+        what = describe_constraint(self.bound.constraints[hardest])
+        others = "" if len(self.bound.constraints) == 1 else " (with the other constraints on these columns)"
+        return (
+            f"constraint {what}{others} was not satisfied by any of {attempts:,} draws of record {record}; "
+            f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {self.tally.drawn:,} draws)"
+        )
+
+
+def satisfied(constraint: Constraint, values: Frame) -> Bools:
+    """Whether each row satisfies a constraint; one whose seed value is null, or no time, does not."""
+    names = operands(constraint)
+    sides = [values[name] for name in names]
+    if any(side.dtype.is_temporal() for side in sides):
+        sides = [exact_times(side) for side in sides]
+    left = sides[0]
+    right = sides[1] if len(sides) == 2 else float(constraint.rhs)
+    match constraint.operator:
+        case "lt":
+            holds = left < right
+        case "le":
+            holds = left <= right
+        case "gt":
+            holds = left > right
+        case "ge":
+            holds = left >= right
+    return holds.fill_null(False).to_numpy()
+
+
+def _select(column: GroupColumn, rows: Ints) -> GroupColumn:
+    failed = {}
+    if column.failed:
+        failed = {place: column.failed[row] for place, row in enumerate(rows.tolist()) if row in column.failed}
+    exact = None if column.exact is None else column.exact.gather(rows)
+    return GroupColumn(column.values.gather(rows), failed, exact=exact)
+
+
+def _without(columns: dict[str, GroupColumn], reasons: Mapping[int, str]) -> dict[str, GroupColumn]:
+    """Records that no attempt satisfied lose their values; each column says why."""
+    if not reasons:
+        return columns
+    return {
+        name: replace(column, values=column.values.scatter(list(reasons), None), failed={**column.failed, **reasons})
+        for name, column in columns.items()
+    }

@@ -1,0 +1,123 @@
+"""Leases that a run holds: acquired in the ledger, renewed by a thread while the run works, released with the file."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from sdg_core.errors import ClaimedError, LedgerError
+from sdg_core.ledger import claims as leases
+from sdg_core.ledger.claims import REMEDY, WHOLE, Claim, Claims
+from sdg_core.ledger.database import Ledger
+from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.system.failpoints import failpoint
+
+
+class LeaseKeeper:
+    """The claims that a run holds, renewed by a thread as long as the block lasts, then given back.
+
+    on_trouble: told, in that thread, what keeps claims from being renewed: ClaimLostError, or another LedgerError that may pass.
+    strict: ask the ledger at every publishing. Otherwise a lease that is half full will do, which spares small row groups without
+    models, the same whoever makes them, a transaction each.
+    """
+
+    def __init__(self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True) -> None:
+        self._claims, self._on_trouble, self._strict = claims, on_trouble, strict
+        self._held: dict[int, Claim] = {}
+        self._done: list[Claim] = []
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="sdg-claims", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+        try:
+            self.release([*self._held])
+            self._release_done()
+        except LedgerError as trouble:  # they run out by themselves
+            self._on_trouble(trouble)
+
+    def take(self, wanted: Sequence[int]) -> list[Claim]:
+        """Take what is free; returns the claims that stand in the way of the rest."""
+        self._release_done()
+        mine, others = self._claims.take(wanted)
+        with self._lock:
+            self._held.update({claim.row_group: claim for claim in mine})
+        failpoint("claim.after_take")
+        return others
+
+    def others(self, row_groups: Sequence[int]) -> dict[int, Claim]:
+        """The claims that stand in the way, by row group."""
+        return self._claims.others(row_groups)
+
+    def holds(self, row_group: int) -> bool:
+        """Whether a row group is in hand."""
+        return row_group in self._held
+
+    @contextmanager
+    def commit_guard(self, row_group: int, *, release: bool = False) -> Iterator[None]:
+        """Publish a file of a row group, or nothing if its claim is lost (ClaimLostError); `release` gives it back, too."""
+        claim = self._held[row_group]
+        if not self._strict and self._claims.is_safe(claim):
+            yield
+            if release:
+                self._done += self._forget([row_group])
+            return
+        with self._claims.commit_guard(claim, release=release):
+            yield
+        if release:
+            self._forget([row_group])
+
+    def release(self, row_groups: Sequence[int]) -> None:
+        """Give claims back, as far as they are in hand."""
+        self._claims.release(*self._forget(row_groups))
+
+    def _forget(self, row_groups: Sequence[int]) -> list[Claim]:
+        with self._lock:
+            return [claim for number in row_groups if (claim := self._held.pop(number, None)) is not None]
+
+    def _release_done(self) -> None:
+        with self._lock:
+            done, self._done = self._done, []
+        self._claims.release(*done)
+
+    def _renew(self) -> None:
+        while not self._end.wait(leases.LEASE / 3):
+            with self._lock:
+                held = [*self._held.values()]
+            try:
+                self._release_done()
+                renewed = self._claims.renew(held)
+            except LedgerError as trouble:
+                self._on_trouble(trouble)
+                continue
+            with self._lock:
+                self._held.update({c.row_group: c for c in renewed if c.row_group in self._held})
+
+
+def _claimed(others: Sequence[Claim]) -> ClaimedError:
+    more = f"; so are {len(others) - 1} more row groups" if len(others) > 1 else ""
+    return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
+
+
+@contextmanager
+def whole_version(ledger: Ledger, *, dataset: str, version: str, action: str) -> Iterator[CommitGuard]:
+    """Keep every run out of a version while the block works on it; yields what to publish its result in.
+
+    action: what the holder does, in a word, for those who are kept out. Raises ClaimedError, naming the run that is at work.
+    """
+    claims = Claims(ledger, dataset=dataset, version=version, run_id=uuid.uuid4().hex, action=action)
+    with LeaseKeeper(claims, on_trouble=lambda trouble: None) as held:  # publishing finds out what a trouble means
+        others = held.take([WHOLE])
+        if others:
+            raise _claimed(others)
+        yield lambda: held.commit_guard(WHOLE)

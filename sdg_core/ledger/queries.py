@@ -1,0 +1,60 @@
+"""What the ledger holds of versions, looked at from outside a run: for plans, and when a version is removed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from sdg_core.errors import LedgerError
+from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger, open_to_read
+from sdg_core.ledger.tables import cells, claims
+
+
+def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
+    """The ledger at a SQLAlchemy URL, or below a directory, None if nobody has made one yet. Raises LedgerError."""
+    if url is None:
+        file = directory / FILE_NAME
+        if not file.exists():
+            return None
+        return open_ledger(None, root=directory) if os.access(file.parent, os.W_OK) else open_to_read(file)
+    return open_ledger(url, root=directory) if _has_tables(url) else None
+
+
+def _has_tables(url: str) -> bool:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and not (parsed.database and Path(parsed.database).exists()):
+            return False
+        engine = sa.create_engine(url)
+        try:
+            return sa.inspect(engine).has_table(cells.name)
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        raise LedgerError(
+            f"cannot read the ledger: {error.__class__.__name__}", remedy="check that it can be reached"
+        ) from error
+
+
+def journaled_records(
+    ledger: Ledger, *, dataset: str, version: str, column_hashes: Mapping[str, str]
+) -> dict[str, frozenset[int]]:
+    """The records whose cells the journal of a version has, per column that still has the fingerprint they were made with."""
+    wanted = sa.select(cells.c.column_name, cells.c.column_hash, cells.c.record).where(
+        cells.c.dataset == dataset, cells.c.version == version
+    )
+    found: dict[str, set[int]] = {}
+    with ledger.reading() as connection:
+        for name, made_under, record in connection.execute(wanted):
+            if column_hashes.get(name) == made_under:
+                found.setdefault(name, set()).add(int(record))
+    return {name: frozenset(records) for name, records in found.items()}
+
+
+def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:
+    """Remove the cells and claims of a version that is no more. The history of runs stays."""
+    with ledger.transaction("write") as connection:
+        for table in (cells, claims):
+            connection.execute(table.delete().where(table.c.dataset == dataset, table.c.version == version))

@@ -1,0 +1,140 @@
+"""The tools of a run: what each `tool_alias` lets a model call, and the calls themselves.
+
+Invariant: nothing is called that is not allowed; every call that a model asks for has an answer, if only a refusal.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sdg_core.config.tools import ToolConfig
+from sdg_core.errors import ModelError, PermanentModelError
+from sdg_core.models.mcp.server import McpServer, ToolResult
+from sdg_core.models.types import Message, Tool, ToolCall
+from sdg_core.plan.names import did_you_mean
+
+
+class Toolbox:
+    """The tools of one `tool_alias`. `servers` by provider."""
+
+    def __init__(self, config: ToolConfig, servers: Mapping[str, McpServer]) -> None:
+        self.max_turns = config.max_tool_call_turns
+        self._config = config
+        self._servers = [servers[name] for name in config.providers]
+        self._offers: Mapping[str, tuple[Tool, McpServer]] | None = None
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The names of the providers."""
+        return self._config.providers
+
+    async def tools(self) -> tuple[Tool, ...]:
+        """What the model may call. Raises PermanentModelError if a server cannot be used or does not offer what is allowed."""
+        offers = await self._offered()
+        return tuple(tool for tool, _ in offers.values())
+
+    async def answer(self, calls: Sequence[ToolCall]) -> tuple[Message, ...]:
+        """Make the calls of one reply, side by side. Raises ModelError if a server is lost."""
+        answers = await asyncio.gather(*map(self._answer, calls), return_exceptions=True)
+        told = [answer for answer in answers if isinstance(answer, Message)]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return tuple(told)
+
+    async def _answer(self, call: ToolCall) -> Message:
+        offers = await self._offered()
+        if call.name not in offers:
+            return refusal(call, f"there is no tool {call.name!r} that may be called{did_you_mean(call.name, offers)}")
+        arguments = _arguments(call)
+        if arguments is None:
+            return refusal(call, "the arguments are not a JSON object; call again with one that fits the tool's schema")
+        result = await offers[call.name][1].call(call.name, arguments, timeout=self._config.timeout_sec)
+        return _tool_result_message(call, result)
+
+    async def _offered(self) -> Mapping[str, tuple[Tool, McpServer]]:
+        if self._offers is None:
+            offered = await asyncio.gather(*(server.tools() for server in self._servers))
+            self._offers = self._allowed(
+                [(tool, server) for tools, server in zip(offered, self._servers, strict=True) for tool in tools]
+            )
+        return self._offers
+
+    def _allowed(self, offered: Sequence[tuple[Tool, McpServer]]) -> dict[str, tuple[Tool, McpServer]]:
+        """Raises PermanentModelError where the config asks for what is not offered, or is offered twice."""
+        alias, allow = self._config.tool_alias, self._config.allow_tools
+        names = [tool.name for tool, _ in offered]
+        unknown = [name for name in allow or () if name not in names]
+        if unknown:
+            raise PermanentModelError(
+                f"tool_configs[{alias}]: no provider offers {', '.join(map(repr, unknown))}{did_you_mean(unknown[0], names)}",
+                remedy="correct allow_tools; `sdg check-models` lists the tools",
+            )
+        chosen = [(tool, server) for tool, server in offered if allow is None or tool.name in allow]
+        twice = [name for name, count in Counter(tool.name for tool, _ in chosen).items() if count > 1]
+        if twice:
+            both = [server.name for tool, server in chosen if tool.name == twice[0]]
+            raise PermanentModelError(
+                f"tool_configs[{alias}]: tool {twice[0]!r} is offered by {' and '.join(map(repr, both))}",
+                remedy="name the tools you need in allow_tools, or put the providers into two tool configs",
+            )
+        return {tool.name: (tool, server) for tool, server in chosen}
+
+
+@dataclass(frozen=True)
+class ToolHealth:
+    """Whether the tools of an MCP provider, or those of a `tool_alias`, can be used.
+
+    latency: seconds until the provider's server was ready; None if it was not. tools: their names.
+    """
+
+    kind: str
+    name: str
+    tools: tuple[str, ...] = ()
+    latency: float | None = None
+    error: str | None = None
+    remedy: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether they can be used."""
+        return self.error is None
+
+
+async def check_tools(servers: Mapping[str, McpServer], toolboxes: Mapping[str, Toolbox]) -> tuple[ToolHealth, ...]:
+    """A row for each provider, then one for each alias whose providers answer."""
+    rows = await asyncio.gather(*(_health("provider", name, server) for name, server in servers.items()))
+    down = {row.name for row in rows if not row.ok}
+    usable = {alias: box for alias, box in toolboxes.items() if not down.intersection(box.providers)}
+    return (*rows, *await asyncio.gather(*(_health("tool_alias", alias, box) for alias, box in usable.items())))
+
+
+async def _health(kind: str, name: str, source: "McpServer | Toolbox") -> ToolHealth:
+    try:
+        tools = await source.tools()
+    except ModelError as error:
+        return ToolHealth(kind, name, error=error.message, remedy=error.remedy)
+    latency = source.latency if isinstance(source, McpServer) else None
+    return ToolHealth(kind, name, tuple(tool.name for tool in tools), latency)
+
+
+def refusal(call: ToolCall, why: str) -> Message:
+    """The answer to a call that was not made."""
+    return Message("tool", f"Not called: {why}", tool_call_id=call.id)
+
+
+def _tool_result_message(call: ToolCall, result: ToolResult) -> Message:
+    text = result.text or "(no output)"
+    return Message("tool", f"Error: {text}" if result.failed else text, tool_call_id=call.id)
+
+
+def _arguments(call: ToolCall) -> dict[str, Any] | None:
+    try:
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        return None
+    return arguments if isinstance(arguments, dict) else None

@@ -1,0 +1,164 @@
+"""Anthropic's Messages format, both ways, without I/O: request to body, body of an answer to reply.
+
+It differs from OpenAI's in that the system prompt stands apart, turns alternate, `max_tokens` is required, results of tools are
+blocks of the user's turn, and a schema is enforced by making the model call a tool that has it.
+"""
+
+from typing import Any
+
+import orjson
+
+from sdg_core.config.models import ModelProvider
+from sdg_core.errors import PermanentModelError, TransientModelError
+from sdg_core.models.providers.http_errors import Caller, server_words
+from sdg_core.models.providers.openai_wire import count_of, read_json, text_or_none, write_json
+from sdg_core.models.types import (
+    ChatRequest,
+    ChatResponse,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    ToolCall,
+    Usage,
+)
+
+_MAX_TOKENS = 4096
+_SIGNED = ("thinking", "redacted_thinking")
+"""Blocks that have to be sent back unchanged before the calls that they led to."""
+_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+
+
+def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
+    """The JSON body. Later wins: parameters that are set, the provider's `extra_body`, the model's `extra_body`."""
+    parameters = request.parameters
+    body: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": parameters.max_tokens or _MAX_TOKENS,
+        "messages": _turns(request),
+    }
+    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
+    if system:
+        body["system"] = system
+    for name in ("temperature", "top_p"):
+        value = getattr(parameters, name)
+        if value is not None:
+            body[name] = value
+    tools = [_tool(tool) for tool in request.tools]
+    if request.response_schema is not None:
+        answer = Tool(request.schema_name, "Give the answer by calling this tool.", request.response_schema)
+        tools.append(_tool(answer))
+        if not request.tools or request.tool_choice_none:
+            body["tool_choice"] = {"type": "tool", "name": request.schema_name, "disable_parallel_tool_use": True}
+    elif request.tool_choice_none:
+        body["tool_choice"] = {"type": "none"}
+    if tools:
+        body["tools"] = tools
+    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+
+
+def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> ChatResponse:
+    """The reply in the body of a 200. Raises TransientModelError if there is none."""
+    where = caller.where(request.model)
+    answer = read_json(body, caller=caller, model=request.model)
+    blocks = answer.get("content") if isinstance(answer, dict) else None
+    if not isinstance(blocks, list):
+        raise TransientModelError(f"{where} answered 200 without a message: {server_words(body, caller)}")
+    reason = text_or_none(answer.get("stop_reason"))
+    finish_reason = None if reason is None else _REASONS.get(reason, reason)
+    text, calls = _of_type(blocks, "text", "text"), _calls(blocks)
+    if request.response_schema is not None:
+        given = next((call for call in calls if call.name == request.schema_name), None)
+        calls = tuple(call for call in calls if call.name != request.schema_name)
+        if given is not None:
+            text = given.arguments
+            finish_reason = "stop" if finish_reason == "tool_calls" and not calls else finish_reason
+    if not text and not calls:
+        raise TransientModelError(f"empty reply from {where}, stop_reason {reason}")
+    return ChatResponse(
+        text=text,
+        finish_reason=finish_reason,
+        usage=_usage(answer.get("usage")),
+        reasoning=_of_type(blocks, "thinking", "thinking") or None,
+        tool_calls=calls,
+        model=text_or_none(answer.get("model")),
+        signed=tuple(block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED),
+    )
+
+
+def _turns(request: ChatRequest) -> list[dict[str, Any]]:
+    """Messages as turns of user and assistant; neighbours of one role are one turn. Blank text is refused by the API."""
+    turns: list[dict[str, Any]] = []
+    for message in request.messages:
+        if message.role == "system":
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = _blocks(message, request.model)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
+    if message.role == "tool":
+        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
+    parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
+    blocks = [dict(block) for block in message.signed]
+    blocks += [_part(part, model) for part in parts if not (isinstance(part, TextPart) and not part.text.strip())]
+    for call in message.tool_calls:
+        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call.arguments)})
+    return blocks if len(blocks) > len(message.signed) else [*blocks, {"type": "text", "text": "."}]
+
+
+def _part(part: Part, model: str) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ImagePart):
+        if part.data is None:
+            return {"type": "image", "source": {"type": "url", "url": part.url}}
+        return {"type": "image", "source": {"type": "base64", "media_type": part.media_type, "data": part.data}}
+    raise PermanentModelError(
+        f"model {model!r} takes text and images only, not {type(part).__name__.removesuffix('Part').lower()}",
+        remedy="leave that context out, or use a provider of type openai",
+    )
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "input_schema": dict(tool.parameters)}
+
+
+def _arguments(text: str) -> Any:
+    """The API wants an object, whatever the model wrote."""
+    try:
+        arguments = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        arguments = None
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
+    calls = []
+    for place, block in enumerate(blocks):
+        if isinstance(block, dict) and block.get("type") == "tool_use" and isinstance(block.get("name"), str):
+            arguments = orjson.dumps(block.get("input") or {}).decode()
+            calls.append(ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments))
+    return tuple(calls)
+
+
+def _of_type(blocks: list[Any], kind: str, field: str) -> str:
+    texts = [block.get(field) for block in blocks if isinstance(block, dict) and block.get("type") == kind]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _usage(raw: object) -> Usage:
+    """Anthropic counts cached input apart; here it is part of the prompt, as everywhere else."""
+    read, written = count_of(raw, "cache_read_input_tokens"), count_of(raw, "cache_creation_input_tokens")
+    return Usage(
+        requests=1,
+        prompt_tokens=count_of(raw, "input_tokens") + read + written,
+        completion_tokens=count_of(raw, "output_tokens"),
+        cached_tokens=read,
+    )

@@ -1,0 +1,139 @@
+"""One POST over HTTP to one provider, and its health check: what clients of all APIs have in common.
+
+No retries, no waiting, no limit on connections, which are matters of the endpoint and its gate. Redirects are not followed: a
+redirected POST turns into a GET, and the key would travel to another host. Headers go with each request, not with the session,
+so that a picture fetched from elsewhere is fetched without the key.
+Invariant: whatever goes wrong leaves as a ModelError, and no error text or repr contains a secret. For that reason the causes
+of the HTTP library, which carry request headers, are not chained.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from sdg_core.config.models import ModelProvider, is_variable
+from sdg_core.errors import PermanentModelError, TransientModelError
+from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
+
+_CHECK_TIMEOUT = 10.0
+_MAX_MEDIA_BYTES = 64 * 2**20
+
+
+class HttpSender:
+    """One provider.
+
+    headers: those that carry the key and the like. extra_headers: the provider's own with variables replaced by their values.
+    wall_clock: what Retry-After dates are compared with.
+    """
+
+    def __init__(
+        self,
+        provider: ModelProvider,
+        base: URL,
+        *,
+        headers: Mapping[str, str],
+        api_key: str | None,
+        extra_headers: Mapping[str, str] | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        configured = provider.extra_headers or {}
+        extra = configured if extra_headers is None else extra_headers
+        self._wall_clock = wall_clock
+        self._base = base
+        self.caller = Caller(
+            provider=provider.name,
+            endpoint=str(base.with_query(None)),
+            key_variable=provider.api_key or None,
+            key=api_key,
+            secrets=tuple(extra[name] for name, value in configured.items() if is_variable(value)),
+        )
+        self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
+        self._headers.update(extra)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, path: str, body: bytes, *, model: str, timeout: float) -> bytes:
+        """The body of a 200. `timeout` seconds cover connecting, waiting and reading."""
+        try:
+            async with self._open_session().post(
+                self._below(path),
+                data=body,
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                allow_redirects=False,
+            ) as response:
+                status, headers, content = response.status, response.headers, await response.read()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
+        if status != 200:
+            now = self._wall_clock()
+            raise error_from_status(status, headers, content, caller=self.caller, model=model, now=now)
+        return content
+
+    async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
+        """The content at a URL that a server answered with, and its media type. The key is not sent."""
+        try:
+            async with self._open_session().get(url, timeout=aiohttp.ClientTimeout(total=timeout)) as response:
+                content = await response.content.read(_MAX_MEDIA_BYTES)
+                while not response.content.at_eof() and len(content) < _MAX_MEDIA_BYTES:
+                    content += await response.content.read(_MAX_MEDIA_BYTES - len(content))
+                status, media_type = response.status, response.content_type
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
+        if status != 200:
+            raise TransientModelError(f"the picture that model {model!r} made could not be fetched: {status}")
+        return content, media_type
+
+    async def check(self, path: str = "models") -> None:
+        """GET of a cheap route: any answer but 401 and 403 shows a live server, as some lack the route."""
+        caller = self.caller
+        timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT)
+        try:
+            async with self._open_session().get(
+                self._below(path), headers=self._headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                status = response.status
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            reason = f"no answer within {_CHECK_TIMEOUT:g} s" if isinstance(error, TimeoutError) else str(error)
+            raise PermanentModelError(
+                f"the endpoint {caller.endpoint} of provider {caller.provider!r} cannot be reached: {caller.redact(reason)}",
+                remedy=f"start the server, or correct model_providers[{caller.provider}].endpoint",
+            ) from None
+        if status in (401, 403):
+            raise PermanentModelError(
+                f"the endpoint {caller.endpoint} of provider {caller.provider!r} answered {status}: the API key was not accepted",
+                remedy=caller.key_remedy(),
+            )
+
+    async def aclose(self) -> None:
+        """Close all connections; a later request opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _below(self, path: str) -> URL:
+        """`base/path`, keeping a query such as Azure's `?api-version=`."""
+        return self._base.joinpath(*path.split("/")).with_query(self._base.query)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+
+def base_url(provider: ModelProvider) -> URL:
+    """Where a provider is. Raises PermanentModelError for what is no URL."""
+    try:
+        return URL(provider.endpoint or "")
+    except ValueError as error:
+        raise PermanentModelError(
+            f"the endpoint of provider {provider.name!r} is not a URL: {error}",
+            remedy=f"correct model_providers[{provider.name}].endpoint",
+        ) from None

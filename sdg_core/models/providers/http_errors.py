@@ -1,0 +1,132 @@
+"""Faults of servers and connections, without I/O: answer or exception to an error of ours.
+
+Every fault is classified here and nowhere else (`sdg_core.errors` says what the classes mean).
+Invariant: text that comes from a server passes through `Caller.redact`, so a key that a server repeats is not shown.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import orjson
+
+from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+
+_TRANSIENT_STATUS = frozenset({408, 409, 425})
+_OVERLOADED = 529
+_EXCERPT = 300
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, for error texts: the provider's name, its endpoint as shown to people, and how the key is configured."""
+
+    provider: str
+    endpoint: str
+    key_variable: str | None
+    key: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redact(self, text: str) -> str:
+        """The text without the API key and the other secrets."""
+        text = text if not self.key else text.replace(self.key, "[API key]")
+        for secret in self.secrets:
+            text = text.replace(secret, "[secret]")
+        return text
+
+    def where(self, model: str) -> str:
+        """The endpoint and the model, for the beginning of a message."""
+        return f"{self.endpoint} (model {model!r})"
+
+    def key_remedy(self) -> str:
+        """What to do about a key that was not accepted."""
+        if self.key_variable is None:
+            return f"set model_providers[{self.provider}].api_key to the name of the environment variable with the key"
+        return f"check the key in environment variable {self.key_variable} (provider {self.provider!r})"
+
+
+def error_from_status(
+    status: int, headers: Mapping[str, str], body: bytes, *, caller: Caller, model: str, now: float
+) -> ModelError:
+    """The fault that an answer other than 200 stands for; `now` is the time of day that HTTP dates are compared with."""
+    fault = _classified(status, headers, body, caller=caller, model=model, now=now)
+    fault.status = status
+    return fault
+
+
+def _classified(
+    status: int, headers: Mapping[str, str], body: bytes, *, caller: Caller, model: str, now: float
+) -> ModelError:
+    words = f"{caller.endpoint} answered {status} for model {model!r}: {server_words(body, caller)}"
+    wait = retry_after(headers, now=now)
+    if status in (429, _OVERLOADED) or (status == 503 and wait is not None):
+        return RateLimitedError(words, retry_after=wait)
+    if status in _TRANSIENT_STATUS or status >= 500:
+        return TransientModelError(words)
+    if status in (401, 403):
+        return PermanentModelError(words, remedy=caller.key_remedy())
+    if status == 404:
+        place = f"model_providers[{caller.provider}].endpoint"
+        remedy = f"check the model name {model!r} and {place}, which ends before the route, such as /chat"
+        return PermanentModelError(words, remedy=remedy)
+    if 300 <= status < 400:
+        target = caller.redact(headers.get("Location", "another address"))
+        return PermanentModelError(words, remedy=f"put the address it redirects to into the config: {target}")
+    return PermanentModelError(words)
+
+
+def error_from_exception(error: Exception, *, caller: Caller, model: str, timeout: float) -> ModelError:
+    """The fault that an exception of the HTTP client stands for."""
+    where = f"{caller.endpoint} (model {model!r})"
+    if isinstance(error, TimeoutError):
+        return TransientModelError(f"{where} gave no complete answer within {timeout:g} s")
+    words = caller.redact(f"{type(error).__name__}: {error}")
+    if isinstance(error, ValueError | aiohttp.ClientSSLError):  # a URL, header or certificate that will not do
+        remedy = f"check model_providers[{caller.provider}].endpoint"
+        return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
+    nobody = isinstance(error, aiohttp.ClientConnectorError)
+    advice = f"start the server, or correct model_providers[{caller.provider}].endpoint" if nobody else None
+    return TransientModelError(f"the connection to {where} failed: {words}", remedy=advice)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds that the server asks to wait, never negative; None if it says nothing that can be understood."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return max(0.0, milliseconds / 1000)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if value is None or seconds is not None:
+        return seconds if seconds is None else max(0.0, seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return number if number is not None and math.isfinite(number) else None
+
+
+def server_words(body: bytes, caller: Caller) -> str:
+    """The server's own message where the body has one, else the beginning of the body."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return excerpt(body, caller)
+    error = answer.get("error", answer) if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return caller.redact(message) if isinstance(message, str) and message else excerpt(body, caller)
+
+
+def excerpt(body: bytes, caller: Caller) -> str:
+    """The beginning of a body, for a message."""
+    # Redact before cutting: a key that straddles the cut must not leave its first half behind.
+    text = caller.redact(body.decode("utf-8", errors="replace")).strip()
+    return text[:_EXCERPT] or "(empty body)"

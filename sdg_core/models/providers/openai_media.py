@@ -1,0 +1,140 @@
+"""OpenAI's formats of embeddings and pictures, both ways, without I/O."""
+
+import base64
+import binascii
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sdg_core.config.models import ModelProvider
+from sdg_core.errors import TransientModelError
+from sdg_core.models.providers.http_errors import Caller, server_words
+from sdg_core.models.providers.openai_wire import encode_request, read_json, text_or_none, usage_of, write_json
+from sdg_core.models.types import (
+    ChatRequest,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    Image,
+    ImageRequest,
+    Message,
+    Part,
+    TextPart,
+    Usage,
+)
+
+_GENERATES = (
+    "dall-e",
+    "dalle",
+    "gpt-image",
+    "imagen",
+    "flux",
+    "stable-diffusion",
+    "sdxl",
+    "sd3",
+    "diffusion",
+    "recraft",
+)
+"""Parts of the names of models behind /images/generations; any other model is asked over chat."""
+_MAGIC = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp"))
+
+
+def encode_embeddings(request: EmbeddingRequest, provider: ModelProvider) -> bytes:
+    """The JSON body; the same precedence as for chat."""
+    parameters = request.parameters
+    body: dict[str, Any] = {"model": request.model, "input": list(request.inputs)}
+    for name in ("encoding_format", "dimensions"):
+        if getattr(parameters, name) is not None:
+            body[name] = getattr(parameters, name)
+    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+
+
+def decode_embeddings(body: bytes, request: EmbeddingRequest, *, caller: Caller) -> EmbeddingResponse:
+    """The vectors, in the order of the inputs. Raises TransientModelError unless there is one for each, alike in length."""
+    answer = read_json(body, caller=caller, model=request.model)
+    data = answer.get("data") if isinstance(answer, dict) else None
+    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    if all(isinstance(row.get("index"), int) for row in rows):
+        rows = sorted(rows, key=lambda row: int(row["index"]))
+    vectors = tuple(_vector(row.get("embedding")) for row in rows)
+    if len(vectors) != len(request.inputs) or len({len(vector) for vector in vectors}) > 1 or not all(vectors):
+        found = f"{len(vectors)} vectors for {len(request.inputs)} texts" if rows else server_words(body, caller)
+        raise TransientModelError(f"{caller.where(request.model)} answered 200 without usable embeddings: {found}")
+    return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
+
+
+def prefers_chat(request: ImageRequest) -> bool:
+    """Whether a picture is asked for over chat: by the model's name, or because pictures go in, or `modalities` is set."""
+    if request.context or "modalities" in (request.parameters.extra_body or {}):
+        return True
+    return not any(part in request.model.lower() for part in _GENERATES)
+
+
+def encode_image_chat(request: ImageRequest, provider: ModelProvider) -> bytes:
+    """A chat request for a picture."""
+    content: str | tuple[Part, ...] = request.prompt
+    if request.context:
+        content = (TextPart(request.prompt), *request.context)
+    chat = ChatRequest(request.model, (Message("user", content),), request.parameters)
+    modalities = {"modalities": ["image", "text"]}
+    return encode_request(chat, provider.model_copy(update={"extra_body": modalities | (provider.extra_body or {})}))
+
+
+def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> bytes:
+    """A request for a picture of its own service. Models name the format by themselves, or do not know the parameter."""
+    body: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "n": 1}
+    if "gpt-image" not in request.model.lower():
+        body["response_format"] = "b64_json"
+    extra = request.parameters.extra_body or {}
+    return write_json(body | (provider.extra_body or {}) | extra, model=request.model)
+
+
+def decode_generated(body: bytes, *, caller: Caller, model: str) -> tuple[tuple[str, ...], Usage]:
+    """URLs or `data:` URLs of the pictures, and the usage. Raises TransientModelError if there is none."""
+    answer = read_json(body, caller=caller, model=model)
+    data = answer.get("data") if isinstance(answer, dict) else None
+    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    urls = [_address(row) for row in rows]
+    found = tuple(url for url in urls if url is not None)
+    if not found:
+        raise TransientModelError(f"{caller.where(model)} answered 200 without a picture: {server_words(body, caller)}")
+    return found, _image_usage(answer.get("usage"), len(found))
+
+
+def picture_of_data_url(url: str, *, caller: Caller, model: str) -> Image:
+    """The picture in a `data:` URL. Raises TransientModelError if it cannot be read."""
+    head, _, data = url.partition(",")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise TransientModelError(f"{caller.where(model)} answered with a picture that is not base64") from None
+    named = head.removeprefix("data:").partition(";")[0]
+    return Image(content, _media_type(content) or named or "image/png")
+
+
+def _media_type(content: bytes) -> str | None:
+    return next((media_type for magic, media_type in _MAGIC if content.startswith(magic)), None)
+
+
+def _address(row: dict[str, Any]) -> str | None:
+    data = text_or_none(row.get("b64_json"))
+    return f"data:;base64,{data}" if data is not None else text_or_none(row.get("url"))
+
+
+def _image_usage(raw: object, images: int) -> Usage:
+    """The image service calls its tokens input and output."""
+    usage = raw if isinstance(raw, dict) else {}
+    prompt, completion = usage.get("input_tokens"), usage.get("output_tokens")
+    tokens = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return replace(usage_of({key: value for key, value in tokens.items() if value is not None}), images=images)
+
+
+def _vector(value: object) -> tuple[float, ...]:
+    """Numbers, or base64 of little-endian 32-bit floats."""
+    if isinstance(value, str):
+        try:
+            return tuple(np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(float).tolist())
+        except (binascii.Error, ValueError):
+            return ()
+    numbers = value if isinstance(value, list) else []
+    return tuple(float(number) for number in numbers) if all(isinstance(n, int | float) for n in numbers) else ()

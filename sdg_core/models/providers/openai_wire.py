@@ -1,0 +1,206 @@
+"""OpenAI's formats, both ways, without I/O: request to body, body of an answer to reply."""
+
+from typing import Any
+
+import orjson
+
+from sdg_core.config.models import ModelProvider
+from sdg_core.errors import PermanentModelError, TransientModelError
+from sdg_core.models.providers.http_errors import Caller, excerpt, server_words
+from sdg_core.models.structured import native_schema
+from sdg_core.models.types import (
+    AudioPart,
+    ChatRequest,
+    ChatResponse,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    ToolCall,
+    Usage,
+)
+
+_THINK, _THOUGHT = "<think>", "</think>"
+
+
+def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
+    """The JSON body. Later wins: parameters that are set, the provider's `extra_body`, the model's `extra_body`.
+
+    The request's seed is left out on purpose: servers that honour it would tie replies to our numbering.
+    """
+    parameters = request.parameters
+    body: dict[str, Any] = {"model": request.model, "messages": [_message(message) for message in request.messages]}
+    for name in ("temperature", "top_p", "max_tokens"):
+        value = getattr(parameters, name)
+        if value is not None:
+            body[name] = value
+    if request.response_schema is not None:
+        schema, strict = native_schema(request.response_schema)
+        named = {"name": request.schema_name, "schema": schema, "strict": strict}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice_none:
+            body["tool_choice"] = "none"
+    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+
+
+def write_json(body: dict[str, Any], *, model: str) -> bytes:
+    """The body as bytes. Raises PermanentModelError for what JSON cannot say."""
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise PermanentModelError(f"the request to model {model!r} cannot be written as JSON: {error}") from None
+
+
+def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
+    """The body of a 200. Raises TransientModelError if it is not JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise TransientModelError(
+            f"{caller.where(model)} answered 200 with a body that is not JSON: {excerpt(body, caller)}"
+        ) from None
+
+
+def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
+    """The reply in the body of a 200. Raises TransientModelError if there is none."""
+    answer = read_json(body, caller=caller, model=model)
+    choice = _first(answer.get("choices")) if isinstance(answer, dict) else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
+    finish_reason = text_or_none(choice.get("finish_reason"))
+    thought, text = split_reasoning(_text(message.get("content")))
+    reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
+    calls = _calls(message.get("tool_calls"))
+    pictures = _picture_urls(message)
+    if not text and not calls and not pictures:
+        more = (
+            "; the model thought, but did not answer: raise max_tokens"
+            if reasoning and finish_reason == "length"
+            else ""
+        )
+        raise TransientModelError(f"empty reply from {caller.where(model)}, finish_reason {finish_reason}{more}")
+    return ChatResponse(
+        text=text,
+        finish_reason=finish_reason,
+        usage=usage_of(answer.get("usage")),
+        reasoning=reasoning,
+        tool_calls=calls,
+        image_urls=pictures,
+        model=text_or_none(answer.get("model")),
+    )
+
+
+def split_reasoning(text: str) -> tuple[str | None, str]:
+    """What a model thought and what it said, where it writes both into one text: `<think>...</think>` first.
+
+    The opening tag may be missing, because templates of chat models write it themselves.
+    """
+    start = text.lstrip()
+    if not start.startswith(_THINK):
+        thought, end, said = start.partition(_THOUGHT)
+        return (thought.strip() or None, said.lstrip()) if end and _THINK not in thought else (None, text)
+    thought, end, said = start.removeprefix(_THINK).partition(_THOUGHT)
+    return thought.strip() or None, said.lstrip() if end else ""
+
+
+def usage_of(raw: object) -> Usage:
+    """The usage of one request, as the server counts; zeros where it does not."""
+    usage = raw if isinstance(raw, dict) else {}
+    return Usage(
+        requests=1,
+        prompt_tokens=count_of(usage, "prompt_tokens"),
+        completion_tokens=count_of(usage, "completion_tokens"),
+        cached_tokens=count_of(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=count_of(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def count_of(raw: object, name: str) -> int:
+    """A count of a mapping; 0 if it is not there."""
+    value = raw.get(name) if isinstance(raw, dict) else None
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def text_or_none(value: object) -> str | None:
+    """The value if it is text that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def _message(message: Message) -> dict[str, Any]:
+    content = message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
+    encoded: dict[str, Any] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        encoded["content"] = content or None
+        encoded["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        encoded["tool_call_id"] = message.tool_call_id
+    return encoded
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ImagePart):
+        return {"type": "image_url", "image_url": {"url": part.address}}
+    if isinstance(part, AudioPart):
+        if part.data is None or part.media_type is None:
+            return {"type": "audio_url", "audio_url": {"url": part.address}}
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": _audio_format(part.media_type)}}
+    return {"type": "video_url", "video_url": {"url": part.address}}
+
+
+def _audio_format(media_type: str) -> str:
+    """`audio/mpeg` as `mp3`, which is what servers call it."""
+    name = media_type.partition("/")[2].removeprefix("x-")
+    return {"mpeg": "mp3", "wave": "wav", "mp4": "m4a"}.get(name, name)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _calls(raw: object) -> tuple[ToolCall, ...]:
+    calls = []
+    for place, call in enumerate(raw if isinstance(raw, list) else []):
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(function, dict) and isinstance(name, str):
+            given = function.get("arguments")
+            arguments = given if isinstance(given, str) else orjson.dumps(given or {}).decode()
+            calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
+    return tuple(calls)
+
+
+def _picture_urls(message: dict[str, Any]) -> tuple[str, ...]:
+    """Pictures of a chat model: `images` of the message, or parts of its content."""
+    parts = [*_list(message.get("images")), *_list(message.get("content"))]
+    urls = [_url(part.get("image_url")) for part in parts if isinstance(part, dict)]
+    return tuple(url for url in urls if url is not None)
+
+
+def _url(value: object) -> str | None:
+    return text_or_none(value.get("url") if isinstance(value, dict) else value)
+
+
+def _text(content: object) -> str:
+    """Content is a string, or a list of parts of which the textual ones count."""
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in _list(content) if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else None

@@ -1,0 +1,35 @@
+"""Vectors and pictures of the simulated provider."""
+
+import struct
+import zlib
+
+import numpy as np
+
+from sdg_core.models.simulated.random_stream import DrawStream
+from sdg_core.models.types import Image
+
+DIMENSIONS = 64
+_SIDE = 32
+_CELLS = 4
+
+
+def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
+    """A direction, uniformly distributed, that is a function of the digest."""
+    words = [digest >> shift & 0xFFFFFFFF for shift in range(0, 512, 32)]
+    drawn = np.random.Generator(np.random.Philox(np.random.SeedSequence(words))).standard_normal(dimensions)
+    return tuple((drawn / np.linalg.norm(drawn)).tolist())
+
+
+def small_picture(draws: DrawStream) -> Image:
+    """A PNG of coloured squares."""
+    colours = [[bytes(draws.below(256) for _ in range(3)) for _ in range(_CELLS)] for _ in range(_CELLS)]
+    size = _SIDE // _CELLS
+    rows = [b"\0" + b"".join(colour * size for colour in colours[y // size]) for y in range(_SIDE)]
+    header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
+    text = b"Comment\0simulated"
+    chunks = [(b"IHDR", header), (b"tEXt", text), (b"IDAT", zlib.compress(b"".join(rows), 9)), (b"IEND", b"")]
+    return Image(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks), "image/png")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

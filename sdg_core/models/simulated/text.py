@@ -1,0 +1,89 @@
+"""Texts of a form: dates, addresses, identifiers, and what matches a regular expression."""
+
+import importlib
+import re
+import string
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sdg_core.models.simulated.random_stream import DrawStream
+
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+_MAX_REPEATS = 3
+_parser: Any = importlib.import_module("re._parser")
+"""Python's own parser of regular expressions; it has no public name, and a second one would disagree with it."""
+
+
+def formatted(name: str, draws: DrawStream) -> str | None:
+    """Text of a JSON Schema `format`; None for a format that is not known."""
+    moment = _EPOCH + timedelta(seconds=draws.below(150_000_000))
+    number = draws.below(10_000)
+    bits = draws.below(2**40) << 64 | draws.below(2**40)
+    forms = {
+        "date": moment.date().isoformat(),
+        "date-time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": moment.strftime("%H:%M:%SZ"),
+        "duration": f"PT{number}S",
+        "email": f"simulated{number}@example.com",
+        "hostname": f"simulated{number}.example.com",
+        "uri": f"https://example.com/simulated/{number}",
+        "url": f"https://example.com/simulated/{number}",
+        "uuid": str(uuid.UUID(int=bits, version=4)),
+        "ipv4": f"192.0.2.{number % 254 + 1}",
+        "ipv6": f"2001:db8::{number:x}",
+    }
+    return forms.get(name)
+
+
+def matching(pattern: str, draws: DrawStream) -> str:
+    """Text that matches a pattern. Raises ValueError for a pattern with parts that cannot be made (look-around)."""
+    try:
+        return "".join(_made(part, draws) for part in _parser.parse(pattern))
+    except re.error as error:
+        raise ValueError(f"the pattern {pattern!r} cannot be read: {error}") from error
+
+
+def _made(part: Any, draws: DrawStream) -> str:
+    operation, value = str(part[0]), part[1]
+    match operation:
+        case "LITERAL":
+            return chr(value)
+        case "ANY" | "NOT_LITERAL":
+            return draws.pick(string.ascii_lowercase)
+        case "IN":
+            return draws.pick(_members(value))
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            least, most, items = value
+            times = draws.between(least, min(int(most), max(least, _MAX_REPEATS)))
+            return "".join(_made(item, draws) for _ in range(times) for item in items)
+        case "SUBPATTERN":
+            return "".join(_made(item, draws) for item in value[3])
+        case "BRANCH":
+            return "".join(_made(item, draws) for item in draws.pick(value[1]))
+        case "AT":
+            return ""
+        case _:
+            raise ValueError(f"a pattern with {operation.lower()} is beyond the simulated provider")
+
+
+def _members(items: Any) -> str:
+    """The characters of a class such as `[a-z0-9_]`."""
+    sets = {
+        "CATEGORY_DIGIT": string.digits,
+        "CATEGORY_SPACE": " ",
+        "CATEGORY_WORD": string.ascii_letters + string.digits + "_",
+    }
+    found = ""
+    for operation, value in items:
+        match str(operation):
+            case "LITERAL":
+                found += chr(value)
+            case "RANGE":
+                found += "".join(map(chr, range(value[0], min(value[1], value[0] + 127) + 1)))
+            case "CATEGORY":
+                found += sets.get(str(value), string.ascii_lowercase)
+            case "NEGATE":
+                excluded = _members(items[1:])
+                return "".join(char for char in string.ascii_letters + string.digits + " -_" if char not in excluded)
+    return found

@@ -1,0 +1,221 @@
+"""Checks that span several parts of a dataset file: names, references, cycles, model aliases, processors.
+
+`check_config` returns every problem it finds instead of raising at the first. Seed columns are known only once the seed data
+has been looked at; before that (`seed_columns=None`) unknown names are accepted in a config that has seed data.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
+from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
+from sdg_core.plan.checks.custom import check_custom
+from sdg_core.plan.checks.model_columns import check_fields, check_model_column, struct_types
+from sdg_core.plan.checks.samplers import check_sampler
+from sdg_core.plan.checks.seeds import check_seeds
+from sdg_core.plan.checks.skip import check_skip
+from sdg_core.plan.checks.tools import check_tools
+from sdg_core.plan.checks.validation import check_validation
+from sdg_core.plan.graph import find_cycles, references_of, templates_of
+from sdg_core.plan.models import is_circular
+from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var, matching_columns
+from sdg_core.plan.phases import producers_of, side_effects_of
+from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
+from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, condition_fault, template_references
+
+FINISHED = "dataset"
+"""Name of the directory of the finished dataset, beside those of processors."""
+
+
+def check_config(
+    config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
+) -> list[tuple[Path, str]]:
+    """Every problem of a structurally valid config, as `(path, message)`.
+
+    seed_columns: names in the seed data, None while unknown. also_known: further names that references may use.
+    """
+    names = [column.name for column in config.columns]
+    also_known = frozenset(also_known)
+    open_ended = config.seed_config is not None and seed_columns is None
+    known = {*names, *producers_of(config.columns), *(seed_columns or ()), *also_known}
+    problems = [
+        *_check_size(config),
+        *_check_names(config, seed_columns),
+        *check_seeds(config),
+        *_check_models(config),
+        *check_tools(config),
+        *_check_processors(config, None if open_ended else known),
+    ]
+    structs = struct_types(config.columns)
+    templates_ok = True
+    for index, column in enumerate(config.columns):
+        faults = list(_check_templates(column))
+        templates_ok &= not faults
+        faults += list(check_sampler(column, config, also_known))
+        faults += [*check_skip(column), *check_custom(column), *check_validation(column), *check_model_column(column)]
+        if not faults:
+            faults = [*_check_references(column, None if open_ended else known), *check_fields(column, structs)]
+        problems += [(("columns", index, *path), message) for path, message in faults]
+    made = [*names, *producers_of(config.columns)]
+    if templates_ok and len(set(made)) == len(made):
+        problems += [
+            (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
+            for cycle in find_cycles(config)
+        ]
+    problems += check_constraint_names(config, None if open_ended else known, also_known)
+    return problems or [*check_samplers_in_graph(config)]
+
+
+def _check_size(config: DatasetConfig) -> Problems:
+    if config.num_records and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS:
+        yield ("row_group_size",), too_many_row_groups(config.num_records, config.row_group_size)
+
+
+def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> Problems:
+    counts = Counter(column.name for column in config.columns)
+    for index, column in enumerate(config.columns):
+        if counts[column.name] > 1:
+            yield (
+                ("columns", index, "name"),
+                f"{counts[column.name]} columns are named {column.name!r}; rename all but one",
+            )
+        if column.name in RESERVED:
+            yield ("columns", index, "name"), f"{column.name!r} means something else in templates; rename this column"
+        if isinstance(column, SeedColumn):
+            if config.seed_config is None:
+                yield ("columns", index), f"{column.name!r} is a seed column, but there is no seed_config"
+            elif seed_columns is not None and column.name not in seed_columns:
+                yield ("columns", index, "name"), f"the seed data has no column {column.name!r}; {_has(seed_columns)}"
+        elif column.name in (seed_columns or ()):
+            yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
+    yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
+    for index, processor_name in duplicates([p.name for p in config.processors]):
+        yield ("processors", index, "name"), f"another processor is named {processor_name!r}"
+
+
+def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:
+    """Side-effect columns are columns: their names are as unique as those of others."""
+    taken = set(names)
+    for index, column in enumerate(config.columns):
+        for place, name in enumerate(side_effects_of(column)):
+            made_by_function = isinstance(column, CustomColumn)
+            path: Path = ("columns", index, *(("side_effect_columns", place) if made_by_function else ("name",)))
+            if name in taken:
+                yield path, f"another column is named {name!r}; rename one"
+            elif name in RESERVED:
+                yield path, f"{name!r} means something else in templates; rename this column"
+            taken.add(name)
+
+
+def _check_templates(column: Column) -> Problems:
+    for path, source in templates_of(column).items():
+        fault = condition_fault(str(path[1])) if path[0] == "conditional_params" else None
+        if fault is not None:
+            yield path, fault
+            continue
+        try:
+            template_references(source)
+        except TemplateSyntaxError as error:
+            yield path, f"not a valid template: {error}"
+
+
+def _check_references(column: Column, known: set[str] | None) -> Problems:
+    for name, path in references_of(column).items():
+        if name == column.name:
+            yield path, f"column {name!r} reads itself"
+        elif known is not None and name not in known:
+            yield path, f"unknown column {name!r}{did_you_mean(name, known)}"
+
+
+def _check_models(config: DatasetConfig) -> Problems:
+    providers = [provider.name for provider in config.model_providers]
+    aliases = [model.alias for model in config.model_configs]
+    for index, name in duplicates(providers):
+        yield ("model_providers", index, "name"), f"another provider is named {name!r}"
+    for index, name in duplicates(aliases):
+        yield ("model_configs", index, "alias"), f"another model has the alias {name!r}"
+    for index, model in enumerate(config.model_configs):
+        if model.provider not in providers:
+            yield (
+                ("model_configs", index, "provider"),
+                f"unknown provider {model.provider!r}{did_you_mean(model.provider, providers)}",
+            )
+    yield from _check_fallbacks(config)
+    for index, column in enumerate(config.columns):
+        for path, alias in _aliases(column):
+            if alias not in aliases:
+                yield ("columns", index, *path), f"no model has the alias {alias!r}{did_you_mean(alias, aliases)}"
+    for index, provider in enumerate(config.model_providers):
+        if provider.api_key is not None and not looks_like_env_var(provider.api_key):
+            message = (
+                "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
+            )
+            yield ("model_providers", index, "api_key"), message
+
+
+def _check_fallbacks(config: DatasetConfig) -> Problems:
+    fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    for index, model in enumerate(config.model_configs):
+        where: Path = ("model_configs", index, "fallback")
+        if model.fallback is not None and model.fallback not in fallbacks:
+            yield where, f"no model has the alias {model.fallback!r}{did_you_mean(model.fallback, list(fallbacks))}"
+        elif is_circular(model.alias, fallbacks):
+            yield where, f"the fallbacks of {model.alias!r} lead back to it"
+
+
+def _aliases(column: Column) -> list[tuple[Path, str]]:
+    match column:
+        case ModelColumn():
+            return [(("model_alias",), column.model_alias)]
+        case CustomColumn():
+            return [(("model_aliases", place), alias) for place, alias in enumerate(column.model_aliases or ())]
+        case _:
+            return []
+
+
+def _check_processors(config: DatasetConfig, known: set[str] | None) -> Problems:
+    for index, processor in enumerate(config.processors):
+        if processor.name == FINISHED:
+            yield (
+                ("processors", index, "name"),
+                f"{FINISHED!r} is where the finished dataset goes; rename this processor",
+            )
+        match processor:
+            case DropColumnsProcessor() if known is not None:
+                for place, pattern in enumerate(processor.column_names):
+                    if not matching_columns(pattern, known):
+                        message = f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
+                        yield ("processors", index, "column_names", place), message
+            case SchemaTransformProcessor():
+                for path, source in text_leaves(processor.template):
+                    for message in _template_faults(source, known):
+                        yield ("processors", index, "template", *path), message
+
+
+def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:
+    try:
+        names = template_references(source)
+    except TemplateSyntaxError as error:
+        yield f"not a valid template: {error}"
+        return
+    for name in sorted(names - known) if known is not None else ():
+        yield f"unknown column {name!r}{did_you_mean(name, known or ())}"
+
+
+def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string in nested lists and mappings, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from text_leaves(child, (*path, key))
+    elif isinstance(value, list | tuple):
+        for place, child in enumerate(value):
+            yield from text_leaves(child, (*path, place))
+
+
+def _has(names: Iterable[str]) -> str:
+    return f"it has {', '.join(map(repr, names))}"

@@ -1,0 +1,122 @@
+"""Checks of constraints: that both sides can be compared, and that drawing again can make a difference."""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from sdg_core.config.columns import Column, ExpressionColumn, SamplerColumn, SeedColumn
+from sdg_core.config.constraints import Constraint
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.graph import ColumnGraph, build_graph
+from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.phases import resizes
+from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
+from sdg_core.plan.types.samplers import sampler_kind
+
+
+def check_constraint_names(config: DatasetConfig, known: Iterable[str] | None, also_known: frozenset[str]) -> Problems:
+    """Problems that show without computing the column graph. `known` is None while seed columns are not known."""
+    columns = {column.name: column for column in config.columns}
+    for place, constraint in enumerate(config.constraints):
+        sides = operands(constraint)
+        for key, name in zip(("target_column", "rhs"), sides, strict=False):
+            if known is not None and name not in known:
+                yield ("constraints", place, key), f"unknown column {name!r}{did_you_mean(name, known)}"
+            elif not isinstance(columns.get(name), SamplerColumn | SeedColumn | None):
+                message = f"{name!r} is neither a sampler nor a seed column; constraints compare only these"
+                yield ("constraints", place, key), message
+        if len(sides) == 2 and sides[0] == sides[1]:
+            yield ("constraints", place, "rhs"), f"compares {sides[0]!r} with itself"
+        elif known is not None and not any(isinstance(columns.get(name), SamplerColumn) for name in sides):
+            if not also_known.intersection(sides) and all(name in known for name in sides):
+                message = f"{describe_constraint(constraint)}: no side is a sampler, so there is nothing to draw again"
+                yield ("constraints", place), message
+
+
+def check_samplers_in_graph(config: DatasetConfig) -> Problems:
+    """Problems of samplers that show in the column graph, which has no cycles."""
+    graph = build_graph(config)
+    for place, column in enumerate(config.columns):
+        if isinstance(column, SamplerColumn):
+            late = [
+                name for name in graph.dependencies[column.name] if graph.producers.get(name, name) in graph.per_record
+            ]
+            for name in late:
+                message = (
+                    f"{column.name!r} reads {name!r}, which is made record by record; samplers are drawn before that"
+                )
+                yield ("columns", place), message
+    columns = {column.name: column for column in config.columns}
+    for bound in graph.bounds:
+        for message in _bound_faults(bound, graph, columns):
+            yield ("constraints", bound.places[0]), message
+
+
+def check_constraint_types(config: DatasetConfig, schema: pa.Schema) -> list[tuple[Path, str]]:
+    """Constraints whose sides are of kinds that cannot be compared; seed columns have their type from the seed data."""
+    columns = {column.name: column for column in config.columns}
+    found: list[tuple[Path, str]] = []
+    for place, constraint in enumerate(config.constraints):
+        kinds = [_kinds(columns.get(name), name, schema) for name in operands(constraint)]
+        if len(kinds) == 1:
+            kinds.append(frozenset({"number"}))
+        if kinds[0].isdisjoint(kinds[1]):
+            found.append((("constraints", place), _unlike(constraint, kinds)))
+    return found
+
+
+def _bound_faults(bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str, Column]) -> Iterator[str]:
+    """What is computed once for all records cannot stand between columns that are drawn again."""
+    fixed = {name: graph.producers.get(name, name) for name in bound.inputs}
+    for name, producer in fixed.items():
+        if producer not in columns or isinstance(columns[producer], SeedColumn):
+            continue
+        again = sorted(_ancestors(producer, graph).intersection(bound.samplers))
+        what = describe_constraint(bound.constraints[0])
+        if again:
+            yield f"{what}: {name!r} reads {again[0]!r}, which is drawn again, but is made only once itself"
+        elif resizes(columns[producer]):
+            yield f"{what}: depends on {name!r}, whose function changes the number of rows"
+    for name in bound.steps:
+        column = columns[name]
+        if isinstance(column, ExpressionColumn) and (
+            column.skip is not None or graph.skip_sources[name] & _skipping(columns)
+        ):
+            yield f"{describe_constraint(bound.constraints[0])}: depends on {name!r}, which may be skipped"
+
+
+def _skipping(columns: dict[str, Column]) -> frozenset[str]:
+    return frozenset(name for name, column in columns.items() if getattr(column, "skip", None) is not None)
+
+
+def _ancestors(name: str, graph: ColumnGraph) -> set[str]:
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        for other in graph.dependencies.get(todo.pop(), ()):
+            other = graph.producers.get(other, other)
+            if other not in found:
+                found.add(other)
+                todo.append(other)
+    return found
+
+
+def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str]:
+    """What a side can be compared as. Text of the seed data may hold times."""
+    if isinstance(column, SamplerColumn):
+        return frozenset({sampler_kind(column)})
+    found = schema.field(name).type
+    if pa.types.is_integer(found) or pa.types.is_floating(found):
+        return frozenset({"number"})
+    if pa.types.is_date(found) or pa.types.is_timestamp(found):
+        return frozenset({"time"})
+    return frozenset({"time", "seed text"}) if pa.types.is_string(found) else frozenset({str(found)})
+
+
+def _unlike(constraint: Constraint, kinds: list[frozenset[str]]) -> str:
+    left, right = ("a " + "/".join(sorted(kind)) if kind else "nothing" for kind in kinds)
+    return (
+        f"{describe_constraint(constraint)} compares {left} with {right}; both sides must be numbers, or times "
+        "(datetime, timedelta, or seed data with dates)"
+    )

@@ -1,0 +1,70 @@
+"""Checks of model columns: schemas are compiled once here, and templates that look into a struct name fields that it has."""
+
+from collections.abc import Iterator, Mapping
+
+import orjson
+import pyarrow as pa
+
+from sdg_core.config.columns import Column, EmbeddingColumn, LlmJudgeColumn, LlmStructuredColumn
+from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.graph import templates_of
+from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_references
+from sdg_core.plan.types.replies import reply_schema, reply_shape, reply_type
+
+_METHODS = frozenset({"items", "keys", "values", "get"})
+
+
+def check_model_column(column: Column) -> Problems:
+    """Problems of a column if it is a model column, by path inside the column."""
+    if not isinstance(column, LlmStructuredColumn | LlmJudgeColumn):
+        return
+    if isinstance(column, LlmStructuredColumn) and isinstance(column.output_format, str):
+        return  # a class that could not be loaded, which has been said
+    from sdg_core.plan.types.json_schema import compile_schema
+
+    path: Path = ("output_format",) if isinstance(column, LlmStructuredColumn) else ("scores",)
+    try:
+        schema = orjson.loads(orjson.dumps(reply_schema(column)))  # so far nobody has said how large a number may be
+        compile_schema(schema)
+        reply_shape(column)
+    except (ValueError, TypeError) as error:
+        yield path, f"not a JSON schema that can be used: {error}"
+
+
+def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:
+    """The types of those columns into which templates may look."""
+    found: dict[str, pa.DataType] = {}
+    for column in columns:
+        if isinstance(column, LlmStructuredColumn | LlmJudgeColumn | EmbeddingColumn):
+            try:
+                found[column.name] = reply_type(column)
+            except ValueError:
+                continue  # reported with the column
+    return found
+
+
+def check_fields(column: Column, structs: Mapping[str, pa.DataType]) -> Problems:
+    """Fields that a column's templates read and that the struct columns do not have."""
+    for path, source in templates_of(column).items():
+        for message in unknown_fields(source, structs):
+            yield path, message
+
+
+def unknown_fields(source: str, structs: Mapping[str, pa.DataType]) -> Iterator[str]:
+    """What is wrong with the fields that one template reads."""
+    try:
+        names = nested_references(source) if structs else frozenset()
+    except TemplateSyntaxError:
+        return  # reported with the templates
+    for dotted in sorted(names):
+        name, *parts = dotted.split(".")
+        kind, where = structs.get(name), name
+        for part in parts:
+            if not isinstance(kind, pa.StructType) or part in _METHODS:
+                break
+            fields = {field.name: field.type for field in kind}
+            if part not in fields:
+                yield f"{where!r} has no field {part!r}{did_you_mean(part, fields)}"
+                break
+            kind, where = fields[part], f"{where}.{part}"

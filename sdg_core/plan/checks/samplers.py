@@ -1,0 +1,119 @@
+"""Checks of sampler columns that their parameter models cannot make by themselves."""
+
+from collections.abc import Iterable, Mapping
+
+from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.samplers import (
+    BernoulliMixtureParams,
+    CategoryParams,
+    DatetimeParams,
+    SamplerParams,
+    ScipyParams,
+    SubcategoryParams,
+    TimedeltaParams,
+)
+from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.sampling.datetimes import is_time_format, parse_time
+from sdg_core.plan.sampling.distributions import distribution_fault
+from sdg_core.plan.sampling.people import check_person
+from sdg_core.plan.types.samplers import CONVERSIONS, listed_values
+
+
+def check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[str]) -> Problems:
+    """Problems of a column if it is a sampler, by path inside the column. `also_known`: names of columns faulty themselves."""
+    if not isinstance(column, SamplerColumn):
+        return
+    columns = {other.name: other for other in config.columns if other.name not in also_known}
+    branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
+    branches += [(("conditional_params", text), params) for text, params in column.conditional_params.items()]
+    for where, params in branches:
+        for path, message in _check_params(
+            params, columns, seeded=config.seed_config is not None, also_known=also_known
+        ):
+            yield (*where, *path), message
+    if _mixes_text([value for _, params in branches for value in listed_values(params)]):
+        path = ("values",) if len(branches) == 1 else ()
+        yield ("params", *path), "mixes text and numbers, but a column has one type; quote the numbers"
+    elif column.convert_to is not None:
+        yield from _check_conversion(column, column.convert_to)
+    yield from check_person(column)
+
+
+def _check_params(
+    params: SamplerParams, columns: Mapping[str, Column], *, seeded: bool, also_known: frozenset[str]
+) -> Problems:
+    match params:
+        case DatetimeParams():
+            yield from _check_datetime(params)
+        case SubcategoryParams() if params.category not in also_known:
+            yield from _check_parent(params, columns, seeded=seeded)
+        case TimedeltaParams() if params.reference_column_name not in also_known:
+            yield from _check_reference(params, columns, seeded=seeded)
+        case ScipyParams() | BernoulliMixtureParams():
+            fault = distribution_fault(params.dist_name, params.dist_params)
+            if fault is not None:
+                yield (fault[0],), fault[1]
+
+
+def _check_parent(params: SubcategoryParams, columns: Mapping[str, Column], *, seeded: bool) -> Problems:
+    """The parent is a category, whose values are known, or a seed column, whose values are not."""
+    parent = columns.get(params.category)
+    if isinstance(parent, SeedColumn) or parent is None and seeded:
+        return
+    if not isinstance(parent, SamplerColumn) or not isinstance(parent.params, CategoryParams):
+        categories = [name for name, column in columns.items() if _is_kind(column, "category")]
+        message = f"{params.category!r} is not a category sampler{did_you_mean(params.category, categories)}"
+        yield ("category",), message
+        return
+    values = dict.fromkeys(str(value) for branch in parent.every_params for value in listed_values(branch))
+    remaining = [value for value in values if value not in params.values]
+    if remaining:
+        yield ("values",), f"no values for {', '.join(map(repr, remaining))} of category {params.category!r}"
+
+
+def _check_reference(params: TimedeltaParams, columns: Mapping[str, Column], *, seeded: bool) -> Problems:
+    reference = columns.get(params.reference_column_name)
+    if isinstance(reference, SeedColumn) or reference is None and seeded:
+        return
+    if not _is_kind(reference, "datetime", "timedelta"):
+        known = [name for name, column in columns.items() if _is_kind(column, "datetime", "timedelta")]
+        message = f"{params.reference_column_name!r} is not a datetime sampler{did_you_mean(params.reference_column_name, known)}"
+        yield ("reference_column_name",), message
+
+
+def _is_kind(column: Column | None, *kinds: str) -> bool:
+    return isinstance(column, SamplerColumn) and column.sampler_type in kinds
+
+
+def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
+    kind = column.sampler_type
+    if kind in ("datetime", "timedelta"):
+        if not is_time_format(convert_to):
+            yield ("convert_to",), f"{convert_to!r} is not a date format; use strftime directives, as in %Y-%m-%d %H:%M"
+    elif kind in ("uuid", "person", "person_from_faker"):
+        yield ("convert_to",), f"{kind} samplers have no conversion; remove it"
+    elif convert_to not in CONVERSIONS:
+        yield ("convert_to",), f"{convert_to!r} is not a conversion of a number; one of int, float, str"
+    elif convert_to != "str":
+        texts = [value for params in column.every_params for value in listed_values(params) if isinstance(value, str)]
+        if texts:
+            yield ("convert_to",), f"{texts[0]!r} is text; only numbers can be converted to {convert_to}"
+
+
+def _check_datetime(params: DatetimeParams) -> Problems:
+    bounds = []
+    for field in ("start", "end"):
+        text = getattr(params, field)
+        try:
+            bounds.append(parse_time(text))
+        except ValueError:
+            message = f"{text!r} is not an ISO 8601 date or time without zone, such as 2024-01-31 or 2024-01-31T09:30"
+            yield (field,), message
+    if len(bounds) == 2 and not bounds[0] < bounds[1]:
+        yield ("end",), f"{params.end} (excluded) is not after start {params.start} (included)"
+
+
+def _mixes_text(values: Iterable[object]) -> bool:
+    return len({isinstance(value, str) for value in values}) > 1

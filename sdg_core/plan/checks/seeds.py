@@ -1,0 +1,61 @@
+"""Checks of `seed_config` that need no seed data: a stable order, no secret in the file, names that exist."""
+
+import codecs
+import re
+
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.seeds import DatasetSeedSource, FileContentsSeedSource, HuggingFaceSeedSource, SqlSeedSource
+from sdg_core.config.yaml_document import Path, Problems
+
+_SOURCE: Path = ("seed_config", "source")
+_OPAQUE = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.VERBOSE | re.DOTALL
+)
+_SECRET = re.compile(r"//[^/@]*:[^/@]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_seeds(config: DatasetConfig) -> Problems:
+    """Every problem of the seed source that shows in the file alone."""
+    source = config.seed_config.source if config.seed_config is not None else None
+    match source:
+        case SqlSeedSource():
+            yield from _check_sql(source)
+        case HuggingFaceSeedSource(token=str(token)) if token.startswith("hf_") or not _VARIABLE.fullmatch(token):
+            message = "token names an environment variable (such as HF_TOKEN); a token itself does not belong in a file"
+            yield (*_SOURCE, "token"), message
+        case FileContentsSeedSource(encoding=encoding) if not _is_encoding(encoding):
+            yield (*_SOURCE, "encoding"), f"unknown encoding {encoding!r}; one that Python knows, such as utf-8"
+        case DatasetSeedSource(dataset=name) if name == config.name:
+            yield (*_SOURCE, "dataset"), f"dataset {name!r} cannot be its own seed; name another dataset"
+        case _:
+            pass
+
+
+def ordered_at_top_level(query: str) -> bool:
+    """Whether the outermost SELECT has an ORDER BY: one that stands outside strings, comments and parentheses."""
+    depth, top = 0, []
+    for character in _OPAQUE.sub(" ", query):
+        depth += (character == "(") - (character == ")")
+        top.append(character if depth == 0 else " ")
+    return re.search(r"\border\s+by\b", "".join(top), re.IGNORECASE) is not None
+
+
+def _check_sql(source: SqlSeedSource) -> Problems:
+    if source.url is not None and _SECRET.search(source.url):
+        message = "the URL holds a password; put the URL into an environment variable and name that as url_env"
+        yield (*_SOURCE, "url"), message
+    if source.url_env is not None and not _VARIABLE.fullmatch(source.url_env):
+        yield (*_SOURCE, "url_env"), "url_env names an environment variable; give a URL as url"
+    if ";" in _OPAQUE.sub(" ", source.query).strip().rstrip(";"):
+        yield (*_SOURCE, "query"), "one statement is needed, this has several; the rows come from a single SELECT"
+    elif not ordered_at_top_level(source.query):
+        message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"
+        yield (*_SOURCE, "query"), message
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return codecs.lookup(name)._is_text_encoding
+    except LookupError:
+        return False

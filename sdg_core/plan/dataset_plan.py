@@ -1,0 +1,112 @@
+"""The compiled plan of a dataset: everything a run needs to know, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_core.config.columns import (
+    Column,
+)
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.run import RunSettings
+from sdg_core.plan.fingerprint import Fingerprint
+from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.models import UsedTools
+from sdg_core.plan.phases import is_whole_column, resizes
+from sdg_core.plan.row_groups import RowGroup, plan_row_groups
+from sdg_core.plan.usercode.functions import UserFunction
+
+
+@dataclass(frozen=True)
+class SeedInfo:
+    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, and the digests of
+    the files that it comes from, by name, if it comes from files."""
+
+    schema: pa.Schema
+    num_rows: int
+    digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SeedContent:
+    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files)."""
+
+    digest: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """All decisions of a dataset, made.
+
+    schema: every column with its Arrow type, in output order, dropped ones included.
+    dropped: columns stored beside the dataset instead of in it.
+    models: alias to model config and provider, for the aliases that columns use.
+    simulated: whether some replies come from the simulated provider.
+    functions: the user's functions, by the column that calls them. clients: the user's model clients, by provider.
+    tools: what columns let their models call.
+    seed_content: what the seed data holds, None without any; for messages.
+    """
+
+    config: DatasetConfig
+    graph: ColumnGraph
+    fingerprint: Fingerprint
+    schema: pa.Schema
+    seed_columns: tuple[str, ...]
+    dropped: frozenset[str]
+    row_groups: tuple[RowGroup, ...]
+    models: Mapping[str, tuple[ModelConfig, ModelProvider]]
+    simulated: bool
+    functions: Mapping[str, UserFunction] = field(default_factory=dict)
+    clients: Mapping[str, Any] = field(default_factory=dict)
+    tools: UsedTools = UsedTools()
+    seed_content: SeedContent | None = None
+
+    @property
+    def num_records(self) -> int:
+        """How many records the finished dataset has if none fails."""
+        return self.row_groups[-1].stop
+
+    @property
+    def resizes(self) -> bool:
+        """Whether a row group's rows may be other than its records, in number and in kind."""
+        return any(resizes(column) for column in self.config.columns)
+
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether a row group that lacks records is made again as a whole.
+
+        A whole-column function may look at all rows, so leaving some out may change the others. Where the rows cannot be told
+        apart afterwards (resized), there is no choice; where no cell is paid for, it costs nothing. Otherwise the function
+        sees the lacking records only, because nothing is paid for twice.
+        """
+        whole = any(is_whole_column(column) for column in self.config.columns)
+        return self.resizes or (whole and not self.graph.per_record)
+
+    @property
+    def kept_schema(self) -> pa.Schema:
+        """The schema of the finished dataset."""
+        return pa.schema([field for field in self.schema if field.name not in self.dropped])
+
+    @property
+    def dropped_schema(self) -> pa.Schema:
+        """The schema of the dropped columns; empty when none is dropped."""
+        return pa.schema([field for field in self.schema if field.name in self.dropped])
+
+    def column(self, name: str) -> Column:
+        """The config of a column that is generated."""
+        return next(column for column in self.config.columns if column.name == name)
+
+    def with_settings(self, settings: RunSettings) -> "DatasetPlan":
+        """The same plan under other run settings; the fingerprint does not change."""
+        return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
+
+    def with_num_records(self, num_records: int) -> "DatasetPlan":
+        """The same plan for another number of records; the fingerprint does not change."""
+        config = self.config.model_copy(update={"num_records": num_records})
+        groups = plan_row_groups(num_records, config.row_group_size)
+        return DatasetPlan(**{**vars(self), "config": config, "row_groups": groups})

@@ -1,0 +1,67 @@
+"""Loading a dataset file: parse, validate, resolve user code, check."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.load import ParsedConfig, read_config
+from sdg_core.errors import ConfigError, Problem
+from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.usercode.clients import resolve_clients
+from sdg_core.plan.usercode.functions import UserFunction, resolve_functions
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A checked dataset file. `base` is the directory that relative paths in it start from.
+
+    functions: the user's functions that the config names, by the column that calls them. clients: the user's client classes
+    or objects, by the provider that stands for them.
+    """
+
+    config: DatasetConfig
+    parsed: ParsedConfig
+    base: FilePath
+    functions: Mapping[str, UserFunction] = field(default_factory=dict)
+    clients: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """The file's path, for messages."""
+        return self.parsed.source
+
+
+def load_dataset(
+    path: FilePath,
+    *,
+    env: Mapping[str, str] = os.environ,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
+) -> LoadedDataset:
+    """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
+
+    functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
+    (objects or classes) by the name of their custom provider.
+    """
+    parsed = read_config(path, env=env)
+    base = path.resolve().parent
+    if parsed.config is None:
+        raise ConfigError(parsed.source, _by_line(parsed.problems))
+    asked = resolve_clients(parsed.config, base=base, given=clients or {})
+    resolved = resolve_functions(asked.config, base=base, given=functions or {})
+    found = [
+        *asked.problems,
+        *resolved.problems,
+        *check_config(resolved.config, also_known=parsed.dropped_columns),
+    ]
+    problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
+    if problems:
+        raise ConfigError(parsed.source, _by_line(problems))
+    return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients)
+
+
+def _by_line(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line or 0)

@@ -1,0 +1,78 @@
+"""The tools that the columns of a dataset use, with the servers that offer them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdg_core.config.columns import (
+    ChatColumn,
+    Column,
+    CustomColumn,
+    ModelColumn,
+)
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.tools import McpProvider, ToolConfig
+
+
+@dataclass(frozen=True)
+class UsedTools:
+    """configs: by tool alias. providers: by name, those that the configs name. base: where their processes run."""
+
+    configs: Mapping[str, ToolConfig] = field(default_factory=dict)
+    providers: Mapping[str, McpProvider] = field(default_factory=dict)
+    base: Path | None = None
+
+
+def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
+    """What the columns use; the rest of the file's tools is not looked at."""
+    aliases = {column.tool_alias for column in config.columns if isinstance(column, ChatColumn)}
+    configs = {tools.tool_alias: tools for tools in config.tool_configs if tools.tool_alias in aliases}
+    named = {name for tools in configs.values() for name in tools.providers}
+    return UsedTools(configs, {item.name: item for item in config.mcp_providers if item.name in named}, base)
+
+
+def tool_config_of(column: Column, config: DatasetConfig) -> ToolConfig | None:
+    """The tools of one column; None for a column without."""
+    alias = column.tool_alias if isinstance(column, ChatColumn) else None
+    return next((tools for tools in config.tool_configs if tools.tool_alias == alias), None)
+
+
+def later_aliases(alias: str, fallbacks: Mapping[str, str | None]) -> list[str]:
+    """The aliases that are asked after `alias`, in order. Ends before an alias that is unknown or would come again."""
+    return list(_later(alias, fallbacks))
+
+
+def is_circular(alias: str, fallbacks: Mapping[str, str | None]) -> bool:
+    """Whether following the fallbacks of `alias` leads back to it."""
+    chain = [alias, *_later(alias, fallbacks)]
+    return fallbacks.get(chain[-1]) == alias
+
+
+def _later(alias: str, fallbacks: Mapping[str, str | None]) -> Iterator[str]:
+    seen = {alias}
+    following = fallbacks.get(alias)
+    while following is not None and following not in seen and following in fallbacks:
+        yield following
+        seen.add(following)
+        following = fallbacks[following]
+
+
+def used_models(config: DatasetConfig) -> dict[str, tuple[ModelConfig, ModelProvider]]:
+    """Alias to model and provider, for the aliases that columns use and those that step in for them."""
+    fallbacks = {model.alias: model.fallback for model in config.model_configs}
+    used = {alias for column in config.columns for alias in aliases_of(column)}
+    used |= {later for alias in used for later in later_aliases(alias, fallbacks)}
+    providers = {provider.name: provider for provider in config.model_providers}
+    return {model.alias: (model, providers[model.provider]) for model in config.model_configs if model.alias in used}
+
+
+def aliases_of(column: Column) -> tuple[str, ...]:
+    """The models that a column asks."""
+    match column:
+        case ModelColumn():
+            return (column.model_alias,)
+        case CustomColumn():
+            return column.model_aliases or ()
+        case _:
+            return ()

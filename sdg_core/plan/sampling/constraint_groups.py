@@ -1,0 +1,123 @@
+"""What constraints tie together: samplers that are drawn again, together, until a record satisfies them.
+
+Drawing only the two sides of an inequality again could not help where what they depend on is to blame (an age that is
+conditional on a category), and would bend the joint distribution. So all samplers above a side are drawn again with it.
+What lies below is drawn once, afterwards.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sdg_core.config.columns import Column, ExpressionColumn, SamplerColumn
+from sdg_core.config.constraints import ColumnInequality, Constraint
+
+_SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+@dataclass(frozen=True)
+class ConstraintGroup:
+    """Constraints that share samplers.
+
+    places: where each constraint stands in the config. samplers: drawn again together. steps: these, and the expressions
+    that lie between them, in computable order. inputs: everything else they read; it stays as it is.
+    """
+
+    constraints: tuple[Constraint, ...]
+    places: tuple[int, ...]
+    samplers: tuple[str, ...]
+    steps: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+def describe_constraint(constraint: Constraint) -> str:
+    """`age < limit`"""
+    right = constraint.rhs if isinstance(constraint.rhs, str) else f"{constraint.rhs:g}"
+    return f"{constraint.target_column} {_SIGNS[constraint.operator]} {right}"
+
+
+def operands(constraint: Constraint) -> tuple[str, ...]:
+    """The columns that a constraint compares."""
+    both = isinstance(constraint, ColumnInequality)
+    return (constraint.target_column, constraint.rhs) if both else (constraint.target_column,)  # type: ignore[return-value]
+
+
+def find_bounds(
+    constraints: Sequence[Constraint], generated: Mapping[str, Column], reads: Mapping[str, Iterable[str]]
+) -> list[ConstraintGroup]:
+    """Constraints grouped by the samplers they share; those that no sampler has a part in are left out."""
+    found: list[ConstraintGroup] = []
+    for place, constraint in enumerate(constraints):
+        steps = _steps_above(operands(constraint), generated, reads)
+        samplers = tuple(name for name in generated if name in steps and isinstance(generated[name], SamplerColumn))
+        if not samplers:
+            continue
+        joined = ConstraintGroup(
+            (constraint,), (place,), samplers, tuple(name for name in generated if name in steps), ()
+        )
+        for other in [other for other in found if not set(other.samplers).isdisjoint(samplers)]:
+            found.remove(other)
+            joined = _union(other, joined)
+        found.append(joined)
+    return [replace(bound, inputs=_inputs(bound, reads)) for bound in found]
+
+
+def with_bound_edges(
+    inner: Mapping[str, list[str]], bounds: Iterable[ConstraintGroup], producers: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """What each column comes after: its bound's samplers are drawn together, so all of them come after all that any reads."""
+    after = {name: list(others) for name, others in inner.items()}
+    for bound in bounds:
+        made = [producers.get(name, name) for name in bound.inputs]
+        for name in bound.samplers:
+            after[name] += [other for other in made if other in inner and other not in after[name]]
+    return after
+
+
+def in_order(bounds: Iterable[ConstraintGroup], order: Sequence[str]) -> tuple[ConstraintGroup, ...]:
+    """Bounds with their columns in computable order."""
+    return tuple(
+        replace(
+            bound,
+            samplers=tuple(sorted(bound.samplers, key=order.index)),
+            steps=tuple(sorted(bound.steps, key=order.index)),
+        )
+        for bound in bounds
+    )
+
+
+def _steps_above(
+    names: Iterable[str], generated: Mapping[str, Column], reads: Mapping[str, Iterable[str]]
+) -> frozenset[str]:
+    """Samplers above the named columns, by way of samplers and expressions, and the expressions that vary with them."""
+    todo, reached = list(names), dict[str, None]()
+    while todo:
+        name = todo.pop()
+        if name not in reached and isinstance(generated.get(name), SamplerColumn | ExpressionColumn):
+            reached[name] = None
+            todo += reads.get(name, ())
+    varying = {name for name in reached if isinstance(generated[name], SamplerColumn)}
+    grew = True
+    while grew:
+        more = {name for name in reached if name not in varying and not varying.isdisjoint(reads.get(name, ()))}
+        varying |= more
+        grew = bool(more)
+    return frozenset(varying)
+
+
+def _union(one: ConstraintGroup, other: ConstraintGroup) -> ConstraintGroup:
+    pairs = sorted(
+        zip((*one.places, *other.places), (*one.constraints, *other.constraints), strict=True), key=lambda pair: pair[0]
+    )
+    return ConstraintGroup(
+        constraints=tuple(constraint for _, constraint in pairs),
+        places=tuple(place for place, _ in pairs),
+        samplers=tuple(dict.fromkeys((*one.samplers, *other.samplers))),
+        steps=tuple(dict.fromkeys((*one.steps, *other.steps))),
+        inputs=(),
+    )
+
+
+def _inputs(bound: ConstraintGroup, reads: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    named = [name for constraint in bound.constraints for name in operands(constraint)]
+    read = [other for name in bound.steps for other in reads[name]]
+    return tuple(dict.fromkeys(name for name in (*named, *read) if name not in bound.steps))

@@ -1,0 +1,151 @@
+"""The template language: minijinja with undefined values as errors and a bound on work per rendering.
+
+minijinja refuses what a hostile or mistaken template could do to the process (huge repetition, endless loops, attribute
+access to Python internals); it is handed fresh plain JSON only. https://docs.rs/minijinja has the syntax and filters.
+"""
+
+import re
+from functools import lru_cache
+
+import jinja2
+import minijinja
+from jinja2 import meta
+
+from sdg_core.plan.templates.filters import TooLargeError, add_bounded_filters, unbounded_method
+
+FUEL = 200_000
+"""Instructions one rendering may take; a loop over a few thousand items fits."""
+
+
+RESERVED = frozenset("true false none True False None self cycler dict joiner namespace range".split())
+"""Names that a template resolves by itself, so that a column of that name could not be read."""
+
+_CHECKED = "<string>"
+
+
+@jinja2.pass_context
+def _unfolded(_: object, value: object) -> object:
+    """A finalizer that needs a rendering's context keeps Jinja2 from computing constants while it looks for names."""
+    return value
+
+
+_JINJA = jinja2.Environment(autoescape=False, finalize=_unfolded)
+_RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+_TAG = re.compile(r"\{%[-+]?\s*(\w+)")
+_NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
+_UNKNOWN = {"UnknownFilter", "UnknownTest"}
+
+
+@lru_cache(maxsize=1)
+def environment() -> minijinja.Environment:
+    """The one environment that checks every template."""
+    return new_environment()
+
+
+def new_environment() -> minijinja.Environment:
+    """An environment with the settings of all environments and no template in it."""
+    env = minijinja.Environment()
+    add_bounded_filters(env)
+    env.undefined_behavior = "strict"
+    env.fuel = FUEL
+    env.keep_trailing_newline = True
+    env.debug = False
+    env.pycompat = True
+    env.remove_global("debug")
+    return env
+
+
+class TemplateSyntaxError(ValueError):
+    """A template that cannot be parsed; the message says where."""
+
+
+@lru_cache(maxsize=4096)
+def template_references(source: str) -> frozenset[str]:
+    """Names that a template reads and does not define itself. Raises TemplateSyntaxError."""
+    env = environment()
+    try:
+        names = env.undeclared_variables_in_str(source)
+        env.add_template(_CHECKED, source)
+        env.remove_template(_CHECKED)
+    except minijinja.TemplateError as error:
+        raise TemplateSyntaxError(first_line(error)) from error
+    for tag in _TAG.findall(_RAW.sub("", source)):
+        if tag in _NOTHING_TO_LOAD:
+            raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
+    references = (frozenset(names) | _names_by_jinja(source)) - RESERVED
+    _check_filters(source, references)
+    return references
+
+
+def nested_references(source: str) -> frozenset[str]:
+    """The same names with the keys that are read of them, as in `person.city`. Raises TemplateSyntaxError."""
+    try:
+        return frozenset(environment().undeclared_variables_in_str(source, nested=True))
+    except minijinja.TemplateError as error:
+        raise TemplateSyntaxError(first_line(error)) from error
+
+
+def _names_by_jinja(source: str) -> frozenset[str]:
+    """The same names as Jinja2 sees them, because minijinja overlooks a name that is only sliced (`{{ text[:80] }}`)."""
+    try:
+        tree = _JINJA.parse(source)
+    except jinja2.TemplateSyntaxError:  # minijinja accepts a little more than Jinja2
+        return frozenset()
+    refused = unbounded_method(tree)
+    if refused is not None:
+        raise TemplateSyntaxError(refused)
+    finder = meta.TrackingCodeGenerator(_JINJA)
+    finder.optimizer = None  # with `_unfolded`: look for names, compute nothing
+    try:
+        finder.visit(tree)
+    except jinja2.TemplateSyntaxError:  # a filter that only minijinja has
+        return frozenset()
+    return frozenset(finder.undeclared_identifiers)
+
+
+def _check_filters(source: str, names: frozenset[str]) -> None:
+    """minijinja looks filters and tests up when it renders: so render once, with nothing, and mind only that."""
+    try:
+        _lenient().render_str(source, **dict.fromkeys(names, ""))
+    except minijinja.TemplateError as error:
+        if error.kind in _UNKNOWN:
+            raise TemplateSyntaxError(first_line(error)) from error
+    except TooLargeError as error:
+        raise TemplateSyntaxError(str(error)) from error
+    except (TypeError, ValueError):
+        return  # a filter's objection to a value; those of a record may be others
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a fault of the renderer; the values of a record may not meet it
+            raise
+
+
+def _lenient() -> minijinja.Environment:
+    env = minijinja.Environment()
+    add_bounded_filters(env)
+    env.undefined_behavior = "chainable"
+    env.fuel = FUEL
+    env.debug = False
+    env.pycompat = True
+    return env
+
+
+def first_line(error: minijinja.TemplateError) -> str:
+    """The reason of a template error, without the source listing that follows it."""
+    return str(error).splitlines()[0].replace(" (in <string>:1)", "")
+
+
+def condition_template(condition: str) -> str:
+    """A template that renders to 1 where the condition holds and to nothing elsewhere."""
+    return "{% if " + condition + " %}1{% endif %}"
+
+
+def condition_fault(condition: str) -> str | None:
+    """Why text is not one expression; None if it is. Names and filters are checked in the template."""
+    try:
+        environment().eval_expr(condition)
+    except minijinja.TemplateError as error:
+        if error.kind != "SyntaxError":
+            return None  # it has no values yet
+        hint = "; write it without braces" if "{{" in condition or "{%" in condition else ""
+        return f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
+    return None

@@ -1,0 +1,90 @@
+"""Making a report: the rows are measured, the facts gathered, and both written beside the data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.profiling.facts import describe_columns, gather_facts
+from sdg_core.profiling.html import page
+from sdg_core.profiling.report import SCHEMA_VERSION, Report
+from sdg_core.profiling.samples import sample_records
+from sdg_core.profiling.table import profile_table
+from sdg_core.store.atomic import read_or_none, write_atomic
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import Metadata, utc_now
+from sdg_core.store.objects import StorePath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.parts import resolve_parts, scan_parts
+from sdg_core.store.row_group_state import RowGroupStatus
+from sdg_core.store.row_groups import damage_errors
+
+
+@dataclass(frozen=True)
+class MadeReport:
+    """A report, and where its page is."""
+
+    report: Report
+    path: StorePath
+
+
+def make_report(
+    plan: DatasetPlan,
+    version: VersionLayout,
+    metadata: Metadata,
+    statuses: Sequence[RowGroupStatus],
+    *,
+    runs: Sequence[RunRecord],
+    history_fault: str | None = None,
+) -> Report:
+    """Look at a version: at its finished dataset, or at the row groups there are so far. Writes nothing.
+
+    history_fault: why the runs are not known. Raises IncompleteError if there is no row, StoreError.
+    """
+    stored = resolve_parts(version, metadata, statuses)
+    facts = gather_facts(plan, version, metadata, statuses, stored, runs=runs, history_fault=history_fault)
+    with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
+        columns = profile_table(frame, describe_columns(plan), rows=stored.num_rows)
+        samples = sample_records(frame, rows=stored.num_rows)
+    return Report(made_at=utc_now(), facts=facts, columns=columns, samples=samples)
+
+
+def write_report(version: VersionLayout, report: Report) -> MadeReport:
+    """Write `report.json` and `report.html` beside the data, each whole. Raises StoreError."""
+    made = write_page(version.report_html, report)
+    write_atomic(version.report_json, orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2))
+    return made
+
+
+def write_page(path: StorePath, report: Report) -> MadeReport:
+    """Write the page only. Raises StoreError."""
+    write_atomic(path, page(report).encode())
+    return MadeReport(report, path)
+
+
+def read_report(version: VersionLayout) -> Mapping[str, Any] | None:
+    """The object in `report.json`; None if there is none that can be read. Raises StoreError."""
+    try:
+        known = orjson.loads(read_or_none(version.report_json) or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    return known if isinstance(known, dict) and known.get("schema_version") == SCHEMA_VERSION else None
+
+
+def is_of_finished(version: VersionLayout) -> bool:
+    """Whether there is a report, and it is on the finished dataset."""
+    known = read_report(version)
+    return known is not None and known["source"] == "dataset"
+
+
+def remove_report_of_finished(version: VersionLayout) -> None:
+    """Remove the report unless it is one on row groups: the finished dataset that it speaks of goes. Raises StoreError."""
+    known = read_report(version)
+    if known is not None and known["source"] == "row_groups":
+        return
+    for path in (version.report_json, version.report_html):  # without the first there is none, whatever a crash leaves
+        with store_errors("remove", path):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Columns that judge others: scores with reasons, verdicts with reasons."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
+from sdg_core.config.replies import Score
+from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
+from sdg_core.profiling.counting import count_texts, shown, value_counts
+from sdg_core.profiling.measure import ROW, collected, rows_at
+from sdg_core.profiling.model import Example, ScoreProfile, ValueCount, Verdicts
+
+_EXAMPLES = 3
+_REASONS = 8
+_LONGEST = 1_000
+_MESSAGES = ("error_messages", DETAILS)
+_LISTS = ("python_linter_messages", "errors")
+
+
+def score_profiles(frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int) -> tuple[ScoreProfile, ...]:
+    """Each score of a judge."""
+    return tuple(_score_profile(frame, column.name, score, rows=rows) for score in column.scores)
+
+
+def _score_profile(frame: pl.LazyFrame, column: str, score: Score, *, rows: int) -> ScoreProfile:
+    """How often each option was given, and reasons for the lowest, the highest and one in between."""
+    judged = pl.col(column).struct.field(score.name)
+    given = frame.with_row_index(ROW).select(
+        pl.col(ROW),
+        judged.struct.field("score").alias("score"),
+        judged.struct.field("reasoning").alias("reasoning"),
+    )
+    with_reasons = pl.col("reasoning").is_not_null() & (pl.col("reasoning") != "")
+    counted = given.drop_nulls("score").group_by("score")
+    found = collected(
+        counted.agg(pl.len().alias("count"), pl.when(with_reasons).then(pl.col(ROW)).min().alias("first"))
+    )
+    counts = {row["score"]: row["count"] for row in found.iter_rows(named=True)}
+    options = [*score.options, *sorted(value for value in counts if value not in score.options)]
+    total = sum(counts.values())
+    numeric = total and all(isinstance(option, int) for option in options)
+    firsts = {row["score"]: row["first"] for row in found.iter_rows(named=True) if row["first"] is not None}
+    return ScoreProfile(
+        name=score.name,
+        description=score.description,
+        values=value_counts(((option, counts.get(option, 0)) for option in options), rows=rows),
+        mean=sum(option * counts.get(option, 0) for option in options) / total if numeric else None,
+        examples=_examples(frame, column, score.name, [firsts[option] for option in options if option in firsts]),
+    )
+
+
+def _examples(frame: pl.LazyFrame, column: str, score: str, firsts: Sequence[int]) -> tuple[Example, ...]:
+    """Reasons from rows of different scores, which are given in the order of the options."""
+    wanted = list(firsts) if len(firsts) <= _EXAMPLES else [firsts[0], firsts[len(firsts) // 2], firsts[-1]]
+    if not wanted:
+        return ()
+    cells = {n: row for n, row in zip(sorted(wanted), rows_at(frame.select(column), wanted), strict=True)}
+    verdicts: list[dict[str, Any]] = [cells[number][column][score] for number in wanted]
+    return tuple(Example(shown(verdict["score"]), verdict["reasoning"][:_LONGEST]) for verdict in verdicts)
+
+
+def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
+    """How many values a validator found valid, and why it did not find the others so."""
+    value = pl.col(column.name)
+    targets = [name for name in column.target_columns if isinstance(_fields(data_type).get(name), pl.Struct)]
+    valid = value.struct.field(IS_VALID)
+    found = collected(
+        frame.select(
+            valid.sum().alias("valid"),
+            (~valid).sum().alias("invalid"),
+            (value.is_not_null() & valid.is_null()).sum().alias("unknown"),
+            *(value.struct.field(name).struct.field(IS_VALID).sum().alias(f"#{name}") for name in targets),
+        )
+    ).row(0, named=True)
+    return Verdicts(
+        valid=found["valid"],
+        invalid=found["invalid"],
+        unknown=found["unknown"],
+        reasons=_reasons(frame, value, data_type, targets, rows=found["invalid"]),
+        targets={name: found[f"#{name}"] for name in targets},
+    )
+
+
+def _reasons(
+    frame: pl.LazyFrame, value: pl.Expr, data_type: pl.Struct, targets: Sequence[str], *, rows: int
+) -> tuple[ValueCount, ...]:
+    """What validators say most often of values that are not valid; shares are of these."""
+    places = [(value.struct.field(name), _fields(data_type)[name]) for name in targets] or [(value, data_type)]
+    texts = [text for place, kind in places for text in _texts(frame, place, kind)]
+    if not rows or not texts:
+        return ()
+    return value_counts(count_texts(pl.concat(texts), at_most=_REASONS), rows=rows)
+
+
+def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Iterator[pl.LazyFrame]:
+    """Tables of one column: the messages that verdicts carry."""
+    invalid = frame.filter(~verdict.struct.field(IS_VALID))
+    for name, kind in _fields(data_type).items():
+        if name in _MESSAGES and kind == pl.String:
+            yield invalid.select(verdict.struct.field(name).alias("text"))
+        elif name in _LISTS and isinstance(kind, pl.List) and "message" in _fields(kind.inner):
+            messages = verdict.struct.field(name).alias("text")
+            yield invalid.select(messages).explode("text").select(pl.col("text").struct.field("message").alias("text"))
+
+
+def _fields(data_type: Any) -> dict[str, Any]:
+    return {field.name: field.dtype for field in data_type.fields} if isinstance(data_type, pl.Struct) else {}

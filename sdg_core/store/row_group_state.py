@@ -1,0 +1,100 @@
+"""The state of a row group: a pure function of the plan and what was found of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.footer_index import FooterOrError, FoundFile, find_files, write_index
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.row_groups import Footer
+
+
+class RowGroupState(StrEnum):
+    """What materializing a row group will do; see `classify`."""
+
+    MISSING = "missing"
+    PARTIAL = "partial"
+    COMPLETE = "complete"
+    CORRUPT = "corrupt"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class RowGroupStatus:
+    """A row group, its state, and what it takes to complete it.
+
+    lacking: record indices without a row. footer: what the file says, if it can be trusted. reason: why it is corrupt.
+    foreign: the file is readable but not ours, so it must not be touched. file: what was found there, to look at it only once.
+    """
+
+    group: RowGroup
+    state: RowGroupState
+    remaining: Sequence[int] = ()
+    footer: Footer | None = None
+    reason: str | None = None
+    foreign: bool = False
+    file: FoundFile | None = None
+
+
+def classify(
+    group: RowGroup, found: FooterOrError, *, dataset: str, config_hash: str, in_earlier_version: bool
+) -> RowGroupStatus:
+    """missing: no file. stale: no file here, but an earlier version has one. corrupt: unreadable, not ours, or at odds with
+    its place. partial: records of the plan have no row (they failed, or the dataset was extended). complete: all are there."""
+    everything = range(group.start, group.stop)
+    if found is None:
+        state = RowGroupState.STALE if in_earlier_version else RowGroupState.MISSING
+        return RowGroupStatus(group, state, everything)
+    if isinstance(found, CorruptFileError | UnrecognizedFileError):
+        foreign = isinstance(found, UnrecognizedFileError)
+        return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=found.message, foreign=foreign)
+    expected = {"dataset": dataset, "config_hash": config_hash, "row_group": group.index, "start": group.start}
+    for field, value in expected.items():
+        if getattr(found, field) != value:
+            reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
+            return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=reason)
+    remaining: Sequence[int] = (*found.missing, *range(found.start + found.size, group.stop))
+    if found.resized and remaining:
+        remaining = everything  # its rows are not records, so none can be kept
+    state = RowGroupState.PARTIAL if remaining else RowGroupState.COMPLETE
+    return RowGroupStatus(group, state, remaining, footer=found)
+
+
+def scan_row_groups(
+    version: VersionLayout,
+    plan: DatasetPlan,
+    *,
+    earlier: Sequence[VersionLayout] = (),
+    known: Sequence[RowGroupStatus] = (),
+) -> list[RowGroupStatus]:
+    """The status of every planned row group. `known` is what an earlier look of the same run found: only files that have changed
+    since are read again. Raises StoreError."""
+    seen = {status.group.index: status.file for status in known if status.file is not None}
+    files = find_files(version, known=seen)
+    complete = all(group.index in files for group in plan.row_groups)
+    old = set() if complete else {index for layout in earlier for index in layout.row_group_files()}
+    statuses = []
+    for group in plan.row_groups:
+        file = files.get(group.index)
+        status = classify(
+            group,
+            file.found if file is not None else None,
+            dataset=plan.config.name,
+            config_hash=plan.fingerprint.config_hash,
+            in_earlier_version=group.index in old,
+        )
+        statuses.append(replace(status, file=file) if file is not None else status)
+    return statuses
+
+
+def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, FooterOrError]:
+    """The footer, or the fault, of every row-group file there is, from row group `first` on."""
+    return {index: file.found for index, file in find_files(version, first=first).items()}
+
+
+def index_row_groups(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> None:
+    """Write down what a look at the files found, so that the next run need not open each. Raises StoreError."""
+    write_index(version, {status.group.index: status.file for status in statuses if status.file is not None})

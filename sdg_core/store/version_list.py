@@ -1,0 +1,92 @@
+"""The versions of a dataset, as people choose among them: how large, how old, what state."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_core.errors import MetadataError
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
+from sdg_core.store.objects import ObjectPath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.versions import read_current_or_none
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One version. `created` and `updated` are ISO 8601 in UTC.
+
+    records: rows at the end of its last run. row_groups: files. size: bytes of everything in its directory.
+    current: it was generated into last. matches: it is the one that the config of today goes on with.
+    fault: why its metadata cannot be read; times and records are unknown then.
+    """
+
+    name: str
+    directory: str
+    created: str | None
+    updated: str | None
+    records: int | None
+    row_groups: int
+    size: int
+    sealed: bool
+    simulated: bool
+    forced: bool
+    current: bool
+    matches: bool
+    fault: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `--json` prints it."""
+        return dict(vars(self))
+
+
+def list_versions(
+    layout: DatasetLayout, *, matching: str | None, names: Sequence[str] | None = None
+) -> tuple[VersionInfo, ...]:
+    """The versions that exist (or those of `names`), the one changed last first. `matching`: the one of today's config."""
+    current = read_current_or_none(layout)
+    found = [
+        _describe(layout.version(name), current=name == current, matches=name == matching)
+        for name in (layout.versions() if names is None else names)
+    ]
+    return tuple(sorted(reversed(found), key=lambda info: info.updated or "", reverse=True))
+
+
+def _describe(version: VersionLayout, *, current: bool, matches: bool) -> VersionInfo:
+    metadata: Metadata | None = None
+    fault: str | None = None
+    try:
+        metadata = read_metadata(version.metadata)
+    except MetadataError as error:
+        fault = error.message
+    return VersionInfo(
+        name=version.name,
+        directory=str(version.directory),
+        created=metadata.created_at if metadata is not None else None,
+        updated=to_the_second(metadata.updated_at) if metadata is not None else None,
+        records=metadata.actual_num_records if metadata is not None else None,
+        row_groups=len(version.existing_row_groups()),
+        size=_size(version),
+        sealed=metadata is not None and metadata.sealed,
+        simulated=metadata is not None and metadata.simulated,
+        forced=metadata is not None and metadata.forced,
+        current=current,
+        matches=matches,
+        fault=fault,
+    )
+
+
+def _size(version: VersionLayout) -> int:
+    """Bytes of all files of a version, also while some of them come and go."""
+    directory = version.directory
+    if isinstance(directory, ObjectPath):
+        return sum(found.size for found in directory.bucket.walk(directory.key))
+    total = 0
+    with store_errors("measure", directory):
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+    return total

@@ -1,0 +1,45 @@
+"""Named moments between two steps that make something durable. Only crash tests do anything with them.
+
+`SDG_TEST_KILL_AT=<point>` (or `<point>:<n>`, the n-th time, from 1) makes the process end itself there as `kill -9` would.
+Without the variable `failpoint` does nothing.
+"""
+
+import os
+import signal
+import threading
+
+VARIABLE = "SDG_TEST_KILL_AT"
+FAILPOINTS = (
+    "file.before_temporary",
+    "file.after_temporary",
+    "file.before_replace",
+    "file.after_replace",
+    "file.after_directory_sync",
+    "metadata.after_write",
+    "claim.after_take",
+    "journal.after_commit",
+    "group.after_dropped",
+    "group.before_settle",
+    "group.after_settle",
+    "processing.after_start",
+    "processing.before_publish",
+    "processing.after_publish",
+    "processing.after_seal",
+    "reopen.after_unseal",
+)
+"""Every point, roughly in the order in which a run passes them."""
+
+_wanted, _, _count = os.environ.get(VARIABLE, "").partition(":")
+_left = int(_count or 1)
+_counting = threading.Lock()
+
+
+def failpoint(point: str) -> None:
+    """The process is at a point."""
+    if not _wanted or point != _wanted:
+        return
+    global _left
+    with _counting:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
