@@ -17,11 +17,12 @@ from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.dataset import dataset_metadata, log_notice
 from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
-from sdg_assets.recording.recorder import first_rows, is_made
+from sdg_assets.recording.recorder import is_made
 from sdg_core import api
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.store.layout import part_files
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+from sdg_core.store.row_groups import read_head
 
 RECONCILED_TAG = "sdg/reconciled"
 JOB = "reconcile"
@@ -97,7 +98,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
                 dataset.row_groups_key,
                 partition=status.group.key,
                 metadata={
-                    **file_metadata(status.footer, first_rows(path, PREVIEW_ROWS), plan, uri=path.as_uri()),
+                    **file_metadata(status.footer, read_head(path, PREVIEW_ROWS), plan, uri=path.as_uri()),
                     **lineage,
                     "adopted": True,
                 },

@@ -16,8 +16,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.asset_checks import RowGroupsCheck
@@ -25,9 +23,7 @@ from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, row_group_metadata, upstream_tags
 from sdg_core.dataset.events import Event, Notice, RowGroupFinished, RunStarted
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.store.objects import ObjectPath, StorePath
-from sdg_core.store.os_errors import store_errors
-from sdg_core.store.row_groups import Footer, read_rows
+from sdg_core.store.row_groups import Footer, read_head
 
 LINGER = 0.2
 """Seconds that a finished row group waits at most for others to be recorded with."""
@@ -145,7 +141,7 @@ class Recorder:
         return batch, True
 
     def _materialization(self, event: RowGroupFinished) -> dg.AssetMaterialization:
-        rows = event.head if event.head is not None else first_rows(event.path, PREVIEW_ROWS)
+        rows = event.head if event.head is not None else read_head(event.path, PREVIEW_ROWS)
         self.verdict.add(event, rows.schema)
         return dg.AssetMaterialization(
             self._context.asset_key,
@@ -158,16 +154,6 @@ class Recorder:
 def is_made(footer: Footer, plan: DatasetPlan) -> bool:
     """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
     return not footer.nothing_made or plan.config.run.max_missing_rate > 0
-
-
-def first_rows(path: StorePath, count: int) -> pa.Table:
-    """At least the schema and the first rows of a row-group file. Raises CorruptFileError or StoreError."""
-    if isinstance(path, ObjectPath):
-        return read_rows(path)
-    with store_errors("read", path), pa.memory_map(str(path)) as source:
-        file = pq.ParquetFile(source)
-        batch = next(file.iter_batches(batch_size=count, use_threads=False), None)
-        return file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
 
 
 def single_writer(context: dg.AssetExecutionContext) -> Write:

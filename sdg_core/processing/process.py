@@ -24,7 +24,7 @@ from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows
-from sdg_core.store.staged_output import Output, OutputFile, new_output
+from sdg_core.store.staged_output import StagedFile, StagedOutput, new_output
 from sdg_core.store.versions import update_metadata
 from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
@@ -176,10 +176,10 @@ def _read(
 class _Parts:
     """A dataset in files `part-00000.parquet`, ... of at most a million rows."""
 
-    def __init__(self, output: Output, name: str, schema: pa.Schema) -> None:
+    def __init__(self, output: StagedOutput, name: str, schema: pa.Schema) -> None:
         self._output, self._schema = output, schema
         self._names: Iterator[str] = (f"{name}/part-{number:05d}.parquet" for number in range(100_000))
-        self._part: tuple[OutputFile, pq.ParquetWriter] | None = None
+        self._part: tuple[StagedFile, pq.ParquetWriter] | None = None
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:

@@ -17,13 +17,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.store.atomic import read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import Footer, read_footer
+from sdg_core.store.storage import storage_of
 
 WORTH_AN_INDEX = 64
 """Files from which on an index is read and written; fewer footers are read as fast."""
-_AT_ONCE = 32
-"""Footers that are read side by side from an object store. On a file system threads only slow each other down."""
 _FORMAT = 1
 
 FooterOrError = Footer | CorruptFileError | UnrecognizedFileError | None
@@ -110,9 +109,10 @@ def _fields() -> list[str]:
 
 
 def _read_footers(paths: list[StorePath]) -> Iterable[Footer | CorruptFileError | UnrecognizedFileError]:
-    if len(paths) < 2 or not isinstance(paths[0], ObjectPath):
+    at_once = min(len(paths), storage_of(paths[0]).concurrent_reads) if paths else 0
+    if at_once < 2:
         return map(_read_footer, paths)
-    with ThreadPoolExecutor(min(_AT_ONCE, len(paths))) as threads:
+    with ThreadPoolExecutor(at_once) as threads:
         return list(threads.map(_read_footer, paths))
 
 

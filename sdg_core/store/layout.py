@@ -24,9 +24,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
-from sdg_core.store.listing import StoredFile, directory_names, list_files
-from sdg_core.store.objects import ObjectPath, StorePath, object_path
+from sdg_core.store.listing import directory_names, list_files
+from sdg_core.store.objects import StorePath, object_path
 from sdg_core.store.os_errors import store_errors
+from sdg_core.store.storage import StoredFile, storage_of
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"
@@ -186,7 +187,7 @@ def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> Sto
 
 def is_remote(root: StorePath) -> bool:
     """Whether a root is an object store, which other machines may use at the same time."""
-    return isinstance(root, ObjectPath)
+    return storage_of(root).is_remote
 
 
 def ledger_directory(root: StorePath, *, env: Mapping[str, str] = os.environ) -> Path:

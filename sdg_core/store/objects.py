@@ -1,7 +1,7 @@
 """Files of an object store under the part of `pathlib.Path`'s face that the store uses, so that few places need to know.
 
-A directory is a prefix that some object has; it comes and goes with its objects. What writes files is `sdg_core.store.atomic`;
-nothing else needs to tell the two kinds of path apart.
+A directory is a prefix that some object has; it comes and goes with its objects. What differs between
+storages when files are written, moved and listed is in `sdg_core.store.storage`; nothing else tells the two kinds of path apart.
 """
 
 import errno

@@ -20,8 +20,9 @@ from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.listing import read_end
-from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.store.storage import storage_of
 from sdg_core.system.commit_guard import CommitGuard
 
 SCHEMA_VERSION = 1
@@ -133,8 +134,17 @@ def read_footer(path: StorePath) -> Footer:
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a row-group file. Raises CorruptFileError if its content is damaged, StoreError if it cannot be read."""
     with damage_errors(path, remedy=_REMEDY):
-        source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
-        return pq.ParquetFile(source).read(columns=list(columns) if columns is not None else None)
+        return pq.ParquetFile(storage_of(path).parquet_source()).read(
+            columns=list(columns) if columns is not None else None
+        )
+
+
+def read_head(path: StorePath, count: int) -> pa.Table:
+    """At least the schema and the first `count` rows of a row-group file. Raises CorruptFileError or StoreError."""
+    with damage_errors(path, remedy=_REMEDY):
+        file = pq.ParquetFile(storage_of(path).parquet_source(), memory_map=True)
+        batch = next(file.iter_batches(batch_size=count, use_threads=False), None)
+        return file.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
 
 
 def read_parquet_metadata(path: StorePath) -> pq.FileMetaData:

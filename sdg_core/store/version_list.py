@@ -1,16 +1,14 @@
 """The versions of a dataset, as people choose among them: how large, how old, what state."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.errors import MetadataError
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
-from sdg_core.store.objects import ObjectPath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.store.storage import storage_of
 from sdg_core.store.versions import read_current_or_none
 
 
@@ -81,12 +79,5 @@ def _describe(version: VersionLayout, *, current: bool, matches: bool) -> Versio
 def _size(version: VersionLayout) -> int:
     """Bytes of all files of a version, also while some of them come and go."""
     directory = version.directory
-    if isinstance(directory, ObjectPath):
-        return sum(found.size for found in directory.bucket.walk(directory.key))
-    total = 0
     with store_errors("measure", directory):
-        for folder, _, names in os.walk(directory):
-            for name in names:
-                with suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(folder, name)).st_size
-    return total
+        return storage_of(directory).total_size()

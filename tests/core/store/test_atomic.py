@@ -13,12 +13,12 @@ from sdg_core.errors import StoreError
 from sdg_core.store.atomic import (
     atomic_file,
     ensure_writable,
-    exclusive_lock,
     quarantine,
     remove_directory,
     write_atomic,
 )
-from sdg_core.store.staged_output import publish_directory
+from sdg_core.store.local_storage import exclusive_lock
+from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries, temporary_name
 from tests.support.requirements import require
 from tests.support.sdg import PROJECT, fill_disk, open_to_everyone, remount_read_only, small_disk, wait_until
@@ -190,10 +190,10 @@ def test_a_file_in_the_place_of_a_directory_is_a_store_error(tmp_path: Path) -> 
 def test_a_directory_is_published_whole_and_replaces_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "processed"
     for content in (b"one", b"two"):
-        temporary = tmp_path / temporary_name("processed")
-        (temporary / "dataset").mkdir(parents=True)
-        (temporary / "dataset" / "part").write_bytes(content)
-        publish_directory(temporary, target)
+        with new_output(target) as output:
+            part = output.create("dataset/part")
+            part.file.write(content)
+            part.finish()
         assert (target / "dataset" / "part").read_bytes() == content
         assert os.listdir(tmp_path) == ["processed"]
     remove_directory(target)
@@ -213,7 +213,8 @@ def test_a_file_moved_aside_never_replaces_another(tmp_path: Path) -> None:
 _COUNTING = """
 import sys
 from pathlib import Path
-from sdg_core.store.atomic import exclusive_lock, write_atomic
+from sdg_core.store.atomic import write_atomic
+from sdg_core.store.local_storage import exclusive_lock
 directory = Path(sys.argv[1])
 for _ in range(50):
     with exclusive_lock(directory / ".lock"):
@@ -228,7 +229,7 @@ def test_a_lock_excludes_other_processes_and_dies_with_its_holder(tmp_path: Path
     assert [counter.wait(timeout=60) for counter in counters] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "150"
 
-    holding = "import sys; from pathlib import Path; from sdg_core.store.atomic import exclusive_lock\n"
+    holding = "import sys; from pathlib import Path; from sdg_core.store.local_storage import exclusive_lock\n"
     holding += "with exclusive_lock(Path(sys.argv[1])): Path(sys.argv[1] + '.held').touch(); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", holding, str(tmp_path / "l")], cwd=PROJECT, stdin=subprocess.PIPE

@@ -1,0 +1,224 @@
+"""Storage on a file system: a temporary beside the target, flushed to disk, then switched in by one rename.
+
+The directory is synced too, because a rename that is not on disk may be undone by a power cut.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from sdg_core.store.objects import StorePath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.storage import StoredFile
+from sdg_core.store.temporaries import temporary_name
+from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.system.failpoints import failpoint
+
+
+class LocalStorage:
+    """A file or directory of this machine, or of a file system that machines share."""
+
+    is_remote = False
+    concurrent_reads = 1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
+        """Write a temporary, sync it, rename it, sync the directory."""
+        path = self._path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        failpoint("file.before_temporary")
+        temporary = path.with_name(temporary_name(path.name))
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            failpoint("file.after_temporary")
+            with commit_guard():
+                failpoint("file.before_replace")
+                os.replace(temporary, path)
+                failpoint("file.after_replace")
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_path(path.parent)
+        failpoint("file.after_directory_sync")
+
+    def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
+        """Writers of this machine are kept out by a lock."""
+        with exclusive_lock(self._path.with_name(".lock")):
+            old = self._read()
+            new = change(old)
+            if new is None:
+                return old
+            with self.open_atomic(_no_guard) as file:
+                file.write(new)
+            return new
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def remove_directory(self) -> None:
+        """Rename it first, so that a crash leaves it whole or gone under its name."""
+        if not self._path.exists():
+            return
+        aside = self._path.with_name(temporary_name(self._path.name))
+        os.rename(self._path, aside)
+        sync_path(self._path.parent)
+        shutil.rmtree(aside)
+
+    def move(self, target: StorePath) -> None:
+        """Rename it and sync both directories."""
+        assert isinstance(target, Path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(self._path, target)
+        sync_path(target.parent)
+        sync_path(self._path.parent)
+
+    def check_writable(self) -> None:
+        """Write and sync a file, because a full disk refuses only then."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        probe = self._path / temporary_name("probe")
+        try:
+            with probe.open("xb") as file:
+                file.write(b"\0" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def sync(self) -> None:
+        """Sync the directory."""
+        sync_path(self._path)
+
+    def list_files(self, *, after: str | None) -> list[StoredFile]:
+        """Every entry: reading a directory in part saves nothing."""
+        try:
+            with os.scandir(self._path) as entries:
+                return [StoredFile(entry.name, _stamp(entry)) for entry in entries]
+        except FileNotFoundError:
+            return []
+
+    def directory_names(self) -> list[str]:
+        """Names of the directories; none if this is no directory."""
+        if not self._path.is_dir():
+            return []
+        return [path.name for path in self._path.iterdir() if path.is_dir()]
+
+    def read_end(self, count: int) -> tuple[bytes, int]:
+        """One unbuffered read."""
+        with self._path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return os.pread(file.fileno(), count, max(0, size - count)), size
+
+    def parquet_source(self) -> Path:
+        """The path itself, so that only what is needed is read."""
+        return self._path
+
+    def total_size(self) -> int:
+        """Files that vanish meanwhile count nothing."""
+        total = 0
+        for folder, _, names in os.walk(self._path):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+    @contextmanager
+    def staged_output(self, commit_guard: CommitGuard) -> Iterator["_StagedDirectory"]:
+        """Files lie in a temporary directory until one rename makes them the output."""
+        temporary = self._path.with_name(temporary_name(self._path.name))
+        try:
+            yield _StagedDirectory(temporary)
+            self._publish(temporary, commit_guard)
+        finally:
+            with store_errors("remove", temporary):
+                LocalStorage(temporary).remove_directory()
+
+    def _publish(self, temporary: Path, commit_guard: CommitGuard) -> None:
+        """Switch a finished directory in by rename; a directory already there is moved aside first and removed last."""
+        target = self._path
+        with store_errors("publish", target):
+            for directory, _, names in os.walk(temporary):
+                for name in names:
+                    sync_path(Path(directory, name))
+                sync_path(Path(directory))
+            aside = target.with_name(temporary_name(target.name))
+            with commit_guard():
+                if target.exists():
+                    os.rename(target, aside)
+                os.rename(temporary, target)
+            sync_path(target.parent)
+            if aside.exists():
+                shutil.rmtree(aside)
+
+
+class _StagedDirectory:
+    """Files in a temporary directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def create(self, name: str) -> "_StagedPath":
+        """Start a file."""
+        return _StagedPath(self._directory / name)
+
+
+class _StagedPath:
+    """A file in a temporary directory; it needs nothing done when it is finished."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file: IO[bytes] = path.open("xb")
+
+    def finish(self) -> None:
+        """Close it; it is synced with the directory."""
+        self.file.close()
+
+    def abandon(self) -> None:
+        """Close it; the directory is removed as a whole."""
+        self.file.close()
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold an advisory lock between processes of this machine; freed when the process ends, however it ends."""
+    with store_errors("lock", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        with store_errors("lock", path):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def sync_path(path: Path) -> None:
+    """Flush a file, or the entries of a directory, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _no_guard() -> Iterator[None]:
+    yield
+
+
+def _stamp(entry: os.DirEntry[str]) -> str:
+    try:
+        facts = entry.stat()
+    except FileNotFoundError:
+        return ""  # removed since, or a dangling link: reading it will say so
+    return f"{facts.st_ino}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_size}"
