@@ -13,11 +13,10 @@ from sdg_assets.checks.rules import Checks
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
 from sdg_core.errors import PlanError
-from sdg_core.plan.compile import config_part
+from sdg_core.plan.compile import config_part, dropped_columns
+from sdg_core.plan.kinds import producers_of
 from sdg_core.plan.load import load_dataset
-from sdg_core.plan.phases import producers_of
 from sdg_core.plan.row_groups import row_group_count
-from sdg_core.plan.types.replies import side_columns
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
     """Raise PlanError for a rule about a column that the finished dataset will not have; seed columns are not known yet."""
     if spec.checks is None or spec.config.seed_config is not None:
         return
-    kept = {name for column in spec.config.columns if not column.drop for name in (column.name, *side_columns(column))}
-    kept |= set(producers_of(spec.config.columns))
+    made = [*(column.name for column in spec.config.columns), *producers_of(spec.config.columns)]
+    kept = set(made) - dropped_columns(spec.config, made)
     wrong = [
         f"check {name}: the dataset has no column {column!r}"
         for name, rule in spec.checks.rules()

@@ -25,8 +25,8 @@ from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
-from sdg_core.plan.phases import always_per_record, side_effects_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
@@ -125,19 +125,7 @@ def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
     asked = [column.model_alias, *later_aliases(column.model_alias, fallbacks)]
     if any(provider.provider_type == "custom" for _, provider in map(plan.models.__getitem__, asked)):
         return False
-    return not any(isinstance(plan.column(other), ImageColumn) for other in _behind(name, plan))
-
-
-def _behind(name: str, plan: DatasetPlan) -> set[str]:
-    """The columns of the config that a column depends on, through whatever others."""
-    graph, found, left = plan.graph, set[str](), [name]
-    while left:
-        for other in graph.dependencies.get(left.pop(), ()):
-            producer = graph.producers.get(other, other)
-            if producer not in found and producer in graph.dependencies:
-                found.add(producer)
-                left.append(producer)
-    return found
+    return not any(isinstance(plan.column(other), ImageColumn) for other in plan.graph.ancestors(name))
 
 
 class CarryOver:

@@ -32,7 +32,7 @@ class FailedRecord:
 
 @dataclass(frozen=True)
 class MadeRecord:
-    """The cells of a record in one stage, by column, and the columns that are skipped in it."""
+    """The cells of a record in one phase, by column, and the columns that are skipped in it."""
 
     cells: Mapping[str, Any]
     skipped: Collection[str]
@@ -45,8 +45,8 @@ class _FailedColumnError(Exception):
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """The columns of one stage that are made record by record, with what each of them waits for.
+class _Phase:
+    """The columns of one phase that are made record by record, with what each of them waits for.
 
     one_by_one: each waits for the one before it, so there is nothing to be done side by side.
     """
@@ -70,7 +70,7 @@ class _Record:
 class RecordMaker:
     """Makes the cells that are computed record by record.
 
-    columns_read: for each stage the columns that its cells read. calls_out: whether functions or endpoints of the user are
+    columns_read: for each phase the columns that its cells read. calls_out: whether functions or endpoints of the user are
     called, which no model's limit holds back.
     """
 
@@ -86,38 +86,38 @@ class RecordMaker:
         self.calls_out = any(
             isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
         )
-        self._stages = [_stage(plan, number) for number in range(plan.graph.stages)]
+        self._phases = [_phase(plan, number) for number in range(plan.graph.phases)]
         self.columns_read = tuple(
-            frozenset(other for name in stage.names for other in plan.graph.dependencies[name])
-            for stage in self._stages
+            frozenset(other for name in phase.names for other in plan.graph.dependencies[name])
+            for phase in self._phases
         )
 
     async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord:
-        """The record's cells of the group's present stage, or why it failed."""
-        stage = self._stages[group.stage]
+        """The record's cells of the group's present phase, or why it failed."""
+        phase = self._phases[group.phase]
         skipped = group.skipped(position)
         record = _Record(group, group.index_of(position), group.values(position), skipped, {})
         try:
-            if stage.one_by_one:
-                for name in stage.names:
+            if phase.one_by_one:
+                for name in phase.names:
                     await self._make_cell(name, record)
             else:
-                await self._make_along_graph(stage, record)
+                await self._make_along_graph(phase, record)
         except _FailedColumnError as failed:
             return FailedRecord(failed.column, failed.error)
         return MadeRecord(record.cells, record.skipped)
 
-    async def _make_along_graph(self, stage: _Stage, record: _Record) -> None:
+    async def _make_along_graph(self, phase: _Phase, record: _Record) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
 
         async def when_ready(name: str) -> None:
-            for other in stage.waits_for[name]:
+            for other in phase.waits_for[name]:
                 await tasks[other]
             await self._make_cell(name, record)
 
         try:
             async with asyncio.TaskGroup() as running:
-                for name in stage.names:
+                for name in phase.names:
                     tasks[name] = running.create_task(when_ready(name))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -211,7 +211,7 @@ def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bo
     return all(first.read(path) == second.read(path) for path in paths)
 
 
-def _stage(plan: DatasetPlan, number: int) -> _Stage:
+def _phase(plan: DatasetPlan, number: int) -> _Phase:
     graph = plan.graph
     names = tuple(graph.columns_of(number, per_record=True))
     waits_for = {
@@ -219,4 +219,4 @@ def _stage(plan: DatasetPlan, number: int) -> _Stage:
         for name in names
     }
     one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
-    return _Stage(names, waits_for, one_by_one)
+    return _Phase(names, waits_for, one_by_one)

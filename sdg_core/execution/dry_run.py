@@ -25,8 +25,7 @@ from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.execution.reuse_counts import Reused, count_reused
 from sdg_core.ledger.claims import Claims
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.models import aliases_of
-from sdg_core.plan.phases import always_per_record, is_whole_column
+from sdg_core.plan.kinds import aliases_of, always_per_record, is_whole_column
 from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 from sdg_core.store.versions import Version, metadata_or_none, previous_version, read_current_or_none

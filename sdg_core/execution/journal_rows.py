@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sdg_core.config.columns import ModelColumn
 from sdg_core.generators.whole_group import STRIDE
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.phases import resizes
+from sdg_core.plan.kinds import resizes
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.store.row_groups import Footer
 
@@ -42,6 +42,8 @@ def journal_spans(plan: DatasetPlan, group: RowGroup) -> list[tuple[int, int, fr
 
 def post_resize_columns(plan: DatasetPlan) -> frozenset[str]:
     """The columns that come after a function that changes the rows."""
-    places = plan.graph.places
-    first = min((places[column.name] for column in plan.config.columns if resizes(column)), default=None)
-    return frozenset(name for name, place in places.items() if first is not None and place >= first)
+    slots = plan.graph.slots
+    first = min((slots[column.name] for column in plan.config.columns if resizes(column)), default=None)
+    if first is None:
+        return frozenset()
+    return frozenset(name for name, slot in slots.items() if slot >= first)

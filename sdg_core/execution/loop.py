@@ -42,7 +42,7 @@ MAX_CONCURRENT_WRITES = 1
 
 @dataclass
 class _Progress:
-    """An open row group. `unsettled` counts the records that still have cells of the present stage to come.
+    """An open row group. `unsettled` counts the records that still have cells of the present phase to come.
 
     reported_made, reported_failed: records that observers know of.
     """
@@ -66,7 +66,7 @@ class RowGroupRun:
         self._records: RecordMaker
         self._room: asyncio.Semaphore
         self._writing = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
-        self._stages = GroupPhases(context.plan, context.models, loop=asyncio.get_running_loop())
+        self._phases = GroupPhases(context.plan, context.models, loop=asyncio.get_running_loop())
         self._tasks: asyncio.TaskGroup
 
     async def run(self, work: Sequence[RowGroupStatus]) -> None:
@@ -123,7 +123,7 @@ class RowGroupRun:
                 if status.state is RowGroupState.COMPLETE and status.footer is not None:
                     await self._adopt(status, status.footer)
                     continue
-                await self._start_stage(await self._open_group(status))
+                await self._start_phase(await self._open_group(status))
 
     def _waits_for_others(self) -> None:
         if not self._open:  # nothing of ours can succeed meanwhile, so nothing is stalled
@@ -135,10 +135,10 @@ class RowGroupRun:
             self._remaining -= records
             self._context.observer(RecordsSettled(0, 0, elsewhere=records))
 
-    async def _start_stage(self, progress: _Progress) -> None:
-        """Start the records of a stage as there is room for them. Stages without any are passed at once."""
+    async def _start_phase(self, progress: _Progress) -> None:
+        """Start the records of a phase as there is room for them. Phases without any are passed at once."""
         while not (positions := progress.group.open_positions()):
-            if progress.group.last_stage:
+            if progress.group.last_phase:
                 await self._writing.acquire()
                 self._tasks.create_task(self._write_beside(progress))
                 return
@@ -156,7 +156,7 @@ class RowGroupRun:
             self._writing.release()
 
     async def _advance(self, progress: _Progress) -> None:
-        """Begin the next stage, and report the records that do not come through its beginning."""
+        """Begin the next phase, and report the records that do not come through its beginning."""
         before = len(progress.group.failures)
         await asyncio.to_thread(progress.group.advance)
         for failure in list(progress.group.failures.values())[before:]:
@@ -185,7 +185,7 @@ class RowGroupRun:
             status,
             plan=context.plan,
             seeds=context.seeds,
-            stages=self._stages,
+            phases=self._phases,
             needed=needed,
             paid=paid,
             carried=carried,
@@ -198,7 +198,7 @@ class RowGroupRun:
         return progress
 
     async def _make_record(self, progress: _Progress, position: int) -> None:
-        """Make the cells of one record in the present stage; none if the row group is lost anyway."""
+        """Make the cells of one record in the present phase; none if the row group is lost anyway."""
         try:
             outcome = None if progress.group.discarded else await self._records.make(progress.group, position)
         finally:
@@ -208,23 +208,23 @@ class RowGroupRun:
             failed = 1
             self._budget.record_failed(progress.group.fail(position, outcome.column, outcome.error))
         elif outcome is not None:
-            made = int(progress.group.last_stage)
+            made = int(progress.group.last_phase)
             progress.group.settle(position, outcome.cells, outcome.skipped)
-            self._budget.cells_made(self._context.clock(), whole=progress.group.last_stage)
+            self._budget.cells_made(self._context.clock(), whole=progress.group.last_phase)
         if not self._context.plan.resizes:
             progress.reported_made += made
             progress.reported_failed += failed
             self._settled(made=made, failed=failed)
         progress.unsettled -= 1
         if progress.unsettled == 0:
-            await self._end_stage(progress)
+            await self._end_phase(progress)
 
-    async def _end_stage(self, progress: _Progress) -> None:
-        if progress.group.last_stage:
+    async def _end_phase(self, progress: _Progress) -> None:
+        if progress.group.last_phase:
             await self._write(progress)
         else:
             await self._advance(progress)
-            await self._start_stage(progress)
+            await self._start_phase(progress)
 
     def _report_settled(self, progress: _Progress) -> None:
         """Report the records of a group that have settled since the last time, other than one by one."""

@@ -37,10 +37,10 @@ class Rows:
 
 
 class OpenGroup:
-    """The records a row group lacks, being made, stage by stage (`sdg_core.plan.phases`).
+    """The records a row group lacks, being made, phase by phase (`sdg_core.plan.phases`).
 
-    Positions count the rows: the lacking records in order, until a function changes the rows. A row is settled in a stage when it
-    has all its cells of that stage or has failed. Records that are not settled when the group is written are simply
+    Positions count the rows: the lacking records in order, until a function changes the rows. A row is settled in a phase when it
+    has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
     lacking still.
     """
 
@@ -50,14 +50,14 @@ class OpenGroup:
         *,
         plan: DatasetPlan,
         seeds: Seeds | None,
-        stages: GroupPhases,
+        phases: GroupPhases,
         needed: Sequence[frozenset[str]],
         paid: Iterable[JournaledCell] = (),
         carried: CarriedCells = MappingProxyType({}),
     ) -> None:
-        """`needed` names, for each stage, the columns that `values` has to hand out; `paid` are cells of an earlier run,
+        """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
         `carried` those of earlier versions."""
-        self.status, self._plan, self._stages, self._needed = status, plan, stages, needed
+        self.status, self._plan, self._phases, self._needed = status, plan, phases, needed
         self.indices = np.array(status.remaining, dtype=np.int64)
         self.paid = {(cell.record, cell.column): cell for cell in paid}
         self.carried, self.carried_over = carried, 0
@@ -66,35 +66,35 @@ class OpenGroup:
         self.failures: dict[int, Failure] = {}
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}
-        self.stage = -1
-        self._rows = stages.begin(self.indices, seeds.read(self.indices).to_dict() if seeds is not None else {})
+        self.phase = -1
+        self._rows = phases.begin(self.indices, seeds.read(self.indices).to_dict() if seeds is not None else {})
         self._cells: dict[str, list[Any]] = {}
         self.advance()
 
     def advance(self) -> None:
-        """Begin the next stage with its columns that are computed for all records at once. Called in a thread."""
+        """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
         self._keep_cells()
-        self.stage += 1
+        self.phase += 1
         rows, graph = self._rows, self._plan.graph
-        self._stages.compute(self.stage, rows)
+        self._phases.compute(self.phase, rows)
         for position, fault in rows.faults.items():
             if position not in self.failures:
                 self.failures[position] = self._failure(position, fault)
         for (column, alias), usage in rows.usages.items():
             self.add_usage(alias, usage, column=column)
         rows.usages = {}
-        names = graph.columns_of(self.stage, per_record=True)
+        names = graph.columns_of(self.phase, per_record=True)
         made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]
         self._cells = {name: [None] * len(rows.indices) for name in made}
         self._skips: dict[str, NDArray[np.bool_]] = {}
         self._done = np.zeros(len(rows.indices), dtype=bool)
-        if not names and self.last_stage:
+        if not names and self.last_phase:
             self._done = rows.alive()
-        needed = self._needed[self.stage]
+        needed = self._needed[self.phase]
         self._values = {name: series.to_list() for name, series in rows.frame.items() if name in needed}
 
     def _keep_cells(self) -> None:
-        """Make columns of the cells of the stage that ends."""
+        """Make columns of the cells of the phase that ends."""
         for name, cells in self._cells.items():
             self._rows.frame[name] = typed_series(name, cells, self._plan.schema.field(name).type)
         self._rows.skipped.update(self._skips if self._cells else {})
@@ -113,9 +113,9 @@ class OpenGroup:
         return int(self._rows.indices[position])
 
     @property
-    def last_stage(self) -> bool:
-        """Whether the rows are whole after this stage."""
-        return self.stage == self._plan.graph.stages - 1 or self.discarded
+    def last_phase(self) -> bool:
+        """Whether the rows are whole after this phase."""
+        return self.phase == self._plan.graph.phases - 1 or self.discarded
 
     @property
     def discarded(self) -> bool:
@@ -123,7 +123,7 @@ class OpenGroup:
         return self._plan.resizes and bool(self.failures)
 
     def open_positions(self) -> list[int]:
-        """Positions whose cells of this stage are still to be made, in order."""
+        """Positions whose cells of this phase are still to be made, in order."""
         if not self._cells or self.discarded:
             return []
         return [position for position in range(len(self._done)) if position not in self.failures]
@@ -137,7 +137,7 @@ class OpenGroup:
         return self._rows.skipped_in(position)
 
     def settle(self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = ()) -> None:
-        """A row has all its cells of this stage."""
+        """A row has all its cells of this phase."""
         for name, value in cells.items():
             self._cells[name][position] = value
         for name in skipped:
@@ -169,7 +169,7 @@ class OpenGroup:
     @property
     def made(self) -> int:
         """How many of the lacking records are finished."""
-        if not self.last_stage or self.discarded:
+        if not self.last_phase or self.discarded:
             return 0
         if self.resized:
             return len(self.indices) if self._done.all() else 0

@@ -60,12 +60,12 @@ async def make_sample(
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
     maker = RecordMaker(plan, models)
-    stages = GroupPhases(plan, models, loop=asyncio.get_running_loop())
+    phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, stages=stages, needed=needed)
+    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed)
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 
@@ -75,20 +75,20 @@ async def make_sample(
             await _make(maker, group, position, budget=budget, clock=clock)
             each[position] = each.get(position, 0.0) + clock() - start
 
-    async def all_stages() -> float:
+    async def all_phases() -> float:
         seconds = 0.0
         while True:
             async with asyncio.TaskGroup() as tasks:
                 for position in group.open_positions():
                     tasks.create_task(make(position))
-            if group.last_stage:
+            if group.last_phase:
                 return seconds
             began = clock()
             await asyncio.to_thread(group.advance)
             seconds += clock() - began
 
     watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
-    together += await unless_stalled(all_stages(), watch)
+    together += await unless_stalled(all_phases(), watch)
     return Sample(group, together, tuple(each.values()))
 
 
@@ -100,4 +100,4 @@ async def _make(
         budget.record_failed(group.fail(position, outcome.column, outcome.error))
     else:
         group.settle(position, outcome.cells, outcome.skipped)
-        budget.cells_made(clock(), whole=group.last_stage)
+        budget.cells_made(clock(), whole=group.last_phase)

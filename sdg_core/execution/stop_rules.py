@@ -41,7 +41,7 @@ class FailureBudget:
         self.first = self.first or (min(failures) if failures else None)
 
     def cells_made(self, now: float, *, whole: bool) -> None:
-        """A record has its cells of a stage; `whole`: it has all of them."""
+        """A record has its cells of a phase; `whole`: it has all of them."""
         self.made += whole
         self.last_success = now
 

@@ -15,7 +15,7 @@ from sdg_core.generators.base import Cell, CellFailedError, Frame, GroupColumn
 from sdg_core.generators.custom.columns import typed_series
 from sdg_core.generators.render import plain_value
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.types.columns import derived_type
+from sdg_core.plan.kinds import derived_type
 from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.system.batcher import Batcher

@@ -1,4 +1,4 @@
-"""The columns of a row group that are computed for all its records at once, stage by stage.
+"""The columns of a row group that are computed for all its records at once, phase by phase.
 
 A record that fails in one column keeps its place, with nulls, until the row group is written without it; functions and validators
 do not see it. A skipped cell is not computed. Where a function changes the rows, a row is no longer a record: then one failure
@@ -23,7 +23,7 @@ from sdg_core.generators.skip import SkipRule, skip_flags, skip_rules
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.phases import resizes, side_effects_of
+from sdg_core.plan.kinds import resizes, side_effects_of
 from sdg_core.store.failures import FailureKind
 
 Mask = NDArray[np.bool_]
@@ -83,12 +83,12 @@ class GroupPhases:
         """The rows of some records of one row group, with nothing but their seed columns."""
         return Rows(indices, Drawing(self._plan), dict(seeds))
 
-    def compute(self, stage: int, rows: Rows) -> None:
-        """Add the columns of one stage that need no record of their own. Raises FunctionError, SeedError.
+    def compute(self, phase: int, rows: Rows) -> None:
+        """Add the columns of one phase that need no record of their own. Raises FunctionError, SeedError.
 
         Where a function changes the rows and some row has failed, the rest is left out: there will be no rows.
         """
-        for name in self._plan.graph.columns_of(stage, per_record=False):
+        for name in self._plan.graph.columns_of(phase, per_record=False):
             column = self._plan.column(name)
             if resizes(column):
                 assert isinstance(column, CustomColumn)

@@ -1,5 +1,7 @@
 """A checked config, and what is known of its seed data, to a DatasetPlan: everything a run needs to know, decided."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from sdg_core.config.columns import (
@@ -13,11 +15,11 @@ from sdg_core.plan.checks.constraints import check_constraint_types
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedContent, SeedInfo
 from sdg_core.plan.fingerprint import compute_fingerprint
 from sdg_core.plan.graph import build_graph
+from sdg_core.plan.kinds import column_type, side_effect_fields
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.models import used_models, used_tools
 from sdg_core.plan.names import matching_columns
 from sdg_core.plan.row_groups import plan_row_groups
-from sdg_core.plan.types.columns import column_type, side_effect_fields
 from sdg_core.plan.types.replies import side_columns
 
 
@@ -42,7 +44,7 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     fingerprint = compute_fingerprint(
         config, graph, seed_columns=seed_columns, seed_digest=seed.digest if seed is not None else None
     )
-    dropped = _dropped(config, schema.names)
+    dropped = dropped_columns(config, schema.names)
     if len(dropped) == len(schema.names):
         problem = Problem("columns", "every column is dropped; keep at least one")
         raise ConfigError(dataset.source, [problem])
@@ -78,7 +80,8 @@ def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _dropped(config: DatasetConfig, names: list[str]) -> frozenset[str]:
+def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:
+    """The columns among `names` that a column's own `drop` or a processor keeps out of the rows."""
     dropped = {name for column in config.columns if column.drop for name in (column.name, *side_columns(column))}
     for processor in config.processors:
         if isinstance(processor, DropColumnsProcessor):

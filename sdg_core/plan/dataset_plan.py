@@ -14,8 +14,8 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.plan.fingerprint import Fingerprint
 from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.kinds import is_whole_column, resizes
 from sdg_core.plan.models import UsedTools
-from sdg_core.plan.phases import is_whole_column, resizes
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.plan.usercode.functions import UserFunction
 

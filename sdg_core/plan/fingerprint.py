@@ -41,8 +41,8 @@ from sdg_core.config.seeds import (
 from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
 from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.kinds import is_whole_column, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
-from sdg_core.plan.phases import is_whole_column, side_effects_of
 from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
 
 CONFIG_HASH_ALGO = "sha256"

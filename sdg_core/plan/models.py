@@ -1,18 +1,16 @@
-"""The tools that the columns of a dataset use, with the servers that offer them."""
+"""The models and tools that the columns of a dataset use, with fallbacks and the servers that offer tools."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdg_core.config.columns import (
-    ChatColumn,
     Column,
-    CustomColumn,
-    ModelColumn,
 )
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.tools import McpProvider, ToolConfig
+from sdg_core.plan.kinds import aliases_of, tool_alias_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class UsedTools:
 
 def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
     """What the columns use; the rest of the file's tools is not looked at."""
-    aliases = {column.tool_alias for column in config.columns if isinstance(column, ChatColumn)}
+    aliases = {tool_alias_of(column) for column in config.columns}
     configs = {tools.tool_alias: tools for tools in config.tool_configs if tools.tool_alias in aliases}
     named = {name for tools in configs.values() for name in tools.providers}
     return UsedTools(configs, {item.name: item for item in config.mcp_providers if item.name in named}, base)
@@ -34,7 +32,7 @@ def used_tools(config: DatasetConfig, *, base: Path | None) -> UsedTools:
 
 def tool_config_of(column: Column, config: DatasetConfig) -> ToolConfig | None:
     """The tools of one column; None for a column without."""
-    alias = column.tool_alias if isinstance(column, ChatColumn) else None
+    alias = tool_alias_of(column)
     return next((tools for tools in config.tool_configs if tools.tool_alias == alias), None)
 
 
@@ -65,14 +63,3 @@ def used_models(config: DatasetConfig) -> dict[str, tuple[ModelConfig, ModelProv
     used |= {later for alias in used for later in later_aliases(alias, fallbacks)}
     providers = {provider.name: provider for provider in config.model_providers}
     return {model.alias: (model, providers[model.provider]) for model in config.model_configs if model.alias in used}
-
-
-def aliases_of(column: Column) -> tuple[str, ...]:
-    """The models that a column asks."""
-    match column:
-        case ModelColumn():
-            return (column.model_alias,)
-        case CustomColumn():
-            return column.model_aliases or ()
-        case _:
-            return ()

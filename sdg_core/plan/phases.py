@@ -1,53 +1,22 @@
-"""Where a column is made: in which stage of its row group, and there for all records at once or record by record.
+"""When a column is computed: in which phase of its row group, and there for all records at once or record by record.
 
-A stage has two halves. First come columns that are computed for all records together, then those that are made record by
-record, each record at its own pace. One stage is enough, unless a whole-column function reads what is made record by record:
-it has to wait for the last record, and begins the next stage.
+A phase has two halves. First come columns that are computed for all records together, then those that are made record by
+record, each record at its own pace. One phase is enough, unless a whole-column function reads what is made record by record:
+it has to wait for the last record, and starts the next phase.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from sdg_core.config.columns import Column, CustomColumn, ModelColumn, ValidationColumn
-from sdg_core.config.validators import RemoteParams
-from sdg_core.plan.types.replies import side_columns
-
-Place = tuple[int, int]
-"""Stage, and its half: 0 for all records together, 1 record by record."""
+from sdg_core.config.columns import Column
+from sdg_core.plan.kinds import always_per_record, is_whole_column, resizes
 
 
-def producers_of(columns: Iterable[Column]) -> dict[str, str]:
-    """Side-effect columns by name, each with the column whose function or model makes it."""
-    return {name: column.name for column in columns for name in side_effects_of(column)}
+class Slot(NamedTuple):
+    """The phase in which a column is computed, from 0, and whether record by record. Slots compare in order of work."""
 
-
-def side_effects_of(column: Column) -> tuple[str, ...]:
-    """The further columns that a column's function or model makes."""
-    if isinstance(column, CustomColumn):
-        return column.side_effect_columns or ()
-    return tuple(side_columns(column))
-
-
-def resizes(column: Column) -> bool:
-    """Whether the column's function may change the number of rows."""
-    return isinstance(column, CustomColumn) and column.allow_resize
-
-
-def is_whole_column(column: Column) -> bool:
-    """Whether the column is made by a function of the whole row group."""
-    return isinstance(column, CustomColumn) and column.generation_strategy == "full_column"
-
-
-def always_per_record(column: Column) -> bool:
-    """Whether each cell is worth waiting for on its own: a model, a function or an endpoint answers it."""
-    match column:
-        case ModelColumn():
-            return True
-        case CustomColumn():
-            return column.generation_strategy == "cell_by_cell"
-        case ValidationColumn():
-            return isinstance(column.validator_params, RemoteParams)
-        case _:
-            return False
+    phase: int
+    per_record: bool
 
 
 def with_resize_edges(reads: Mapping[str, list[str]], columns: Mapping[str, Column]) -> dict[str, list[str]]:
@@ -60,17 +29,20 @@ def with_resize_edges(reads: Mapping[str, list[str]], columns: Mapping[str, Colu
     return after
 
 
-def places(order: Iterable[str], after: Mapping[str, list[str]], columns: Mapping[str, Column]) -> dict[str, Place]:
-    """The place of each column. `order` has what a column comes after before it."""
-    found: dict[str, Place] = {}
+def assign_slots(
+    order: Iterable[str], after: Mapping[str, list[str]], columns: Mapping[str, Column]
+) -> dict[str, Slot]:
+    """The slot of each column. `order` names a column after everything that it comes after."""
+    slots: dict[str, Slot] = {}
     for name in order:
-        stage, half = max((found[other] for other in after[name]), default=(0, 0))
+        earliest = max((slots[other] for other in after[name]), default=Slot(0, False))
         if always_per_record(columns[name]):
-            half = 1
-        elif is_whole_column(columns[name]) and half == 1:
-            stage, half = stage + 1, 0
-        found[name] = (stage, half)
-    return found
+            slots[name] = Slot(earliest.phase, True)
+        elif is_whole_column(columns[name]) and earliest.per_record:
+            slots[name] = Slot(earliest.phase + 1, False)
+        else:
+            slots[name] = earliest
+    return slots
 
 
 def _descendants(name: str, after: Mapping[str, list[str]]) -> set[str]:

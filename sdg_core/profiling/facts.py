@@ -7,7 +7,7 @@ from typing import Any
 from sdg_core.config.columns import CustomColumn, SamplerColumn
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.models import aliases_of
+from sdg_core.plan.kinds import aliases_of
 from sdg_core.plan.usage import costs
 from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares

@@ -12,7 +12,7 @@ from sdg_core.generators.expressions import evaluate_group
 from sdg_core.generators.samplers.rejection import Tally, draw_bound
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.phases import resizes
+from sdg_core.plan.kinds import resizes
 from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint
 from sdg_core.plan.sampling.rng import RandomSource
 from sdg_core.seeds.readers import Seeds

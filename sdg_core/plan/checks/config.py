@@ -19,10 +19,10 @@ from sdg_core.plan.checks.seeds import check_seeds
 from sdg_core.plan.checks.skip import check_skip
 from sdg_core.plan.checks.tools import check_tools
 from sdg_core.plan.checks.validation import check_validation
-from sdg_core.plan.graph import find_cycles, references_of, templates_of
+from sdg_core.plan.graph import find_cycles
+from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, templates_of
 from sdg_core.plan.models import is_circular
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var, matching_columns
-from sdg_core.plan.phases import producers_of, side_effects_of
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, condition_fault, template_references
 

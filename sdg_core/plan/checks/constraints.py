@@ -9,8 +9,8 @@ from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.graph import ColumnGraph, build_graph
+from sdg_core.plan.kinds import resizes
 from sdg_core.plan.names import did_you_mean
-from sdg_core.plan.phases import resizes
 from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
 from sdg_core.plan.types.samplers import sampler_kind
 
@@ -72,7 +72,7 @@ def _bound_faults(bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str,
     for name, producer in fixed.items():
         if producer not in columns or isinstance(columns[producer], SeedColumn):
             continue
-        again = sorted(_ancestors(producer, graph).intersection(bound.samplers))
+        again = sorted(graph.ancestors(producer).intersection(bound.samplers))
         what = describe_constraint(bound.constraints[0])
         if again:
             yield f"{what}: {name!r} reads {again[0]!r}, which is drawn again, but is made only once itself"
@@ -88,18 +88,6 @@ def _bound_faults(bound: ConstraintGroup, graph: ColumnGraph, columns: dict[str,
 
 def _skipping(columns: dict[str, Column]) -> frozenset[str]:
     return frozenset(name for name, column in columns.items() if getattr(column, "skip", None) is not None)
-
-
-def _ancestors(name: str, graph: ColumnGraph) -> set[str]:
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        for other in graph.dependencies.get(todo.pop(), ()):
-            other = graph.producers.get(other, other)
-            if other not in found:
-                found.add(other)
-                todo.append(other)
-    return found
 
 
 def _kinds(column: Column | None, name: str, schema: pa.Schema) -> frozenset[str]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from sdg_core.config.columns import Column, EmbeddingColumn, LlmJudgeColumn, LlmStructuredColumn
 from sdg_core.config.yaml_document import Path, Problems
-from sdg_core.plan.graph import templates_of
+from sdg_core.plan.kinds import templates_of
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_references
 from sdg_core.plan.types.replies import reply_schema, reply_shape, reply_type

@@ -2,7 +2,7 @@
 
 from sdg_core.config.columns import Column, SkippableColumn
 from sdg_core.config.yaml_document import Problems
-from sdg_core.plan.phases import resizes, side_effects_of
+from sdg_core.plan.kinds import resizes, side_effects_of
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.templates.skip import skip_value
 

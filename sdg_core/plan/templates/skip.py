@@ -10,9 +10,9 @@ import re
 from typing import Any
 
 from sdg_core.config.columns import ExpressionColumn, SkippableColumn
+from sdg_core.plan.kinds import derived_type
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.types.arrow import conform
-from sdg_core.plan.types.columns import derived_type
 
 _SINGLE = re.compile(r"\s*\{\{[-+]?(.*?)[-+]?\}\}\s*", re.DOTALL)
 _FALSE = frozenset({"", "false", "no", "none", "null", "[]", "{}", "()"})

@@ -257,7 +257,7 @@ def test_functions_of_a_whole_column(tmp_path: Path, function: Callable[..., Any
     if after_model:
         columns = [category("b", "x", "yy"), llm("a", "{{ b }}"), *columns[1:], llm("last", "{{ after }}")]
     dataset = opened(tmp_path, *columns, functions={"f": function})
-    assert dataset.plan.graph.stages == 1 + after_model
+    assert dataset.plan.graph.phases == 1 + after_model
     summary = api.generate(dataset)
     rows = stored(dataset)
     assert (summary.generated, len(rows)) == (25, 25)

@@ -13,8 +13,8 @@ from scipy import stats
 
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.generators.samplers.sampler import sample
+from sdg_core.plan.kinds import column_type
 from sdg_core.plan.sampling.rng import RandomSource
-from sdg_core.plan.types.columns import column_type
 
 MANY = 100_000
 YEAR = {"start": "2024-01-01", "end": "2025-01-01"}

@@ -294,7 +294,7 @@ def test_a_function_is_loaded_again_when_its_file_changed(tmp_path: Path) -> Non
 
 def stages(folder: Path, *columns: dict[str, Any]) -> dict[str, tuple[int, int]]:
     graph = compile_plan(load(folder, *columns), None).graph
-    return dict(graph.places)
+    return dict(graph.slots)
 
 
 def test_places_of_columns(tmp_path: Path) -> None:
