@@ -1,21 +1,28 @@
 """A model server for benchmarks: OpenAI chat completions from a bare HTTP/1.1 protocol, so that it costs little of the machine.
 
     python benchmarks/mock_model_server.py [--latency 0.05] [--slow 0.01 --slow-latency 5] [--limited 0.1] [--errors 0.02]
+                                           [--limited-latency 0.002] [--dropped 0.01] [--broken 0.005] [--bucket 800]
                                            [--retry-after 1]
 
 Prints its URL on the first line; GET /stats has the number of requests by status. A share of the requests is slow, is refused
-with 429, or fails with 500; which ones depends on the prompt and on how often it was asked, never on timing.
+with 429, fails with 500, loses its connection, or is answered with broken JSON; which ones depends on the prompt and on how
+often it was asked, never on timing. `--bucket` is a true limit instead: a token bucket that fills at so many requests a second.
 """
 
 import argparse
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter
 
 TEXT = "The export of last month's invoices stops half way, and nobody has answered the ticket since Tuesday."
 STRUCTURED = json.dumps({"title": "Export stops half way", "severity": "high", "tags": ["export", "billing"]})
 JUDGED = json.dumps({"usefulness": {"reasoning": "It names the fault and since when.", "score": 3}})
+
+DROPPED = 0
+"""The status that stands for a lost connection."""
+_SLOW_DOWN = b'{"error": {"message": "slow down"}}'
 
 
 def reply_to(body: bytes) -> str:
@@ -48,6 +55,8 @@ class Answers:
         self.statuses: Counter[int] = Counter()
         self._asked: Counter[bytes] = Counter()
         self._bodies: dict[str, bytes] = {}
+        self._tokens = options.bucket
+        self._filled_at = time.monotonic()
 
     def answer(self, body: bytes) -> tuple[int, bytes, float]:
         """Status, body, and seconds to wait."""
@@ -56,15 +65,35 @@ class Answers:
         digest = hashlib.blake2b(key + self._asked[key].to_bytes(4, "little"), digest_size=8).digest()
         drawn = int.from_bytes(digest, "little") / 2**64
         options = self.options
-        if drawn < options.limited:
-            return 429, b'{"error": {"message": "slow down"}}', options.latency
-        if drawn < options.limited + options.errors:
+        if options.bucket and not self._take_token():
+            return 429, _SLOW_DOWN, options.limited_latency
+        share = options.limited
+        if drawn < share:
+            return 429, _SLOW_DOWN, options.limited_latency
+        share += options.errors
+        if drawn < share:
             return 500, b'{"error": {"message": "injected"}}', options.latency
+        share += options.dropped
+        if drawn < share:
+            return DROPPED, b"", options.latency
+        if drawn < share + options.broken:
+            return 200, b'{"id": "chatcmpl-0", "choices": [', options.latency
         slow = drawn > 1 - options.slow
         text = reply_to(body)
         if text not in self._bodies:
             self._bodies[text] = completion(text)
         return 200, self._bodies[text], options.slow_latency if slow else options.latency
+
+    def _take_token(self) -> bool:
+        """Whether the bucket, which holds the requests of one second, has one left."""
+        now = time.monotonic()
+        rate = self.options.bucket
+        self._tokens = min(rate, self._tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class Connection(asyncio.Protocol):
@@ -106,6 +135,9 @@ class Connection(asyncio.Protocol):
     def _send(self, status: int, content: bytes) -> None:
         if self._transport.is_closing():
             return
+        if status == DROPPED:
+            self._transport.abort()
+            return
         after = self._answers.options.retry_after if status == 429 else None
         more = b"" if after is None else f"retry-after: {after}\r\n".encode()
         head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n".encode()
@@ -130,8 +162,15 @@ def main() -> None:
     parser.add_argument("--slow-latency", type=float, default=5.0)
     parser.add_argument("--limited", type=float, default=0.0)
     parser.add_argument("--errors", type=float, default=0.0)
+    parser.add_argument("--limited-latency", type=float)
+    parser.add_argument("--dropped", type=float, default=0.0)
+    parser.add_argument("--broken", type=float, default=0.0)
+    parser.add_argument("--bucket", type=float, default=0.0)
     parser.add_argument("--retry-after")
-    asyncio.run(serve(parser.parse_args()))
+    options = parser.parse_args()
+    if options.limited_latency is None:
+        options.limited_latency = options.latency
+    asyncio.run(serve(options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """W2 to W5: model calls at the speed of the wire. Side by side: this project, a bare aiohttp loop, Data Designer.
 
-    python benchmarks/model_calls.py [--works W2,W2-0ms,W3,W4,W5,W5-retry-after] [--repeat 3] [--peer-python PATH]
+    python benchmarks/model_calls.py [--works W2,W2-0ms,W3,W4,W5,W5-fast,...] [--repeat 3] [--peer-python PATH]
 
 All ask the same mock server (`mock_model_server.py`), 64 requests at once. Seconds are those of the run, imports apart; the
 median of `--repeat` runs, ours and the bare loop's in turn. The peer runs once.
@@ -35,6 +35,9 @@ class Work:
 
 
 FAULTS = ("--latency", "0.05", "--limited", "0.1", "--errors", "0.02")
+FAST = ("--latency", "0.05", "--limited-latency", "0.002", "--retry-after", "1")
+FAST_FAULTS = (*FAST, "--limited", "0.1", "--errors", "0.02", "--dropped", "0.01", "--broken", "0.005")
+BUCKET = (*FAST, "--bucket", "500")
 WORKS = {
     "W2": Work("2,000 one-call records, 50 ms", 2000, 1, ("--latency", "0.05")),
     "W2-0ms": Work("2,000 one-call records, 0 ms", 2000, 1, ("--latency", "0")),
@@ -43,6 +46,8 @@ WORKS = {
     "W4-small": Work("W4 in row groups of 50", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 50),
     "W4-one": Work("W4 in one row group", 2000, 1, ("--latency", "0.05", "--slow", "0.01"), 2000),
     "W5": Work("W2 with 10 % 429 and 2 % 500", 2000, 1, FAULTS, faulty=True),
+    "W5-fast": Work("W2 with every fault, refused in 2 ms with Retry-After: 1", 2000, 1, FAST_FAULTS, faulty=True),
+    "W5-bucket": Work("W2 with a true limit of 500 requests a second", 2000, 1, BUCKET, faulty=True),
     "W5-retry-after": Work("W5 with Retry-After: 1", 2000, 1, (*FAULTS, "--retry-after", "1"), faulty=True),
 }
 

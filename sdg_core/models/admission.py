@@ -7,8 +7,10 @@ who wrote `max_parallel_requests: 64` meant it, and a refusal costs little.
   that started before the cut say nothing about the new limit and do not count. Refusals below that share do not cut: they
   each back off by themselves, and giving up parallelism would cost more than sending a few requests again. (Plain AIMD,
   `tolerance=0`, falls to about 5 of 64 slots when one request in ten is refused whatever the load.)
-- Refusals in a row that name a time stop all starts until then: the server speaks for the account. A single one among
-  successes is waited out by its own request only; stopping 64 slots for each would turn 2 s of work into 36.
+- Refusals in a row that name a time stop all starts until then: the server speaks for the account. "In a row" is judged by
+  the order in which requests started, because refusals return long before replies do: a server that refuses one request in
+  ten after 2 ms and answers the others after 50 would otherwise seem to refuse everything, some thirty times in 2,000
+  requests. A request that is still open breaks the row. A single refusal is waited out by its own request only.
 - Growth by one takes as many successes as the limit, each seen while every slot was taken and refusals were well below the
   tolerance. An idle limit proves nothing.
 
@@ -22,7 +24,9 @@ Ticket = NewType("Ticket", int)
 
 _CUT = 0.75
 _IN_A_ROW = 4
-"""Refusals with no success in between that are taken to concern the whole account."""
+"""Requests, started one after the other and all refused, that are taken to show that the whole account is limited."""
+_NEIGHBOURHOOD = 64
+"""Requests before and after one, or four ceilings if that is more, in which a row of refusals is looked for."""
 _GROW_BELOW = 0.75
 """Part of the tolerance up to which refusals do not stand in the way of growth."""
 _SHORTEST_MEMORY = 32
@@ -44,7 +48,8 @@ class Admission:
         self._first_after_cut = 0
         self._refused_share = 0.0
         self._full_successes = 0
-        self._refused_in_a_row = 0
+        self._refused: dict[Ticket, bool] = {}
+        self._neighbourhood = max(_NEIGHBOURHOOD, 4 * ceiling)
         self._paused_until = float("-inf")
 
     @property
@@ -74,7 +79,7 @@ class Admission:
         """The server did the work."""
         was_full = len(self._open) >= self._limit
         self._open.remove(ticket)
-        self._refused_in_a_row = 0
+        self._remember(ticket, refused=False)
         if ticket < self._first_after_cut:
             return
         self._average(0.0)
@@ -87,8 +92,8 @@ class Admission:
     def finish_limited(self, ticket: Ticket, now: float, retry_after: float | None) -> None:
         """The server refused, asking for `retry_after` seconds (None: it named no time)."""
         self._open.remove(ticket)
-        self._refused_in_a_row += 1
-        if retry_after is not None and self._refused_in_a_row >= min(_IN_A_ROW, self._limit):
+        self._remember(ticket, refused=True)
+        if retry_after is not None and self._row_of_refusals(ticket) >= min(_IN_A_ROW, self._limit):
             self._paused_until = max(self._paused_until, now + retry_after)
         if ticket < self._first_after_cut:
             return
@@ -106,6 +111,29 @@ class Admission:
     def next_wakeup(self, now: float) -> float | None:
         """When a pause ends; None when none is on, so that only a finished request can make room."""
         return self._paused_until if now < self._paused_until else None
+
+    def _remember(self, ticket: Ticket, *, refused: bool) -> None:
+        """Keep the latest outcomes; those that said nothing are not among them."""
+        self._refused[ticket] = refused
+        if len(self._refused) > 4 * self._neighbourhood:
+            horizon = self._next_ticket - 2 * self._neighbourhood
+            self._refused = {known: outcome for known, outcome in self._refused.items() if known >= horizon}
+
+    def _row_of_refusals(self, ticket: Ticket) -> int:
+        """How many requests that started around this one, without one in between that succeeded or is open, were refused."""
+        return 1 + self._refused_neighbours(ticket, step=-1) + self._refused_neighbours(ticket, step=1)
+
+    def _refused_neighbours(self, ticket: Ticket, *, step: int) -> int:
+        count = 0
+        for distance in range(1, self._neighbourhood):
+            neighbour = Ticket(ticket + step * distance)
+            beyond = not 0 <= neighbour < self._next_ticket
+            if beyond or neighbour in self._open or self._refused.get(neighbour) is False:
+                break
+            count += neighbour in self._refused
+            if count == _IN_A_ROW:
+                break
+        return count
 
     def _average(self, refused: float) -> None:
         self._refused_share += (refused - self._refused_share) / max(_SHORTEST_MEMORY, 2 * self._limit)

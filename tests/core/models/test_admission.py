@@ -116,6 +116,40 @@ def test_a_refusal_among_successes_stops_nobody_else() -> None:
     assert admission.may_start(0.0) and admission.next_wakeup(0.0) is None
 
 
+def test_refusals_that_return_before_the_replies_around_them_pause_nothing() -> None:
+    """One request in ten is refused within milliseconds; the others are answered later."""
+    admission = Admission(64)
+    for _ in range(40):
+        tickets = fill(admission)
+        refused = tickets[::10]
+        for ticket in refused:
+            admission.finish_limited(ticket, 0.0, 1.0)
+        assert admission.next_wakeup(0.0) is None
+        for ticket in tickets:
+            if ticket not in refused:
+                admission.finish_ok(ticket)
+    assert admission.limit == 64
+
+
+def test_refusals_in_a_row_pause_in_whatever_order_they_return() -> None:
+    admission = Admission(8)
+    tickets = fill(admission)
+    for ticket in (tickets[5], tickets[2], tickets[4]):
+        admission.finish_limited(ticket, 0.0, 7.0)
+    assert admission.next_wakeup(0.0) is None, "the request between them is still open"
+    admission.finish_limited(tickets[3], 0.0, 7.0)
+    assert admission.next_wakeup(0.0) == 7.0
+
+
+def test_an_end_that_says_nothing_about_the_load_does_not_break_a_row() -> None:
+    admission = Admission(8)
+    tickets = fill(admission)
+    admission.finish_other(tickets[2])
+    for ticket in (tickets[0], tickets[1], tickets[3], tickets[4]):
+        admission.finish_limited(ticket, 0.0, 7.0)
+    assert admission.next_wakeup(0.0) == 7.0
+
+
 def test_with_one_slot_every_refusal_pauses() -> None:
     admission = Admission(1)
     admission.finish_limited(admission.start(0.0), 0.0, 60.0)
@@ -163,7 +197,7 @@ class AnySequence(RuleBasedStateMachine):
         self.now = 0.0
         self.open: list[Ticket] = []
         self.paused_until = 0.0
-        self.refused_in_a_row = 0
+        self.outcomes: dict[Ticket, str] = {}
         self.newest_at_cut = -1
 
     @precondition(lambda self: self.admission.may_start(self.now))
@@ -180,15 +214,27 @@ class AnySequence(RuleBasedStateMachine):
         before = self.admission.limit
         if end == "limited":
             self.admission.finish_limited(ticket, self.now, wait)
-            self.refused_in_a_row += 1
-            if self.refused_in_a_row >= min(4, before):
-                self.paused_until = max(self.paused_until, self.now + (wait or 0.0))
+            self.outcomes[ticket] = end
+            if wait is not None and self.refused_around(ticket) >= min(4, before):
+                self.paused_until = max(self.paused_until, self.now + wait)
         elif end == "ok":
             self.admission.finish_ok(ticket)
-            self.refused_in_a_row = 0
+            self.outcomes[ticket] = end
         else:
             self.admission.finish_other(ticket)
+            self.outcomes[ticket] = end
         self.check_step(ticket, before=before, end=end)
+
+    def refused_around(self, ticket: Ticket) -> int:
+        """The row of refusals that a ticket is in, by the order of starting; what said nothing is passed over."""
+        said = [self.outcomes.get(Ticket(number), "open") for number in range(max(self.outcomes) + 1)]
+        row = 1
+        for step in (-1, 1):
+            place = ticket + step
+            while 0 <= place < len(said) and said[place] in ("limited", "other"):
+                row += said[place] == "limited"
+                place += step
+        return row
 
     def check_step(self, ticket: Ticket, *, before: int, end: str) -> None:
         after = self.admission.limit
