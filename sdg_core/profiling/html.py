@@ -46,7 +46,7 @@ def _template() -> jinja2.Template:
         "one_line_summary": words.one_line_summary,
         "line": words.shown_value,
         "minute": _minute,
-        "begun": _begun,
+        "started": _started,
         "took": _took,
         "written": _written,
         "yaml_like": _yaml_like,
@@ -104,7 +104,7 @@ def _minute(time: str) -> str:
     return f"{time[:16].replace('T', ' ')} UTC"
 
 
-def _begun(run: RunRecord) -> str:
+def _started(run: RunRecord) -> str:
     return _minute(datetime.fromtimestamp(run.started_at, UTC).isoformat())
 
 
