@@ -1,4 +1,4 @@
-"""Duplicates among records: equal texts, texts that share most of their words, vectors that point the same way.
+"""Duplicates among records: equal texts, texts that share most of their words, vectors of one direction.
 
 Two passes: `add` takes batches of records, `decide` answers with `Duplicates`, whose `keeps` serves the second pass over the data.
 Whatever the batches and their order, the same records stay (see `clusters`). Record ids are whole numbers, each used once.
@@ -102,7 +102,7 @@ class MinhashDuplicates:
         self._empty.append(np.diff(offsets) == 0)
 
     def decide(self) -> Duplicates:
-        """The clusters and who stays; a text without a word is not like any other. Raises FilterError for an id that came twice."""
+        """The clusters and who stays; a text without a word is like no other. Raises FilterError for an id given twice."""
         order = self._records.order()
         signatures = np.concatenate([*self._signatures, np.zeros((0, self._width), dtype=np.uint32)])[order]
         empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])[order]
@@ -148,7 +148,7 @@ METHODS = {"exact": ExactDuplicates, "minhash": MinhashDuplicates, "embedding": 
 
 
 def duplicates_by(method: str, **parameters: Any) -> ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates:
-    """What finds duplicates by a method, `exact`, `minhash` or `embedding`. Raises FilterError for another or a wrong parameter."""
+    """What finds duplicates by a method, `exact`, `minhash` or `embedding`. Raises FilterError for any other."""
     if method not in METHODS:
         raise FilterError(f"there is no deduplication method {method!r}{closest(method, METHODS)}")
     if method == "exact" and "threshold" in parameters:
@@ -176,7 +176,7 @@ def rensa_version() -> str:
 
 
 def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The vectors that are not null, each of length 1, and which ones are null. Raises FilterError as `EmbeddingDuplicates.add`."""
+    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`."""
     try:
         column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
         nulls = np.asarray(column.is_null())

@@ -3,6 +3,7 @@
 Invariant: the words of a text stand together and in order, so that an n-gram is n neighbouring entries with the same row.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,17 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
     found = frame.select("row", pl.col("text").str.extract_all(pattern).alias("word")).explode("word").drop_nulls()
     return Words(
         row=found["row"].cast(pl.Int64).to_numpy(),
-        hash=found["word"].hash(seed=0).to_numpy(),
+        hash=_hashes(found["word"]),
         length=found["word"].str.len_chars().cast(pl.Int64).to_numpy(),
     )
+
+
+def _hashes(words: pl.Series) -> NDArray[np.uint64]:
+    """A BLAKE2 digest of each word, computed once per different word: the same in every release and on every machine."""
+    different = words.unique(maintain_order=True)
+    digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in different)
+    codes = words.cast(pl.Enum(different)).to_physical().to_numpy()
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)[codes]
 
 
 def ngrams(words: Words, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
