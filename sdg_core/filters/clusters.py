@@ -44,7 +44,7 @@ class Duplicates:
         """The clusters of two records or more: their ids, by the smallest."""
         order = np.lexsort((self.ids, self.cluster))
         names, starts = np.unique(self.cluster[order], return_index=True)
-        parts = np.split(self.ids[order], starts[1:])
+        parts = np.split(self.ids[order], starts)[1:]
         return {int(name): part.tolist() for name, part in zip(names, parts, strict=True) if len(part) > 1}
 
     @property

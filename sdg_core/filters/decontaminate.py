@@ -54,7 +54,7 @@ class EvaluationIndex:
         self.too_short: tuple[int, ...] = tuple(np.sort(self._ids[self._totals == 0]).tolist())
 
     def overlaps(self, texts: Any, *, at_least: float = 0.0) -> list[Overlap | None]:
-        """For each text the evaluation record with the largest share of its n-grams in it (on a tie the smallest id), if the share
+        """For each text the evaluation record with the largest share of its n-grams in it (on a tie the smallest id), if that
         is `at_least` so much and one n-gram is common; else None. Raises FilterError for a share outside 0 to 1."""
         if isinstance(at_least, bool) or not isinstance(at_least, int | float) or not 0 <= at_least <= 1:
             raise FilterError(f"decontamination: at_least is {at_least!r}, not a number from 0 to 1")

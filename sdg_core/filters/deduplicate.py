@@ -1,6 +1,6 @@
 """Duplicates among records: equal texts, texts that share most of their words, vectors of one direction.
 
-Two passes: `add` takes batches of records, `decide` answers with `Duplicates`, whose `keeps` serves the second pass over the data.
+Two passes: `add` takes batches of records, `decide` answers with `Duplicates`, whose `keeps` serves the second pass.
 Whatever the batches and their order, the same records stay (see `clusters`). Record ids are whole numbers, each used once.
 A record whose content is null is a cluster of its own and stays: nothing is known of what it equals.
 

@@ -2,10 +2,11 @@
 
 A rule is a number per text and bounds on it. Definitions are those of the collections they come from:
 Gopher (Rae et al. 2021, arXiv 2112.11446, appendix A), C4 (Raffel et al. 2020, arXiv 1910.10683, section 2.2), FineWeb (Penedo
-et al. 2024, arXiv 2406.17557, section 3.6) and RefinedWeb (Penedo et al. 2023, arXiv 2306.01116, appendix G); bounds are the user's.
+et al. 2024, arXiv 2406.17557, section 3.6) and RefinedWeb (Penedo et al. 2023, arXiv 2306.01116, appendix G).
+Bounds are the user's.
 
 Invariants: the number of a text does not depend on the texts beside it; a share of nothing (an empty text) is 0; a null has no
-number (NaN) and passes no rule. White space is Unicode's White_Space; a line ends at "\\n" (a "\\r" before it is white space), and
+number (NaN) and passes no rule. White space is Unicode's White_Space; a line ends at "\\n" (a "\\r" before it is white space);
 lines without anything but white space do not count. Matching takes linear time whatever the text.
 """
 
@@ -37,7 +38,7 @@ _URL = r"(?i-u:https?://|www\.)\S+"
 
 @dataclass(frozen=True)
 class QualityRule:
-    """One rule: its name, bounds (inclusive; None for none), and the parameter that `repeated_ngrams` (`n`) or `language` needs."""
+    """One rule: its name, bounds (inclusive; None for none), and the parameter that `repeated_ngrams` or `language` needs."""
 
     name: str
     at_least: float | None = None

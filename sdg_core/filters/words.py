@@ -57,7 +57,8 @@ def _hashes(words: pl.Series) -> NDArray[np.uint64]:
     different = words.unique(maintain_order=True)
     digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in different)
     codes = words.cast(pl.Enum(different)).to_physical().to_numpy()
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)[codes]
+    hashes: NDArray[np.uint64] = np.frombuffer(digests, dtype="<u8").astype(np.uint64)[codes]
+    return hashes
 
 
 def ngrams(words: Words, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
