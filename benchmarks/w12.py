@@ -59,7 +59,9 @@ WAYS = {"hand": by_hand, "project": this_project}
 def measure(way: str, *, texts: int, repeat: int) -> tuple[float, float, int]:
     """Median seconds, peak MB, and how many texts stay."""
     command = [sys.executable, "-m", "benchmarks.w12", "--texts", str(texts), "--way", way]
-    answers = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(repeat)]
+    answers = [
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(repeat)
+    ]
     seconds = statistics.median(float(answer[0]) for answer in answers)
     return seconds, max(float(answer[1]) for answer in answers), int(answers[0][2])
 
