@@ -4,6 +4,7 @@ Invariant: the words of a text stand together and in order, so that an n-gram is
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -63,14 +64,23 @@ def _hashes(words: pl.Series) -> NDArray[np.uint64]:
     if content is None or not len(column):
         return np.zeros(len(column), dtype=np.uint64)
     bounds = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    text = np.frombuffer(content, dtype=np.uint8)[bounds[0] : bounds[-1]]
-    bounds = bounds - bounds[0]
+    text = np.frombuffer(content, dtype=np.uint8)
+    hashes = np.zeros(len(column), dtype=np.uint64)
+    for start in range(0, len(column), _WORDS_AT_ONCE):
+        block = bounds[start : start + _WORDS_AT_ONCE + 1]
+        hashes[start : start + _WORDS_AT_ONCE] = _hashes_between(block - block[0], text[block[0] : block[-1]])
+    return mixed(hashes)
+
+
+def _hashes_between(bounds: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    size = 1 << len(text).bit_length()
     prefix = np.zeros(len(text) + 1, dtype=np.uint64)
-    np.cumsum(_BYTES[text] * _powers(_BASE, len(text)), out=prefix[1:])
-    inverse = pow(_BASE, -1, 2**64)
-    return mixed((prefix[bounds[1:]] - prefix[bounds[:-1]]) * _powers(inverse, len(text) + 1)[bounds[:-1]])
+    np.cumsum(_BYTES[text] * _powers(_BASE, size)[: len(text)], out=prefix[1:])
+    hashes: NDArray[np.uint64] = (prefix[bounds[1:]] - prefix[bounds[:-1]]) * _powers(_INVERSE, size)[bounds[:-1]]
+    return hashes
 
 
+@lru_cache(maxsize=4)
 def _powers(base: int, count: int) -> NDArray[np.uint64]:
     """base^0, base^1, ... modulo 2^64."""
     powers = np.full(count, base, dtype=np.uint64)
@@ -99,4 +109,6 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 _BASE = 0xD1342543DE82EF95
+_INVERSE = pow(_BASE, -1, 2**64)
+_WORDS_AT_ONCE = 16_384
 _BYTES = mixed(np.arange(256, dtype=np.uint64))

@@ -27,4 +27,4 @@ def test_no_two_of_many_words_have_one_hash() -> None:
 
 def test_hashes_stay_what_they_are() -> None:
     """Signatures that were stored with a result can be compared with those of a later release."""
-    assert words_of(pl.Series(["word"])).hash.tolist() == words_of(pl.Series([None, "a word word"])).hash.tolist()[1:2]
+    assert words_of(pl.Series([None, "word é"])).hash.tolist() == [16858599118561336753, 8009896735055850304]
