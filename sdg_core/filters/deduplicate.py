@@ -6,9 +6,9 @@ A record whose content is null is a cluster of its own and stays: nothing is kno
 
 | method | bytes a record until `decide` | ten million records |
 |---|---|---|
-| exact | 32 | 0.4 GB, twice that while it decides |
-| minhash of 128 slots | 528 | 5.3 GB, twice that while it decides |
-| embedding of 256 numbers | 1040 | 10 GB; time grows with the square of the number: meant for up to a million |
+| exact | 32 | 0.4 GB, three times that while it decides |
+| minhash of 128 slots | 528 | 5.3 GB, up to five times that while it decides |
+| embedding of 256 numbers | 1040 | 10 GB; time grows with the square of the number: for up to a million |
 """
 
 import hashlib

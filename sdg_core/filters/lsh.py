@@ -27,7 +27,7 @@ def bands_and_rows(threshold: float, *, width: int) -> tuple[int, int]:
 
 def similar_components(signatures: Signatures, *, threshold: float) -> Labels:
     """A label per signature (a row of `signatures`): the same for those connected by pairs with a share of equal slots of at
-    least `threshold` that agree in a band. Memory beside the signatures: one copy of them, about 60 bytes a row and 100 MB.
+    least `threshold` that agree in a band. Memory beside the signatures: two copies of them, about 60 bytes a row and 100 MB.
 
     Equal signatures are looked at once. Time grows with the square of the largest number of different signatures that agree
     in a band without being similar: texts that share a long template are slow at a low threshold.
