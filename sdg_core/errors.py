@@ -10,6 +10,7 @@
     │   ├── TransientModelError     timeout, connection reset, 5xx, unreadable body; worth another attempt
     │   └── PermanentModelError     the same request would fail again (400, 401, 404, ...)
     ├── CellError                   one cell could not be computed; fails its record, never its row group
+    ├── FilterError                 a filter's parameters, or the values given to it, cannot be used
     ├── FunctionError               a whole-column function raised, or returned what cannot be used; stops the run
     ├── StoreError                  the storage root refused an operation (permission, disk full, ...)
     │   ├── CorruptFileError        a file of ours is unreadable or at odds with its place
@@ -107,6 +108,10 @@ class PermanentModelError(ModelError):
 
 class CellError(SdgError):
     """One cell could not be computed; its record fails with this reason."""
+
+
+class FilterError(SdgError):
+    """A quality rule, a deduplication or a decontamination was given parameters or values that it cannot use."""
 
 
 class FunctionError(SdgError):

@@ -50,7 +50,7 @@ class Facts:
     """What a report says beside the statistics. Times are ISO 8601 in UTC.
 
     source: `dataset` (the finished one) or `row_groups` (those there are so far). row_groups: files, of so many.
-    lacking: records of the plan without a row. config: the resolved config as YAML. runs: newest first; history_fault: why there
+    remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first; history_fault: why there
     are none. dropped: columns that are stored beside the dataset.
     """
 
@@ -100,6 +100,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
         facts = asdict(self.facts)
+        facts["lacking"] = facts["remaining"]  # the name before 0.2
         facts["row_groups"] = dict(zip(("there", "planned"), self.facts.row_groups, strict=True))
         return {
             "schema_version": SCHEMA_VERSION,

@@ -47,4 +47,4 @@ def test_it_is_processed_reported_on_and_exported(older: api.Dataset, tmp_path: 
     api.generate(older)
     assert api.process(older).num_rows == 30
     assert api.report(older).path.exists()
-    assert api.export(older, tmp_path / "out.parquet").rows == 30
+    assert api.export(older, tmp_path / "out.parquet").num_rows == 30

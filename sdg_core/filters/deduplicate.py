@@ -1,0 +1,250 @@
+"""Duplicates among records: equal texts, texts that share most of their words, vectors of one direction.
+
+Two passes: `add` takes batches of records, `decide` answers with `Duplicates`, whose `keeps` serves the second pass.
+Whatever the batches and their order, the same records stay (see `clusters`). Record ids are whole numbers, each used once.
+A record whose content is null is a cluster of its own and stays: nothing is known of what it equals.
+
+| method | bytes a record until `decide` | ten million records |
+|---|---|---|
+| exact | 32 | 0.4 GB, three times that while it decides |
+| minhash of 128 slots | 528 | 5.3 GB, up to five times that while it decides |
+| embedding of 256 numbers | 1040 | 10 GB; time grows with the square of the number: for up to a million |
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sdg_core.errors import FilterError
+from sdg_core.filters.clusters import Duplicates, Ids, Records, checked_threshold, components
+from sdg_core.filters.lsh import Signatures, similar_components
+from sdg_core.filters.words import LETTERS_AND_DIGITS, as_texts, mixed, ngrams, words_of
+from sdg_core.plan.names import did_you_mean
+
+SEED = 1
+ROWS_AT_ONCE = 2048
+ROUNDING = 1e-6
+Scores = Sequence[float | None] | None
+
+
+def normalised(texts: pl.Series) -> pl.Series:
+    """Texts as they are compared: Unicode NFKC, lower case, runs of white space as one blank, none at the ends."""
+    return texts.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+class ExactDuplicates:
+    """Records whose normalised texts are equal, by a 128-bit BLAKE2 digest: 32 bytes a record with id and score."""
+
+    def __init__(self, *, keep: str = "first") -> None:
+        self._records = Records(keep=keep)
+        self._digests: list[NDArray[np.uint64]] = []
+        self._nulls: list[NDArray[np.bool_]] = []
+
+    def add(self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None) -> None:
+        """Takes a batch of records. Raises FilterError for values that are not texts."""
+        series = normalised(as_texts(texts))
+        self._records.add(ids, count=len(series), scores=scores)
+        digests = b"".join(hashlib.blake2b((text or "").encode(), digest_size=16).digest() for text in series)
+        self._digests.append(np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2))
+        self._nulls.append(series.is_null().to_numpy())
+
+    def decide(self) -> Duplicates:
+        """The clusters and who stays. Raises FilterError for an id that came twice."""
+        order = self._records.order()
+        digests = np.concatenate([*self._digests, np.zeros((0, 2), dtype=np.uint64)])[order]
+        _, labels = np.unique(digests.view([("high", "u8"), ("low", "u8")]).ravel(), return_inverse=True)
+        labels = _alone(labels, nulls=np.concatenate([*self._nulls, np.zeros(0, dtype=np.bool_)])[order])
+        return self._records.decide(labels, method="exact")
+
+
+class MinhashDuplicates:
+    """Records whose texts have a Jaccard similarity of about `threshold` or more, over n-grams of words.
+
+    Words are compared in lower case and without punctuation; a text of fewer than `ngram` words is one n-gram. Signatures are
+    full-set R-MinHash (rensa; Dahlgaard et al. 2017, arXiv 1704.04370) of `width` 32-bit slots: 4 * width + 16 bytes a record;
+    the standard error of a similarity of 0.7 is 0.04 with 128 slots. `signatures_of` may be given in rensa's place.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.7,
+        keep: str = "first",
+        ngram: int = 1,
+        width: int = 128,
+        signatures_of: Callable[[NDArray[np.uint64], NDArray[np.uint64], int], Signatures] | None = None,
+    ) -> None:
+        self._threshold = checked_threshold(threshold, method="minhash")
+        for name, value, most in (("ngram", ngram, 100), ("width", width, 4096)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise FilterError(f"deduplication by minhash: {name} is {value!r}, not a whole number from 1 to {most}")
+        self._ngram = ngram
+        self._width = width
+        self._signatures_of = signatures_of or rensa_signatures
+        self._method = "minhash" if signatures_of is not None else f"minhash (rensa {rensa_version()})"
+        self._records = Records(keep=keep)
+        self._signatures: list[Signatures] = []
+        self._empty: list[NDArray[np.bool_]] = []
+
+    def add(self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None) -> None:
+        """Takes a batch of records. Raises FilterError for values that are not texts."""
+        series = as_texts(texts)
+        self._records.add(ids, count=len(series), scores=scores)
+        hashes, offsets = _shingles(series, self._ngram)
+        self._signatures.append(self._signatures_of(hashes, offsets, self._width))
+        self._empty.append(np.diff(offsets) == 0)
+
+    def decide(self) -> Duplicates:
+        """The clusters and who stays; a text without a word is like no other. Raises FilterError for an id given twice."""
+        order = self._records.order()
+        signatures = np.concatenate([*self._signatures, np.zeros((0, self._width), dtype=np.uint32)])[order]
+        empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])[order]
+        labels = np.zeros(len(order), dtype=np.int64)
+        labels[~empty] = similar_components(signatures[~empty], threshold=self._threshold)
+        return self._records.decide(_alone(labels, nulls=empty), method=self._method)
+
+
+class EmbeddingDuplicates:
+    """Records whose vectors have a cosine similarity of `threshold` or more: 4 bytes a number, and 16 MB for a block of products.
+
+    Every pair is computed in blocks of 2,048 rows, a millionth is forgiven for rounding. Values are lists of numbers of one size.
+    """
+
+    def __init__(self, *, threshold: float = 0.95, keep: str = "first") -> None:
+        self._threshold = checked_threshold(threshold, method="embedding")
+        self._records = Records(keep=keep)
+        self._vectors: list[NDArray[np.float32]] = []
+        self._nulls: list[NDArray[np.bool_]] = []
+        self._size: int | None = None
+
+    def add(self, ids: Sequence[int] | Ids, vectors: Any, *, scores: Scores = None) -> None:
+        """Takes a batch of records. Raises FilterError for vectors of several sizes, without direction, or not finite."""
+        units, nulls = unit_vectors(vectors, size=self._size)
+        self._records.add(ids, count=len(nulls), scores=scores)
+        if len(units):
+            self._size = units.shape[1]
+            self._vectors.append(units)
+        self._nulls.append(nulls)
+
+    def decide(self) -> Duplicates:
+        """The clusters and who stays. Raises FilterError for an id that came twice."""
+        order = self._records.order()
+        nulls = np.concatenate([*self._nulls, np.zeros(0, dtype=np.bool_)])
+        place = (np.cumsum(~nulls) - 1)[order][~nulls[order]]
+        units = np.concatenate([*self._vectors, np.zeros((0, self._size or 1), dtype=np.float32)])[place]
+        labels = np.zeros(len(order), dtype=np.int64)
+        labels[~nulls[order]] = _close_components(units, threshold=self._threshold)
+        return self._records.decide(_alone(labels, nulls=nulls[order]), method="embedding")
+
+
+METHODS = {"exact": ExactDuplicates, "minhash": MinhashDuplicates, "embedding": EmbeddingDuplicates}
+
+
+def duplicates_by(method: str, **parameters: Any) -> ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates:
+    """What finds duplicates by a method, `exact`, `minhash` or `embedding`. Raises FilterError for any other."""
+    if method not in METHODS:
+        raise FilterError(f"there is no deduplication method {method!r}{did_you_mean(method, METHODS)}")
+    if method == "exact" and "threshold" in parameters:
+        raise FilterError("deduplication by exact: texts are equal or not, there is no threshold")
+    found: ExactDuplicates | MinhashDuplicates | EmbeddingDuplicates = METHODS[method](**parameters)
+    return found
+
+
+def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], width: int) -> Signatures:
+    """Signatures of the texts whose n-gram hashes stand between neighbouring offsets. Raises FilterError without rensa."""
+    rensa_version()
+    from rensa import RMinHash
+
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED)
+    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(offsets) - 1, width)
+
+
+def rensa_version() -> str:
+    """The release of rensa and of its algorithm, which decides what signatures look like. Raises FilterError without rensa."""
+    if find_spec("rensa") is None:
+        raise FilterError("deduplication by minhash needs the library rensa", remedy="pip install 'sdg-dagster[dedup]'")
+    from rensa import RMinHash
+
+    return f"{version('rensa')}, algorithm {RMinHash.ALGORITHM_VERSION}"
+
+
+def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`."""
+    try:
+        column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
+        nulls = np.asarray(column.is_null())
+        column = column.drop_null()
+        sizes = np.asarray(column.value_lengths()) if len(column) and pa.types.is_nested(column.type) else np.zeros(0)
+    except (pa.ArrowException, TypeError, AttributeError) as error:
+        raise FilterError(f"these values are not vectors: {error}") from error
+    if len(column) and not len(sizes):
+        raise FilterError(f"a column of vectors is needed, not of {column.type}")
+    found = sorted({int(value) for value in sizes} | ({size} if size is not None else set()))
+    if len(found) > 1:
+        raise FilterError(
+            f"vectors of several sizes: {', '.join(map(str, found[:5]))}", remedy="use one embedding model"
+        )
+    if not found or not len(column):
+        return np.zeros((0, size or 0), dtype=np.float32), nulls
+    try:
+        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), found[0])
+    except pa.ArrowException as error:
+        raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
+    lengths = np.linalg.norm(flat, axis=1)
+    bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
+    if len(bad):
+        place = int(np.flatnonzero(~nulls)[bad[0]])
+        raise FilterError(f"the vector at place {place} is all zero, or holds a null or a number that is not finite")
+    return (flat / lengths[:, None]).astype(np.float32), nulls
+
+
+def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArray[np.int32]:
+    labels = np.arange(len(units), dtype=np.int32)
+    for start in range(0, len(units), ROWS_AT_ONCE):
+        rows = units[start : start + ROWS_AT_ONCE]
+        for other in range(start, len(units), ROWS_AT_ONCE):
+            products = rows @ units[other : other + ROWS_AT_ONCE].T
+            left, right = np.nonzero(products >= threshold - ROUNDING)
+            pairs = (labels[left + start], labels[right + other])
+            if (pairs[0] != pairs[1]).any():
+                labels = components(len(labels), pairs)[labels]
+    return labels
+
+
+def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
+    words = words_of(texts.str.to_lowercase(), pattern=LETTERS_AND_DIGITS)
+    places, hashes = ngrams(words, n)
+    rows = words.row[places]
+    short = np.bincount(rows, minlength=len(texts))[words.row] == 0
+    if short.any():
+        # A text with too few words: one hash for all of them, in their order.
+        whole, starts = np.unique(words.row[short], return_index=True)
+        ends = np.append(starts[1:], short.sum())
+        sums = [_hash_of(words.hash[short][start:end]) for start, end in zip(starts, ends, strict=True)]
+        rows = np.concatenate([rows, whole])
+        hashes = np.concatenate([hashes, np.array(sums, dtype=np.uint64)])[np.argsort(rows, kind="stable")]
+        rows = np.sort(rows, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))]).astype(np.uint64)
+    return hashes, offsets
+
+
+def _hash_of(words: NDArray[np.uint64]) -> np.uint64:
+    value = np.zeros(1, dtype=np.uint64)
+    for word in words:
+        value = mixed(value ^ word)
+    return np.uint64(value[0])
+
+
+def _alone(labels: NDArray[Any], *, nulls: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Labels in which each record of `nulls` has one of its own."""
+    result = labels.astype(np.int64)
+    result[nulls] = len(labels) + np.arange(nulls.sum())
+    return result
