@@ -50,8 +50,8 @@ class Facts:
     """What a report says beside the statistics. Times are ISO 8601 in UTC.
 
     source: `dataset` (the finished one) or `row_groups` (those there are so far). row_groups: files, of so many.
-    remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first; history_fault: why there
-    are none. dropped: columns that are stored beside the dataset.
+    remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first;
+    history_fault: why there are none. dropped: columns that are stored beside the dataset.
     """
 
     dataset: str

@@ -36,7 +36,7 @@ _REMEDIES = {
 }
 
 
-class ObjectStoreError(OSError):
+class ObjectStoreFault(OSError):
     """An object store refused or could not be asked. `remedy` says what to do."""
 
     def __init__(self, number: int, reason: str, remedy: str | None) -> None:
@@ -54,7 +54,7 @@ class Listed:
 
 
 class Bucket:
-    """An open bucket. Methods raise FileNotFoundError, FileExistsError (a condition on a put failed) or ObjectStoreError."""
+    """An open bucket. Methods raise FileNotFoundError, FileExistsError (a condition on a put failed) or ObjectStoreFault."""
 
     def __init__(self, url: str, store: Any) -> None:
         """`url` is what messages call it, `s3://name`; `store` is an obstore store."""
@@ -167,7 +167,7 @@ class Bucket:
 
         try:
             yield
-        except ObjectStoreError:
+        except ObjectStoreFault:
             raise
         except (obstore.exceptions.BaseError, OSError) as error:
             text = str(error)
@@ -214,34 +214,34 @@ def _listed(meta: Any) -> Listed:
     return Listed(str(meta["path"]), int(meta["size"]), meta["e_tag"])
 
 
-def _fault(text: str, *, url: str) -> ObjectStoreError:
+def _fault(text: str, *, url: str) -> ObjectStoreFault:
     """What went wrong, in words that hold no secret."""
     code = next(iter(re.findall(r"<Code>(\w+)</Code>", text)), None)
     status = next(iter(re.findall(r"status code: (\d{3})", text)), None)
     if code is not None and code in _REMEDIES:
         reason = {"NoSuchBucket": "the bucket does not exist", "SlowDown": "the store is throttling"}.get(code, code)
-        return ObjectStoreError(errno.EIO, reason, _REMEDIES[code])
+        return ObjectStoreFault(errno.EIO, reason, _REMEDIES[code])
     if status in ("429", "503"):
-        return ObjectStoreError(errno.EIO, f"the store is throttling (status {status})", _REMEDIES["SlowDown"])
+        return ObjectStoreFault(errno.EIO, f"the store is throttling (status {status})", _REMEDIES["SlowDown"])
     if "169.254." in text or (status is None and "credential" in text.lower()):
-        return ObjectStoreError(errno.EACCES, "no credentials were found", _DENIED)
+        return ObjectStoreFault(errno.EACCES, "no credentials were found", _DENIED)
     if status in ("401", "403"):
-        return ObjectStoreError(errno.EACCES, f"access is denied ({code or f'status {status}'})", _DENIED)
+        return ObjectStoreFault(errno.EACCES, f"access is denied ({code or f'status {status}'})", _DENIED)
     if "Received redirect" in text:
-        return ObjectStoreError(errno.EIO, "the store sends requests elsewhere", _REMEDIES["PermanentRedirect"])
+        return ObjectStoreFault(errno.EIO, "the store sends requests elsewhere", _REMEDIES["PermanentRedirect"])
     if "BadScheme" in text:
-        return ObjectStoreError(errno.EIO, "the endpoint is not https", "set AWS_ALLOW_HTTP=true to allow http")
+        return ObjectStoreFault(errno.EIO, "the endpoint is not https", "set AWS_ALLOW_HTTP=true to allow http")
     if status is not None:
         reason = f"the store answered {code or ''} (status {status})".replace("  ", " ")
-        return ObjectStoreError(errno.EIO, reason, "run the same command again; finished row groups are kept")
+        return ObjectStoreFault(errno.EIO, reason, "run the same command again; finished row groups are kept")
     if "HTTP error" in text or "error sending request" in text:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "the endpoint of AWS"
         place = re.sub(r"//[^/@]*@", "//", endpoint)
         what = "did not answer in time" if "kind: Timeout" in text else "cannot be reached"
-        return ObjectStoreError(
+        return ObjectStoreFault(
             errno.EIO,
             f"{place} {what}",
             "check the network, AWS_ENDPOINT_URL and AWS_REGION, then run the same command again",
         )
     first = re.sub(r"//[^/@\s]*@", "//", text.splitlines()[0] if text else "unknown fault").partition("<")[0].strip()
-    return ObjectStoreError(errno.EIO, first, f"check the root {url} and the AWS_ variables of the environment")
+    return ObjectStoreFault(errno.EIO, first, f"check the root {url} and the AWS_ variables of the environment")
