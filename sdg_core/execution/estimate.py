@@ -89,6 +89,7 @@ class Estimate:
             **vars(self),
             "cost": {alias: vars(cost) for alias, cost in self.cost.items()},
             "total_cost": self.total_cost,
+            "lacking": self.remaining,  # the name before 0.2
         }
 
 

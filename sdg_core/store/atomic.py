@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO
 
+from sdg_core.store.access import storage_of
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import storage_of
 from sdg_core.system.commit_guard import CommitGuard
 
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import Footer, read_footer
-from sdg_core.store.storage import storage_of
 
 WORTH_AN_INDEX = 64
 """Files from which on an index is read and written; fewer footers are read as fast."""

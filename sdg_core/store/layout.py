@@ -24,10 +24,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sdg_core.plan.row_groups import KEY_WIDTH, row_group_key
+from sdg_core.store.access import storage_of
 from sdg_core.store.listing import directory_names, list_files
 from sdg_core.store.objects import StorePath, object_path
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import StoredFile, storage_of
+from sdg_core.store.storage import StoredFile
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"

@@ -1,7 +1,8 @@
 """Looking at what is stored: listings with stamps, and the ends of files."""
 
+from sdg_core.store.access import storage_of
 from sdg_core.store.objects import StorePath
-from sdg_core.store.storage import StoredFile, storage_of
+from sdg_core.store.storage import StoredFile
 
 
 def list_files(directory: StorePath, *, after: str | None = None) -> list[StoredFile]:

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
+from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.listing import read_end
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import storage_of
 from sdg_core.system.commit_guard import CommitGuard
 
 SCHEMA_VERSION = 1

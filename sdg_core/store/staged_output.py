@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+from sdg_core.store.access import storage_of
 from sdg_core.store.objects import StorePath
-from sdg_core.store.storage import StagedFile, StagedOutput, storage_of
+from sdg_core.store.storage import StagedFile, StagedOutput
 from sdg_core.system.commit_guard import CommitGuard
 
 __all__ = ["StagedFile", "StagedOutput", "new_output"]

@@ -2,7 +2,8 @@
 
 Everything else in the store is written once, on top of this: `sdg_core.store.atomic` for files that appear whole,
 `sdg_core.store.staged_output` for outputs of several files, `sdg_core.store.listing` for reading. A further kind of
-storage is a further implementation and a line in `storage_of`; `tests/contracts/test_store.py` holds them all to this page.
+storage is a further implementation and a line in `sdg_core.store.access`; `tests/contracts/test_store.py` holds them to
+this page.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
-from sdg_core.store.objects import ObjectPath, StorePath
+from sdg_core.store.objects import StorePath
 from sdg_core.system.commit_guard import CommitGuard
 
 
@@ -86,14 +87,3 @@ class Storage(Protocol):
 
     def staged_output(self, commit_guard: CommitGuard) -> AbstractContextManager[StagedOutput]:
         """An output that replaces the one at the path when the block ends well. Raises StoreError."""
-
-
-def storage_of(path: StorePath) -> Storage:
-    """How the storage of a path does what differs between storages."""
-    if isinstance(path, ObjectPath):
-        from sdg_core.store.object_storage import ObjectStorage
-
-        return ObjectStorage(path)
-    from sdg_core.store.local_storage import LocalStorage
-
-    return LocalStorage(path)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_core.errors import MetadataError
+from sdg_core.store.access import storage_of
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata, read_metadata, to_the_second
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import storage_of
 from sdg_core.store.versions import read_current_or_none
 
 
