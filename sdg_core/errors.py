@@ -85,9 +85,13 @@ class PlanError(SdgError):
 
 
 class ModelError(SdgError):
-    """A model call did not give a usable reply. `status` is that of the server's HTTP answer, None if there was none."""
+    """A model call did not give a usable reply.
+
+    status: of the server's HTTP answer, None if there was none. ends_run: no further request can succeed either.
+    """
 
     status: int | None = None
+    ends_run: bool = False
 
 
 class RateLimitedError(ModelError):

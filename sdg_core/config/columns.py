@@ -100,6 +100,7 @@ class ChatColumn(ModelColumn):
     tool_alias: the entry of `tool_configs` whose tools the model may call.
     with_trace: a further column `<name>__trace` with the last message, or all messages, of the conversation.
     extract_reasoning_content: a further column `<name>__reasoning_content` with what the model thought.
+    on_truncated: what becomes of a reply that was cut off at max_tokens or by a content filter: its cell fails, or it is kept.
     """
 
     prompt: NonEmptyStr
@@ -108,6 +109,7 @@ class ChatColumn(ModelColumn):
     tool_alias: NonEmptyStr | None = None
     with_trace: Trace = "none"
     extract_reasoning_content: Bool = False
+    on_truncated: Literal["fail", "keep"] = "fail"
 
 
 class LlmTextColumn(ChatColumn):

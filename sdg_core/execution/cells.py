@@ -20,6 +20,7 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.foreign import check_value
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,15 @@ class RecordMaker:
         if (carried := await self._carried(name, record, inputs)) is not None:
             return carried
         cell = await self._generators[name].generate(record=record.index, values=record.values)
+        _check(cell, name)
         if self._journal is not None and journaled:
             usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
             value = {"value": cell.value, "also": dict(cell.also)}
             used = {alias: vars(usage) for alias, usage in usages.items()}
-            await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+            try:
+                await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+            except ValueError as error:
+                raise _unstorable(cell, str(error)) from None
             record.group.counted.add((self._journal.run_id, name, record.index))
         return cell
 
@@ -189,6 +194,20 @@ class RecordMaker:
             group.add_usage(self._aliases[name], usage, column=name)
         for alias, used in usages.items():
             group.add_usage(alias, used, column=name)
+
+
+def _check(cell: Cell, name: str) -> None:
+    """Raise CellFailedError for a value from outside that no row can hold."""
+    try:
+        check_value(cell.value, where=name)
+        for other, value in cell.also.items():
+            check_value(value, where=other)
+    except ValueError as error:
+        raise _unstorable(cell, str(error)) from None
+
+
+def _unstorable(cell: Cell, reason: str) -> CellFailedError:
+    return CellFailedError(reason, kind="malformed", attempts=cell.usage.requests, usage=cell.usage, usages=cell.usages)
 
 
 def _digest(values: Sequence[Any]) -> str:

@@ -23,6 +23,7 @@ from sdg_core.execution.replay import journaled_cells
 from sdg_core.execution.shutdown import first_error, save_open_groups
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
 from sdg_core.execution.write_row_group import WrittenGroup, write_and_settle
+from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.store.atomic import quarantine
 from sdg_core.store.images import ImageFiles
@@ -206,6 +207,11 @@ class RowGroupRun:
         made = failed = 0
         if isinstance(outcome, FailedRecord):
             failed = 1
+            if isinstance(outcome.error, CellFailedError) and outcome.error.ends_run:
+                raise RunAbortedError(
+                    f"stopped: {outcome.error.message}",
+                    remedy=f"{outcome.error.remedy or 'fix the cause'}; finished records are kept",
+                )
             self._budget.record_failed(progress.group.fail(position, outcome.column, outcome.error))
         elif outcome is not None:
             made = int(progress.group.last_phase)

@@ -45,7 +45,10 @@ class Cell:
 
 
 class CellFailedError(CellError):
-    """A cell that could not be computed: kind of failure, requests tried, and what they used."""
+    """A cell that could not be computed: kind of failure, requests tried, and what they used.
+
+    ends_run: no other cell can be computed either (a quota that is used up).
+    """
 
     def __init__(
         self,
@@ -55,9 +58,12 @@ class CellFailedError(CellError):
         attempts: int = 0,
         usage: Usage = Usage(),  # noqa: B008 - frozen
         usages: Mapping[str, Usage] | None = None,
+        ends_run: bool = False,
+        remedy: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, remedy=remedy)
         self.kind = kind
         self.attempts = attempts
+        self.ends_run = ends_run
         self.usage = usage
         self.usages = usages or {}

@@ -17,13 +17,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import cells
+from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.system.failpoints import failpoint
 
 INTERVAL = 0.02
@@ -50,6 +49,8 @@ class JournaledCell:
 @dataclass(frozen=True)
 class _Pending:
     cell: JournaledCell
+    value: bytes
+    usage: bytes
     done: asyncio.Future[None]
 
 
@@ -72,9 +73,14 @@ class Journal:
         await asyncio.shield(asyncio.to_thread(self._thread.join))
 
     async def append(self, cell: JournaledCell) -> None:
-        """Returns once the cell is durable. Raises LedgerError if it cannot be made so."""
+        """Returns once the cell is durable. Raises ValueError for a value that cannot be stored, LedgerError.
+
+        The value is written as bytes here, not in the thread, so that one odd value costs its own cell.
+        """
+        value = dump_exactly(cell.value)
+        usage = dump_exactly(cell.usage)
         done: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Pending(cell, done))
+        self._queue.put(_Pending(cell, value, usage, done))
         await done
 
     def load(
@@ -92,8 +98,8 @@ class Journal:
                 record=row.record,
                 column=row.column_name,
                 column_hash=row.column_hash,
-                value=orjson.loads(row.value),
-                usage=orjson.loads(row.usage),
+                value=load_exactly(row.value),
+                usage=load_exactly(row.usage),
                 inputs=row.inputs,
                 run_id=row.run_id,
             )
@@ -160,30 +166,31 @@ class Journal:
                     closing = True
                 else:
                     batch.append(item)
-            error = self._commit([item.cell for item in batch])
+            error = self._commit(batch)
             self._loop.call_soon_threadsafe(_resolve, batch, error)
             if closing:
                 return
 
-    def _commit(self, batch: list[JournaledCell]) -> LedgerError | None:
+    def _commit(self, batch: list[_Pending]) -> Exception | None:
+        """Make a batch durable. Whatever goes wrong is an answer to those who wait, so the thread lives on."""
         rows = {
-            (cell.record, cell.column): {
+            (item.cell.record, item.cell.column): {
                 "dataset": self._dataset,
                 "version": self._version,
-                "record": cell.record,
-                "column_name": cell.column,
-                "column_hash": cell.column_hash,
-                "value": orjson.dumps(cell.value),
-                "usage": orjson.dumps(cell.usage),
-                "inputs": cell.inputs,
+                "record": item.cell.record,
+                "column_name": item.cell.column,
+                "column_hash": item.cell.column_hash,
+                "value": item.value,
+                "usage": item.usage,
+                "inputs": item.cell.inputs,
                 "run_id": self.run_id,
             }
-            for cell in batch
+            for item in batch
         }
         try:
             with self._ledger.transaction("write") as connection:
                 _upsert(connection, list(rows.values()))
-        except LedgerError as error:
+        except Exception as error:  # noqa: BLE001 - handed to everyone whose cell is in the batch
             return error
         failpoint("journal.after_commit")
         return None
@@ -210,7 +217,7 @@ _UPSERTS: dict[str, sa.Insert] = {"sqlite": cells.insert().prefix_with("OR REPLA
 """One statement where a database has it; two cost the writer nearly half of its time."""
 
 
-def _resolve(pending: list[_Pending], error: LedgerError | None) -> None:
+def _resolve(pending: list[_Pending], error: Exception | None) -> None:
     for item in pending:
         if item.done.done():
             continue

@@ -13,6 +13,7 @@ from sdg_core.config.distributions import Distribution
 from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError, RateLimitedError
 from sdg_core.models.gate import Gate
+from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind
 from sdg_core.models.structured import schema_in_prompt
 from sdg_core.models.structured_support import StructuredOutputSupport
@@ -45,6 +46,7 @@ class RequestFailedError(ModelError):
         self.attempts = attempts
         self.usage = Usage(requests=attempts, retries=attempts - 1)
         self.status = last.status
+        self.ends_run = last.ends_run
         self.alias = alias
         self.earlier: Mapping[str, Usage] = {}
 
@@ -56,7 +58,8 @@ class RequestFailedError(ModelError):
 class ModelEndpoint:
     """A client behind a gate. `random` yields numbers in `[0, 1)`; `sleep` takes seconds.
 
-    formats: what is known of the model's structured output; shared by all aliases of the model. alias: told in replies.
+    formats, parameters: what is known of the model's structured output, and of parameters that it refuses; shared by all
+    aliases of the model. alias: named in replies.
     `last_fault` is what the server refused or broke off with since it last answered.
     """
 
@@ -69,6 +72,7 @@ class ModelEndpoint:
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
         formats: StructuredOutputSupport | None = None,
+        parameters: ParameterSupport | None = None,
         alias: str | None = None,
     ) -> None:
         self._client = client
@@ -77,6 +81,7 @@ class ModelEndpoint:
         self._sleep = sleep
         self._random = random
         self._formats = formats or StructuredOutputSupport()
+        self._parameters = parameters or ParameterSupport()
         self._alias = alias
         self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
         self.last_fault: ModelError | None = None
@@ -97,9 +102,9 @@ class ModelEndpoint:
 
     def without_fallback(self) -> "ModelEndpoint":
         """The same model, which then fails for itself."""
-        exclusive_access = copy(self)
-        exclusive_access._fallback = None
-        return exclusive_access
+        alone = copy(self)
+        alone._fallback = None
+        return alone
 
     async def chat(self, request: ChatRequest, *, on_retry: OnRetry | None = None) -> ChatResponse:
         """Send until there is a reply. Raises RequestFailedError when the policy gives up.
@@ -110,7 +115,7 @@ class ModelEndpoint:
         """
         try:
             if request.response_schema is None:
-                return self._with_alias(await self._until_answered(self._client.chat, request, on_retry=on_retry))
+                return self._with_alias(await self._until_answered(self._send_chat, request, on_retry=on_retry))
             return self._with_alias(await self._structured(request, on_retry))
         except RequestFailedError as error:
             model, endpoint = self._next(error)
@@ -135,10 +140,10 @@ class ModelEndpoint:
         formats, schema = self._formats, request.response_schema
         assert schema is not None
         if not formats.takes(schema):
-            return await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
+            return await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
         try:
             reply = await self._until_answered(
-                self._client.chat, request, on_retry=on_retry, give_up=formats.shows_refusal
+                self._send_chat, request, on_retry=on_retry, give_up=formats.shows_refusal
             )
         except RequestFailedError as error:
             if not formats.may_blame(error):
@@ -148,14 +153,14 @@ class ModelEndpoint:
             return again
         if formats.judge(reply, schema):
             return reply
-        again = await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
+        again = await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
         return replace(again, usage=reply.usage + again.usage)
 
     async def _in_words_after(
         self, error: RequestFailedError, request: ChatRequest, on_retry: OnRetry | None
     ) -> ChatResponse:
         try:
-            reply = await self._until_answered(self._client.chat, schema_in_prompt(request), on_retry=on_retry)
+            reply = await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
         except RequestFailedError as second:
             second.usage += error.usage
             second.attempts += error.attempts
@@ -189,6 +194,19 @@ class ModelEndpoint:
                 self.last_fault = None
                 return _with_earlier(reply, sum(faults.values())) if faults else reply
             await self._sleep(decision.delay)
+
+    async def _send_chat(self, request: ChatRequest) -> ChatResponse:
+        """One request, sent again at once if the server says which parameter it does not take."""
+        extra = 0
+        while True:
+            try:
+                reply = await self._client.chat(self._parameters.adapt(request))
+            except ModelError as error:
+                if not self._parameters.learn(error, request):
+                    raise
+                extra += 1
+            else:
+                return _with_earlier(reply, extra) if extra else reply
 
     async def _send(self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request) -> _Reply:
         ticket = await self._gate.acquire()

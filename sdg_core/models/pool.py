@@ -22,6 +22,7 @@ from sdg_core.models.gate import Gate
 from sdg_core.models.health import ModelHealth, check_health
 from sdg_core.models.mcp.server import McpServer
 from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth, check_tools
+from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.providers.anthropic import AnthropicClient
 from sdg_core.models.providers.custom import CustomClient
 from sdg_core.models.providers.openai import OpenAIClient
@@ -137,17 +138,15 @@ async def open_models(
     """Endpoints for `models` (alias to model and its provider), closed on leaving.
 
     env: where API keys are looked up by the name that the provider gives. clients: of custom providers, by provider. tools: what
-    models may call; its servers are started when they are first needed, and ended on leaving. on_notice:
-    told what people should know of a model.
-    Raises PermanentModelError if a key is not set.
+    models may call; its servers are started when they are first needed, and ended on leaving. on_notice: hears what people
+    should know of a model. Raises PermanentModelError if a key is not set.
     """
     providers = {provider.name: provider for _, provider in models.values()}
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
-    formats = {account: _format_support(account, on_notice) for account in gates}
-    policy = RetryPolicy(num_retries=settings.num_retries)
+    learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
     servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
@@ -162,10 +161,11 @@ async def open_models(
             alias: ModelEndpoint(
                 opened[provider.name],
                 gates[accounts[alias]],
-                policy=policy,
+                policy=RetryPolicy(num_retries=settings.num_retries),
                 sleep=sleep,
                 random=random,
-                formats=formats[accounts[alias]],
+                formats=learnt[accounts[alias]][0],
+                parameters=learnt[accounts[alias]][1],
                 alias=alias,
             )
             for alias, (_, provider) in models.items()
@@ -187,10 +187,14 @@ async def _close(servers: Iterable[McpServer]) -> None:
     await asyncio.gather(*(server.aclose() for server in servers))
 
 
-def _format_support(account: Account, on_notice: Callable[[str], None]) -> StructuredOutputSupport:
+def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[StructuredOutputSupport, ParameterSupport]:
+    """What is going to be learnt of a model from its answers."""
     endpoint, _, model = account
     what = f"structured output of model {model!r} at {endpoint} is asked for in the prompt"
-    return StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}"))
+    return (
+        StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
+        ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),
+    )
 
 
 def _client(

@@ -76,7 +76,7 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
 ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     SkippableColumn: {"propagate_skip": True},
     Simulation: {"malformed": 0.0},
-    ChatColumn: {"with_trace": "none", "extract_reasoning_content": False},
+    ChatColumn: {"with_trace": "none", "extract_reasoning_content": False, "on_truncated": "fail"},
 }
 """Fields that came after the first release, with the value that means what was so before: it does not count, so that existing
 fingerprints stay."""

@@ -9,7 +9,9 @@ import orjson
 from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
-FailureKind = Literal["expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed"]
+FailureKind = Literal[
+    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated"
+]
 
 
 @dataclass(frozen=True, order=True)

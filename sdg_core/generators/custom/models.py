@@ -11,6 +11,7 @@ import numpy as np
 
 from sdg_core.config.columns import CustomColumn
 from sdg_core.config.models import ModelConfig
+from sdg_core.generators.models.conversation import UnusableResponseError, incomplete
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, Usage
@@ -68,6 +69,9 @@ class CustomFunctionModel:
             self._count(error.usage)
             raise
         self._count(reply.usage)
+        cut = incomplete(reply)
+        if cut is not None:
+            raise UnusableResponseError(cut)
         return reply
 
 

@@ -98,6 +98,7 @@ class ChatGenerator:
             alias=self._column.model_alias,
             limits=self._asked.limits,
             toolbox=self._asked.toolbox,
+            keep_truncated=self._column.on_truncated == "keep",
         )
         return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 

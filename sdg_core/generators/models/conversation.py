@@ -17,6 +17,30 @@ from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, Usage
 
+_CUT_SHORT = {
+    "length": "the reply was cut off at max_tokens",
+    "content_filter": "the provider's content filter ended the reply",
+}
+_ENDED_BADLY = {
+    "error": "the server broke the reply off",
+    "refusal": "the model refused to answer",
+}
+_SHOWN_TEXT = 200
+
+
+def incomplete(reply: ChatResponse, *, keep_truncated: bool = False) -> str | None:
+    """Why a reply is not the whole answer, by its finish reason, with the text that came; None for a whole one."""
+    reason = reply.finish_reason or ""
+    found = _ENDED_BADLY.get(reason)
+    if found is None and not keep_truncated:
+        found = _CUT_SHORT.get(reason)
+    if found is None:
+        return None
+    advice = "; raise inference_parameters.max_tokens of the model" if reason == "length" else ""
+    text = reply.text.strip()
+    shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
+    return f"{found} (finish_reason {reason}){advice}; the text so far: {shown!r}"
+
 
 class UnusableResponseError(ModelError):
     """A reply came, but holds no cell; the message is what the model is told about it."""
@@ -75,11 +99,13 @@ async def converse(
     alias: str,
     limits: Limits,
     toolbox: Toolbox | None = None,
+    keep_truncated: bool = False,
 ) -> Conversation:
     """Ask until `read` takes a reply. Raises CellFailedError.
 
     opening: the request that begins a conversation, by its number. read: the value in a reply; raises ModelError or ValueError
-    with what is wrong with it. toolbox: what the model may call before it answers.
+    with what is wrong with it. toolbox: what the model may call before it answers. keep_truncated: a reply that was cut short
+    will do. One that will not do is not asked for again, because the same limit would cut it again.
     """
     spent, tools = UsageTally(), ToolSession(toolbox)
     turn, request = Turn(), opening(0)
@@ -89,12 +115,20 @@ async def converse(
         except RequestFailedError as error:
             spent.add(error.usages(alias), requests=error.attempts)
             raise CellFailedError(
-                error.message, kind=error.kind, attempts=spent.requests, usages=spent.usages
+                error.message,
+                kind=error.kind,
+                attempts=spent.requests,
+                usages=spent.usages,
+                ends_run=error.ends_run,
+                remedy=error.remedy,
             ) from error
         except ModelError as error:  # of a tool's server
             raise CellFailedError(
                 error.message, kind=error_kind(error), attempts=spent.requests, usages=spent.usages
             ) from error
+        cut = incomplete(reply, keep_truncated=keep_truncated)
+        if cut is not None:
+            raise CellFailedError(cut, kind="truncated", attempts=spent.requests, usages=spent.usages)
         try:
             value = read(reply)
         except (ModelError, ValueError) as error:

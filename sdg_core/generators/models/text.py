@@ -12,6 +12,6 @@ def text_generator(column: LlmTextColumn, asked: ModelBinding) -> ChatGenerator:
 
 
 def _text(reply: ChatResponse) -> str:
-    if not reply.text:
+    if not reply.text.strip():
         raise UnusableResponseError("it holds no text")
     return reply.text

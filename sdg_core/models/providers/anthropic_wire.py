@@ -24,10 +24,18 @@ from sdg_core.models.types import (
     Usage,
 )
 
-_MAX_TOKENS = 4096
+_MAX_TOKENS = 32_000
+"""Sent where the file sets no `max_tokens`, because the API wants one. A model that takes less says so, and is asked for that
+(`sdg_core.models.parameter_support`)."""
 _SIGNED = ("thinking", "redacted_thinking")
 """Blocks that have to be sent back unchanged before the calls that they led to."""
-_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "refusal": "refusal",
+}
 
 
 def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
@@ -74,7 +82,9 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         if given is not None:
             text = given.arguments
             finish_reason = "stop" if finish_reason == "tool_calls" and not calls else finish_reason
-    if not text and not calls:
+    if finish_reason == "refusal":
+        raise PermanentModelError(f"{where} refused to answer: {caller.redact(text)[:300] or 'it gave no reason'}")
+    if not text.strip() and not calls:
         raise TransientModelError(f"empty reply from {where}, stop_reason {reason}")
     return ChatResponse(
         text=text,

@@ -55,7 +55,7 @@ class HttpSender:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, body: bytes, *, model: str, timeout: float) -> bytes:
-        """The body of a 200. `timeout` seconds cover connecting, waiting and reading."""
+        """The body of a 2xx. `timeout` seconds cover connecting, waiting and reading."""
         try:
             async with self._open_session().post(
                 self._below(path),
@@ -67,7 +67,7 @@ class HttpSender:
                 status, headers, content = response.status, response.headers, await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
-        if status != 200:
+        if not 200 <= status < 300:
             now = self._wall_clock()
             raise error_from_status(status, headers, content, caller=self.caller, model=model, now=now)
         return content
@@ -123,6 +123,7 @@ class HttpSender:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY
                 timeout=aiohttp.ClientTimeout(total=None),
             )
         return self._session

@@ -5,17 +5,27 @@ Invariant: text that comes from a server passes through `Caller.redact`, so a ke
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
-import orjson
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.plan.foreign import read_json
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425})
 _OVERLOADED = 529
+_USED_UP = re.compile(
+    r"insufficient_quota|exceeded your current quota|billing|credit balance|payment required|out of credits"
+    r"|insufficient (?:balance|credits?)",
+    re.IGNORECASE,
+)
+"""Words of servers for a quota that is used up, which no waiting brings back."""
+_LOADING = re.compile(r"loading model|model\b.{0,40}\bloading|warming up|is starting", re.IGNORECASE)
+"""Words of servers for a model that will answer once it is loaded."""
 _EXCERPT = 300
 
 
@@ -59,8 +69,17 @@ def error_from_status(
 def _classified(
     status: int, headers: Mapping[str, str], body: bytes, *, caller: Caller, model: str, now: float
 ) -> ModelError:
-    words = f"{caller.endpoint} answered {status} for model {model!r}: {server_words(body, caller)}"
+    said = server_words(body, caller)
+    words = f"{caller.endpoint} answered {status} for model {model!r}: {said}"
     wait = retry_after(headers, now=now)
+    if status == 402 or (status in (403, 429) and _USED_UP.search(f"{said} {error_code(body)}")):
+        fault = PermanentModelError(
+            words, remedy=f"add credit to the account of provider {caller.provider!r}, then resume"
+        )
+        fault.ends_run = True
+        return fault
+    if status == 503 and _LOADING.search(said):
+        return RateLimitedError(words, retry_after=wait)
     if status in (429, _OVERLOADED) or (status == 503 and wait is not None):
         return RateLimitedError(words, retry_after=wait)
     if status in _TRANSIENT_STATUS or status >= 500:
@@ -117,12 +136,28 @@ def _number(text: str | None) -> float | None:
 def server_words(body: bytes, caller: Caller) -> str:
     """The server's own message where the body has one, else the beginning of the body."""
     try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        answer = read_json(body)
+    except ValueError:
         return excerpt(body, caller)
     error = answer.get("error", answer) if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
     return caller.redact(message) if isinstance(message, str) and message else excerpt(body, caller)
+
+
+def error_code(body: bytes) -> str:
+    """The code and the type that the server gives its error, as far as it does."""
+    error = error_object(body)
+    return " ".join(str(error[name]) for name in ("code", "type") if error.get(name) is not None)
+
+
+def error_object(body: bytes) -> Mapping[str, Any]:
+    """The `error` object of a body; empty if there is none."""
+    try:
+        answer = read_json(body)
+    except ValueError:
+        return {}
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return error if isinstance(error, dict) else {}
 
 
 def excerpt(body: bytes, caller: Caller) -> str:

@@ -1,12 +1,13 @@
 """OpenAI's formats, both ways, without I/O: request to body, body of an answer to reply."""
 
+import re
 from typing import Any
 
 import orjson
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.errors import PermanentModelError, TransientModelError
-from sdg_core.models.providers.http_errors import Caller, excerpt, server_words
+from sdg_core.errors import ModelError, PermanentModelError, TransientModelError
+from sdg_core.models.providers.http_errors import Caller, error_from_status, excerpt, server_words
 from sdg_core.models.structured import native_schema
 from sdg_core.models.types import (
     AudioPart,
@@ -20,8 +21,12 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
+from sdg_core.plan.foreign import json_text
+from sdg_core.plan.foreign import read_json as read_json_value
 
 _THINK, _THOUGHT = "<think>", "</think>"
+_CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
+"""The closing tag at the start of a line; in running text it is part of the answer."""
 
 
 def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
@@ -57,18 +62,25 @@ def write_json(body: dict[str, Any], *, model: str) -> bytes:
 def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
     """The body of a 200. Raises TransientModelError if it is not JSON."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return read_json_value(body)
+    except ValueError:
         raise TransientModelError(
             f"{caller.where(model)} answered 200 with a body that is not JSON: {excerpt(body, caller)}"
         ) from None
 
 
 def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
-    """The reply in the body of a 200. Raises TransientModelError if there is none."""
+    """The reply in the body of a 2xx.
+
+    Raises the fault that an error object in it stands for, PermanentModelError for a refusal, TransientModelError if there
+    is no reply.
+    """
     answer = read_json(body, caller=caller, model=model)
     choice = _first(answer.get("choices")) if isinstance(answer, dict) else None
     message = choice.get("message") if isinstance(choice, dict) else None
+    for place in (answer, choice):
+        if isinstance(place, dict) and place.get("error"):
+            raise _error_inside(place["error"], caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
     finish_reason = text_or_none(choice.get("finish_reason"))
@@ -76,7 +88,10 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
     pictures = _picture_urls(message)
-    if not text and not calls and not pictures:
+    refusal = text_or_none(message.get("refusal"))
+    if refusal is not None and not calls:
+        raise PermanentModelError(f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}")
+    if not text.strip() and not calls and not pictures:
         more = (
             "; the model thought, but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
@@ -94,6 +109,15 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     )
 
 
+def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
+    """The fault that an error object in a 2xx stands for, by its code; transient where it has none."""
+    given = error if isinstance(error, dict) else {"message": str(error)}
+    codes = [str(given.get(name)) for name in ("code", "status", "status_code")]
+    status = next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 500)
+    body = json_text({"error": given}).encode()
+    return error_from_status(status, {}, body, caller=caller, model=model, now=0.0)
+
+
 def split_reasoning(text: str) -> tuple[str | None, str]:
     """What a model thought and what it said, where it writes both into one text: `<think>...</think>` first.
 
@@ -101,8 +125,10 @@ def split_reasoning(text: str) -> tuple[str | None, str]:
     """
     start = text.lstrip()
     if not start.startswith(_THINK):
-        thought, end, said = start.partition(_THOUGHT)
-        return (thought.strip() or None, said.lstrip()) if end and _THINK not in thought else (None, text)
+        closing = _CLOSED_THOUGHT.search(start)
+        if closing is None or _THINK in start[: closing.start()]:
+            return None, text
+        return start[: closing.start()].strip() or None, start[closing.end() :].lstrip()
     thought, end, said = start.removeprefix(_THINK).partition(_THOUGHT)
     return thought.strip() or None, said.lstrip() if end else ""
 

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
-import orjson
 import pyarrow as pa
 
+from sdg_core.plan.foreign import json_text
 from sdg_core.plan.types.arrow import conform
 
 MAX_PARTS = 5_000
@@ -88,7 +88,7 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
         return None
     match shape:
         case Open():
-            return orjson.dumps(value).decode()
+            return json_text(value, where=where or "the value")
         case ListOf(item):
             if not isinstance(value, list):
                 raise ValueError(f"{where or 'the value'}: a list is needed")

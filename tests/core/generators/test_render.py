@@ -176,6 +176,6 @@ def test_a_nested_fault_is_a_render_error() -> None:
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.0, 2.5, 1e16, 1e-7])
 def test_a_number_prints_alike_wherever_it_stands(number: float) -> None:
-    exclusive_access = Template("{{ x }}").render({"x": number})
-    assert Template("{{ s.x }}").render({"s": {"x": number}}) == exclusive_access
-    assert Template("{{ s[0] }}").render({"s": [number]}) == exclusive_access
+    alone = Template("{{ x }}").render({"x": number})
+    assert Template("{{ s.x }}").render({"s": {"x": number}}) == alone
+    assert Template("{{ s[0] }}").render({"s": [number]}) == alone

@@ -255,6 +255,7 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "tool_alias": "t",
         "with_trace": "last_message",
         "extract_reasoning_content": True,
+        "on_truncated": "keep",
         "code_lang": "go",
         "output_format": {"type": "object", "properties": {"c": {"type": "string"}}},
         "scores": [score, {**score, "name": "t"}],
@@ -262,15 +263,28 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "propagate_skip": False,
         "skip": {"when": "{{ uid }}"},
     }
-    exclusive_access = {("processors",): []}
+    alone = {("processors",): []}
     found: dict[str, Verdict | Tag] = {}
     for kind, column in kinds.items():
-        before = {TXT: column, **exclusive_access, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
+        before = {TXT: column, **alone, ("mcp_providers",): [COMMAND], ("tool_configs",): [TOOLS]}
         fields = {
-            "LlmTextColumn": ["multi_modal_context", "tool_alias", "with_trace", "extract_reasoning_content"]
+            "LlmTextColumn": [
+                "multi_modal_context",
+                "tool_alias",
+                "with_trace",
+                "extract_reasoning_content",
+                "on_truncated",
+            ]
         }.get(kind, [*({**column, "drop": 0, "skip": 0, "propagate_skip": 0})])
         if kind.startswith("Llm") and kind != "LlmTextColumn":
-            fields += ["system_prompt", "multi_modal_context", "tool_alias", "with_trace", "extract_reasoning_content"]
+            fields += [
+                "system_prompt",
+                "multi_modal_context",
+                "tool_alias",
+                "with_trace",
+                "extract_reasoning_content",
+                "on_truncated",
+            ]
         if kind == "ImageColumn":
             fields += ["multi_modal_context"]
         for name in fields:
@@ -280,7 +294,7 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
             found[f"{kind}.name"] = inside(TXT, "name", "other", before=before)
             found[f"{kind}.description"] = outside(TXT, "description", "x", before=before)
             found[f"{kind}.column_type"] = Tag(True, TXT, before)
-    judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **exclusive_access}
+    judge: Mapping[Place, Any] = {TXT: kinds["LlmJudgeColumn"], **alone}
     for name, value in {"name": "t", "description": "e", "options": {"x": "1", "z": "2"}}.items():
         found[f"Score.{name}"] = inside((*TXT, "scores", 0), name, value, before=judge)
     for kind, modality, value in (("Image", "image", "png"), ("Audio", "audio", "mp3"), ("Video", "video", "mp4")):

@@ -236,8 +236,8 @@ def test_each_target_has_its_own_verdict(rows: list[dict[str, str]]) -> None:
     checked = column("regex", "a", "b", "c", pattern="x")
     found = validate_targets(value_validator(checked.validator_params), rows, checked.target_columns)
     for row, verdict in zip(rows, found, strict=True):
-        exclusive_access = {name: {"is_valid": row[name] == "x"} for name in "abc"}
-        assert verdict == {"is_valid": all(item["is_valid"] for item in exclusive_access.values()), **exclusive_access}
+        alone = {name: {"is_valid": row[name] == "x"} for name in "abc"}
+        assert verdict == {"is_valid": all(item["is_valid"] for item in alone.values()), **alone}
         assert conform(verdict, verdict_type(checked)) == verdict
 
 

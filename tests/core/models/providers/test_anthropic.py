@@ -50,7 +50,7 @@ async def test_system_stands_apart_and_max_tokens_has_a_default(server: Anthropi
     await client.chat(ask(Message("system", "Be terse."), Message("user", "hi")))
     assert server.requests[0] == {
         "model": "claude",
-        "max_tokens": 4096,
+        "max_tokens": 32_000,
         "system": "Be terse.",
         "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
     }

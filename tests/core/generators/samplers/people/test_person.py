@@ -102,10 +102,8 @@ def test_attempts_are_the_records_own() -> None:
         "c", PersonParams(), indices=indices, random=RandomSource(7, attempts=attempts)
     ).struct.unnest()
     assert again["uuid"].n_unique() == 5
-    exclusive_access = sample_people(
-        "c", PersonParams(), indices=indices[4:], random=RandomSource(7, attempts=attempts[4:])
-    )
-    assert exclusive_access.struct.unnest().row(0) == again.row(4)
+    alone = sample_people("c", PersonParams(), indices=indices[4:], random=RandomSource(7, attempts=attempts[4:]))
+    assert alone.struct.unnest().row(0) == again.row(4)
 
 
 def test_seed_and_column_make_other_people() -> None:

@@ -1,0 +1,82 @@
+"""Which parameters a model takes, learnt from the server's own words.
+
+Some models refuse parameters that others want: OpenAI's reasoning models call `max_tokens` `max_completion_tokens` and take no
+temperature, current Claude models take no sampling parameters at all, every model has a largest `max_tokens`. A 400 that names
+such a parameter changes it for the rest of the run, for everyone who asks that model, with one notice; the record that met the
+400 is asked for again. The fingerprint knows nothing of it, because the file still says what was wanted.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from sdg_core.config.models import InferenceParameters
+from sdg_core.errors import ModelError
+from sdg_core.models.types import ChatRequest
+
+_LOG = logging.getLogger(__name__)
+_BAD_REQUEST = frozenset({400, 422})
+_SAMPLING = ("temperature", "top_p")
+_LARGEST = re.compile(
+    r"max_tokens:? \d+ > (\d+)"
+    r"|at most (\d+) (?:completion |output )?tokens"
+    r"|maximum (?:value |allowed )?\D{0,60}?(\d{3,})"
+)
+_NOT_TAKEN = re.compile(
+    r"unsupported|not support|deprecated|not allowed|not permitted|no longer|cannot both|extra inputs|unrecognized"
+    r"|only the default",
+    re.IGNORECASE,
+)
+
+
+class ParameterSupport:
+    """What one model of one account does not take. `notice` is told once for every parameter."""
+
+    def __init__(self, *, notice: Callable[[str], None] = _LOG.warning) -> None:
+        self._notice = notice
+        self._dropped: set[str] = set()
+        self._renamed = False
+        self._largest: int | None = None
+
+    def adapt(self, request: ChatRequest) -> ChatRequest:
+        """The request as the model takes it, as far as is known."""
+        if not self._dropped and not self._renamed and self._largest is None:
+            return request
+        return replace(request, parameters=self._adapted(request.parameters))
+
+    def _adapted(self, parameters: InferenceParameters) -> InferenceParameters:
+        changes: dict[str, object] = dict.fromkeys(self._dropped)
+        wanted = parameters.max_tokens
+        if wanted is not None and self._largest is not None:
+            changes["max_tokens"] = min(wanted, self._largest)
+        if wanted is not None and self._renamed:
+            limit = changes.pop("max_tokens", wanted)
+            changes["max_tokens"] = None
+            changes["extra_body"] = {"max_completion_tokens": limit, **(parameters.extra_body or {})}
+        return parameters.model_copy(update=changes)
+
+    def learn(self, error: ModelError, request: ChatRequest) -> bool:
+        """Whether a fault says what to change, so that the request is worth sending again at once."""
+        if error.status not in _BAD_REQUEST:
+            return False
+        words, sent = error.message, self._adapted(request.parameters)
+        if sent.max_tokens is not None and "max_completion_tokens" in words:
+            self._renamed = True
+            self._notice("max_tokens is sent as max_completion_tokens")
+            return True
+        largest = _LARGEST.search(words)
+        if sent.max_tokens is not None and "max_tokens" in words and largest is not None:
+            limit = int(next(group for group in largest.groups() if group is not None))
+            if limit < sent.max_tokens:
+                self._largest = limit
+                self._notice(f"max_tokens {sent.max_tokens} is more than the model takes; {limit} is sent")
+                return True
+        refused = [name for name in _SAMPLING if getattr(sent, name) is not None and re.search(rf"\b{name}\b", words)]
+        if not refused or _NOT_TAKEN.search(words) is None:
+            return False
+        if "cannot both" in words:
+            refused = refused[-1:]  # one of the two may stay
+        self._dropped.update(refused)
+        self._notice(f"{' and '.join(refused)} of the file is not sent, because the model refuses it")
+        return True
