@@ -9,7 +9,7 @@ from sdg_assets.assets.catalog import DatasetRef, datasets_of, selected_keys
 from sdg_assets.automation.backoff import BackoffState, Choice, choose, dump_cursor, load_cursor
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
 from sdg_assets.resources import StoreResource
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.api import format_ranges
 
 REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"

@@ -19,9 +19,7 @@ from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
 from sdg_assets.recording.recorder import first_rows, is_made
 from sdg_core import api
-from sdg_core.plan.row_groups import format_ranges
-from sdg_core.store.layout import part_files
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+from sdg_core.api import RowGroupState, RowGroupStatus, format_ranges, part_files
 
 RECONCILED_TAG = "sdg/reconciled"
 JOB = "reconcile"

@@ -23,11 +23,18 @@ from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.asset_checks import RowGroupsCheck
 from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, row_group_metadata, upstream_tags
-from sdg_core.dataset.events import Event, Notice, RowGroupFinished, RunStarted
-from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.store.objects import ObjectPath, StorePath
-from sdg_core.store.os_errors import store_errors
-from sdg_core.store.row_groups import Footer, read_rows
+from sdg_core.api import (
+    DatasetPlan,
+    Event,
+    Footer,
+    Notice,
+    ObjectPath,
+    RowGroupFinished,
+    RunStarted,
+    StorePath,
+    read_rows,
+    store_errors,
+)
 
 LINGER = 0.2
 """Seconds that a finished row group waits at most for others to be recorded with."""
