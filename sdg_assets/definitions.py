@@ -6,12 +6,14 @@ from pathlib import Path
 import dagster as dg
 
 import sdg_assets.defs
+from sdg_assets.dagster_private import warn_of_missing
 from sdg_assets.operations import with_operations
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """All definitions; loading them reads no data."""
+    warn_of_missing()
     # As `dg.load_from_defs_folder` does, but needs no pyproject.toml to find the folder, and does not warn when the location
     # is loaded under another name than the checkout's directory has.
     tree = dg.ComponentTree.from_module(defs_module=sdg_assets.defs, project_root=Path(__file__).parent.parent)

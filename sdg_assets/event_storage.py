@@ -18,10 +18,14 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Self
 
-from dagster import DagsterEventType
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-from dagster._serdes import ConfigurableClassData
+from dagster import DagsterEventType, EventLogEntry
+
+from sdg_assets.dagster_private import (
+    ConfigurableClassData,
+    SqlEventLogStorage,
+    SqliteEventLogStorage,
+    require_storages,
+)
 
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster hands over batches only if this environment variable says how large."""
@@ -68,6 +72,7 @@ class BatchingSqliteEventLogStorage(BatchingEventLogStorage, SqliteEventLogStora
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """What Dagster calls for a class named in dagster.yaml."""
+        require_storages()
         turn_batches_on()
         return cls(inst_data=inst_data, **config_value)
 

@@ -11,11 +11,10 @@ In dagster.yaml, with `postgres_url` or `postgres_db` as for the class it builds
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._serdes import ConfigurableClassData
+from dagster import EventLogEntry
 from dagster_postgres import PostgresEventLogStorage
 
+from sdg_assets.dagster_private import ConfigurableClassData
 from sdg_assets.event_storage import BatchingEventLogStorage, turn_batches_on
 
 
@@ -30,7 +29,8 @@ class BatchingPostgresEventLogStorage(BatchingEventLogStorage, PostgresEventLogS
         return cls(plain.postgres_url, plain.should_autocreate_tables, inst_data)
 
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
-        insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+        batch = self.prepare_insert_event_batch(events)
+        insert = batch.returning(batch.table.c.id)
         with self.run_connection(events[0].run_id) as connection:
             ids = sorted(row[0] for row in connection.execute(insert).fetchall())
         with self.index_transaction() as connection:

@@ -6,8 +6,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from sdg_core.store.layout import resolve_root
-from sdg_core.store.objects import StorePath
+from sdg_core.api import StorePath, resolve_root
 
 
 class StoreResource(dg.ConfigurableResource[None]):

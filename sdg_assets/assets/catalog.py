@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_core.plan.row_groups import row_group_key
+from sdg_core.api import row_group_key
 
 CONFIG = "sdg/config"
 MAX_ROW_GROUPS = "sdg/max_row_groups_per_run"

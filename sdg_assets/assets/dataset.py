@@ -21,12 +21,8 @@ from sdg_assets.recording.metadata import (
 )
 from sdg_assets.resources import StoreResource
 from sdg_core import api
-from sdg_core.dataset.events import Event, Notice
+from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
 from sdg_core.errors import SdgError
-from sdg_core.processing.process import ProcessingResult
-from sdg_core.store.failures import failures_of
-from sdg_core.store.row_group_state import RowGroupState
-from sdg_core.store.row_groups import read_rows
 
 SAMPLE_ROWS = 5
 

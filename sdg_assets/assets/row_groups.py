@@ -18,9 +18,8 @@ from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import StoreResource
 from sdg_core import api
-from sdg_core.dataset.events import RowGroupFinished
+from sdg_core.api import RowGroupFinished, format_ranges, plan_row_groups
 from sdg_core.errors import PlanError, SdgError
-from sdg_core.plan.row_groups import format_ranges, plan_row_groups
 
 BACKFILL_TAG, ROOT_RUN_TAG = "dagster/backfill", "dagster/root_run_id"
 

@@ -10,9 +10,8 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
 from sdg_core.errors import PlanError
-from sdg_core.plan.row_groups import format_ranges, parse_row_groups
 
 
 class Resume(Enum):

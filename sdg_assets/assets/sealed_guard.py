@@ -7,8 +7,7 @@ with `dagster asset materialize` passes no queue that a sensor could watch.
 import dagster as dg
 
 from sdg_core import api
-from sdg_core.store.metadata import to_the_second
-from sdg_core.store.versions import Version
+from sdg_core.api import Version, to_the_second
 
 REJECTED_TAG = "sdg/rejected"
 

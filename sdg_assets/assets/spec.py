@@ -10,13 +10,17 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, dataset_key, row_groups_key
 from sdg_assets.checks.rules import Checks
-from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+from sdg_core.api import (
+    DatasetConfig,
+    DatasetSeedSource,
+    LocalSeedSource,
+    config_part,
+    dropped_columns,
+    load_dataset,
+    producers_of,
+    row_group_count,
+)
 from sdg_core.errors import PlanError
-from sdg_core.plan.compile import config_part, dropped_columns
-from sdg_core.plan.kinds import producers_of
-from sdg_core.plan.load import load_dataset
-from sdg_core.plan.row_groups import row_group_count
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_core import api
+from sdg_core.api import RowGroupState, contiguous_ranges, row_group_key
 from sdg_core.errors import SdgError
-from sdg_core.plan.row_groups import contiguous_ranges, row_group_key
-from sdg_core.store.row_group_state import RowGroupState
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DATASET_TAG = "sdg/dataset"

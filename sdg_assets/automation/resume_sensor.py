@@ -8,8 +8,9 @@ import dagster as dg
 from sdg_assets.assets.catalog import DatasetRef, datasets_of, selected_keys
 from sdg_assets.automation.backoff import BackoffState, Choice, choose, dump_cursor, load_cursor
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
+from sdg_assets.dagster_private import unfinished_backfills
 from sdg_assets.resources import StoreResource
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.api import format_ranges
 
 REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"
@@ -82,11 +83,7 @@ def keys_at_work(instance: dg.DagsterInstance, repository: dg.RepositoryDefiniti
 
 
 def _in_backfills(instance: dg.DagsterInstance) -> Iterator[dg.AssetKey]:
-    # Not exported by dagster's top level; what they mean has not changed since asset backfills exist.
-    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-
-    unfinished = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
-    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=unfinished)):
+    for backfill in unfinished_backfills(instance):
         yield from backfill.asset_selection or ()
 
 

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 
+from sdg_assets import dagster_private
 from sdg_assets.assets.catalog import config_path_of
 from sdg_assets.reconcile.reconcile import recorded_versions
 from sdg_assets.recording.metadata import planned_data_version
@@ -70,14 +70,16 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context=context, true_subset=context.candidate_subset.compute_intersection(found))
 
     def _stale_by_dagster(self, context: Context) -> Sequence[str | None]:
+        if not dagster_private.available("CachingStaleStatusResolver", "StaleStatus"):
+            return []
         view = context.asset_graph_view
-        resolver = CachingStaleStatusResolver(view.instance, view.asset_graph, loading_context=view)
+        resolver = dagster_private.CachingStaleStatusResolver(view.instance, view.asset_graph, loading_context=view)
         partitions = (
             sorted(view.instance.get_materialized_partitions(context.key))
             if context.partitions_def is not None
             else [None]
         )
-        return [key for key in partitions if resolver.get_status(context.key, key) is StaleStatus.STALE]
+        return [key for key in partitions if resolver.get_status(context.key, key) is dagster_private.StaleStatus.STALE]
 
 
 def stale_row_groups(instance: dg.DagsterInstance, key: dg.AssetKey, path: str, *, root: str | None) -> Sequence[str]:

@@ -15,13 +15,17 @@ from sdg_assets.checks.rule_evaluation import Measured, measure
 from sdg_assets.checks.rules import Rule
 from sdg_assets.resources import StoreResource
 from sdg_core import api
-from sdg_core.dataset.events import RowGroupFinished
+from sdg_core.api import (
+    DatasetPlan,
+    RowGroupFinished,
+    RowGroupState,
+    RowGroupStatus,
+    StorePath,
+    finished_parts,
+    format_ranges,
+    scan_parts,
+)
 from sdg_core.errors import IncompleteError, SdgError
-from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.row_groups import format_ranges
-from sdg_core.store.objects import StorePath
-from sdg_core.store.parts import finished_parts, scan_parts
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 MATCH_PLAN = "row_groups_match_plan"
 ALL_CURRENT = "row_groups_complete_and_current"

@@ -7,22 +7,18 @@ forget a partition's events, so a run that was to make them, and failed, stands 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
-from dagster._core.utils import make_new_run_id
 
+from sdg_assets import dagster_private
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.dataset import dataset_metadata, log_notice
 from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
 from sdg_assets.recording.recorder import is_made
 from sdg_core import api
-from sdg_core.plan.row_groups import format_ranges
-from sdg_core.store.layout import part_files
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import read_head
+from sdg_core.api import RowGroupState, RowGroupStatus, format_ranges, part_files, read_head
 
 RECONCILED_TAG = "sdg/reconciled"
 JOB = "reconcile"
@@ -70,13 +66,13 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str) -> 
     unrecorded, lost = [], []
     for status in statuses:
         key = status.group.key
-        if shown.get(key) is AssetPartitionStatus.IN_PROGRESS:
+        if shown.get(key) == "IN_PROGRESS":
             continue
         if status.footer is not None and is_made(status.footer, opened.plan):
-            red = shown.get(key) is AssetPartitionStatus.FAILED and status.state is RowGroupState.COMPLETE
+            red = shown.get(key) == "FAILED" and status.state is RowGroupState.COMPLETE
             if red or recorded.get(key) != data_version(status.footer):
                 unrecorded.append(status)
-        elif shown.get(key) is AssetPartitionStatus.MATERIALIZED:
+        elif shown.get(key) == "MATERIALIZED":
             lost.append(status)
     finished_unrecorded, finished_lost = _compare_finished(instance, dataset, opened)
     return Differences(dataset, opened, unrecorded, lost, finished_unrecorded, finished_lost)
@@ -125,15 +121,16 @@ def mark_missing(
     run = instance.add_run(
         dg.DagsterRun(
             JOB,
-            run_id=make_new_run_id(),
+            run_id=str(uuid4()),
             status=dg.DagsterRunStatus.STARTED,
             asset_selection=frozenset([key]),
             tags={RECONCILED_TAG: "lost", "dagster/max_retries": "0"},
         )
     )
-    for partition in partitions:
-        planned = AssetMaterializationPlannedData(key, partition=partition)
-        event = DagsterEvent.build_asset_materialization_planned_event(JOB, step, planned)
+    planable = dagster_private.available("AssetMaterializationPlannedData")
+    for partition in partitions if planable else ():
+        planned = dagster_private.AssetMaterializationPlannedData(key, partition=partition)
+        event = dg.DagsterEvent.build_asset_materialization_planned_event(JOB, step, planned)
         instance.report_dagster_event(event, run.run_id)
     instance.report_run_failed(run, message=reason)
     return run
@@ -186,11 +183,11 @@ def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun |
     return instance.get_run_by_id(run_id) if run_id else None
 
 
-def _shown(instance: dg.DagsterInstance, dataset: DatasetRef) -> dict[str, AssetPartitionStatus | None]:
-    """What the asset's page shows of each partition."""
+def _shown(instance: dg.DagsterInstance, dataset: DatasetRef) -> dict[str, str | None]:
+    """What the asset's page shows of each partition: the name of a status of Dagster's."""
     keys = dataset.partition_keys
     found = instance.get_status_by_partition(dataset.row_groups_key, keys, dg.StaticPartitionsDefinition(keys))
-    return dict(found or {})
+    return {key: status.name if status is not None else None for key, status in (found or {}).items()}
 
 
 def _keys(statuses: Sequence[RowGroupStatus]) -> str:

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 import pyarrow as pa
 
-from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
-from sdg_core.config.dataset import DatasetConfig
-from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.graph import ColumnGraph, build_graph
-from sdg_core.plan.kinds import column_type
+from sdg_core.api import (
+    Column,
+    ColumnGraph,
+    DatasetConfig,
+    DatasetPlan,
+    SamplerColumn,
+    SeedColumn,
+    build_graph,
+    column_type,
+)
 
 
 def descriptions_of(config: DatasetConfig) -> dict[str, str]:

@@ -10,16 +10,21 @@ import dagster as dg
 import pyarrow as pa
 
 from sdg_assets.recording.columns import cell, descriptions_of, markdown_table, table_schema
-from sdg_core.config.models import ModelConfig
-from sdg_core.dataset.events import RowGroupFinished
-from sdg_core.execution.open_row_group import HEAD_ROWS
-from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import UsageByModel, costs, totals
-from sdg_core.profiling.build import read_report
-from sdg_core.store.failures import Failure, failures_of
-from sdg_core.store.layout import VersionLayout
-from sdg_core.store.row_groups import Footer
+from sdg_core.api import (
+    HEAD_ROWS,
+    DatasetPlan,
+    Failure,
+    Footer,
+    ModelConfig,
+    RowGroup,
+    RowGroupFinished,
+    UsageByModel,
+    VersionLayout,
+    costs,
+    failures_of,
+    read_report,
+    totals,
+)
 
 PREVIEW_ROWS = HEAD_ROWS
 MAX_SHOWN_FAILURES = 20

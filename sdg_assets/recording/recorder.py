@@ -17,13 +17,12 @@ from typing import Any, Self
 
 import dagster as dg
 
+from sdg_assets import dagster_private
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.asset_checks import RowGroupsCheck
 from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, row_group_metadata, upstream_tags
-from sdg_core.dataset.events import Event, Notice, RowGroupFinished, RunStarted
-from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.store.row_groups import Footer, read_head
+from sdg_core.api import DatasetPlan, Event, Footer, Notice, RowGroupFinished, RunStarted, read_head
 
 LINGER = 0.2
 """Seconds that a finished row group waits at most for others to be recorded with."""
@@ -171,26 +170,25 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
 
     Postgres storage writes a batch in two statements; other storage may write its events one by one.
     """
+    if not dagster_private.available("StepMaterializationData"):
+        return None
     try:
-        from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
-        from dagster._core.events.log import EventLogEntry
-
         store: Callable[[Sequence[Any]], None] = context.instance.event_log_storage.store_event_batch
         handle = context.op_execution_context.op_handle
-    except (ImportError, AttributeError):
+    except AttributeError:
         return None
     run = context.run
 
-    def entry(finished: Finished) -> EventLogEntry:
-        event = DagsterEvent(
-            event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+    def entry(finished: Finished) -> dg.EventLogEntry:
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
             job_name=run.job_name,
             node_handle=handle,
-            event_specific_data=StepMaterializationData(finished.materialization),
+            event_specific_data=dagster_private.StepMaterializationData(finished.materialization),
             message=f"Materialized row group {finished.materialization.partition}.",
             pid=os.getpid(),
         )
-        return EventLogEntry(  # type: ignore[no-untyped-call]
+        return dg.EventLogEntry(  # type: ignore[no-untyped-call]
             user_message="",
             level="DEBUG",
             job_name=run.job_name,

@@ -4,188 +4,366 @@
     api.generate(dataset)
     print(api.process(dataset).outputs)
 
-Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`.
+Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
+they return, the events of a run, and the base classes of seed readers and model clients.
+
+A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
+what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
 """
 
-import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from sdg_core.api.finish import export, process, reopen, report
-from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import (
-    Dataset,
-    open_dataset,
-    row_group_statuses,
-    seal_of,
-)
-from sdg_core.dataset.ledger import latest_runs
-from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
-from sdg_core.dataset.status import DatasetStatus, describe
-from sdg_core.errors import PlanError
-from sdg_core.execution.context import OnRowGroup
-from sdg_core.execution.dry_run import RunPlan, plan_run
-from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
-from sdg_core.execution.generate import agenerate
-from sdg_core.execution.preview import Preview, make_preview
-from sdg_core.execution.summary import RunSummary
-from sdg_core.generators.samplers.group_sampler import Acceptance, measure_acceptance
-from sdg_core.ledger.history import RunRecord
-from sdg_core.models.health import ModelHealth
-from sdg_core.models.mcp.toolbox import ToolHealth
-from sdg_core.models.pool import ModelPool, open_models_of
-from sdg_core.plan.import_builder_config import ImportedConfig, import_config
-from sdg_core.store.version_list import VersionInfo
-from sdg_core.system.gc_pause import relaxed_gc
-from sdg_core.system.signals import run_until_signalled
+if TYPE_CHECKING:
+    from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.verbs import (
+        check_models,
+        check_tools,
+        estimate,
+        generate,
+        history,
+        import_builder_config,
+        measure_constraints,
+        plan,
+        preview,
+        prune,
+        status,
+        versions,
+    )
+    from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
+    from sdg_core.config.dataset import DatasetConfig
+    from sdg_core.config.models import ModelConfig, ModelProvider
+    from sdg_core.config.run import ResumeMode, RunSettings
+    from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+    from sdg_core.dataset.events import (
+        Event,
+        Notice,
+        Observer,
+        RecordsSettled,
+        RowGroupFinished,
+        RowGroupSaved,
+        RunStarted,
+    )
+    from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
+    from sdg_core.dataset.status import DatasetStatus
+    from sdg_core.errors import (
+        CallbackError,
+        CellError,
+        ClaimedError,
+        ClaimLostError,
+        ConfigDriftError,
+        ConfigError,
+        ConstraintError,
+        CorruptFileError,
+        FunctionError,
+        IncompleteError,
+        LedgerError,
+        MetadataCorruptError,
+        MetadataError,
+        MetadataFieldError,
+        MetadataMissingError,
+        MetadataVersionError,
+        ModelError,
+        PermanentModelError,
+        PlanError,
+        Problem,
+        RateLimitedError,
+        RefusedError,
+        RowGroupSizeError,
+        RunAbortedError,
+        SdgError,
+        SealedError,
+        SeedError,
+        ShrinkError,
+        StoreError,
+        TransientModelError,
+        UnrecognizedFileError,
+    )
+    from sdg_core.execution.context import OnRowGroup
+    from sdg_core.execution.dry_run import ColumnPlan, RunPlan
+    from sdg_core.execution.estimate import Estimate
+    from sdg_core.execution.generate import agenerate
+    from sdg_core.execution.open_row_group import HEAD_ROWS
+    from sdg_core.execution.preview import Preview
+    from sdg_core.execution.summary import RunSummary
+    from sdg_core.generators.samplers.group_sampler import Acceptance
+    from sdg_core.ledger.history import RunRecord
+    from sdg_core.models.health import ModelHealth
+    from sdg_core.models.mcp.toolbox import ToolHealth
+    from sdg_core.models.types import (
+        AudioPart,
+        ChatClient,
+        ChatRequest,
+        ChatResponse,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        Image,
+        ImagePart,
+        ImageRequest,
+        ImageResponse,
+        Message,
+        TextPart,
+        Tool,
+        ToolCall,
+        Usage,
+        VideoPart,
+    )
+    from sdg_core.plan.compile import config_part, dropped_columns
+    from sdg_core.plan.dataset_plan import DatasetPlan
+    from sdg_core.plan.graph import ColumnGraph, build_graph
+    from sdg_core.plan.import_builder_config import ImportedConfig
+    from sdg_core.plan.kinds import column_type, producers_of
+    from sdg_core.plan.load import load_dataset
+    from sdg_core.plan.row_groups import (
+        RowGroup,
+        contiguous_ranges,
+        format_ranges,
+        parse_row_groups,
+        plan_row_groups,
+        row_group_count,
+        row_group_key,
+    )
+    from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
+    from sdg_core.processing.export import Exported
+    from sdg_core.processing.process import ProcessingResult
+    from sdg_core.profiling.build import MadeReport, read_report
+    from sdg_core.profiling.wording import distinct, one_line_summary
+    from sdg_core.seeds.base import ItemReader, SeedReader
+    from sdg_core.store.atomic import write_atomic
+    from sdg_core.store.failures import Failure, failures_of
+    from sdg_core.store.layout import VersionLayout, part_files, resolve_root
+    from sdg_core.store.metadata import to_the_second
+    from sdg_core.store.objects import ObjectPath, StorePath
+    from sdg_core.store.os_errors import store_errors
+    from sdg_core.store.parts import finished_parts, scan_parts
+    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+    from sdg_core.store.row_groups import Footer, read_head, read_rows
+    from sdg_core.store.version_list import VersionInfo
+    from sdg_core.store.versions import Version
+
+_MODULES = {
+    "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.verbs": (
+        "check_models check_tools estimate generate history import_builder_config measure_constraints "
+        "plan preview prune status versions"
+    ),
+    "sdg_core.config.columns": "Column SamplerColumn SeedColumn",
+    "sdg_core.config.dataset": "DatasetConfig",
+    "sdg_core.config.models": "ModelConfig ModelProvider",
+    "sdg_core.config.run": "ResumeMode RunSettings",
+    "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
+    "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
+    "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.status": "DatasetStatus",
+    "sdg_core.errors": (
+        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "ConstraintError CorruptFileError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
+        "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
+        "RunAbortedError SdgError SealedError SeedError ShrinkError StoreError TransientModelError "
+        "UnrecognizedFileError"
+    ),
+    "sdg_core.execution.context": "OnRowGroup",
+    "sdg_core.execution.dry_run": "ColumnPlan RunPlan",
+    "sdg_core.execution.estimate": "Estimate",
+    "sdg_core.execution.generate": "agenerate",
+    "sdg_core.execution.open_row_group": "HEAD_ROWS",
+    "sdg_core.execution.preview": "Preview",
+    "sdg_core.execution.summary": "RunSummary",
+    "sdg_core.generators.samplers.group_sampler": "Acceptance",
+    "sdg_core.ledger.history": "RunRecord",
+    "sdg_core.models.health": "ModelHealth",
+    "sdg_core.models.mcp.toolbox": "ToolHealth",
+    "sdg_core.models.types": (
+        "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
+        "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
+    ),
+    "sdg_core.plan.compile": "config_part dropped_columns",
+    "sdg_core.plan.dataset_plan": "DatasetPlan",
+    "sdg_core.plan.graph": "ColumnGraph build_graph",
+    "sdg_core.plan.import_builder_config": "ImportedConfig",
+    "sdg_core.plan.kinds": "column_type producers_of",
+    "sdg_core.plan.load": "load_dataset",
+    "sdg_core.plan.row_groups": (
+        "RowGroup contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
+    ),
+    "sdg_core.plan.usage": "Cost UsageByModel costs totals",
+    "sdg_core.processing.export": "Exported",
+    "sdg_core.processing.process": "ProcessingResult",
+    "sdg_core.profiling.build": "MadeReport read_report",
+    "sdg_core.profiling.wording": "distinct one_line_summary",
+    "sdg_core.seeds.base": "ItemReader SeedReader",
+    "sdg_core.store.atomic": "write_atomic",
+    "sdg_core.store.failures": "Failure failures_of",
+    "sdg_core.store.layout": "VersionLayout part_files resolve_root",
+    "sdg_core.store.metadata": "to_the_second",
+    "sdg_core.store.objects": "ObjectPath StorePath",
+    "sdg_core.store.os_errors": "store_errors",
+    "sdg_core.store.parts": "finished_parts scan_parts",
+    "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
+    "sdg_core.store.row_groups": "Footer read_head read_rows",
+    "sdg_core.store.version_list": "VersionInfo",
+    "sdg_core.store.versions": "Version",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "Acceptance",
+    "AudioPart",
+    "CallbackError",
+    "CellError",
+    "ChatClient",
+    "ChatRequest",
+    "ChatResponse",
+    "ClaimLostError",
+    "ClaimedError",
+    "Column",
+    "ColumnGraph",
+    "ColumnPlan",
+    "ConfigDriftError",
+    "ConfigError",
+    "ConstraintError",
+    "CorruptFileError",
+    "Cost",
     "Dataset",
+    "DatasetConfig",
+    "DatasetPlan",
+    "DatasetSeedSource",
+    "DatasetStatus",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
+    "Estimate",
+    "Event",
+    "Exported",
+    "Failure",
+    "Footer",
+    "FunctionError",
+    "HEAD_ROWS",
+    "Image",
+    "ImagePart",
+    "ImageRequest",
+    "ImageResponse",
+    "ImportedConfig",
+    "IncompleteError",
+    "ItemReader",
+    "LedgerError",
+    "LocalSeedSource",
+    "MadeReport",
+    "Message",
+    "MetadataCorruptError",
+    "MetadataError",
+    "MetadataFieldError",
+    "MetadataMissingError",
+    "MetadataVersionError",
+    "ModelConfig",
+    "ModelError",
+    "ModelHealth",
+    "ModelProvider",
+    "Notice",
+    "ObjectPath",
+    "Observer",
+    "OnRowGroup",
+    "PermanentModelError",
+    "PlanError",
+    "Preview",
+    "Problem",
+    "ProcessingResult",
+    "RateLimitedError",
+    "RecordsSettled",
+    "RefusedError",
+    "ResumeMode",
+    "RowGroup",
+    "RowGroupFinished",
+    "RowGroupSaved",
+    "RowGroupSizeError",
+    "RowGroupState",
+    "RowGroupStatus",
+    "RunAbortedError",
+    "RunPlan",
+    "RunRecord",
+    "RunSettings",
+    "RunStarted",
+    "RunSummary",
+    "SamplerColumn",
+    "SdgError",
+    "SealedError",
+    "SeedColumn",
+    "SeedError",
+    "SeedReader",
+    "ShrinkError",
+    "StoreError",
+    "StorePath",
+    "TextPart",
+    "Tool",
+    "ToolCall",
+    "ToolHealth",
+    "TransientModelError",
+    "UnrecognizedFileError",
+    "Usage",
+    "UsageByModel",
+    "Version",
+    "VersionInfo",
+    "VersionLayout",
+    "VideoPart",
     "agenerate",
+    "build_graph",
     "check_models",
     "check_tools",
+    "column_type",
+    "config_part",
+    "contiguous_ranges",
+    "costs",
+    "distinct",
+    "dropped_columns",
     "estimate",
     "export",
+    "failures_of",
+    "finished_parts",
+    "format_ranges",
     "generate",
     "history",
     "import_builder_config",
+    "load_dataset",
     "measure_constraints",
+    "one_line_summary",
     "open_dataset",
+    "parse_row_groups",
+    "part_files",
     "plan",
-    "prune",
+    "plan_row_groups",
     "preview",
     "process",
+    "producers_of",
+    "prune",
+    "read_head",
+    "read_report",
+    "read_rows",
     "reopen",
     "report",
+    "resolve_root",
+    "row_group_count",
+    "row_group_key",
     "row_group_statuses",
+    "scan_parts",
     "seal_of",
     "status",
+    "store_errors",
+    "to_the_second",
+    "totals",
     "versions",
+    "write_atomic",
 ]
 
-Result = TypeVar("Result")
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
 
 
-def preview(
-    path: str | Path,
-    *,
-    num_records: int = 10,
-    root: str | None = None,
-    functions: Mapping[str, Callable[..., Any]] | None = None,
-    clients: Mapping[str, Any] | None = None,
-) -> Preview:
-    """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
-    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions, clients=clients)
-    plan, seeds = dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
-
-
-def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.environ) -> ImportedConfig:
-    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError."""
-    return import_config(Path(path), env=env)
-
-
-def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
-    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
-
-    Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
-    would be refused.
-    """
-    if sample < 1:
-        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
-    ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models))
-
-
-def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
-    """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
-    return _ask(dataset, ModelPool.check_models, checked=False)
-
-
-def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
-    """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
-    return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
-
-
-def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
-    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
-    return measure_acceptance(dataset.plan, dataset.seeds)
-
-
-def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True) -> Result:
-    """Work that asks models and touches no file."""
-
-    async def main() -> Result:
-        async with open_models_of(dataset.plan, env=dataset.env) as models:
-            if checked:
-                await models.check()
-            return await work(models)
-
-    return run_until_signalled(main)
-
-
-def generate(
-    dataset: Dataset,
-    *,
-    row_groups: Sequence[int] | None = None,
-    resume: ResumeMode | None = None,
-    settings: RunSettings | None = None,
-    on_event: Observer = lambda event: None,
-    on_row_group: OnRowGroup | None = None,
-    run_id: str | None = None,
-    begun_by: str | None = None,
-) -> RunSummary:
-    """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
-    KeyboardInterrupt."""
-    with relaxed_gc():
-        return run_until_signalled(
-            lambda: agenerate(
-                dataset,
-                row_groups=row_groups,
-                resume=resume,
-                settings=settings,
-                on_event=on_event,
-                on_row_group=on_row_group,
-                run_id=run_id,
-                begun_by=begun_by,
-            )
-        )
-
-
-def status(dataset: Dataset) -> DatasetStatus:
-    """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
-    return describe(dataset)
-
-
-def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> RunPlan:
-    """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
-
-    A run that would be refused is part of the answer. Raises PlanError or LedgerError.
-    """
-    return plan_run(dataset, row_groups=row_groups, resume=resume)
-
-
-def versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
-    """Every version of a dataset, the one changed last first."""
-    return describe_versions(dataset)
-
-
-def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[VersionInfo, ...]:
-    """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
-
-    The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
-    not known, ClaimedError if a live run works on one of them (then none is removed).
-    """
-    if keep < 0:
-        raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
-    old = prunable(dataset, keep=keep)
-    if not dry_run:
-        remove_versions(dataset, old)
-    return old
-
-
-def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:
-    """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
-    return latest_runs(dataset, at_most=at_most)
+def __dir__() -> list[str]:
+    return sorted(globals() | _HOMES)

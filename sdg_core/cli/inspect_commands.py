@@ -13,12 +13,10 @@ from sdg_core.cli.app import (
     ResumeOption,
     Root,
     RowGroups,
-    app,
     reports_errors,
 )
 
 
-@app.command()
 @reports_errors
 def validate(file: File, root: Root = None, num_records: NumRecords = None) -> None:
     """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
@@ -29,7 +27,6 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None) -> N
     show.plan(dataset, acceptances=api.measure_constraints(dataset))
 
 
-@app.command()
 @reports_errors
 def preview(
     file: File,
@@ -47,7 +44,6 @@ def preview(
         raise typer.Exit(FAILED_RECORDS)
 
 
-@app.command()
 @reports_errors
 def estimate(
     file: File,
@@ -66,7 +62,6 @@ def estimate(
         raise typer.Exit(FAILED_RECORDS)
 
 
-@app.command()
 @reports_errors
 def status(
     file: File,
@@ -81,7 +76,6 @@ def status(
     show.status(api.status(api.open_dataset(file, root=root, num_records=num_records)), as_json=as_json)
 
 
-@app.command()
 @reports_errors
 def plan(
     file: File,
@@ -94,8 +88,8 @@ def plan(
     """Show what `generate` with the same options would do: which version, what is reused, what is made, what models are asked.
     Asks no model, writes nothing."""
     from sdg_core import api
+    from sdg_core.api import parse_row_groups
     from sdg_core.cli import show_plan
-    from sdg_core.plan.row_groups import parse_row_groups
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
@@ -105,7 +99,6 @@ def plan(
         raise typer.Exit(REFUSED)
 
 
-@app.command("check-models")
 @reports_errors
 def check_models(
     file: File,

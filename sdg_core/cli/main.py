@@ -4,8 +4,28 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, publish_commands, run_commands  # noqa: F401 - importing them adds their commands
-from sdg_core.cli.app import run
+from sdg_core.cli import inspect_commands, publish_commands, run_commands
+from sdg_core.cli.app import app, run
+
+COMMANDS = {
+    "validate": inspect_commands.validate,
+    "preview": inspect_commands.preview,
+    "estimate": inspect_commands.estimate,
+    "plan": inspect_commands.plan,
+    "check-models": inspect_commands.check_models,
+    "generate": run_commands.generate,
+    "status": inspect_commands.status,
+    "process": run_commands.process,
+    "reopen": run_commands.reopen,
+    "report": publish_commands.report,
+    "export": publish_commands.export,
+    "prune": run_commands.prune,
+    "import": run_commands.import_,
+}
+"""The commands in the order of work, which is that of `sdg --help`."""
+
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sdg_core.dataset.events import Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
+from sdg_core.api import Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sdg_core.cli.app import AsJson, File, NumRecords, Root, app, reports_errors
+from sdg_core.cli.app import AsJson, File, NumRecords, Root, reports_errors
 
 
-@app.command()
 @reports_errors
 def report(
     file: File,
@@ -30,7 +29,6 @@ def report(
     show_report.report(api.report(dataset, output=output), as_json=as_json)
 
 
-@app.command()
 @reports_errors
 def export(
     file: File,

@@ -16,12 +16,10 @@ from sdg_core.cli.app import (
     Root,
     RowGroups,
     WhenClaimedOption,
-    app,
     reports_errors,
 )
 
 
-@app.command()
 @reports_errors
 def generate(
     file: File,
@@ -34,9 +32,9 @@ def generate(
 ) -> None:
     """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
     from sdg_core import api
+    from sdg_core.api import parse_row_groups
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
-    from sdg_core.plan.row_groups import parse_row_groups
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
@@ -58,7 +56,6 @@ def generate(
         raise typer.Exit(FAILED_RECORDS)
 
 
-@app.command()
 @reports_errors
 def process(
     file: File,
@@ -79,7 +76,6 @@ def process(
     show.processed(result)
 
 
-@app.command()
 @reports_errors
 def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
@@ -92,7 +88,6 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
         typer.echo(f"{dataset.name}: was not sealed; nothing to do")
 
 
-@app.command()
 @reports_errors
 def prune(
     file: File,
@@ -124,7 +119,6 @@ def prune(
     typer.echo(f"{dataset.name}: {show_versions.how_many(removed)} removed", err=True)
 
 
-@app.command("import")
 @reports_errors
 def import_(
     file: Annotated[Path, typer.Argument(metavar="BUILDER_CONFIG", help="A config written by NeMo Data Designer.")],
@@ -134,8 +128,8 @@ def import_(
 ) -> None:
     """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
     from sdg_core import api
+    from sdg_core.api import write_atomic
     from sdg_core.errors import RefusedError
-    from sdg_core.store.atomic import write_atomic
 
     imported = api.import_builder_config(file)
     for key in imported.ignored:

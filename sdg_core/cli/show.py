@@ -9,19 +9,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sdg_core.api import Dataset
+from sdg_core.api import (
+    Acceptance,
+    Cost,
+    Dataset,
+    DatasetStatus,
+    Estimate,
+    ModelProvider,
+    Preview,
+    ProcessingResult,
+    RowGroupState,
+    RunSummary,
+    UsageByModel,
+    format_ranges,
+    totals,
+)
 from sdg_core.cli.output import print_json, stdout, two_columns
 from sdg_core.cli.show_versions import run_table, version_table
-from sdg_core.config.models import ModelProvider
-from sdg_core.dataset.status import DatasetStatus
-from sdg_core.execution.estimate import Estimate
-from sdg_core.execution.preview import Preview
-from sdg_core.execution.summary import RunSummary
-from sdg_core.generators.samplers.group_sampler import Acceptance
-from sdg_core.plan.row_groups import format_ranges
-from sdg_core.plan.usage import Cost, UsageByModel, totals
-from sdg_core.processing.process import ProcessingResult
-from sdg_core.store.row_group_state import RowGroupState
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""

@@ -6,9 +6,8 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
+from sdg_core.api import ModelHealth, ToolHealth
 from sdg_core.cli.output import print_json, stdout
-from sdg_core.models.health import ModelHealth
-from sdg_core.models.mcp.toolbox import ToolHealth
 
 
 def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from sdg_core.api import ColumnPlan, RunPlan, format_ranges
 from sdg_core.cli.output import print_json, stdout, two_columns
 from sdg_core.cli.show import STYLES
-from sdg_core.execution.dry_run import ColumnPlan, RunPlan
-from sdg_core.plan.row_groups import format_ranges
 
 _ACTIONS = {
     "start": "a first run",

@@ -2,9 +2,8 @@
 
 from rich.table import Table
 
+from sdg_core.api import MadeReport, distinct, one_line_summary
 from sdg_core.cli.output import print_json, stdout
-from sdg_core.profiling import wording as words
-from sdg_core.profiling.build import MadeReport
 
 
 def report(made: MadeReport, *, as_json: bool) -> None:
@@ -25,8 +24,8 @@ def report(made: MadeReport, *, as_json: bool) -> None:
             column.name,
             column.made_by or "",
             f"{column.nulls:,}",
-            words.distinct(column),
-            words.one_line_summary(column),
+            distinct(column),
+            one_line_summary(column),
         )
     console.print(table)
     console.print(f"{made.path}", soft_wrap=True)

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from sdg_core.api import RunRecord, VersionInfo
 from sdg_core.cli.output import print_json, stdout
-from sdg_core.ledger.history import RunRecord
-from sdg_core.store.version_list import VersionInfo
 
 
 def prunable(versions: Sequence[VersionInfo], *, as_json: bool) -> None:

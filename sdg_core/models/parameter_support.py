@@ -76,7 +76,9 @@ class ParameterSupport:
         if not refused or _NOT_TAKEN.search(words) is None:
             return False
         if "cannot both" in words:
-            refused = refused[-1:]  # one of the two may stay
+            if len(refused) < len(_SAMPLING):
+                return False
+            refused = refused[-1:]  # the other may stay
         self._dropped.update(refused)
         self._notice(f"{' and '.join(refused)} of the file is not sent, because the model refuses it")
         return True

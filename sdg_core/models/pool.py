@@ -23,12 +23,8 @@ from sdg_core.models.health import ModelHealth, check_health
 from sdg_core.models.mcp.server import McpServer
 from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth, check_tools
 from sdg_core.models.parameter_support import ParameterSupport
-from sdg_core.models.providers.anthropic import AnthropicClient
-from sdg_core.models.providers.custom import CustomClient
-from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
-from sdg_core.models.simulated.client import SimulatedClient
 from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import ChatClient
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -207,12 +203,20 @@ def _client(
 ) -> ChatClient:
     match provider.provider_type:
         case "openai":
+            from sdg_core.models.providers.openai import OpenAIClient
+
             return OpenAIClient(provider, api_key=api_key, extra_headers=extra_headers)
         case "anthropic":
+            from sdg_core.models.providers.anthropic import AnthropicClient
+
             return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
         case "simulated":
+            from sdg_core.models.simulated.client import SimulatedClient
+
             return SimulatedClient(provider, sleep=sleep)
         case "custom":
+            from sdg_core.models.providers.custom import CustomClient
+
             return CustomClient(provider, own[provider.name])
 
 

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from sdg_assets.defs.python_docs.collect import Passage, collect_passages, to_table
 from sdg_assets.resources import StoreResource
-from sdg_core.store.atomic import write_atomic
-from sdg_core.store.objects import StorePath
+from sdg_core.api import StorePath, write_atomic
 
 _PREVIEW_ROWS = 5
 

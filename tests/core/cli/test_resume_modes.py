@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sdg_core import api
-from sdg_core.cli import run_commands as making  # noqa: F401 - adds its commands
+from sdg_core.cli import main  # noqa: F401 - registers the commands
 from sdg_core.cli.app import app
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import SdgError

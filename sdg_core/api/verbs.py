@@ -1,0 +1,157 @@
+"""What Python users call: each verb takes an open dataset, returns frozen values and raises errors of `sdg_core.errors`."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.dataset.events import Observer
+from sdg_core.dataset.handle import (
+    Dataset,
+    open_dataset,
+)
+from sdg_core.dataset.ledger import latest_runs
+from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
+from sdg_core.dataset.status import DatasetStatus, describe
+from sdg_core.errors import PlanError
+from sdg_core.execution.context import OnRowGroup
+from sdg_core.execution.dry_run import RunPlan, plan_run
+from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
+from sdg_core.execution.generate import agenerate
+from sdg_core.execution.preview import Preview, make_preview
+from sdg_core.execution.summary import RunSummary
+from sdg_core.generators.samplers.group_sampler import Acceptance, measure_acceptance
+from sdg_core.ledger.history import RunRecord
+from sdg_core.models.health import ModelHealth
+from sdg_core.models.mcp.toolbox import ToolHealth
+from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.plan.import_builder_config import ImportedConfig, import_config
+from sdg_core.store.version_list import VersionInfo
+from sdg_core.system.gc_pause import relaxed_gc
+from sdg_core.system.signals import run_until_signalled
+
+Result = TypeVar("Result")
+
+
+def preview(
+    path: str | Path,
+    *,
+    num_records: int = 10,
+    root: str | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
+) -> Preview:
+    """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
+    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions, clients=clients)
+    plan, seeds = dataset.plan, dataset.seeds
+    return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
+
+
+def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.environ) -> ImportedConfig:
+    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError."""
+    return import_config(Path(path), env=env)
+
+
+def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
+    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
+
+    Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
+    would be refused.
+    """
+    if sample < 1:
+        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
+    ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
+    return _ask(dataset, lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models))
+
+
+def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
+    """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
+    return _ask(dataset, ModelPool.check_models, checked=False)
+
+
+def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
+    """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
+    return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
+
+
+def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
+    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
+    return measure_acceptance(dataset.plan, dataset.seeds)
+
+
+def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True) -> Result:
+    """Work that asks models and touches no file."""
+
+    async def main() -> Result:
+        async with open_models_of(dataset.plan, env=dataset.env) as models:
+            if checked:
+                await models.check()
+            return await work(models)
+
+    return run_until_signalled(main)
+
+
+def generate(
+    dataset: Dataset,
+    *,
+    row_groups: Sequence[int] | None = None,
+    resume: ResumeMode | None = None,
+    settings: RunSettings | None = None,
+    on_event: Observer = lambda event: None,
+    on_row_group: OnRowGroup | None = None,
+    run_id: str | None = None,
+    begun_by: str | None = None,
+) -> RunSummary:
+    """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
+    KeyboardInterrupt."""
+    with relaxed_gc():
+        return run_until_signalled(
+            lambda: agenerate(
+                dataset,
+                row_groups=row_groups,
+                resume=resume,
+                settings=settings,
+                on_event=on_event,
+                on_row_group=on_row_group,
+                run_id=run_id,
+                begun_by=begun_by,
+            )
+        )
+
+
+def status(dataset: Dataset) -> DatasetStatus:
+    """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
+    return describe(dataset)
+
+
+def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> RunPlan:
+    """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
+
+    A run that would be refused is part of the answer. Raises PlanError or LedgerError.
+    """
+    return plan_run(dataset, row_groups=row_groups, resume=resume)
+
+
+def versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
+    """Every version of a dataset, the one changed last first."""
+    return describe_versions(dataset)
+
+
+def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[VersionInfo, ...]:
+    """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
+
+    The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
+    not known, ClaimedError if a live run works on one of them (then none is removed).
+    """
+    if keep < 0:
+        raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
+    old = prunable(dataset, keep=keep)
+    if not dry_run:
+        remove_versions(dataset, old)
+    return old
+
+
+def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:
+    """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
+    return latest_runs(dataset, at_most=at_most)
