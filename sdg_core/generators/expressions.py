@@ -10,7 +10,8 @@ together. Other templates are rendered once per distinct combination of the valu
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.render import Template, compiled
+from sdg_core.plan.sampling.rng import RandomSource, RecordChoices
 
 Dtype = Literal["str", "int", "float", "bool"]
 
@@ -47,14 +49,36 @@ def cast_text(text: str, dtype: Dtype) -> str | int | float | bool:
             return truth
 
 
-def evaluate_cell(column: ExpressionColumn, values: Mapping[str, Any]) -> str | int | float | bool:
+@dataclass(frozen=True)
+class Chooser:
+    """What the filter `random` draws from in an expression: the dataset's random words, for these records."""
+
+    random: RandomSource
+    records: Sequence[int]
+
+    def choices(self, column: str, position: int) -> RecordChoices:
+        """Those of the record at a position."""
+        return RecordChoices(self.random, f"{column}/expr/random", int(self.records[position]))
+
+
+def evaluate_cell(
+    column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
+) -> str | int | float | bool:
     """The value of one record from the columns it reads. Raises CellError."""
-    return cast_text(compiled(column.expr).render(values), column.dtype)
+    template = compiled(column.expr)
+    choices = chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
+    return cast_text(template.render(values, choices), column.dtype)
 
 
-def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> GroupColumn:
+def evaluate_group(
+    column: ExpressionColumn, *, frame: Frame, length: int, chooser: Chooser | None = None
+) -> GroupColumn:
     """The column over `length` records; failed cells are null in `values` and have their reason in `failed`."""
     template = compiled(column.expr)
+    if template.chooses:
+        return _cast_all(
+            column, _chosen(column, template, frame=frame, length=length, chooser=chooser), template=template
+        )
     texts = _joined(template, frame=frame, length=length)
     if texts is not None and column.dtype == "str":
         return GroupColumn(values=texts.alias(column.name), failed={})
@@ -67,12 +91,28 @@ def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> Gr
     return _spread(group, places)
 
 
-def _cast_all(column: ExpressionColumn, rows: Iterable[str | dict[str, Any]], *, template: Template) -> GroupColumn:
-    """One value per row; a row is the rendered text, or the values to render it from."""
+def _chosen(
+    column: ExpressionColumn, template: Template, *, frame: Frame, length: int, chooser: Chooser | None
+) -> Iterator[str | CellError]:
+    """The text of each record, every one with choices of its own."""
+    for position, row in enumerate(_rows(template, frame=frame, length=length)):
+        choices = chooser.choices(column.name, position) if chooser is not None else None
+        try:
+            yield template.render(row, choices)
+        except CellError as error:
+            yield error
+
+
+def _cast_all(
+    column: ExpressionColumn, rows: Iterable[str | CellError | dict[str, Any]], *, template: Template
+) -> GroupColumn:
+    """One value per row; a row is the rendered text, why there is none, or the values to render it from."""
     values: list[str | int | float | bool | None] = []
     failed: dict[int, str] = {}
     for position, row in enumerate(rows):
         try:
+            if isinstance(row, CellError):
+                raise row
             values.append(cast_text(row if isinstance(row, str) else template.render(row), column.dtype))
         except CellError as error:
             values.append(None)

@@ -40,9 +40,10 @@ from sdg_core.config.seeds import (
 )
 from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
-from sdg_core.plan.graph import ColumnGraph
+from sdg_core.plan.graph import ColumnGraph, templates_of
 from sdg_core.plan.models import later_aliases, tool_config_of
 from sdg_core.plan.phases import is_whole_column, side_effects_of
+from sdg_core.plan.templates.engine import chooses
 from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
 
 CONFIG_HASH_ALGO = "sha256"
@@ -151,11 +152,22 @@ def _column_hashes(
             for other in sorted(graph.dependencies[name])
         }
         own = {key: value for key, value in hashed_fields(by_name[name]).items() if key not in ("name", "drop")}
-        context = _context(by_name[name], config) | _bound_context(name, graph, by_name, hashes)
+        context = (
+            _context(by_name[name], config)
+            | _choices(by_name[name], config)
+            | _bound_context(name, graph, by_name, hashes)
+        )
         hashes[name] = digest({"column": own, "reads": reads, **context})
         for side_effect in side_effects_of(by_name[name]):
             hashes[side_effect] = digest({"side_effect": side_effect, "of": hashes[name]})
     return hashes
+
+
+def _choices(column: Column, config: DatasetConfig) -> dict[str, Any]:
+    """What the filter `random` draws from, for columns whose templates use it."""
+    if not any(map(chooses, templates_of(column).values())):
+        return {}
+    return {"choices": {"name": column.name, "seed": config.seed}}
 
 
 def _bound_context(

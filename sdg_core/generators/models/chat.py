@@ -18,7 +18,7 @@ from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
-from sdg_core.plan.sampling.rng import RandomSource, to_unit
+from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.types.replies import REASONING, TRACE
 
 
@@ -42,6 +42,10 @@ class ModelBinding:
         if not self.simulated:
             return 0
         return int(self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0])
+
+    def choices(self, column: str, record: int, *, of: str = "prompt") -> RecordChoices:
+        """What the filter `random` draws from in a template of the column."""
+        return RecordChoices(self.random, f"{column}/{of}/random", record)
 
     def parameters(self, column: str, record: int) -> InferenceParameters:
         """The model's parameters, those that are distributions drawn for the record."""
@@ -90,7 +94,7 @@ class ChatGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        messages, tools = self._messages(values), await self._tools()
+        messages, tools = self._messages(values, record), await self._tools()
         had = await converse(
             self._asked.endpoint,
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
@@ -101,16 +105,18 @@ class ChatGenerator:
         )
         return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 
-    def _messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The opening of a record's conversations, a pure function of its values. Raises CellError."""
-        text = self._prompt.render(values)
+    def _messages(self, values: Mapping[str, Any], record: int) -> tuple[Message, ...]:
+        """The opening of a record's conversations, a pure function of its values and number. Raises CellError."""
+        name = self._column.name
+        text = self._prompt.render(values, self._asked.choices(name, record))
         if self._wanted.instructions:
             text = f"{text}\n\n{self._wanted.instructions}"
         media = media_of(self._column, values, self._asked.images)
         content: str | tuple[Part, ...] = (*media, TextPart(text)) if media else text
         messages: tuple[Message, ...] = (Message("user", content),)
         if self._system is not None:
-            messages = (Message("system", self._system.render(values)), *messages)
+            system = self._system.render(values, self._asked.choices(name, record, of="system_prompt"))
+            messages = (Message("system", system), *messages)
         return messages
 
     async def _tools(self) -> tuple[Tool, ...]:

@@ -11,9 +11,9 @@ from sdg_core.config.replies import AudioContext, ImageContext, Score, VideoCont
 from sdg_core.errors import CellError
 from sdg_core.generators.models.chat import _draw
 from sdg_core.generators.models.code import extract_code
-from sdg_core.generators.models.fences import fenced_blocks
 from sdg_core.generators.models.conversation import Limits, Turn, UnusableResponseError
 from sdg_core.generators.models.embedding import texts_of
+from sdg_core.generators.models.fences import fenced_blocks
 from sdg_core.generators.models.judge import rubric, with_options
 from sdg_core.generators.models.media import media_parts
 from sdg_core.models.types import AudioPart, ImagePart, VideoPart
