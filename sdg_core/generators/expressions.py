@@ -31,10 +31,15 @@ _REFERENCE = re.compile(r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-
 _INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64})
 _UNAMBIGUOUS_DIGITS = 15
 _INT64 = 2**63
+_NULL = "\x00null"
 
 
-def cast_text(text: str, dtype: Dtype) -> str | int | float | bool:
+def cast_text(text: str, dtype: Dtype, *, lenient: bool = False) -> str | int | float | bool | None:
     """A rendered text as a value of the column's type. Raises CellError. Text is kept as it is, empty or not."""
+    if lenient:
+        text = _leniently(text, dtype)
+    if text == _NULL and lenient:
+        return None
     match dtype:
         case "str":
             return text
@@ -61,13 +66,26 @@ class Chooser:
         return RecordChoices(self.random, f"{column}/expr/random", int(self.records[position]))
 
 
+def _leniently(text: str, dtype: Dtype) -> str:
+    """A text in a form that the type takes, where Data Designer takes it: 1.87 as 1, `maybe` as false, `nan` as null."""
+    try:
+        number = float(text)
+    except ValueError:
+        return "false" if dtype == "bool" and text.strip().lower() not in ("true", "yes") else text
+    if dtype == "bool":
+        return str(number != 0)
+    if not math.isfinite(number):
+        return _NULL if dtype == "float" else text
+    return str(math.trunc(number)) if dtype == "int" and not text.strip().lstrip("+-").isdigit() else text
+
+
 def evaluate_cell(
     column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
-) -> str | int | float | bool:
+) -> str | int | float | bool | None:
     """The value of one record from the columns it reads. Raises CellError."""
     template = compiled(column.expr)
     choices = chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
-    return cast_text(template.render(values, choices), column.dtype)
+    return cast_text(template.render(values, choices), column.dtype, lenient=column.cast == "lenient")
 
 
 def evaluate_group(
@@ -113,7 +131,8 @@ def _cast_all(
         try:
             if isinstance(row, CellError):
                 raise row
-            values.append(cast_text(row if isinstance(row, str) else template.render(row), column.dtype))
+            text = row if isinstance(row, str) else template.render(row)
+            values.append(cast_text(text, column.dtype, lenient=column.cast == "lenient"))
         except CellError as error:
             values.append(None)
             failed[position] = error.message

@@ -31,6 +31,7 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Simulation
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
 from sdg_core.config.run import RunSettings
+from sdg_core.config.samplers import UuidParams
 from sdg_core.config.seeds import (
     DatasetSeedSource,
     DirectorySeedSource,
@@ -76,6 +77,8 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
 }
 ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     SkippableColumn: {"propagate_skip": True},
+    ExpressionColumn: {"cast": "exact"},
+    UuidParams: {"hyphens": True},
     Simulation: {"malformed": 0.0},
     ChatColumn: {"with_trace": "none", "extract_reasoning_content": False},
 }
@@ -192,11 +195,17 @@ def _branch_order(column: Column) -> dict[str, Any]:
     return {"conditions": list(column.conditional_params)}
 
 
+def _rule(column: SamplerColumn) -> dict[str, Any]:
+    """Which rule a sampler follows, where a release changed it: whole numbers of reals with decimal places are rounded once."""
+    rounds = any(getattr(params, "decimal_places", None) is not None for params in column.every_params)
+    return {"rule": 2} if column.convert_to == "int" and rounds else {}
+
+
 def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What a column's values depend on besides its own parameters and the columns it reads."""
     match column:
         case SamplerColumn():
-            return {"name": column.name, "seed": config.seed, **_branch_order(column)}
+            return {"name": column.name, "seed": config.seed, **_branch_order(column), **_rule(column)}
         case ModelColumn():
             order = order_sensitive_part(column)
             return {
