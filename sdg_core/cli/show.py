@@ -18,6 +18,7 @@ from sdg_core.execution.estimate import Estimate
 from sdg_core.execution.preview import Preview
 from sdg_core.execution.summary import RunSummary
 from sdg_core.generators.samplers.group_sampler import Acceptance
+from sdg_core.plan.checks.prompts import prompt_notices
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.plan.usage import Cost, UsageByModel, totals
 from sdg_core.processing.process import ProcessingResult
@@ -57,6 +58,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
+    for notice in prompt_notices(compiled.config, names=compiled.schema.names):
+        table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
     generated = {column.name: column for column in compiled.config.columns}

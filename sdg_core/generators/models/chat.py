@@ -88,6 +88,7 @@ class ResponseSpec:
     read: Callable[[ChatResponse], Any]
     instructions: str = ""
     schema: Mapping[str, Any] | None = None
+    code_language: str | None = None
 
 
 class ChatGenerator:
@@ -160,6 +161,7 @@ class ChatGenerator:
             response_schema=self._schema_to_send(),
             schema_name=name if all(tool.name != name for tool in tools) else f"{name}_reply",
             tools=tools,
+            code_language=self._wanted.code_language,
         )
 
 

@@ -45,7 +45,7 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
             raise UnusableResponseError("it was cut off, because it is longer than max_tokens allows; be brief")
         return extract_code(reply.text, language=language)
 
-    return ChatGenerator(column, asked, ResponseSpec(read, instructions))
+    return ChatGenerator(column, asked, ResponseSpec(read, instructions, code_language=language))
 
 
 def extract_code(text: str, *, language: str) -> str:

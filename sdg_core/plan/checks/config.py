@@ -195,9 +195,24 @@ def _check_processors(config: DatasetConfig, known: set[str] | None) -> Problems
                         message = f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
                         yield ("processors", index, "column_names", place), message
             case SchemaTransformProcessor():
+                for path in _mixed_lists(processor.template):
+                    message = "items of one list must be of one kind; quote numbers and truth values to make them text"
+                    yield ("processors", index, "template", *path), message
                 for path, source in text_leaves(processor.template):
                     for message in _template_faults(source, known):
                         yield ("processors", index, "template", *path), message
+
+
+def _mixed_lists(value: object, path: Path = ()) -> Iterator[Path]:
+    """Lists that no column can hold, because their items are of different kinds."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _mixed_lists(child, (*path, key))
+    elif isinstance(value, list):
+        if len({type(item) for item in value if item is not None}) > 1:
+            yield path
+        for place, child in enumerate(value):
+            yield from _mixed_lists(child, (*path, place))
 
 
 def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ the process: no exception, no failed record. So sizes are looked at first; the e
 engine does not have at all, or not with the arguments given, is done by Jinja2's own functions.
 """
 
+import json  # with the blanks that readers of the output know
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +19,15 @@ from jinja2 import filters as jinja_filters
 from jinja2 import nodes
 
 from sdg_core.plan.templates import jsonpath
-from sdg_core.plan.templates.rewrite import FROM_JSON, FROM_JSON_LIST, METHOD, PERCENT, POSITIONAL, TEXT_METHODS
+from sdg_core.plan.templates.rewrite import (
+    AS_JSON,
+    FROM_JSON,
+    FROM_JSON_LIST,
+    METHOD,
+    PERCENT,
+    POSITIONAL,
+    TEXT_METHODS,
+)
 
 MAX_SIZE = 10_000
 """Characters or items that a filter may be asked to make room for."""
@@ -195,6 +204,10 @@ def _from_json(value: Any) -> Any:
         return value
 
 
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _list_from_json(value: Any) -> Any:
     found = _from_json(value)
     return found if isinstance(found, list) else value
@@ -211,6 +224,7 @@ ADDED: dict[str, Callable[..., Any]] = {
     "jsonpath": _jsonpath,
     PERCENT: _percent,
     METHOD: _method,
+    AS_JSON: _as_json,
     FROM_JSON: _from_json,
     FROM_JSON_LIST: _list_from_json,
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import jinja2
 
 PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
+AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
 POSITIONAL = {"truncate": "truncate_", "wordwrap": "wordwrap_", "replace": "replace_"}
 """Filters that the engine has, but not with all of Jinja2's arguments, and what stands for them where those are given."""
@@ -33,6 +34,10 @@ _OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
 _KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
 _MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
 _LEXER = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
+_PRINTED = (
+    f" ((EXPRESSION)|{AS_JSON}) if ((EXPRESSION) is mapping or (EXPRESSION) is boolean or (EXPRESSION) is sequence "
+    "and (EXPRESSION) is not string) else (EXPRESSION) "
+)
 _INSERTED = re.compile(rf"\(|\|{FROM_JSON}\)|\|{FROM_JSON_LIST}\)")
 
 
@@ -64,6 +69,24 @@ def reading_json(source: str, names: Collection[str]) -> str | None:
     roots = {*names, *_loop_names(tokens)} - {"loop"}
     result = "".join(token.text for token in _with_json(tokens, roots))
     return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
+
+
+def printing_json(source: str) -> str:
+    """The source with objects, lists and truth values printed as JSON; text, numbers and null as ever."""
+    tokens = _split(source)
+    if tokens is None:
+        return source
+    made: list[_Token] = []
+    place = 0
+    while place < len(tokens):
+        made.append(tokens[place])
+        if tokens[place].kind == "variable_begin":
+            end = next(i for i in range(place, len(tokens)) if tokens[i].kind == "variable_end")
+            expression = "".join(token.text for token in tokens[place + 1 : end])
+            made.append(_op(_PRINTED.replace("EXPRESSION", expression.strip())))
+            place = end - 1
+        place += 1
+    return "".join(token.text for token in made)
 
 
 def as_written(expression: str) -> str:
