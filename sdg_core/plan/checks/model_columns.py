@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import orjson
 import pyarrow as pa
 
-from sdg_core.config.columns import Column, LlmJudgeColumn, LlmStructuredColumn, SeedColumn
+from sdg_core.config.columns import Column, LlmJudgeColumn, LlmStructuredColumn, SamplerColumn, SeedColumn
+from sdg_core.config.people import PeopleParams
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.graph import templates_of
 from sdg_core.plan.names import did_you_mean
@@ -38,6 +39,8 @@ def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:
     found: dict[str, pa.DataType] = {}
     for column in columns:
         if isinstance(column, SeedColumn):
+            continue
+        if isinstance(column, SamplerColumn) and not isinstance(column.params, PeopleParams):
             continue
         try:
             kind = column_type(column)
