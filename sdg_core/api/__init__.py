@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ConfigError,
         ConstraintError,
         CorruptFileError,
+        FilterError,
         FunctionError,
         IncompleteError,
         LedgerError,
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
         Usage,
         VideoPart,
     )
+    from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan
     from sdg_core.plan.graph import ColumnGraph, build_graph
@@ -142,6 +144,7 @@ if TYPE_CHECKING:
     from sdg_core.store.versions import Version
 
 _MODULES = {
+    "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
     "sdg_core.api.verbs": (
         "check_models check_tools estimate generate history import_builder_config measure_constraints "
@@ -157,7 +160,7 @@ _MODULES = {
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError ShrinkError StoreError TransientModelError "
@@ -236,6 +239,7 @@ __all__ = [
     "Event",
     "Exported",
     "Failure",
+    "FilterError",
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
@@ -334,6 +338,7 @@ __all__ = [
     "preview",
     "process",
     "producers_of",
+    "prompt_notices",
     "prune",
     "read_head",
     "read_report",

@@ -134,6 +134,10 @@ def import_(
     imported = api.import_builder_config(file)
     for key in imported.ignored:
         typer.echo(f"ignored: {key}", err=True)
+    for what in imported.added:
+        typer.echo(f"added: {what}", err=True)
+    for note in imported.notes:
+        typer.echo(f"note: {note}", err=True)
     if output is None:
         typer.echo(imported.text, nl=False)
     elif output.exists():

@@ -22,6 +22,7 @@ from sdg_core.api import (
     RunSummary,
     UsageByModel,
     format_ranges,
+    prompt_notices,
     totals,
 )
 from sdg_core.cli.output import print_json, stdout, two_columns
@@ -61,6 +62,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
+    for notice in prompt_notices(compiled.config, names=compiled.schema.names):
+        table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
     generated = {column.name: column for column in compiled.config.columns}

@@ -63,7 +63,8 @@ def check_json(value: Any) -> None:
 
 QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it"
 
-Name = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Name = Annotated[StrictStr, StringConstraints(pattern=r"^\w(?:[\w -]*\w)?$")]
+"""Letters of any alphabet, digits, `_`, and inside also blanks and hyphens."""
 DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1)]
 Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictStr, model_validator
 
 from sdg_core.config.base import Bool, ConfigModel, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
 from sdg_core.config.replies import AnyMediaContext, CodeLanguage, OutputFormat, Scores, Trace
@@ -80,11 +80,16 @@ def _tagged(params: Any, kind: Any) -> Any:
 
 
 class ExpressionColumn(SkippableColumn):
-    """A template rendered per record and cast to `dtype`."""
+    """A template rendered per record and cast to `dtype`.
+
+    cast: `exact` fails a cell whose text is not of the type; `lenient` cuts 1.87 to 1, takes any text but `true` and numbers
+    other than 0 for false, and makes null of `nan`, as Data Designer does.
+    """
 
     column_type: Literal["expression"] = "expression"
     expr: NonEmptyStr
     dtype: Literal["str", "int", "float", "bool"] = "str"
+    cast: Literal["exact", "lenient"] = "exact"
 
 
 class ModelColumn(SkippableColumn):
@@ -103,8 +108,8 @@ class ChatColumn(ModelColumn):
     on_truncated: what becomes of a reply that was cut off at max_tokens or by a content filter: its cell fails, or it is kept.
     """
 
-    prompt: NonEmptyStr
-    system_prompt: NonEmptyStr | None = None
+    prompt: StrictStr
+    system_prompt: StrictStr | None = None
     multi_modal_context: tuple[AnyMediaContext, ...] | None = None
     tool_alias: NonEmptyStr | None = None
     with_trace: Trace = "none"

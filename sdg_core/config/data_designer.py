@@ -41,6 +41,62 @@ _PROVIDERS: Mapping[str, tuple[str, str]] = {
 """Providers known by name alone: endpoint and environment variable of the key."""
 
 
+_TEXTS = ("prompt", "system_prompt", "expr")
+
+
+def with_their_meaning(raw: dict[str, Any]) -> dict[str, Any]:
+    """A builder config in which everything that Data Designer takes differently says what it means there.
+
+    Of conditions that hold together the last one counts; one line end at the end of a template is not part of it; a UUID has
+    no hyphens; what an expression renders is cast leniently; numbers and texts of a union are kept without quotes.
+    """
+    columns = raw.get("columns")
+    if not isinstance(columns, list):
+        return raw
+    return {**raw, "columns": [_as_meant(column) if isinstance(column, dict) else column for column in columns]}
+
+
+def _as_meant(column: dict[str, Any]) -> dict[str, Any]:
+    meant = dict(column)
+    for key in _TEXTS:
+        if isinstance(text := meant.get(key), str):
+            meant[key] = text.removesuffix("\n")
+    if isinstance(branches := meant.get("conditional_params"), dict):
+        meant["conditional_params"] = dict(reversed(branches.items()))
+    if meant.get("sampler_type") == "uuid" and isinstance(params := meant.get("params") or {}, dict):
+        meant["params"] = {"hyphens": False, **params}
+    if meant.get("column_type") == "expression" and meant.get("dtype", "str") != "str":
+        meant.setdefault("cast", "lenient")
+    return meant
+
+
+def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The raw config with a placeholder for each provider that it names and does not define (the other library keeps them in
+    a registry of its own), and what was added."""
+    added: list[str] = []
+    completed = dict(raw)
+    wanted = [model.get("provider") for model in mappings(raw.get("model_configs"))]
+    missing = _undefined(wanted, raw.get("model_providers"))
+    if missing:
+        blocks = [{"name": name, "endpoint": "http://127.0.0.1:8000/v1"} for name in missing]
+        completed["model_providers"] = [*(raw.get("model_providers") or []), *blocks]
+        added += [f"model provider {name!r}, with a placeholder: write its endpoint and api_key" for name in missing]
+    wanted = [name for tools in mappings(raw.get("tool_configs")) for name in tools.get("providers") or ()]
+    missing = _undefined(wanted, raw.get("mcp_providers"))
+    if missing:
+        servers = [{"name": name, "provider_type": "stdio", "command": "command-of-the-server"} for name in missing]
+        completed["mcp_providers"] = [*(raw.get("mcp_providers") or []), *servers]
+        added += [f"MCP provider {name!r}, with a placeholder: write its command or endpoint" for name in missing]
+    return completed, added
+
+
+def _undefined(wanted: list[Any], given: Any) -> list[str]:
+    if given is not None and not isinstance(given, list):
+        return []
+    defined = {item.get("name") for item in mappings(given or [])}
+    return [name for name in dict.fromkeys(wanted) if isinstance(name, str) and name not in defined]
+
+
 def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
     """The raw config without keys that say nothing here, and the names of those that said something to the other library.
 

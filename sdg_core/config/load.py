@@ -14,9 +14,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from sdg_core.config.base import QUOTE_TRUTH
-from sdg_core.config.data_designer import BLOCK, drop_inert_keys
+from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders, with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.environment import apply_environment
+from sdg_core.config.environment import apply_environment, mappings
 from sdg_core.config.yaml_document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
 
@@ -37,7 +37,8 @@ class ParsedConfig:
     problems: faults of structure; the config may be used only when there are none.
     dropped_columns: names of columns left out of `config` because they are faulty themselves.
     column_places: where each column of `config` stands in the file.
-    ignored: keys that matter only to Data Designer and said something there.
+    ignored: keys that matter only to Data Designer and said something there. added: placeholders for what it did not say.
+    reinterpreted: a builder config that was read in another way by earlier releases (see `as_before`).
     """
 
     source: str
@@ -49,6 +50,8 @@ class ParsedConfig:
     dropped_columns: frozenset[str] = frozenset()
     column_places: tuple[int, ...] | None = None
     ignored: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    reinterpreted: bool = False
 
     def problem(self, path: Path, message: str) -> Problem:
         """A problem at `path` of `config`, with its line in the file."""
@@ -59,7 +62,21 @@ class ParsedConfig:
         return Problem(format_path(path), message, self.document.line(path))
 
 
-def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str, str]) -> ParsedConfig:
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read. as_before: a builder config as releases before 0.2 took it, to go on with data made by them.
+    complete: with placeholders for providers that are named and not defined."""
+
+    as_before: bool = False
+    complete: bool = False
+
+
+AS_IT_IS = Reading()
+
+
+def parse_config(
+    text: str, *, source: str, default_name: str, env: Mapping[str, str], reading: Reading = AS_IT_IS
+) -> ParsedConfig:
     """Parse the text of a dataset file.
 
     source: what to call the file in messages. default_name: the dataset's name if the file gives none.
@@ -81,12 +98,24 @@ def parse_config(text: str, *, source: str, default_name: str, env: Mapping[str,
     parsed = ParsedConfig(source, document, prefix, frozenset(map(str, data)), None, ())
     twice = [parsed.problem((key,), f"given in the {BLOCK} block as well; keep one") for key in data if key in block]
     raw, ignored = drop_inert_keys({"name": default_name, **data, **block}, frozenset(DatasetConfig.model_fields))
+    if reading.complete:
+        raw, added = placeholders(raw)
+        parsed = replace(parsed, added=tuple(added))
+    if BLOCK in document.data or "library_version" in document.data:
+        meant = with_their_meaning(raw)
+        parsed = replace(parsed, reinterpreted=meant != raw or _ordered(meant) != _ordered(raw))
+        raw = raw if reading.as_before else meant
     raw, faults = apply_environment(raw, env)
     problems = (*(parsed.problem(path, message) for path, message in faults), *twice)
     return _validate(raw, replace(parsed, problems=problems, ignored=tuple(ignored)))
 
 
-def read_config(path: FilePath, *, env: Mapping[str, str]) -> ParsedConfig:
+def _ordered(raw: dict[str, Any]) -> str:
+    """What equality of mappings does not tell: the order of conditions."""
+    return str([column.get("conditional_params") for column in mappings(raw.get("columns"))])
+
+
+def read_config(path: FilePath, *, env: Mapping[str, str], reading: Reading = AS_IT_IS) -> ParsedConfig:
     """Read and parse a dataset file. Raises ConfigError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -96,7 +125,7 @@ def read_config(path: FilePath, *, env: Mapping[str, str]) -> ParsedConfig:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
-    return parse_config(text, source=str(path), default_name=_default_name(path), env=env)
+    return parse_config(text, source=str(path), default_name=_default_name(path), env=env, reading=reading)
 
 
 def _default_name(path: FilePath) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, StrictStr, StringConstraints
 
 from sdg_core.config.base import ConfigModel, JsonObject, NonEmptyStr
 
-ProcessorName = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+ProcessorName = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$")]
 
 
 class DropColumnsProcessor(ConfigModel):

@@ -123,4 +123,11 @@ class VideoContext(MediaContext):
     video_format: Literal["mp4", "webm", "mov", "mpeg", "avi"] | None = None
 
 
-AnyMediaContext = Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")]
+def _a_picture(value: Any) -> Any:
+    """What does not say its modality is a picture, as in Data Designer."""
+    return {"modality": "image", **value} if isinstance(value, dict) else value
+
+
+AnyMediaContext = Annotated[
+    Annotated[ImageContext | AudioContext | VideoContext, Field(discriminator="modality")], BeforeValidator(_a_picture)
+]

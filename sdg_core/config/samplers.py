@@ -106,12 +106,13 @@ class ScipyParams(ConfigModel):
 
 
 class UuidParams(ConfigModel):
-    """A version-4 UUID as text; `short_form` keeps its first 8 hex digits."""
+    """A version-4 UUID as text; `short_form` keeps its first 8 hex digits, `hyphens: false` gives 32 digits in a row."""
 
     sampler_type: Literal["uuid"] = "uuid"
     prefix: NonEmptyStr | None = None
     short_form: Bool = False
     uppercase: Bool = False
+    hyphens: Bool = True
 
 
 class DatetimeParams(ConfigModel):

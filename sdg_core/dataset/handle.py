@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sdg_core.config.load import Reading
 from sdg_core.dataset.resume import check_row_group_size
 from sdg_core.errors import IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
@@ -50,6 +51,7 @@ def open_dataset(
     root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
+    A builder config that was read in another way before, and of which there is data from then, is read as it was then.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
     loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients)
@@ -69,8 +71,17 @@ def open_dataset(
             finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
             stored=object_path,
         )
-    plan = compile_plan(loaded, _named_from(loaded.base, seeds.info()) if seeds is not None else None)
-    return Dataset(loaded, plan, seeds, DatasetLayout(resolved, plan.config.name), env)
+    seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
+    plan = compile_plan(loaded, seed)
+    layout = DatasetLayout(resolved, plan.config.name)
+    if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
+        reading = Reading(as_before=True)
+        before = load_dataset(Path(path), env=env, functions=functions, clients=clients, reading=reading)
+        before = replace(before, config=before.config.model_copy(update={"num_records": loaded.config.num_records}))
+        old_plan = compile_plan(before, seed)
+        if find_version(layout, old_plan) is not None:
+            return Dataset(before, old_plan, seeds, layout, env)
+    return Dataset(loaded, plan, seeds, layout, env)
 
 
 def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:

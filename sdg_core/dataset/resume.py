@@ -11,6 +11,7 @@ from sdg_core.errors import (
     SealedError,
     ShrinkError,
 )
+from sdg_core.plan.checks.prompts import prompt_notices
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.atomic import sync_directory, write_atomic
 from sdg_core.store.layout import DatasetLayout, VersionLayout
@@ -42,6 +43,7 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
         found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+    found += prompt_notices(plan.config, names=plan.schema.names)
     return found
 
 

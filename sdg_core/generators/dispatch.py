@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
 from sdg_core.generators.base import Cell, Frame, GroupColumn
 from sdg_core.generators.custom.columns import CustomGenerator
-from sdg_core.generators.expressions import evaluate_cell, evaluate_group
+from sdg_core.generators.expressions import Chooser, evaluate_cell, evaluate_group
 from sdg_core.generators.models.dispatch import model_generator
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.sampling.rng import RandomSource
 
 CUSTOM_THREADS = 32
 """Functions of the user that are not async and run at once; they start as they are needed."""
@@ -32,12 +33,12 @@ class CellGenerator(Protocol):
 class ExpressionGenerator:
     """An expression that reads a model's reply, so it has to wait for its record."""
 
-    def __init__(self, column: ExpressionColumn) -> None:
-        self._column = column
+    def __init__(self, column: ExpressionColumn, random: RandomSource) -> None:
+        self._column, self._random = column, random
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The rendered and cast value. Raises CellError."""
-        return Cell(evaluate_cell(self._column, values))
+        return Cell(evaluate_cell(self._column, values, chooser=Chooser(self._random, [record])))
 
 
 def group_column(
@@ -48,7 +49,8 @@ def group_column(
         case SamplerColumn():
             return drawing.column(column, indices=indices, frame=frame)
         case ExpressionColumn():
-            return evaluate_group(column, frame=frame, length=len(indices))
+            chooser = Chooser(RandomSource(plan.config.seed), indices.tolist())
+            return evaluate_group(column, frame=frame, length=len(indices), chooser=chooser)
         case ValidationColumn():
             return validate_group(plan, column, frame=frame, length=len(indices))
         case _:
@@ -72,7 +74,7 @@ def _cell_generator(
 ) -> CellGenerator:
     match column := plan.column(name):
         case ExpressionColumn():
-            return ExpressionGenerator(column)
+            return ExpressionGenerator(column, RandomSource(plan.config.seed))
         case ModelColumn():
             return model_generator(plan, column, models=models, images=images)
         case CustomColumn():

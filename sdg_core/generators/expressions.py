@@ -10,7 +10,8 @@ together. Other templates are rendered once per distinct combination of the valu
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.render import Template, compiled
+from sdg_core.plan.sampling.rng import RandomSource, RecordChoices
 
 Dtype = Literal["str", "int", "float", "bool"]
 
@@ -29,10 +31,15 @@ _REFERENCE = re.compile(r"\{\{[ \t\r\n]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-
 _INTEGERS = frozenset({pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64})
 _UNAMBIGUOUS_DIGITS = 15
 _INT64 = 2**63
+_NULL = "\x00null"
 
 
-def cast_text(text: str, dtype: Dtype) -> str | int | float | bool:
+def cast_text(text: str, dtype: Dtype, *, lenient: bool = False) -> str | int | float | bool | None:
     """A rendered text as a value of the column's type. Raises CellError. Text is kept as it is, empty or not."""
+    if lenient:
+        text = _leniently(text, dtype)
+    if text == _NULL and lenient:
+        return None
     match dtype:
         case "str":
             return text
@@ -47,14 +54,49 @@ def cast_text(text: str, dtype: Dtype) -> str | int | float | bool:
             return truth
 
 
-def evaluate_cell(column: ExpressionColumn, values: Mapping[str, Any]) -> str | int | float | bool:
+@dataclass(frozen=True)
+class Chooser:
+    """What the filter `random` draws from in an expression: the dataset's random words, for these records."""
+
+    random: RandomSource
+    records: Sequence[int]
+
+    def choices(self, column: str, position: int) -> RecordChoices:
+        """Those of the record at a position."""
+        return RecordChoices(self.random, f"{column}/expr/random", int(self.records[position]))
+
+
+def _leniently(text: str, dtype: Dtype) -> str:
+    """A text in a form that the type takes, where Data Designer takes it: 1.87 as 1, `maybe` as false, `nan` as null."""
+    try:
+        number = float(text)
+    except ValueError:
+        return "false" if dtype == "bool" and text.strip().lower() not in ("true", "yes") else text
+    if dtype == "bool":
+        return str(number != 0)
+    if not math.isfinite(number):
+        return _NULL if dtype == "float" else text
+    return str(math.trunc(number)) if dtype == "int" and not text.strip().lstrip("+-").isdigit() else text
+
+
+def evaluate_cell(
+    column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
+) -> str | int | float | bool | None:
     """The value of one record from the columns it reads. Raises CellError."""
-    return cast_text(compiled(column.expr).render(values), column.dtype)
+    template = compiled(column.expr)
+    choices = chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
+    return cast_text(template.render(values, choices), column.dtype, lenient=column.cast == "lenient")
 
 
-def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> GroupColumn:
+def evaluate_group(
+    column: ExpressionColumn, *, frame: Frame, length: int, chooser: Chooser | None = None
+) -> GroupColumn:
     """The column over `length` records; failed cells are null in `values` and have their reason in `failed`."""
     template = compiled(column.expr)
+    if template.chooses:
+        return _cast_all(
+            column, _chosen(column, template, frame=frame, length=length, chooser=chooser), template=template
+        )
     texts = _joined(template, frame=frame, length=length)
     if texts is not None and column.dtype == "str":
         return GroupColumn(values=texts.alias(column.name), failed={})
@@ -67,13 +109,30 @@ def evaluate_group(column: ExpressionColumn, *, frame: Frame, length: int) -> Gr
     return _spread(group, places)
 
 
-def _cast_all(column: ExpressionColumn, rows: Iterable[str | dict[str, Any]], *, template: Template) -> GroupColumn:
-    """One value per row; a row is the rendered text, or the values to render it from."""
+def _chosen(
+    column: ExpressionColumn, template: Template, *, frame: Frame, length: int, chooser: Chooser | None
+) -> Iterator[str | CellError]:
+    """The text of each record, every one with choices of its own."""
+    for position, row in enumerate(_rows(template, frame=frame, length=length)):
+        choices = chooser.choices(column.name, position) if chooser is not None else None
+        try:
+            yield template.render(row, choices)
+        except CellError as error:
+            yield error
+
+
+def _cast_all(
+    column: ExpressionColumn, rows: Iterable[str | CellError | dict[str, Any]], *, template: Template
+) -> GroupColumn:
+    """One value per row; a row is the rendered text, why there is none, or the values to render it from."""
     values: list[str | int | float | bool | None] = []
     failed: dict[int, str] = {}
     for position, row in enumerate(rows):
         try:
-            values.append(cast_text(row if isinstance(row, str) else template.render(row), column.dtype))
+            if isinstance(row, CellError):
+                raise row
+            text = row if isinstance(row, str) else template.render(row)
+            values.append(cast_text(text, column.dtype, lenient=column.cast == "lenient"))
         except CellError as error:
             values.append(None)
             failed[position] = error.message

@@ -20,7 +20,9 @@ import numpy as np
 import polars as pl
 
 from sdg_core.errors import CellError
-from sdg_core.plan.templates.engine import first_line, new_environment, template_references
+from sdg_core.plan.templates.engine import chooses, first_line, new_environment, template_references
+from sdg_core.plan.templates.filters import Choices, drawing, reads_json
+from sdg_core.plan.templates.rewrite import as_written, for_engine, reading_json
 
 _NAME = "template"
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -34,17 +36,29 @@ class Template:
     """A compiled template. Raises TemplateSyntaxError (a ValueError) for a source that cannot be parsed.
 
     names: what it reads, in alphabetical order; `render` needs a value for each and ignores all others.
+    chooses: whether it uses the filter `random`, so that `render` needs `choices`.
     """
 
-    __slots__ = ("_guarded", "_plain", "names", "source")
+    __slots__ = ("_json", "_plain", "chooses", "names", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names = tuple(sorted(template_references(source)))
+        self.chooses = chooses(source)
         self._compile()
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text. Raises RenderError."""
+    def render(self, values: Mapping[str, Any], choices: Choices | None = None) -> str:
+        """The text. `choices` are the random numbers of the record. Raises RenderError.
+
+        A text that is a JSON object or list is read where the template looks into it, loops over it or measures it; where it
+        is printed, it stays as it is.
+        """
+        if not self.chooses:
+            return self._render(values)
+        with drawing(choices):
+            return self._render(values)
+
+    def _render(self, values: Mapping[str, Any]) -> str:
         context: dict[str, Any] = {}
         nested = False
         for name in self.names:
@@ -56,16 +70,19 @@ class Template:
                 value = plain_value(value)
                 nested |= type(value) not in _SCALARS
             context[name] = value
-        text = self._text(self._plain, context)
+        variant = self._plain
+        if self._json is not None and any(map(reads_json, context.values())):
+            variant, nested = self._json, True
+        text = self._text(variant.printing, context)
         if nested and " method " in text:
-            self._text(self._guarded, context)  # raises if one was printed
+            self._text(variant.guarded, context)  # raises if one was printed
         return text
 
     def _text(self, env: minijinja.Environment, context: Mapping[str, Any]) -> str:
         try:
             return env.render_template(_NAME, **context)
         except minijinja.TemplateError as error:
-            raise RenderError(self._reason(error)) from None
+            raise RenderError(self._reason(error, env)) from None
         except RenderError:
             raise
         except BaseException as error:
@@ -76,13 +93,35 @@ class Template:
             raise RenderError(f"{type(error).__name__}: {error}".splitlines()[0]) from None
 
     def _compile(self) -> None:
-        self._plain = _own_environment(self.source)
-        self._guarded = _own_environment(self.source)
-        self._guarded.finalizer = _refuse_methods
+        self._plain = _Variant(for_engine(self.source))
+        json_source = reading_json(self.source, self.names)
+        self._json = _Variant(json_source) if json_source is not None else None
 
-    def _reason(self, error: minijinja.TemplateError) -> str:
+    def _reason(self, error: minijinja.TemplateError, env: minijinja.Environment) -> str:
         reason = first_line(error).replace(f" (in {_NAME}:1)", "")
+        if error.kind == "UndefinedError" and error.range is not None:
+            variant = self._json if self._json is not None and env in self._json else self._plain
+            reason = reason.replace("undefined value", f"undefined value {variant.expression(*error.range)!r}", 1)
         return reason.replace(f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)")
+
+
+class _Variant:
+    """A source in the engine's words: an environment that renders it, and one that refuses to print methods."""
+
+    __slots__ = ("guarded", "printing", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.printing = _own_environment(source)
+        self.guarded = _own_environment(source)
+        self.guarded.finalizer = _refuse_methods
+
+    def __contains__(self, env: minijinja.Environment) -> bool:
+        return env is self.printing or env is self.guarded
+
+    def expression(self, start: int, end: int) -> str:
+        """The expression between two places (in bytes) as its author wrote it."""
+        return as_written(self.source.encode()[start:end].decode(errors="replace"))
 
 
 class NestedTemplate:

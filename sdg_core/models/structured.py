@@ -19,6 +19,8 @@ from sdg_core.plan.types.json_schema import compile_schema
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPEN_FENCE = re.compile(r"```[ \t]*(?:json\w*)?[ \t]*\r?\n(?!.*```)(.*)\Z", re.DOTALL | re.IGNORECASE)
+_OPENING = "<response_schema>"
+_FENCED = "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
 _START = re.compile(r"[{\[]")
 _MAX_STARTS = 200
 """Places of a text that are tried as the beginning of JSON; prose with more brackets is not a reply."""
@@ -38,20 +40,23 @@ class InvalidResponseError(ModelError):
         self.truncated = truncated
 
 
+def description(schema: JsonSchema) -> str:
+    """What to tell every model about a schema: servers that hold a model to one seldom show it to the model."""
+    text = orjson.dumps(dict(schema), option=orjson.OPT_INDENT_2).decode()
+    return f"Answer with one JSON value that satisfies this JSON schema:\n\n{_OPENING}\n{text}\n</response_schema>"
+
+
 def instructions(schema: JsonSchema) -> str:
     """What to tell a model whose server does not hold it to a schema."""
-    text = orjson.dumps(dict(schema), option=orjson.OPT_INDENT_2).decode()
-    return (
-        "Answer with one JSON value that satisfies the JSON schema below, in a fenced block that begins with ```json and "
-        f"ends with ```. Write nothing else.\n\n<response_schema>\n{text}\n</response_schema>"
-    )
+    return f"{description(schema)}\n\n{_FENCED}"
 
 
 def schema_in_prompt(request: ChatRequest) -> ChatRequest:
     """The request with its schema moved into the last message of the user."""
     if request.response_schema is None:
         return request
-    told = instructions(request.response_schema)
+    known = any(_OPENING in message.text for message in request.messages if message.role == "user")
+    told = _FENCED if known else instructions(request.response_schema)
     messages = list(request.messages)
     places = [place for place, message in enumerate(messages) if message.role == "user"]
     if places:

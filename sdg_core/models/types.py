@@ -105,6 +105,7 @@ class ChatRequest:
     seed: the record's own random number for this cell; only the simulated client uses it, so that replies differ between
     records with equal prompts and repeat between runs.
     response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
+    code_language: what is asked for is code; only the simulated client uses it, so that validators can be rehearsed.
     tools: what the model may call instead of answering. tools_closed: it may no more, but what it called is still told.
     """
 
@@ -116,6 +117,7 @@ class ChatRequest:
     schema_name: str = "response"
     tools: tuple[Tool, ...] = ()
     tool_choice_none: bool = False
+    code_language: str | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Simulation
 from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
 from sdg_core.config.run import RunSettings
+from sdg_core.config.samplers import UuidParams
 from sdg_core.config.seeds import (
     DatasetSeedSource,
     DirectorySeedSource,
@@ -41,8 +42,9 @@ from sdg_core.config.seeds import (
 from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
 from sdg_core.plan.graph import ColumnGraph
-from sdg_core.plan.kinds import is_whole_column, side_effects_of
+from sdg_core.plan.kinds import is_whole_column, side_effects_of, templates_of
 from sdg_core.plan.models import later_aliases, tool_config_of
+from sdg_core.plan.templates.engine import chooses
 from sdg_core.plan.types.replies import is_drawn, order_sensitive_part
 
 CONFIG_HASH_ALGO = "sha256"
@@ -75,6 +77,8 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
 }
 ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     SkippableColumn: {"propagate_skip": True},
+    ExpressionColumn: {"cast": "exact"},
+    UuidParams: {"hyphens": True},
     Simulation: {"malformed": 0.0},
     ChatColumn: {"with_trace": "none", "extract_reasoning_content": False, "on_truncated": "fail"},
 }
@@ -151,11 +155,22 @@ def _column_hashes(
             for other in sorted(graph.dependencies[name])
         }
         own = {key: value for key, value in hashed_fields(by_name[name]).items() if key not in ("name", "drop")}
-        context = _context(by_name[name], config) | _bound_context(name, graph, by_name, hashes)
+        context = (
+            _context(by_name[name], config)
+            | _choices(by_name[name], config)
+            | _bound_context(name, graph, by_name, hashes)
+        )
         hashes[name] = digest({"column": own, "reads": reads, **context})
         for side_effect in side_effects_of(by_name[name]):
             hashes[side_effect] = digest({"side_effect": side_effect, "of": hashes[name]})
     return hashes
+
+
+def _choices(column: Column, config: DatasetConfig) -> dict[str, Any]:
+    """What the filter `random` draws from, for columns whose templates use it."""
+    if not any(map(chooses, templates_of(column).values())):
+        return {}
+    return {"choices": {"name": column.name, "seed": config.seed}}
 
 
 def _bound_context(
@@ -180,11 +195,17 @@ def _branch_order(column: Column) -> dict[str, Any]:
     return {"conditions": list(column.conditional_params)}
 
 
+def _rule(column: SamplerColumn) -> dict[str, Any]:
+    """Which rule a sampler follows, where a release changed it: whole numbers of reals with decimal places are rounded once."""
+    rounds = any(getattr(params, "decimal_places", None) is not None for params in column.every_params)
+    return {"rule": 2} if column.convert_to == "int" and rounds else {}
+
+
 def _context(column: Column, config: DatasetConfig) -> dict[str, Any]:
     """What a column's values depend on besides its own parameters and the columns it reads."""
     match column:
         case SamplerColumn():
-            return {"name": column.name, "seed": config.seed, **_branch_order(column)}
+            return {"name": column.name, "seed": config.seed, **_branch_order(column), **_rule(column)}
         case ModelColumn():
             order = order_sensitive_part(column)
             return {

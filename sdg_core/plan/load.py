@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import ParsedConfig, read_config
+from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, read_config
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.usercode.clients import resolve_clients
@@ -40,13 +40,14 @@ def load_dataset(
     env: Mapping[str, str] = os.environ,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> LoadedDataset:
     """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
 
     functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
     (objects or classes) by the name of their custom provider.
     """
-    parsed = read_config(path, env=env)
+    parsed = read_config(path, env=env, reading=reading)
     base = path.resolve().parent
     if parsed.config is None:
         raise ConfigError(parsed.source, _by_line(parsed.problems))

@@ -12,6 +12,7 @@ from sdg_core.errors import CellError, SdgError
 from sdg_core.generators.render import NestedTemplate
 from sdg_core.plan.checks.config import text_leaves
 from sdg_core.plan.templates.engine import template_references
+from sdg_core.plan.templates.rewrite import printing_json
 
 TEMPLATE_KEY = b"sdg_template"
 """Parquet key-value metadata of an output: which template made it."""
@@ -22,7 +23,7 @@ class SchemaTransform:
 
     def __init__(self, processor: SchemaTransformProcessor) -> None:
         self.name = processor.name
-        self._template = NestedTemplate(processor.template)
+        self._template = NestedTemplate(_printing(processor.template))
         leaves = [source for _, source in text_leaves(processor.template)]
         self.columns = frozenset().union(*(template_references(source) for source in leaves))
         self.mark = hashlib.sha256(orjson.dumps(processor.template)).hexdigest().encode()
@@ -42,6 +43,15 @@ class SchemaTransform:
                     f"processor {self.name!r}: {error.message}",
                     remedy="mend its template (for a value that may be absent, use `| default('')`), then process again",
                 ) from error
+
+
+def _printing(template: Any) -> Any:
+    """The template with objects, lists and truth values printed as JSON, which readers of the output can parse."""
+    if isinstance(template, str):
+        return printing_json(template)
+    if isinstance(template, dict):
+        return {key: _printing(child) for key, child in template.items()}
+    return [_printing(child) for child in template] if isinstance(template, list) else template
 
 
 def _type_of(value: Any) -> pa.DataType:

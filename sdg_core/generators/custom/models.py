@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from sdg_core.config.columns import CustomColumn
-from sdg_core.config.models import ModelConfig
+from sdg_core.config.models import InferenceParameters, ModelConfig
+from sdg_core.generators.models.chat import drawn_parameters
 from sdg_core.generators.models.conversation import UnusableResponseError, incomplete
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.pool import ModelPool
@@ -22,18 +23,20 @@ Response = tuple[Any, list[dict[str, str]]]
 
 
 class CustomFunctionModel:
-    """One model, for one call of a custom function. `loop` is where requests are made."""
+    """One model, for one call of a custom function. `loop` is where requests are made; `parameters` are the model's, drawn."""
 
     def __init__(
         self,
         endpoint: ModelEndpoint,
         model: ModelConfig,
         *,
+        parameters: InferenceParameters,
         seed: int,
         loop: asyncio.AbstractEventLoop,
         count: Callable[[Usage], None],
     ) -> None:
-        self._endpoint, self._model, self._seed, self._loop, self._count = endpoint, model, seed, loop, count
+        self._endpoint, self._model, self._parameters = endpoint, model, parameters
+        self._seed, self._loop, self._count = seed, loop, count
 
     def generate(
         self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str
@@ -60,7 +63,7 @@ class CustomFunctionModel:
         messages: tuple[Message, ...] = (Message("user", prompt),)
         if system_prompt is not None:
             messages = (Message("system", system_prompt), *messages)
-        return ChatRequest(self._model.model, messages, self._model.inference_parameters, seed=self._seed)
+        return ChatRequest(self._model.model, messages, self._parameters, seed=self._seed)
 
     async def _ask(self, request: ChatRequest) -> ChatResponse:
         try:
@@ -87,8 +90,14 @@ class CustomFunctionModels(Mapping[str, CustomFunctionModel]):
         for alias in column.model_aliases or ():
             model, provider = plan.models[alias]
             seed = _seed(plan, column, record) if provider.provider_type == "simulated" else 0
+            random = RandomSource(plan.config.seed)
             self._models[alias] = CustomFunctionModel(
-                pool[alias], model, seed=seed, loop=loop, count=self._counter(alias)
+                pool[alias],
+                model,
+                parameters=drawn_parameters(model, random, column=f"{column.name}/{alias}", record=record),
+                seed=seed,
+                loop=loop,
+                count=self._counter(alias),
             )
 
     def __getitem__(self, alias: str) -> CustomFunctionModel:

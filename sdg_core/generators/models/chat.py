@@ -14,11 +14,12 @@ from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.models.conversation import Conversation, Limits, converse
 from sdg_core.generators.models.media import ImageStore, Media, media_parts
 from sdg_core.generators.render import Template
+from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
-from sdg_core.plan.sampling.rng import RandomSource, to_unit
+from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.types.replies import REASONING, TRACE
 
 
@@ -27,6 +28,7 @@ class ModelBinding:
     """The model that a column asks. `random` are the record's own words, for what is drawn and for simulated replies.
 
     images: where the pictures of this dataset lie, if they are stored. toolbox: what the column's model may call.
+    format_stops_tools: whether servers of this kind may call no tool when a request asks for a format as well.
     """
 
     model: ModelConfig
@@ -34,6 +36,7 @@ class ModelBinding:
     random: RandomSource
     limits: Limits
     simulated: bool = False
+    format_stops_tools: bool = False
     images: ImageStore | None = None
     toolbox: Toolbox | None = None
 
@@ -43,18 +46,25 @@ class ModelBinding:
             return 0
         return int(self.random.words(column, np.array([record], dtype=np.int64), attempt=attempt)[0, 0])
 
+    def choices(self, column: str, record: int, *, of: str = "prompt") -> RecordChoices:
+        """What the filter `random` draws from in a template of the column."""
+        return RecordChoices(self.random, f"{column}/{of}/random", record)
+
     def parameters(self, column: str, record: int) -> InferenceParameters:
         """The model's parameters, those that are distributions drawn for the record."""
-        given = self.model.inference_parameters
-        drawn = {
-            name: _draw(value, self._unit(f"{column}/{name}", record))
-            for name in ("temperature", "top_p")
-            if isinstance(value := getattr(given, name), Distribution)
-        }
-        return given.model_copy(update=drawn) if drawn else given
+        return drawn_parameters(self.model, self.random, column=column, record=record)
 
-    def _unit(self, key: str, record: int) -> float:
-        return float(to_unit(self.random.words(key, np.array([record], dtype=np.int64)))[0, 0])
+
+def drawn_parameters(model: ModelConfig, random: RandomSource, *, column: str, record: int) -> InferenceParameters:
+    """A model's parameters for a cell: those that are distributions are drawn by the record's own words."""
+    given = model.inference_parameters
+    drawn: dict[str, float] = {}
+    for name in ("temperature", "top_p"):
+        value = getattr(given, name)
+        if isinstance(value, Distribution):
+            words = random.words(f"{column}/{name}", np.array([record], dtype=np.int64))
+            drawn[name] = _draw(value, float(to_unit(words)[0, 0]))
+    return given.model_copy(update=drawn) if drawn else given
 
 
 def _draw(distribution: Distribution, unit: float) -> float:
@@ -78,6 +88,7 @@ class ResponseSpec:
     read: Callable[[ChatResponse], Any]
     instructions: str = ""
     schema: Mapping[str, Any] | None = None
+    code_language: str | None = None
 
 
 class ChatGenerator:
@@ -86,11 +97,12 @@ class ChatGenerator:
     def __init__(self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec) -> None:
         self._column, self._asked, self._wanted = column, asked, wanted
         self._prompt = Template(column.prompt)
-        self._system = Template(column.system_prompt) if column.system_prompt is not None else None
+        self._system = Template(column.system_prompt) if column.system_prompt else None
+        self._format = self._format_in_words()
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        messages, tools = self._messages(values), await self._tools()
+        messages, tools = self._messages(values, record), await self._tools()
         had = await converse(
             self._asked.endpoint,
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
@@ -102,17 +114,32 @@ class ChatGenerator:
         )
         return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 
-    def _messages(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The opening of a record's conversations, a pure function of its values. Raises CellError."""
-        text = self._prompt.render(values)
-        if self._wanted.instructions:
-            text = f"{text}\n\n{self._wanted.instructions}"
+    def _messages(self, values: Mapping[str, Any], record: int) -> tuple[Message, ...]:
+        """The opening of a record's conversations, a pure function of its values and number. Raises CellError."""
+        name = self._column.name
+        text = self._prompt.render(values, self._asked.choices(name, record))
+        for addition in (self._wanted.instructions, self._format):
+            text = f"{text}\n\n{addition}" if addition else text
         media = media_of(self._column, values, self._asked.images)
-        content: str | tuple[Part, ...] = (*media, TextPart(text)) if media else text
+        words = (TextPart(text),) if text else ()
+        content: str | tuple[Part, ...] = (*media, *words) if media else text
         messages: tuple[Message, ...] = (Message("user", content),)
         if self._system is not None:
-            messages = (Message("system", self._system.render(values)), *messages)
+            system = self._system.render(values, self._asked.choices(name, record, of="system_prompt"))
+            messages = (Message("system", system), *messages)
         return messages
+
+    def _format_in_words(self) -> str:
+        """The schema of the reply for the prompt. Where a model may call tools, that is all it hears of the schema, because
+        servers that are given tools and a format at once let no tool be called (vllm-project/vllm#39929)."""
+        if self._wanted.schema is None:
+            return ""
+        spoken = structured.instructions if self._schema_to_send() is None else structured.description
+        return spoken(self._wanted.schema)
+
+    def _schema_to_send(self) -> Mapping[str, Any] | None:
+        in_words = self._asked.toolbox is not None and self._asked.format_stops_tools
+        return None if in_words else self._wanted.schema
 
     async def _tools(self) -> tuple[Tool, ...]:
         """What the model may call. Raises CellFailedError if a server cannot be used."""
@@ -132,9 +159,10 @@ class ChatGenerator:
             messages,
             self._asked.parameters(name, record),
             seed=self._asked.seed(name, record, attempt=attempt),
-            response_schema=self._wanted.schema,
+            response_schema=self._schema_to_send(),
             schema_name=name if all(tool.name != name for tool in tools) else f"{name}_reply",
             tools=tools,
+            code_language=self._wanted.code_language,
         )
 
 

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from sdg_core.config.columns import LlmCodeColumn
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
 from sdg_core.generators.models.conversation import UnusableResponseError
+from sdg_core.generators.models.fences import fenced_blocks
 from sdg_core.models.types import ChatResponse
 
-_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([^\s`{]*)[^\n`]*$")
+_CODE_MARKS = re.compile(r"[{}\[\]();=<>#$:]")
+_SENTENCE = re.compile(r"[A-Z][^\n]*\b[a-z]+ [a-z]+[^\n]*[.!?]", re.DOTALL)
+_BLANK_AROUND = re.compile(r"\A(?:[ \t]*\n)+|(?:\n[ \t]*)+\Z")
 _ALSO: Mapping[str, frozenset[str]] = {
     "bash": frozenset({"sh", "shell", "zsh", "console"}),
     "c": frozenset({"h"}),
@@ -42,18 +45,18 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
             raise UnusableResponseError("it was cut off, because it is longer than max_tokens allows; be brief")
         return extract_code(reply.text, language=language)
 
-    return ChatGenerator(column, asked, ResponseSpec(read, instructions))
+    return ChatGenerator(column, asked, ResponseSpec(read, instructions, code_language=language))
 
 
 def extract_code(text: str, *, language: str) -> str:
-    """The code in a reply. Raises UnusableResponseError if there is none in the language."""
+    """The code in a reply, without blank lines around it. Raises UnusableResponseError if there is none in the language."""
     blocks = fenced_blocks(text)
     if not blocks:
-        if text.strip():
-            return text.strip()
-        raise UnusableResponseError("it holds no code")
+        return _unfenced(text)
     names = {language, *_ALSO.get(language, ())}
     fitting = [code for tag, code in blocks if tag in names]
+    if not fitting and not any(tag for tag, _ in blocks):
+        fitting = [code for _, code in blocks]  # nothing is marked at all
     if not fitting:
         found = ", ".join(dict.fromkeys(tag or "with nothing" for tag, _ in blocks))
         raise UnusableResponseError(
@@ -61,21 +64,14 @@ def extract_code(text: str, *, language: str) -> str:
         )
     if not fitting[-1].strip():
         raise UnusableResponseError(f"the last fenced block marked {language} is empty")
-    return fitting[-1]
+    return _BLANK_AROUND.sub("", fitting[-1])
 
 
-def fenced_blocks(text: str) -> list[tuple[str, str]]:
-    """The language (lower case, empty if none is given) and the code of each fenced block; one that is not closed ends with
-    the text."""
-    blocks: list[tuple[str, str]] = []
-    fence, tag, lines = "", "", list[str]()
-    for line in text.replace("\r\n", "\n").split("\n"):
-        if not fence:
-            if opened := _FENCE.match(line):
-                fence, tag, lines = opened[1], opened[2].lower(), []
-        elif line.strip().startswith(fence) and not line.strip().strip(fence[0]):
-            blocks.append((tag, "\n".join(lines)))
-            fence = ""
-        else:
-            lines.append(line)
-    return [*blocks, (tag, "\n".join(lines))] if fence else blocks
+def _unfenced(text: str) -> str:
+    """A reply that is code as a whole, which a plain sentence ("I cannot do that.") is not."""
+    code = text.strip()
+    if not code:
+        raise UnusableResponseError("it holds no code")
+    if _SENTENCE.fullmatch(code) and not _CODE_MARKS.search(code):
+        raise UnusableResponseError("it holds no fenced block, and reads as prose")
+    return code

@@ -36,6 +36,7 @@ def model_generator(
         random=RandomSource(plan.config.seed),
         limits=limits_of(plan.config.run),
         simulated=provider.provider_type == "simulated",
+        format_stops_tools=provider.provider_type == "openai",
         images=images,
         toolbox=_toolbox(column, models),
     )

@@ -48,7 +48,7 @@ class ImageGenerator:
             raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
         return ImageRequest(
             self._asked.model.model,
-            self._prompt.render(values),
+            self._prompt.render(values, self._asked.choices(self._column.name, record)),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),

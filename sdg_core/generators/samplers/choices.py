@@ -99,8 +99,11 @@ def _uuid_bytes(params: UuidParams, words: Words) -> NDArray[np.uint8]:
         if start < width:
             body[:, start:stop] = hexadecimal[:, taken : taken + stop - start]
             taken += stop - start
-    if not params.short_form:
-        body[:, list(_HYPHENS)] = ord("-")
+    if params.short_form:
+        return text
+    if not params.hyphens:
+        return np.delete(text, [len(prefix) + place for place in _HYPHENS], axis=1)
+    body[:, list(_HYPHENS)] = ord("-")
     return text
 
 

@@ -74,7 +74,7 @@ def drawn_series(column: SamplerColumn, params: NumberParams, words: Words) -> p
     """Numbers of the column's type: rounded, then made whole or real by `convert_to`."""
     values = draw_numbers(params, words)
     decimal_places = getattr(params, "decimal_places", None)
-    if decimal_places is not None:
+    if decimal_places is not None and column.convert_to != "int":  # rounding twice would favour even numbers
         values = _rounded(values, decimal_places)
     if column.convert_to == "int" or column.convert_to != "float" and drawn_type(column) == pa.int64():
         return pl.Series(column.name, to_int64(values))

@@ -29,14 +29,12 @@ _GENERATES = (
     "dalle",
     "gpt-image",
     "imagen",
-    "flux",
     "stable-diffusion",
-    "sdxl",
-    "sd3",
-    "diffusion",
-    "recraft",
+    "sd-",
+    "sd_",
 )
-"""Parts of the names of models behind /images/generations; any other model is asked over chat."""
+"""Parts of the names of models behind /images/generations, as in Data Designer; any other model is asked over chat, where
+OpenRouter has its picture models (https://openrouter.ai/docs/features/multimodal/image-generation)."""
 _MAGIC = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp"))
 
 
@@ -74,13 +72,12 @@ def prefers_chat(request: ImageRequest) -> bool:
 
 
 def encode_image_chat(request: ImageRequest, provider: ModelProvider) -> bytes:
-    """A chat request for a picture."""
+    """A chat request for a picture: pictures first, then the prompt. A model that wants `modalities` has them in `extra_body`."""
     content: str | tuple[Part, ...] = request.prompt
     if request.context:
-        content = (TextPart(request.prompt), *request.context)
+        content = (*request.context, TextPart(request.prompt))
     chat = ChatRequest(request.model, (Message("user", content),), request.parameters)
-    modalities = {"modalities": ["image", "text"]}
-    return encode_request(chat, provider.model_copy(update={"extra_body": modalities | (provider.extra_body or {})}))
+    return encode_request(chat, provider)
 
 
 def encode_image_generation(request: ImageRequest, provider: ModelProvider) -> bytes:

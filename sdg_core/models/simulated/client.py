@@ -16,6 +16,7 @@ import orjson
 
 from sdg_core.config.models import Latency, ModelProvider
 from sdg_core.errors import RateLimitedError, TransientModelError
+from sdg_core.models.simulated.code import fenced_code
 from sdg_core.models.simulated.json import conforming
 from sdg_core.models.simulated.media import DIMENSIONS, small_picture, unit_vector
 from sdg_core.models.simulated.random_stream import DrawStream
@@ -33,6 +34,7 @@ from sdg_core.models.types import (
 )
 
 MARK: Final = "[simulated] "
+_LINE: Final = "\n"
 _CHARS_PER_TOKEN: Final = 4
 _LONG_WORD = re.compile(r"[^\W\d_]{4,20}")
 
@@ -79,7 +81,9 @@ class SimulatedClient(ChatClient):
             text, tokens = text[: limit * _CHARS_PER_TOKEN].rstrip(), limit
         sent = sum(len(message.text) for message in request.messages)
         return ChatResponse(
-            text=text if request.response_schema is not None else MARK + text,
+            text=text
+            if request.response_schema is not None
+            else f"{MARK}{_LINE if request.code_language else ''}{text}",
             finish_reason="length" if cut else "stop",
             usage=Usage(requests=1, prompt_tokens=_tokens(sent), completion_tokens=tokens),
         )
@@ -129,6 +133,8 @@ class SimulatedClient(ChatClient):
 
     def _text(self, request: ChatRequest, digest: int) -> str:
         prompt = request.messages[-1].text if request.messages else ""
+        if request.code_language is not None:
+            return fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
         if request.response_schema is None:
             return _compose(_Draws(digest), echo=_long_words(prompt))
         draws = DrawStream(digest, "json")

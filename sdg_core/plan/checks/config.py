@@ -24,7 +24,7 @@ from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, te
 from sdg_core.plan.models import is_circular
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var, matching_columns
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
-from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, condition_fault, template_references
+from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
 
 FINISHED = "dataset"
 """Name of the directory of the finished dataset, beside those of processors."""
@@ -116,6 +116,11 @@ def _check_templates(column: Column) -> Problems:
         if fault is not None:
             yield path, fault
             continue
+        if path[0] in ("conditional_params", "skip") and chooses(source):
+            yield (
+                path,
+                "the filter random is for prompts and expressions; draw with a column of its own, and compare that",
+            )
         try:
             template_references(source)
         except TemplateSyntaxError as error:
@@ -190,9 +195,24 @@ def _check_processors(config: DatasetConfig, known: set[str] | None) -> Problems
                         message = f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
                         yield ("processors", index, "column_names", place), message
             case SchemaTransformProcessor():
+                for path in _mixed_lists(processor.template):
+                    message = "items of one list must be of one kind; quote numbers and truth values to make them text"
+                    yield ("processors", index, "template", *path), message
                 for path, source in text_leaves(processor.template):
                     for message in _template_faults(source, known):
                         yield ("processors", index, "template", *path), message
+
+
+def _mixed_lists(value: object, path: Path = ()) -> Iterator[Path]:
+    """Lists that no column can hold, because their items are of different kinds."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _mixed_lists(child, (*path, key))
+    elif isinstance(value, list):
+        if len({type(item) for item in value if item is not None}) > 1:
+            yield path
+        for place, child in enumerate(value):
+            yield from _mixed_lists(child, (*path, place))
 
 
 def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:
@@ -201,6 +221,8 @@ def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:
     except TemplateSyntaxError as error:
         yield f"not a valid template: {error}"
         return
+    if chooses(source):
+        yield "the filter random is for prompts and expressions; draw with a column of its own, and read that"
     for name in sorted(names - known) if known is not None else ():
         yield f"unknown column {name!r}{did_you_mean(name, known or ())}"
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 import orjson
 import pyarrow as pa
 
-from sdg_core.config.columns import Column, EmbeddingColumn, LlmJudgeColumn, LlmStructuredColumn
+from sdg_core.config.columns import Column, LlmJudgeColumn, LlmStructuredColumn, SamplerColumn, SeedColumn
+from sdg_core.config.people import PeopleParams
 from sdg_core.config.yaml_document import Path, Problems
-from sdg_core.plan.kinds import templates_of
+from sdg_core.plan.kinds import column_type, templates_of
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_references
-from sdg_core.plan.types.replies import reply_schema, reply_shape, reply_type
+from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 _METHODS = frozenset({"items", "keys", "values", "get"})
 
@@ -33,14 +34,19 @@ def check_model_column(column: Column) -> Problems:
 
 
 def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:
-    """The types of those columns into which templates may look."""
+    """The types of those columns that have fields: structured values, scores, people, verdicts."""
     found: dict[str, pa.DataType] = {}
     for column in columns:
-        if isinstance(column, LlmStructuredColumn | LlmJudgeColumn | EmbeddingColumn):
-            try:
-                found[column.name] = reply_type(column)
-            except ValueError:
-                continue  # reported with the column
+        if isinstance(column, SeedColumn):
+            continue
+        if isinstance(column, SamplerColumn) and not isinstance(column.params, PeopleParams):
+            continue
+        try:
+            kind = column_type(column)
+        except (ValueError, TypeError):
+            continue  # reported with the column
+        if isinstance(kind, pa.StructType):
+            found[column.name] = kind
     return found
 
 

@@ -50,6 +50,23 @@ class RandomSource:
         return to_unit(self.words(column, indices, attempt=attempt))
 
 
+class RecordChoices:
+    """The choices of one record, one after another; `purpose` sets them apart from what else is drawn for the record."""
+
+    def __init__(self, random: RandomSource, purpose: str, record: int) -> None:
+        self._random, self._purpose, self._record = random, purpose, np.array([record], dtype=np.int64)
+        self._count = 0
+        self._words: Words = np.empty(0, np.uint64)
+
+    def below(self, bound: int) -> int:
+        """A whole number from 0 to `bound`, exclusive."""
+        place = self._count % 4
+        if place == 0:
+            self._words = self._random.words(self._purpose, self._record, block=self._count // 4)[0]
+        self._count += 1
+        return min(int(float(to_unit(self._words[place : place + 1])[0]) * bound), bound - 1)
+
+
 def column_key(seed: int, column: str) -> int:
     """The 128-bit Philox key of a column."""
     digest = hashlib.blake2b(f"{seed}\x00{column}".encode(), digest_size=16, person=b"sdg/column").digest()

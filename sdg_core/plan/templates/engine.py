@@ -11,7 +11,9 @@ import jinja2
 import minijinja
 from jinja2 import meta
 
+from sdg_core.plan.templates.check_calls import call_faults
 from sdg_core.plan.templates.filters import TooLargeError, add_bounded_filters, unbounded_method
+from sdg_core.plan.templates.rewrite import for_engine
 
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
@@ -33,6 +35,7 @@ _JINJA = jinja2.Environment(autoescape=False, finalize=_unfolded)
 _RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
 _TAG = re.compile(r"\{%[-+]?\s*(\w+)")
 _NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
+_RANDOM = re.compile(r"\|\s*random\b")
 _UNKNOWN = {"UnknownFilter", "UnknownTest"}
 
 
@@ -65,7 +68,7 @@ def template_references(source: str) -> frozenset[str]:
     env = environment()
     try:
         names = env.undeclared_variables_in_str(source)
-        env.add_template(_CHECKED, source)
+        env.add_template(_CHECKED, for_engine(source))
         env.remove_template(_CHECKED)
     except minijinja.TemplateError as error:
         raise TemplateSyntaxError(first_line(error)) from error
@@ -75,6 +78,11 @@ def template_references(source: str) -> frozenset[str]:
     references = (frozenset(names) | _names_by_jinja(source)) - RESERVED
     _check_filters(source, references)
     return references
+
+
+def chooses(source: str) -> bool:
+    """Whether a template draws with the filter `random`."""
+    return _RANDOM.search(_RAW.sub("", source)) is not None
 
 
 def nested_references(source: str) -> frozenset[str]:
@@ -91,7 +99,7 @@ def _names_by_jinja(source: str) -> frozenset[str]:
         tree = _JINJA.parse(source)
     except jinja2.TemplateSyntaxError:  # minijinja accepts a little more than Jinja2
         return frozenset()
-    refused = unbounded_method(tree)
+    refused = unbounded_method(tree) or next(call_faults(tree, _lenient()), None)
     if refused is not None:
         raise TemplateSyntaxError(refused)
     finder = meta.TrackingCodeGenerator(_JINJA)
@@ -106,9 +114,9 @@ def _names_by_jinja(source: str) -> frozenset[str]:
 def _check_filters(source: str, names: frozenset[str]) -> None:
     """minijinja looks filters and tests up when it renders: so render once, with nothing, and mind only that."""
     try:
-        _lenient().render_str(source, **dict.fromkeys(names, ""))
+        _lenient().render_str(for_engine(source), **dict.fromkeys(names, ""))
     except minijinja.TemplateError as error:
-        if error.kind in _UNKNOWN:
+        if error.kind in _UNKNOWN:  # only for what Jinja2 cannot parse; the rest is checked call by call
             raise TemplateSyntaxError(first_line(error)) from error
     except TooLargeError as error:
         raise TemplateSyntaxError(str(error)) from error
@@ -119,6 +127,7 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
             raise
 
 
+@lru_cache(maxsize=1)
 def _lenient() -> minijinja.Environment:
     env = minijinja.Environment()
     add_bounded_filters(env)
@@ -142,7 +151,7 @@ def condition_template(condition: str) -> str:
 def condition_fault(condition: str) -> str | None:
     """Why text is not one expression; None if it is. Names and filters are checked in the template."""
     try:
-        environment().eval_expr(condition)
+        environment().eval_expr(for_engine("{{" + condition + "}}")[2:-2])
     except minijinja.TemplateError as error:
         if error.kind != "SyntaxError":
             return None  # it has no values yet

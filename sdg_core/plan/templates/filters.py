@@ -1,26 +1,65 @@
-"""Filters that take a size, bounded.
+"""Filters beside the engine's own: those that take a size, bounded, and those of Jinja2 that the engine does not have.
 
 The template engine allocates what `indent`, `format`, `batch`, `slice` and `tojson` are told to, and a failed allocation ends
-the process: no exception, no failed record. So sizes are looked at first; the engine's own filter does the rest.
+the process: no exception, no failed record. So sizes are looked at first; the engine's own filter does the rest. What the
+engine does not have at all, or not with the arguments given, is done by Jinja2's own functions.
 """
 
+import json  # with the blanks that readers of the output know
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
+import jinja2
 import minijinja
+import orjson
+from jinja2 import filters as jinja_filters
 from jinja2 import nodes
+
+from sdg_core.plan.templates import jsonpath
+from sdg_core.plan.templates.rewrite import (
+    AS_JSON,
+    FROM_JSON,
+    FROM_JSON_LIST,
+    METHOD,
+    PERCENT,
+    POSITIONAL,
+    TEXT_METHODS,
+)
 
 MAX_SIZE = 10_000
 """Characters or items that a filter may be asked to make room for."""
 _SIZED = ("indent", "batch", "slice", "tojson")
 _WIDE_PERCENT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
 _WIDE_BRACES = re.compile(r"\{[^{}]*(?:\d{5,}|\{)")
+_JINJA = jinja2.Environment(autoescape=False)
+_CURRENT = threading.local()
 
 
 class TooLargeError(ValueError):
     """A filter was asked for a size that nobody means."""
+
+
+class Choices(Protocol):
+    """The random numbers of one rendering."""
+
+    def below(self, bound: int) -> int:
+        """A whole number from 0 to `bound`, exclusive."""
+
+
+class drawing:
+    """`with drawing(choices):` lets the filter `random` choose in the renderings of this thread; None forbids it."""
+
+    def __init__(self, choices: Choices | None) -> None:
+        self._choices = choices
+
+    def __enter__(self) -> None:
+        _CURRENT.choices = self._choices
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.choices = None
 
 
 def add_bounded_filters(env: minijinja.Environment) -> None:
@@ -28,6 +67,8 @@ def add_bounded_filters(env: minijinja.Environment) -> None:
     for name in _SIZED:
         env.add_filter(name, _bounded(name))
     env.add_filter("format", _format)
+    for name, function in ADDED.items():
+        env.add_filter(name, function)
 
 
 def unbounded_method(tree: nodes.Template) -> str | None:
@@ -69,3 +110,130 @@ def _original(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, An
 @lru_cache(maxsize=1)
 def _engine() -> minijinja.Environment:
     return minijinja.Environment()
+
+
+def _text(value: Any, name: str) -> str:
+    """What a filter of texts works on; the engine hands over None for what is undefined."""
+    if value is None:
+        raise ValueError(f"filter {name}: the value is null or undefined")
+    return value if isinstance(value, str) else str(value)
+
+
+def _sized(name: str, size: Any) -> None:
+    if isinstance(size, int | float) and abs(size) > MAX_SIZE:
+        raise TooLargeError(f"filter {name}: {size:g} is above {MAX_SIZE:,}")
+
+
+def _truncated(
+    value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int | None = None
+) -> str:
+    return jinja_filters.do_truncate(_JINJA, _text(value, "truncate"), length, killwords, end, leeway)
+
+
+def _wrapped(
+    value: Any,
+    width: int = 79,
+    break_long_words: bool = True,
+    wrapstring: str | None = None,
+    break_on_hyphens: bool = True,
+) -> str:
+    text = _text(value, "wordwrap")
+    return jinja_filters.do_wordwrap(_JINJA, text, width, break_long_words, wrapstring, break_on_hyphens)
+
+
+def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
+    count = -1 if count is None else count
+    return _text(value, "replace").replace(str(old), str(new), count)
+
+
+def _center(value: Any, width: int = 80) -> str:
+    _sized("center", width)
+    return _text(value, "center").center(width)
+
+
+def _wordcount(value: Any) -> int:
+    return jinja_filters.do_wordcount(_text(value, "wordcount"))
+
+
+def _forceescape(value: Any) -> str:
+    return str(jinja_filters.do_forceescape(_text(value, "forceescape")))
+
+
+def _random(value: Any) -> Any:
+    """One of the items, by the record's own random words."""
+    items: Sequence[Any] = value if isinstance(value, str) else list(value or ())
+    choices: Choices | None = getattr(_CURRENT, "choices", None)
+    if choices is None:
+        raise ValueError("filter random: there is no record here whose random numbers could choose")
+    if not items:
+        raise ValueError("filter random: there is nothing to choose from")
+    return items[choices.below(len(items))]
+
+
+def _jsonpath(value: Any, path: str) -> list[Any]:
+    return jsonpath.find(_from_json(value), path)
+
+
+def _percent(value: str, *args: Any) -> str:
+    if _WIDE_PERCENT.search(value):
+        raise TooLargeError(f"%: a width in {value[:60]!r} is above {MAX_SIZE:,} or computed")
+    try:
+        return str(value % (args[0] if len(args) == 1 and isinstance(args[0], dict) else args))
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{value!r} % ...: {error}") from None
+
+
+def _method(value: Any, name: str, *args: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} has no method {name!r}")
+    if name not in TEXT_METHODS:
+        raise ValueError(f"text has no method {name!r}")
+    for size in args:
+        _sized(name, size)
+    made = getattr(value, name)(*args)
+    return list(made) if isinstance(made, tuple) else made
+
+
+def _from_json(value: Any) -> Any:
+    """An object or list for the text that spells it; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _list_from_json(value: Any) -> Any:
+    found = _from_json(value)
+    return found if isinstance(found, list) else value
+
+
+ADDED: dict[str, Callable[..., Any]] = {
+    POSITIONAL["truncate"]: _truncated,
+    POSITIONAL["wordwrap"]: _wrapped,
+    POSITIONAL["replace"]: _replace,
+    "center": _center,
+    "wordcount": _wordcount,
+    "forceescape": _forceescape,
+    "random": _random,
+    "jsonpath": _jsonpath,
+    PERCENT: _percent,
+    METHOD: _method,
+    AS_JSON: _as_json,
+    FROM_JSON: _from_json,
+    FROM_JSON_LIST: _list_from_json,
+}
+
+
+def reads_json(value: Any) -> bool:
+    """Whether a value is, or holds, a text that may be a JSON object or list."""
+    if isinstance(value, str):
+        return value.lstrip()[:1] in ("{", "[")
+    if isinstance(value, dict):
+        return any(map(reads_json, value.values()))
+    return isinstance(value, list) and any(map(reads_json, value))

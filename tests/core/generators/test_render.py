@@ -62,8 +62,8 @@ def test_values_of_seed_data_read_sensibly(value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "value", "reason"),
     [
-        ("{{ x.a }}", {}, "undefined value"),
-        ("one\ntwo {{ x.a }}", {}, "undefined value (line 2 of the template)"),
+        ("{{ x.a }}", {}, "undefined value 'x.a'"),
+        ("one\ntwo {{ x.a }}", {}, "undefined value 'x.a' (line 2 of the template)"),
         ("{{ x }}{{ y }}", 1, "undefined value 'y'"),
         ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", 1, "engine ran out of fuel"),
         ("{{ x + 1 }}", "a", "invalid operation: tried to use + operator on unsupported types string and number"),

@@ -10,9 +10,10 @@ from sdg_core.config.distributions import ManualDistribution, UniformDistributio
 from sdg_core.config.replies import AudioContext, ImageContext, Score, VideoContext
 from sdg_core.errors import CellError
 from sdg_core.generators.models.chat import _draw
-from sdg_core.generators.models.code import extract_code, fenced_blocks
+from sdg_core.generators.models.code import extract_code
 from sdg_core.generators.models.conversation import Limits, Turn, UnusableResponseError
 from sdg_core.generators.models.embedding import texts_of
+from sdg_core.generators.models.fences import fenced_blocks
 from sdg_core.generators.models.judge import rubric, with_options
 from sdg_core.generators.models.media import media_parts
 from sdg_core.models.types import AudioPart, ImagePart, VideoPart
@@ -40,7 +41,7 @@ def test_code_is_the_last_block_in_its_language(text: str, code: str) -> None:
     assert extract_code(text, language="python") == code
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "```bash\nls\n```", "```\nx = 1\n```", "```python\n\n```"])
+@pytest.mark.parametrize("text", ["", "  \n", "```bash\nls\n```", "I cannot do that.", "```python\n\n```"])
 def test_a_reply_without_code_in_the_language_is_refused(text: str) -> None:
     with pytest.raises(UnusableResponseError):
         extract_code(text, language="python")

@@ -226,7 +226,8 @@ async def test_structured_values_with_tools(bench: Bench) -> None:
     column = {**llm("it", "Which?", tool_alias="t"), "column_type": "llm-structured", "output_format": schema}
 
     def answer(body: dict[str, Any]) -> Message:
-        assert "response_format" in body
+        assert "response_format" not in body, "servers that are given both let no tool be called"
+        assert "<response_schema>" in str(body["messages"][0]["content"])
         return LOOKUP if not told(body) else {"role": "assistant", "content": '{"word": "quay"}'}
 
     async with ModelServer(message=answer) as server:

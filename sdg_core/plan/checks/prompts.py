@@ -1,0 +1,27 @@
+"""What looks like a mistake in a prompt and may be meant: said, not refused."""
+
+import re
+from collections.abc import Collection, Iterator
+
+from sdg_core.config.columns import ChatColumn, ImageColumn
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.plan.kinds import templates_of, values_read
+
+_TAGS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_SINGLE = re.compile(r"\{\s*([^\W\d]\w*)(?:[.\[][^{}]*)?\}")
+
+
+def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator[str]:
+    """Columns in single braces, which are sent as they are written, and prompts that are the same for every record.
+
+    names: of every column of the dataset, seed columns included.
+    """
+    for column in config.columns:
+        if not isinstance(column, ChatColumn | ImageColumn):
+            continue
+        for path, source in templates_of(column).items():
+            single = [name for name in _SINGLE.findall(_TAGS.sub("", source)) if name in names]
+            for name in dict.fromkeys(single):
+                yield f"{path[0]} of {column.name!r} has {{{name}}}, sent as it is; write {{{{ {name} }}}} for the column"
+        if column.prompt and not values_read(column):
+            yield f"the prompt of {column.name!r} reads no column, so every record asks the same"

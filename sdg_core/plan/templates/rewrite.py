@@ -1,0 +1,315 @@
+"""Templates as Jinja2 writes them, in the words of the engine that renders them.
+
+The engine (minijinja) has no `%` between texts, not every method of a text, not every argument of a filter, and takes JSON text
+for text where Data Designer takes it for the object or list that it spells. So `'%05d' % n` becomes a filter, `name.zfill(5)`
+another, and in the variant that reads JSON, `column.key`, `column[0]`, `for x in column` and `column|length` go through a filter
+that reads it. Nothing else changes, line numbers included; a source that Jinja2 cannot split into tokens stays as it is.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import jinja2
+
+PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
+AS_JSON = "as_json_"
+"""Filters that only rewritten templates use."""
+POSITIONAL = {"truncate": "truncate_", "wordwrap": "wordwrap_", "replace": "replace_"}
+"""Filters that the engine has, but not with all of Jinja2's arguments, and what stands for them where those are given."""
+TEXT_METHODS = frozenset(
+    "zfill center rjust ljust partition rpartition rsplit swapcase casefold expandtabs removeprefix removesuffix istitle "
+    "isdecimal isidentifier isprintable".split()
+)
+"""Methods of Python's text that the engine does not have."""
+_ENGINE_METHODS = frozenset(
+    "capitalize count endswith find format isalnum isalpha isascii isdigit islower isnumeric isspace isupper join lower lstrip "
+    "replace rfind rstrip split splitlines startswith strip title upper encode index".split()
+)
+_OF_COLLECTIONS = frozenset(
+    "length count first last join list sort reverse unique min max sum map select reject selectattr rejectattr items random "
+    "batch slice dictsort groupby jsonpath".split()
+)
+_OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
+_KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
+_MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
+_LEXER = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
+_PRINTED = (
+    f" ((EXPRESSION)|{AS_JSON}) if ((EXPRESSION) is mapping or (EXPRESSION) is boolean or (EXPRESSION) is sequence "
+    "and (EXPRESSION) is not string) else (EXPRESSION) "
+)
+_INSERTED = re.compile(rf"\(|\|{FROM_JSON}\)|\|{FROM_JSON_LIST}\)")
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+
+
+def for_engine(source: str) -> str:
+    """The source with what the engine does not have replaced."""
+    if not _MAY_NEED.search(source):
+        return source
+    tokens = _split(source)
+    if tokens is None:
+        return source
+    _rewrite_filters(tokens)
+    _rewrite_methods(tokens)
+    _rewrite_percent(tokens)
+    return "".join(token.text for token in tokens)
+
+
+def reading_json(source: str, names: Collection[str]) -> str | None:
+    """The rewritten source in which texts that are JSON objects or lists are read where they are looked into, looped over or
+    measured; None if it does nothing of the kind. names: the columns that it reads."""
+    tokens = _split(for_engine(source))
+    if tokens is None:
+        return None
+    roots = {*names, *_loop_names(tokens)} - {"loop"}
+    result = "".join(token.text for token in _with_json(tokens, roots))
+    return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
+
+
+def printing_json(source: str) -> str:
+    """The source with objects, lists and truth values printed as JSON; text, numbers and null as ever."""
+    tokens = _split(source)
+    if tokens is None:
+        return source
+    made: list[_Token] = []
+    place = 0
+    while place < len(tokens):
+        made.append(tokens[place])
+        if tokens[place].kind == "variable_begin":
+            end = next(i for i in range(place, len(tokens)) if tokens[i].kind == "variable_end")
+            expression = "".join(token.text for token in tokens[place + 1 : end])
+            made.append(_op(_PRINTED.replace("EXPRESSION", expression.strip())))
+            place = end - 1
+        place += 1
+    return "".join(token.text for token in made)
+
+
+def as_written(expression: str) -> str:
+    """An expression of a rewritten source as its author wrote it, for messages."""
+    if f"|{FROM_JSON}" not in expression and f"|{FROM_JSON_LIST}" not in expression:
+        return expression
+    return _INSERTED.sub("", expression)
+
+
+def _split(source: str) -> list[_Token] | None:
+    try:
+        return [_Token(kind, text) for _, kind, text in _LEXER.lex(source)]
+    except jinja2.TemplateSyntaxError:
+        return None
+
+
+def _rewrite_filters(tokens: list[_Token]) -> None:
+    """`|truncate(8)` to `|truncate_(8)`: the engine takes the length by name only, and no count for `replace`."""
+    for place, token in enumerate(tokens):
+        call = _after(tokens, place)
+        if token.text not in POSITIONAL or not _is(tokens, _before(tokens, place), "|") or not _is(tokens, call, "("):
+            continue
+        given = tokens[call + 1 : _closing(tokens, call)]
+        named = _is(tokens, _after(tokens, _after(tokens, call)), "=")
+        enough = _count_at_top(given, ",") > 1 if token.text == "replace" else not named
+        if enough and any(other.kind != "whitespace" for other in given):
+            tokens[place] = _name(POSITIONAL[token.text])
+
+
+def _rewrite_methods(tokens: list[_Token]) -> None:
+    """`left.zfill(5)` to `(left|method_('zfill', 5))`."""
+    place = 0
+    while place < len(tokens):
+        name = _after(tokens, place)
+        call = _after(tokens, name)
+        if _is(tokens, place, ".") and _is(tokens, call, "(") and tokens[name].text in TEXT_METHODS:
+            end, start = _closing(tokens, call), _expression_start(tokens, _before(tokens, place))
+            empty = _after(tokens, call) == end
+            arguments = f"('{tokens[name].text}'" + ("" if empty else ", ")
+            tokens[place : call + 1] = [_op("|"), _name(METHOD), _op(arguments)]
+            end += 3 - (call + 1 - place)
+            tokens.insert(end + 1, _op(")"))
+            tokens.insert(start, _op("("))
+        place += 1
+
+
+def _rewrite_percent(tokens: list[_Token]) -> None:
+    """`'%05d' % n` to `('%05d'|percent_(n))`; the values of a tuple are arguments of their own."""
+    place = 0
+    while place < len(tokens):
+        left = _before(tokens, place)
+        if _is(tokens, place, "%") and left >= 0 and tokens[left].kind == "string":
+            start = _after(tokens, place)
+            end = _operand_end(tokens, start)
+            operand = tokens[start : end + 1]
+            if _is_tuple(operand):
+                operand = operand[1:-1]
+            wrapped = [_op("("), tokens[left], _op("|"), _name(PERCENT), _op("("), *operand, _op(")"), _op(")")]
+            tokens[left : end + 1] = wrapped
+        place += 1
+
+
+def _with_json(tokens: list[_Token], roots: Collection[str]) -> list[_Token]:
+    made: list[_Token] = []
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        before = _before(tokens, place)
+        is_root = token.kind == "name" and token.text in roots and not _is(tokens, before, ".", "|")
+        if not is_root or _is(tokens, _after(tokens, place), "="):
+            made.append(token)
+            place += 1
+            continue
+        expression, place = _chain(tokens, place, roots)
+        looped = before >= 0 and tokens[before].text == "in" and _statement(tokens, before) == "for"
+        made += _read(expression, FROM_JSON) if looped else expression
+    return made
+
+
+def _chain(tokens: list[_Token], place: int, roots: Collection[str]) -> tuple[list[_Token], int]:
+    """A name with everything that is looked up in it, and the place behind it."""
+    expression = [tokens[place]]
+    place += 1
+    while True:
+        sign = place if place < len(tokens) and tokens[place].kind != "whitespace" else _after(tokens, place - 1)
+        name = _after(tokens, sign)
+        if _is(tokens, sign, "."):
+            is_method = _is(tokens, _after(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
+            expression = [*(expression if is_method else _read(expression, FROM_JSON)), _op("."), tokens[name]]
+            place = name + 1
+        elif _is(tokens, sign, "[", "("):
+            end = _closing(tokens, sign)
+            inner = _with_json(tokens[sign + 1 : end], roots)
+            if tokens[sign].text == "[":
+                expression = _read(expression, FROM_JSON_LIST if _is_slice(tokens[sign + 1 : end]) else FROM_JSON)
+            expression = [*expression, tokens[sign], *inner, tokens[end]]
+            place = end + 1
+        elif _is(tokens, sign, "|") and name < len(tokens) and tokens[name].text in _OF_COLLECTIONS:
+            return _read(expression, FROM_JSON), place
+        else:
+            return expression, place
+
+
+def _read(expression: list[_Token], filter_name: str) -> list[_Token]:
+    return [_op("("), *expression, _op("|"), _name(filter_name), _op(")")]
+
+
+def _loop_names(tokens: list[_Token]) -> set[str]:
+    """Names that loops give to their items."""
+    found: set[str] = set()
+    inside = False
+    for place, token in enumerate(tokens):
+        if token.kind == "name" and token.text == "for" and tokens[_before(tokens, place)].kind == "block_begin":
+            inside = True
+        elif token.text == "in":
+            inside = False
+        elif inside and token.kind == "name":
+            found.add(token.text)
+    return found
+
+
+def _statement(tokens: list[_Token], place: int) -> str:
+    """The first word of the tag that a place is in."""
+    while place >= 0 and tokens[place].kind != "block_begin":
+        place -= 1
+    first = _after(tokens, place)
+    return tokens[first].text if place >= 0 and first < len(tokens) else ""
+
+
+def _expression_start(tokens: list[_Token], place: int) -> int:
+    """Where the operand begins that ends at a place: a name or literal with its lookups and calls."""
+    while True:
+        if tokens[place].text in _CLOSE and tokens[place].kind == "operator":
+            place = _opening(tokens, place)
+            before = _before(tokens, place)
+            callee = before >= 0 and (tokens[before].kind in ("name", "string") or _is(tokens, before, ")", "]"))
+            if not callee or tokens[before].text in _KEYWORDS:
+                return place
+            place = before
+            continue
+        before = _before(tokens, place)
+        if not _is(tokens, before, "."):
+            return place
+        place = _before(tokens, before)
+
+
+def _operand_end(tokens: list[_Token], place: int) -> int:
+    """Where the operand ends that begins at a place, filters included."""
+    if _is(tokens, place, "-", "+"):
+        place = _after(tokens, place)
+    end = _closing(tokens, place) if _is(tokens, place, *_OPEN) else place
+    while True:
+        following = _after(tokens, end)
+        if _is(tokens, following, ".", "|"):
+            end = _after(tokens, following)
+        elif _is(tokens, following, "(", "["):
+            end = _closing(tokens, following)
+        else:
+            return end
+
+
+def _is_tuple(operand: list[_Token]) -> bool:
+    return operand[0].text == "(" and _closing(operand, 0) == len(operand) - 1 and _count_at_top(operand[1:-1], ",") > 0
+
+
+def _is_slice(index: list[_Token]) -> bool:
+    return _count_at_top(index, ":") > 0
+
+
+def _count_at_top(tokens: list[_Token], sign: str) -> int:
+    depth = count = 0
+    for token in tokens:
+        if token.kind == "operator":
+            depth += (token.text in _OPEN) - (token.text in _CLOSE)
+            count += token.text == sign and depth == 0
+    return count
+
+
+def _closing(tokens: list[_Token], place: int) -> int:
+    """The bracket that closes the one at a place; the last token if it never closes."""
+    depth = 0
+    for end in range(place, len(tokens)):
+        if tokens[end].kind == "operator":
+            depth += sum(sign in _OPEN for sign in tokens[end].text if sign in "([{)]}")
+            depth -= sum(sign in _CLOSE for sign in tokens[end].text if sign in "([{)]}")
+            if depth <= 0:
+                return end
+    return len(tokens) - 1
+
+
+def _opening(tokens: list[_Token], place: int) -> int:
+    depth = 0
+    for start in range(place, -1, -1):
+        if tokens[start].kind == "operator":
+            depth += sum(sign in _CLOSE for sign in tokens[start].text if sign in "([{)]}")
+            depth -= sum(sign in _OPEN for sign in tokens[start].text if sign in "([{)]}")
+            if depth <= 0:
+                return start
+    return 0
+
+
+def _after(tokens: list[_Token], place: int) -> int:
+    """The place of the next token that is not white space; the end if there is none."""
+    place += 1
+    while place < len(tokens) and tokens[place].kind == "whitespace":
+        place += 1
+    return place
+
+
+def _before(tokens: list[_Token], place: int) -> int:
+    place -= 1
+    while place >= 0 and tokens[place].kind == "whitespace":
+        place -= 1
+    return place
+
+
+def _is(tokens: list[_Token], place: int, *signs: str) -> bool:
+    return 0 <= place < len(tokens) and tokens[place].kind == "operator" and tokens[place].text in signs
+
+
+def _op(text: str) -> _Token:
+    return _Token("operator", text)
+
+
+def _name(text: str) -> _Token:
+    return _Token("name", text)
