@@ -58,7 +58,9 @@ CONFIG_HASH_VERSION = 1
 
 _EVERY = frozenset({"*"})
 NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
-    DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "mcp_providers", "run"}),
+    DatasetConfig: frozenset(
+        {"name", "description", "license", "num_records", "row_group_size", "mcp_providers", "run"}
+    ),
     ColumnBase: frozenset({"description"}),
     # What says where seed data lies, or which part of it to take, is out: its content is in.
     LocalSeedSource: frozenset({"path", "upstream_asset"}),

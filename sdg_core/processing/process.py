@@ -19,6 +19,7 @@ from sdg_core.filters.clusters import Ids
 from sdg_core.plan.checks.processors import REMOVED
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
+from sdg_core.processing.card import dataset_card
 from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
 from sdg_core.processing.row_processors import (
     OpenSource,
@@ -28,7 +29,7 @@ from sdg_core.processing.row_processors import (
     row_processor_marks,
 )
 from sdg_core.processing.transform import TEMPLATE_KEY, SchemaTransform
-from sdg_core.store.atomic import remove_directory
+from sdg_core.store.atomic import remove_directory, write_atomic
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
@@ -108,7 +109,14 @@ def process(
         num_rows = _write(output, source, rows, transforms, on_row_group=on_row_group)
         failpoint("processing.before_publish")
     failpoint("processing.after_publish")
+    card = dataset_card(
+        plan,
+        num_rows=num_rows,
+        transforms=[(transform.name, transform.schema) for transform in transforms],
+        outcomes=rows.outcomes,
+    )
     with commit_guard():
+        write_atomic(version.card, card.encode())
         update_metadata(
             version,
             post_generation_state="complete",
@@ -224,9 +232,11 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
 
 
 def reopen(version: VersionLayout) -> None:
-    """Remove the seal, then the processed output; a crash in between leaves output that the next processing replaces."""
+    """Remove the seal, then card and processed output; a crash in between leaves what the next processing replaces."""
     update_metadata(version, post_generation_state="none", post_generation_processed=False, **NOTHING_REMOVED)
     failpoint("reopen.after_unseal")
+    with store_errors("remove", version.card):
+        version.card.unlink(missing_ok=True)
     remove_directory(version.processed)
 
 

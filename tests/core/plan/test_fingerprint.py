@@ -409,6 +409,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.seed": inside((), "seed", 2),
     "DatasetConfig.columns": inside((), "columns", [*BASE["columns"][1:], BASE["columns"][0]]),
     "DatasetConfig.seed_config": inside((), "seed_config", {"source": {"path": "x.csv"}}),
+    "DatasetConfig.license": outside((), "license", "mit"),
     "DatasetConfig.processors": inside((), "processors", []),
     "DatasetConfig.model_providers": inside(PROVIDER, "extra_body", {"x": 1}),
     "DatasetConfig.model_configs": inside(MODEL, "model", "m2"),
