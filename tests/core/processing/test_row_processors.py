@@ -126,7 +126,7 @@ def test_records_are_compared_by_embeddings(tmp_path: Path) -> None:
     version = finished(tmp_path, same, columns=columns, **models)
     kept = rows(version)
     assert len({orjson.dumps(row["e"]) for row in kept}) == len(kept) >= 1
-    assert len(kept) + len(removed(version, "same")) == 60
+    assert len(kept) + len(removed(version, "same")) == 60 and removed(version, "same")
 
 
 def leak_config(tmp_path: Path) -> dict[str, Any]:
