@@ -83,6 +83,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
     plan = opened.plan
     statuses = api.row_group_statuses(opened)
     status = api.status(opened)
+    removed = result.removed_by_processor
     failures = [
         failure
         for item in statuses
@@ -97,6 +98,8 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
         "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "records_missing": status.remaining,
         "records_failed": status.failed,
+        **({"records_removed": sum(removed.values())} if removed else {}),
+        **{f"removed/{name}": count for name, count in removed.items()},
         "simulated": plan.simulated,
         "adopted": result.already_done,
         "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),

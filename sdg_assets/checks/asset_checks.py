@@ -93,7 +93,9 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(ALL_CURRENT, asset=spec.dataset_key, description="Every row group is made of this config."),
         dg.AssetCheckSpec(
-            ROW_COUNT, asset=spec.dataset_key, description="A row for each record, but for those listed as failed."
+            ROW_COUNT,
+            asset=spec.dataset_key,
+            description="A row for each record, but for those listed as failed or removed by a processor.",
         ),
         *(
             dg.AssetCheckSpec(name, asset=spec.dataset_key, description=_describe(rule), blocking=rule.blocking)
@@ -172,16 +174,23 @@ def _all_current(statuses: Sequence[RowGroupStatus]) -> Measured:
 def _row_count(opened: api.Dataset, statuses: Sequence[RowGroupStatus], frame: pl.LazyFrame) -> Measured:
     rows = int(frame.select(pl.len()).collect(engine="streaming").item())
     remaining = sum(len(status.remaining) for status in statuses)
-    failed = api.status(opened).failed
+    status = api.status(opened)
+    failed = status.failed
+    removed = sum(status.removed_by_processor.values())
     resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if opened.plan.resizes else None
-    expected = resized if resized is not None else opened.plan.num_records - failed
+    expected = (resized if resized is not None else opened.plan.num_records - failed) - removed
     unlisted = remaining - failed
     return Measured(
         passed=rows == expected and not (unlisted and resized is None),
         value=rows,
         bound=f"exactly {expected}",
-        description=f"{rows} rows; {opened.plan.num_records} records planned, {failed} listed as failed",
-        details={"records_missing": remaining, "failures_listed": failed},
+        description=f"{rows} rows; {opened.plan.num_records} records planned, {failed} listed as failed"
+        + (f", {removed} removed by processors" if removed else ""),
+        details={
+            "records_missing": remaining,
+            "failures_listed": failed,
+            **({"records_removed": removed} if removed else {}),
+        },
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from polars.exceptions import PanicException
 
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import Dataset, existing_version
+from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, latest_runs
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.errors import IncompleteError, LedgerError
@@ -51,7 +51,12 @@ def process(
                 version, statuses = ready
                 remove_stale_temp_files(dataset.layout, version)
                 result = processing.process(
-                    version, dataset.plan, statuses, on_row_group=on_row_group, commit_guard=commit_guard
+                    version,
+                    dataset.plan,
+                    statuses,
+                    on_row_group=on_row_group,
+                    open_source=lambda source: open_source(dataset, source),
+                    commit_guard=commit_guard,
                 )
             _report_on_finished(dataset, result, statuses, on_event=on_event)
             return result

@@ -170,6 +170,8 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
         table.add_row(name, line)
     begun = " (processing has begun, but not ended)" if current.post_generation_state == "started" else ""
     table.add_row("sealed", f"yes{begun}" if current.sealed else "no")
+    for name, count in current.removed_by_processor.items():
+        table.add_row("removed", f"{name}: {count:,} removed, {current.kept_by_processor.get(name, 0):,} kept")
     console.print(table)
     for more in (
         version_table(current.version_details) if len(current.version_details) > 1 else None,
@@ -198,6 +200,8 @@ def processed(result: ProcessingResult) -> None:
     console = stdout()
     what = "already processed" if result.already_done else "processed and sealed"
     console.print(f"{what}: {result.num_rows:,} rows")
+    for name, count in result.removed_by_processor.items():
+        console.print(f"  removed by {name}: {count:,}", soft_wrap=True)
     for path in result.outputs:
         console.print(f"  {path}", soft_wrap=True)
 

@@ -22,10 +22,12 @@ class DatasetConfig(ConfigModel):
     num_records: None in a file that only describes columns; generating then needs the number from the caller.
     row_group_size: records per row group (parquet file, Dagster partition); `buffer_size` is an alias.
     seed: root of all randomness.
+    license: of the data, as the dataset card names it, such as `cc-by-4.0`.
     """
 
     name: DatasetName
     description: NonEmptyStr | None = None
+    license: NonEmptyStr | None = None
     num_records: PositiveInt | None = None
     row_group_size: Annotated[PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))] = (
         DEFAULT_ROW_GROUP_SIZE

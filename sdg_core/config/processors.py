@@ -1,10 +1,12 @@
 """Processors: what happens to a dataset's columns and rows besides generating them."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictStr, StringConstraints
+from pydantic import Field, StrictStr, StringConstraints, model_validator
 
-from sdg_core.config.base import ConfigModel, JsonObject, NonEmptyStr
+from sdg_core.config.base import ConfigModel, JsonObject, NonEmptyStr, Number, PositiveInt
+from sdg_core.config.seeds import SeedSource
 
 ProcessorName = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$")]
 
@@ -25,4 +27,127 @@ class SchemaTransformProcessor(ConfigModel):
     template: Annotated[JsonObject, Field(min_length=1)]
 
 
-Processor = Annotated[DropColumnsProcessor | SchemaTransformProcessor, Field(discriminator="processor_type")]
+RuleName = Literal[
+    "words",
+    "mean_word_length",
+    "symbol_to_word_ratio",
+    "lines_ending_with_ellipsis",
+    "lines_ending_with_punctuation",
+    "bullet_lines",
+    "alphabetic_words",
+    "stop_words",
+    "repeated_lines",
+    "repeated_paragraphs",
+    "uppercase",
+    "urls",
+    "repeated_ngrams",
+    "language",
+]
+MOST: dict[str, float] = {
+    "words": math.inf,
+    "mean_word_length": math.inf,
+    "symbol_to_word_ratio": math.inf,
+    "stop_words": 8,
+}
+"""The largest bound of rules that are not shares."""
+WordCount = Annotated[PositiveInt, Field(le=100)]
+Columns = Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]
+
+
+class QualityBounds(ConfigModel):
+    """A rule of `sdg_core.filters.quality` and its bounds, inclusive. `n` belongs to repeated_ngrams, `language` to language."""
+
+    rule: RuleName
+    at_least: Annotated[Number, Field(ge=0)] | None = None
+    at_most: Annotated[Number, Field(ge=0)] | None = None
+    n: WordCount | None = None
+    language: NonEmptyStr | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> "QualityBounds":
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least:g} is above at_most {self.at_most:g}: no text could pass")
+        most = MOST.get(self.rule, 1)
+        for name, value in (("at_least", self.at_least), ("at_most", self.at_most)):
+            if value is not None and value > most:
+                raise ValueError(f"{name} of {self.rule} is a number from 0 to {most:g}, got {value:g}")
+        if (self.n is not None) != (self.rule == "repeated_ngrams"):
+            raise ValueError("`n` belongs to the rule repeated_ngrams, which needs it")
+        if (self.language is not None) != (self.rule == "language"):
+            raise ValueError("`language` belongs to the rule language, which needs it")
+        return self
+
+
+class FilterProcessor(ConfigModel):
+    """Leaves records out of the finished dataset: those for which the template `keep` is not true, or whose text in `column`
+    fails one of the `quality` rules."""
+
+    processor_type: Literal["filter"] = "filter"
+    name: ProcessorName
+    keep: NonEmptyStr | None = None
+    column: NonEmptyStr | None = None
+    quality: tuple[QualityBounds, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_criterion(self) -> "FilterProcessor":
+        if (self.keep is None) == (not self.quality):
+            raise ValueError("give either keep, a template, or quality, a list of rules with the column they judge")
+        if (self.column is not None) != bool(self.quality):
+            raise ValueError("quality rules need `column`, the column of texts they judge; keep takes none")
+        return self
+
+
+class DeduplicateProcessor(ConfigModel):
+    """Keeps one record of those that are the same: by equal text, by shared words (minhash), or by the direction of vectors.
+
+    threshold: similarity above 0 and up to 1; by default 0.7 for minhash, 0.95 for embedding. keep: which record of a cluster
+    stays; `best` has the highest `score`, a column or a template.
+    """
+
+    processor_type: Literal["deduplicate"] = "deduplicate"
+    name: ProcessorName
+    method: Literal["exact", "minhash", "embedding"] = "exact"
+    columns: Columns
+    threshold: Annotated[Number, Field(gt=0, le=1)] | None = None
+    keep: Literal["first", "last", "best"] = "first"
+    score: NonEmptyStr | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DeduplicateProcessor":
+        if self.method == "exact" and self.threshold is not None:
+            raise ValueError("method exact has no threshold: texts are equal or not")
+        if self.method == "embedding" and len(self.columns) != 1:
+            raise ValueError("method embedding compares the vectors of one column")
+        if (self.score is not None) != (self.keep == "best"):
+            raise ValueError("`score` belongs to keep: best, which needs it")
+        return self
+
+
+class EvaluationSet(ConfigModel):
+    """Texts that must not be in the dataset: some columns of a seed source."""
+
+    source: SeedSource
+    columns: Columns
+
+
+class DecontaminateProcessor(ConfigModel):
+    """Leaves out records that share n-grams of words with an evaluation record.
+
+    threshold: the share of an evaluation record's n-grams from which a record is a leak; 0 means that one common n-gram is.
+    """
+
+    processor_type: Literal["decontaminate"] = "decontaminate"
+    name: ProcessorName
+    columns: Columns
+    evaluation_sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
+    n: WordCount = 13
+    threshold: Annotated[Number, Field(ge=0, le=1)] = 0.0
+
+
+RowProcessor = FilterProcessor | DeduplicateProcessor | DecontaminateProcessor
+"""Processors that leave records out of the finished dataset."""
+Processor = Annotated[
+    DropColumnsProcessor | SchemaTransformProcessor | RowProcessor, Field(discriminator="processor_type")
+]

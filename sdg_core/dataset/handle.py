@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdg_core.config.load import Reading
+from sdg_core.config.seeds import SeedConfig, SeedSource
 from sdg_core.dataset.resume import check_row_group_size
 from sdg_core.errors import IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
@@ -15,7 +16,7 @@ from sdg_core.plan.load import LoadedDataset, load_dataset
 from sdg_core.seeds.readers import Seeds, open_seeds
 from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.objects import object_path
+from sdg_core.store.objects import StorePath, object_path
 from sdg_core.store.parts import finished_parts
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 from sdg_core.store.versions import Version, earlier_versions, find_version
@@ -62,15 +63,7 @@ def open_dataset(
     resolved = resolve_root(root, env=env, base=Path.cwd())
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = open_seeds(
-            loaded.config.seed_config,
-            seed=loaded.config.seed,
-            base=loaded.base,
-            root=str(resolved),
-            env=env,
-            finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
-            stored=object_path,
-        )
+        seeds = _open_seeds(loaded, loaded.config.seed_config, resolved, env)
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
     layout = DatasetLayout(resolved, plan.config.name)
@@ -82,6 +75,23 @@ def open_dataset(
         if find_version(layout, old_plan) is not None:
             return Dataset(before, old_plan, seeds, layout, env)
     return Dataset(loaded, plan, seeds, layout, env)
+
+
+def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
+    """Open a seed source that a dataset names beside its seed data. Raises SeedError."""
+    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout.root, dataset.env)
+
+
+def _open_seeds(loaded: LoadedDataset, config: SeedConfig, root: StorePath, env: Mapping[str, str]) -> Seeds:
+    return open_seeds(
+        config,
+        seed=loaded.config.seed,
+        base=loaded.base,
+        root=str(root),
+        env=env,
+        finished=lambda name: finished_parts(DatasetLayout(root, name)),
+        stored=object_path,
+    )
 
 
 def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:

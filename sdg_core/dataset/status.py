@@ -26,6 +26,7 @@ class DatasetStatus:
     failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     versions: the names of all there are. version_details: the same, the one changed last first.
     runs: the latest, newest first, as far as the ledger knows.
+    kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
     """
 
     dataset: str
@@ -50,6 +51,8 @@ class DatasetStatus:
     post_generation_state: str
     remaining: int
     faults: tuple[str, ...]
+    kept_by_processor: dict[str, int]
+    removed_by_processor: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -110,4 +113,6 @@ def describe(dataset: Dataset) -> DatasetStatus:
         post_generation_state=metadata.post_generation_state if metadata is not None else "none",
         remaining=sum(len(status.remaining) for status in statuses),
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
+        kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
+        removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
     )

@@ -29,7 +29,15 @@ from sdg_core.config.columns import (
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Simulation
-from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
+from sdg_core.config.processors import (
+    DecontaminateProcessor,
+    DeduplicateProcessor,
+    DropColumnsProcessor,
+    EvaluationSet,
+    FilterProcessor,
+    QualityBounds,
+    SchemaTransformProcessor,
+)
 from sdg_core.config.run import RunSettings
 from sdg_core.config.samplers import UuidParams
 from sdg_core.config.seeds import (
@@ -52,7 +60,9 @@ CONFIG_HASH_VERSION = 1
 
 _EVERY = frozenset({"*"})
 NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
-    DatasetConfig: frozenset({"name", "description", "num_records", "row_group_size", "mcp_providers", "run"}),
+    DatasetConfig: frozenset(
+        {"name", "description", "license", "num_records", "row_group_size", "mcp_providers", "run"}
+    ),
     ColumnBase: frozenset({"description"}),
     # What says where seed data lies, or which part of it to take, is out: its content is in.
     LocalSeedSource: frozenset({"path", "upstream_asset"}),
@@ -66,7 +76,13 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     Prices: _EVERY,
     InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout", "encoding_format"}),
     DropColumnsProcessor: frozenset({"name"}),
+    # What happens to finished records is out: it is done again at no cost.
     SchemaTransformProcessor: _EVERY,
+    FilterProcessor: _EVERY,
+    QualityBounds: _EVERY,
+    DeduplicateProcessor: _EVERY,
+    DecontaminateProcessor: _EVERY,
+    EvaluationSet: _EVERY,
     RunSettings: _EVERY,
     # Where tools come from is out: their names, and those of their providers, are in.
     StdioMcpProvider: _EVERY,

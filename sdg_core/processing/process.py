@@ -5,19 +5,31 @@ Row groups are only read. The output is built beside its place and switched in (
 simply runs again. A reader of the output looks at `metadata.json` first: on an object store, that is the only switch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.errors import IncompleteError, SealedError
+from sdg_core.filters.clusters import Ids
+from sdg_core.plan.checks.processors import REMOVED
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
+from sdg_core.processing.card import dataset_card
+from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
+from sdg_core.processing.row_processors import (
+    OpenSource,
+    RowProcessors,
+    open_row_processors,
+    removes_everything,
+    row_processor_marks,
+)
 from sdg_core.processing.transform import TEMPLATE_KEY, SchemaTransform
-from sdg_core.store.atomic import remove_directory
+from sdg_core.store.atomic import remove_directory, write_atomic
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
@@ -34,12 +46,16 @@ ROWS_PER_PART = 1_000_000
 
 @dataclass(frozen=True)
 class ProcessingResult:
-    """What post-generation wrote. `already_done`: the version was sealed before, nothing was written now."""
+    """What post-generation wrote. `already_done`: the version was sealed before, nothing was written now.
+
+    removed_by_processor: how many records each processor left out of the dataset.
+    """
 
     version: VersionLayout
     num_rows: int
     outputs: tuple[StorePath, ...]
     already_done: bool
+    removed_by_processor: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, allow_missing: bool) -> None:
@@ -67,46 +83,90 @@ def process(
     statuses: Sequence[RowGroupStatus],
     *,
     on_row_group: Callable[[int], None],
+    open_source: OpenSource,
     commit_guard: CommitGuard = nullcontext,
 ) -> ProcessingResult:
     """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index.
 
-    publishing: entered around what makes the output and the seal visible; what it raises keeps them from being so.
+    commit_guard: entered around what makes the output and the seal visible; what it raises keeps them from being so.
+    open_source: opens the evaluation sets of processors. Raises FilterError if a processor cannot be used, or no record is left.
     """
+    rows = open_row_processors(plan.config.processors, open_source)
     update_metadata(
         version,
         target_num_records=plan.num_records,
         total_num_batches=len(plan.row_groups),
         post_generation_state="started",
         post_generation_processed=False,
+        **NOTHING_REMOVED,
     )
     failpoint("processing.after_start")
     transforms = _transforms(plan)
-    num_rows = 0
+    source = _Source(version, plan, statuses)
+    rows.prepare(source.batches)
+    failpoint("processing.after_decisions")
     with store_errors("write", version.processed), new_output(version.processed, commit_guard=commit_guard) as output:
-        dataset = _Parts(output, "dataset", plan.kept_schema)
-        side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
-        try:
-            for status in statuses:
-                table = _read(version, plan, status, transforms)
-                dataset.write(table.select(plan.kept_schema.names))
-                for transform, parts in zip(transforms, side, strict=True):
-                    parts.write(transform.apply(table))
-                num_rows += table.num_rows
-                on_row_group(status.group.index)
-            for parts in (dataset, *side):
-                parts.close()
-        except BaseException:
-            for parts in (dataset, *side):
-                parts.abandon()
-            raise
+        num_rows = _write(output, source, rows, transforms, on_row_group=on_row_group)
         failpoint("processing.before_publish")
     failpoint("processing.after_publish")
+    card = dataset_card(
+        plan,
+        num_rows=num_rows,
+        transforms=[(transform.name, transform.schema) for transform in transforms],
+        outcomes=rows.outcomes,
+    )
     with commit_guard():
-        update_metadata(version, post_generation_state="complete", post_generation_processed=True)
+        write_atomic(version.card, card.encode())
+        update_metadata(
+            version,
+            post_generation_state="complete",
+            post_generation_processed=True,
+            kept_by_processor={outcome.name: outcome.kept for outcome in rows.outcomes},
+            removed_by_processor={outcome.name: outcome.removed for outcome in rows.outcomes},
+            processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
+        )
     failpoint("processing.after_seal")
-    outputs = tuple(version.processed / name for name in ("dataset", *(transform.name for transform in transforms)))
-    return ProcessingResult(version, num_rows, outputs, already_done=False)
+    outputs = tuple(version.processed / name for name in _output_names(plan))
+    removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
+    return ProcessingResult(version, num_rows, outputs, already_done=False, removed_by_processor=removed)
+
+
+def _write(
+    output: StagedOutput,
+    source: "_Source",
+    rows: RowProcessors,
+    transforms: Sequence[SchemaTransform],
+    *,
+    on_row_group: Callable[[int], None],
+) -> int:
+    """Write every file of the output; returns how many rows the dataset has."""
+    kept_schema = source.plan.kept_schema
+    dataset = _Parts(output, "dataset", kept_schema)
+    side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
+    removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
+    files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed)
+    num_rows = 0
+    columns = frozenset(kept_schema.names).union(rows.columns, *(transform.columns for transform in transforms))
+    try:
+        for status, (ids, table) in zip(source.statuses, source.batches(columns), strict=True):
+            *left_out, (_, table, _) = rows.apply(ids, table)
+            for target, (ids, gone, reasons) in zip(removed, left_out, strict=True):
+                target.write(ids, gone, reasons)
+            dataset.write(table.select(kept_schema.names))
+            for transform, parts in zip(transforms, side, strict=True):
+                parts.write(transform.apply(table))
+            num_rows += table.num_rows
+            on_row_group(status.group.index)
+        if not num_rows and any(outcome.removed for outcome in rows.outcomes):
+            raise removes_everything(rows.outcomes)
+        for file in files:
+            file.close()
+    except BaseException:
+        for file in files:
+            file.abandon()
+        raise
+    write_clusters(output, rows.clusters())
+    return num_rows
 
 
 def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadata) -> ProcessingResult:
@@ -119,7 +179,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
             remedy="`sdg reopen FILE`, then generate and process again",
         )
     transforms = _transforms(plan)
-    names = ["dataset", *(transform.name for transform in transforms)]
+    names = _output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
     if present != set(names):
@@ -130,9 +190,28 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
         )
     for transform in transforms:
         _check_template(version, transform)
+    if list(metadata.processor_marks.items()) != list(row_processor_marks(plan.config.processors).items()):
+        raise SealedError(
+            f"{version.directory} is sealed, and the processors that remove records have changed since",
+            remedy="`sdg reopen FILE`, then process again",
+        )
     with store_errors("read", version.processed_dataset):
         num_rows = sum(read_parquet_metadata(part).num_rows for part in part_files(version.processed_dataset))
-    return ProcessingResult(version, num_rows, tuple(version.processed / name for name in names), already_done=True)
+    return ProcessingResult(
+        version,
+        num_rows,
+        tuple(version.processed / name for name in names),
+        already_done=True,
+        removed_by_processor=metadata.removed_by_processor,
+    )
+
+
+def _output_names(plan: DatasetPlan) -> list[str]:
+    """What there is in `processed/`."""
+    transforms = [
+        processor.name for processor in plan.config.processors if isinstance(processor, SchemaTransformProcessor)
+    ]
+    return ["dataset", *transforms, *([REMOVED] if row_processor_marks(plan.config.processors) else [])]
 
 
 def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:
@@ -153,24 +232,45 @@ def _check_template(version: VersionLayout, transform: SchemaTransform) -> None:
 
 
 def reopen(version: VersionLayout) -> None:
-    """Remove the seal, then the processed output; a crash in between leaves output that the next processing replaces."""
-    update_metadata(version, post_generation_state="none", post_generation_processed=False)
+    """Remove the seal, then card and processed output; a crash in between leaves what the next processing replaces."""
+    update_metadata(version, post_generation_state="none", post_generation_processed=False, **NOTHING_REMOVED)
     failpoint("reopen.after_unseal")
+    with store_errors("remove", version.card):
+        version.card.unlink(missing_ok=True)
     remove_directory(version.processed)
 
 
-def _read(
-    version: VersionLayout, plan: DatasetPlan, status: RowGroupStatus, transforms: Sequence[SchemaTransform]
-) -> pa.Table:
-    """The rows of a row group, with those dropped columns that a transform reads."""
-    table = read_rows(version.row_group(status.group.index)).replace_schema_metadata(None)
-    wanted = sorted(plan.dropped & frozenset().union(*(transform.columns for transform in transforms)))
-    if wanted:
+@dataclass(frozen=True)
+class _Source:
+    """The records of a version, to be read as often as needed."""
+
+    version: VersionLayout
+    plan: DatasetPlan
+    statuses: Sequence[RowGroupStatus]
+
+    def batches(self, columns: frozenset[str]) -> Iterator[tuple[Ids, pa.Table]]:
+        """Record indices and these columns of each row group. Where row groups were resized, rows are counted instead."""
+        first = 0
+        resized = any(status.footer is not None and status.footer.resized for status in self.statuses)
+        for status in self.statuses:
+            assert status.footer is not None
+            table = self._read(status, columns)
+            ids = np.arange(first, first + status.footer.num_rows) if resized else status.footer.records()
+            first += status.footer.num_rows
+            yield ids, table
+
+    def _read(self, status: RowGroupStatus, columns: frozenset[str]) -> pa.Table:
         assert status.footer is not None
-        dropped = read_dropped(version.dropped(status.group.index), status.footer.records(), columns=wanted)
-        for name in wanted:
-            table = table.append_column(name, dropped.column(name))
-    return table
+        wanted = sorted(self.plan.dropped & columns)
+        stored = [name for name in self.plan.kept_schema.names if name in columns]
+        # With no column there would be no rows to add the dropped columns to.
+        stored = stored or self.plan.kept_schema.names[:1]
+        table = read_rows(self.version.row_group(status.group.index), columns=stored).replace_schema_metadata(None)
+        if wanted:
+            dropped = read_dropped(self.version.dropped(status.group.index), status.footer.records(), columns=wanted)
+            for name in wanted:
+                table = table.append_column(name, dropped.column(name))
+        return table
 
 
 class _Parts:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.errors import CellError, SdgError
 from sdg_core.generators.render import NestedTemplate
-from sdg_core.plan.checks.config import text_leaves
+from sdg_core.plan.checks.processors import text_leaves
 from sdg_core.plan.templates.engine import template_references
 from sdg_core.plan.templates.rewrite import printing_json
 

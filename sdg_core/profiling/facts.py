@@ -9,7 +9,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of
 from sdg_core.plan.usage import costs
-from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, SeedFacts
+from sdg_core.profiling.report import Facts, FailureCount, ModelFacts, ProcessorCount, SeedFacts
 from sdg_core.profiling.table import Described, expected_shares
 from sdg_core.store.atomic import read_or_none
 from sdg_core.store.failures import failures_of
@@ -62,6 +62,10 @@ def gather_facts(
         library_versions=metadata.library_versions,
         failures=_failures(version, statuses),
         dropped=tuple(field.name for field in plan.schema if field.name in plan.dropped),
+        removed=tuple(
+            ProcessorCount(name, metadata.kept_by_processor.get(name, 0), count)
+            for name, count in metadata.removed_by_processor.items()
+        ),
     )
 
 

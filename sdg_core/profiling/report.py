@@ -46,12 +46,22 @@ class FailureCount:
 
 
 @dataclass(frozen=True)
+class ProcessorCount:
+    """How many of the records that it saw a processor kept, and how many it removed."""
+
+    processor: str
+    kept: int
+    removed: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a report says beside the statistics. Times are ISO 8601 in UTC.
 
     source: `dataset` (the finished one) or `row_groups` (those there are so far). row_groups: files, of so many.
     remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first;
     history_fault: why there are none. dropped: columns that are stored beside the dataset.
+    removed: what processors left out of the finished dataset, in order; those records have not failed.
     """
 
     dataset: str
@@ -78,6 +88,7 @@ class Facts:
     library_versions: Mapping[str, str]
     failures: tuple[FailureCount, ...]
     dropped: tuple[str, ...]
+    removed: tuple[ProcessorCount, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@
                            quarantine/
                            processed/dataset/part-00000.parquet  processed/<processor>/part-00000.parquet
                            footers.json.zst
-                           report.html  report.json
+                           report.html  report.json  README.md
 
 The root is a directory, or a bucket of an object store with or without a prefix.
 """
@@ -100,6 +100,11 @@ class VersionLayout:
     def footers(self) -> StorePath:
         """What the footers of the row-group files said, to plan a resume without opening each; losing it loses nothing."""
         return self.directory / "footers.json.zst"
+
+    @property
+    def card(self) -> StorePath:
+        """The dataset card of the finished dataset."""
+        return self.directory / "README.md"
 
     @property
     def report_html(self) -> StorePath:

@@ -51,7 +51,8 @@ class Metadata(BaseModel):
 
     forced: begun beside existing data by `resume: never`, so nothing is carried over into it. begun_by: the run, or the backfill,
     that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
-    content, by which carry-over finds what was made from seed rows that are still the same."""
+    content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
+    removed_by_processor: records of each processor, in order; processor_marks: what each was asked for."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -77,6 +78,9 @@ class Metadata(BaseModel):
     forced: bool = False
     begun_by: str | None = None
     config_column_hashes: dict[str, str] = {}
+    kept_by_processor: dict[str, int] = {}
+    removed_by_processor: dict[str, int] = {}
+    processor_marks: dict[str, str] = {}
 
     @property
     def sealed(self) -> bool:

@@ -5,15 +5,15 @@ has been looked at; before that (`seed_columns=None`) unknown names are accepted
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.processors import DropColumnsProcessor, SchemaTransformProcessor
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
 from sdg_core.plan.checks.custom import check_custom
 from sdg_core.plan.checks.model_columns import check_fields, check_model_column, struct_types
+from sdg_core.plan.checks.processors import check_processors
 from sdg_core.plan.checks.samplers import check_sampler
 from sdg_core.plan.checks.seeds import check_seeds
 from sdg_core.plan.checks.skip import check_skip
@@ -22,12 +22,9 @@ from sdg_core.plan.checks.validation import check_validation
 from sdg_core.plan.graph import find_cycles
 from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, templates_of
 from sdg_core.plan.models import is_circular
-from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var, matching_columns
+from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
-
-FINISHED = "dataset"
-"""Name of the directory of the finished dataset, beside those of processors."""
 
 
 def check_config(
@@ -47,7 +44,7 @@ def check_config(
         *check_seeds(config),
         *_check_models(config),
         *check_tools(config),
-        *_check_processors(config, None if open_ended else known),
+        *check_processors(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
     templates_ok = True
@@ -179,64 +176,6 @@ def _aliases(column: Column) -> list[tuple[Path, str]]:
             return [(("model_aliases", place), alias) for place, alias in enumerate(column.model_aliases or ())]
         case _:
             return []
-
-
-def _check_processors(config: DatasetConfig, known: set[str] | None) -> Problems:
-    for index, processor in enumerate(config.processors):
-        if processor.name == FINISHED:
-            yield (
-                ("processors", index, "name"),
-                f"{FINISHED!r} is where the finished dataset goes; rename this processor",
-            )
-        match processor:
-            case DropColumnsProcessor() if known is not None:
-                for place, pattern in enumerate(processor.column_names):
-                    if not matching_columns(pattern, known):
-                        message = f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
-                        yield ("processors", index, "column_names", place), message
-            case SchemaTransformProcessor():
-                for path in _mixed_lists(processor.template):
-                    message = "items of one list must be of one kind; quote numbers and truth values to make them text"
-                    yield ("processors", index, "template", *path), message
-                for path, source in text_leaves(processor.template):
-                    for message in _template_faults(source, known):
-                        yield ("processors", index, "template", *path), message
-
-
-def _mixed_lists(value: object, path: Path = ()) -> Iterator[Path]:
-    """Lists that no column can hold, because their items are of different kinds."""
-    if isinstance(value, dict):
-        for key, child in value.items():
-            yield from _mixed_lists(child, (*path, key))
-    elif isinstance(value, list):
-        if len({type(item) for item in value if item is not None}) > 1:
-            yield path
-        for place, child in enumerate(value):
-            yield from _mixed_lists(child, (*path, place))
-
-
-def _template_faults(source: str, known: set[str] | None) -> Iterator[str]:
-    try:
-        names = template_references(source)
-    except TemplateSyntaxError as error:
-        yield f"not a valid template: {error}"
-        return
-    if chooses(source):
-        yield "the filter random is for prompts and expressions; draw with a column of its own, and read that"
-    for name in sorted(names - known) if known is not None else ():
-        yield f"unknown column {name!r}{did_you_mean(name, known or ())}"
-
-
-def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every string in nested lists and mappings, with its path."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from text_leaves(child, (*path, key))
-    elif isinstance(value, list | tuple):
-        for place, child in enumerate(value):
-            yield from text_leaves(child, (*path, place))
 
 
 def _has(names: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ def test_a_dataset_is_exported_once_it_is_processed(made: tuple[Path, Path], tmp
     assert wrong.returncode == 2 and ".parquet, .jsonl, .csv" in wrong.stderr
 
 
-@pytest.mark.parametrize("point", ["processing.after_seal", "file.before_replace:3", "file.after_replace:3"])
+@pytest.mark.parametrize("point", ["processing.after_seal", "file.before_replace:4", "file.after_replace:4"])
 def test_processing_that_is_killed_before_its_report_is_whole_makes_it_the_next_time(
     made: tuple[Path, Path], point: str
 ) -> None:

@@ -232,6 +232,55 @@ FUNCTION_VERDICTS: dict[str, Any] = {
 }
 
 
+def row_processor_verdicts() -> dict[str, Verdict | Tag]:
+    """Processors that remove records: what they are asked for changes no record."""
+    place: Place = ("processors", 0)
+    words = {"rule": "words", "at_least": 1, "at_most": 9}
+    ngrams = {"rule": "repeated_ngrams", "at_most": 0.2, "n": 3}
+    language = {"rule": "language", "at_least": 0.5, "language": "en"}
+    evaluation = {"source": {"path": "e.csv"}, "columns": ["a"]}
+
+    def judged(rule: dict[str, Any]) -> dict[str, Any]:
+        return {"processor_type": "filter", "name": "f", "column": "exp", "quality": [rule]}
+
+    keeps = {"processor_type": "filter", "name": "f", "keep": "{{ exp }}"}
+    same = {"processor_type": "deduplicate", "name": "d", "method": "minhash", "columns": ["exp"]}
+    best = {**same, "keep": "best", "score": "uni"}
+    leaks = {"processor_type": "decontaminate", "name": "c", "columns": ["exp"], "evaluation_sets": [evaluation]}
+    changes = {
+        "FilterProcessor.name": (keeps, "name", "g"),
+        "FilterProcessor.keep": (keeps, "keep", "{{ uni }}"),
+        "FilterProcessor.column": (judged(words), "column", "txt"),
+        "FilterProcessor.quality": (judged(words), "quality", [ngrams]),
+        "QualityBounds.rule": (judged(words), "quality", [{**words, "rule": "mean_word_length"}]),
+        "QualityBounds.at_least": (judged(words), "quality", [{**words, "at_least": 2}]),
+        "QualityBounds.at_most": (judged(words), "quality", [{**words, "at_most": 8}]),
+        "QualityBounds.n": (judged(ngrams), "quality", [{**ngrams, "n": 4}]),
+        "QualityBounds.language": (judged(language), "quality", [{**language, "language": "de"}]),
+        "DeduplicateProcessor.name": (same, "name", "e"),
+        "DeduplicateProcessor.method": (same, "method", "exact"),
+        "DeduplicateProcessor.columns": (same, "columns", ["txt"]),
+        "DeduplicateProcessor.threshold": (same, "threshold", 0.9),
+        "DeduplicateProcessor.keep": (same, "keep", "last"),
+        "DeduplicateProcessor.score": (best, "score", "gau"),
+        "DecontaminateProcessor.name": (leaks, "name", "e"),
+        "DecontaminateProcessor.columns": (leaks, "columns", ["txt"]),
+        "DecontaminateProcessor.evaluation_sets": (leaks, "evaluation_sets", [evaluation, evaluation]),
+        "DecontaminateProcessor.n": (leaks, "n", 8),
+        "DecontaminateProcessor.threshold": (leaks, "threshold", 0.5),
+        "EvaluationSet.source": (leaks, "evaluation_sets", [{**evaluation, "source": {"path": "f.csv"}}]),
+        "EvaluationSet.columns": (leaks, "evaluation_sets", [{**evaluation, "columns": ["b"]}]),
+    }
+    verdicts: dict[str, Verdict | Tag] = {
+        name: outside(place, field, value, before={place: processor})
+        for name, (processor, field, value) in changes.items()
+    }
+    tags = {"FilterProcessor": keeps, "DeduplicateProcessor": same, "DecontaminateProcessor": leaks}
+    for name, processor in tags.items():
+        verdicts[f"{name}.processor_type"] = Tag(False, place, {place: processor})
+    return verdicts
+
+
 def model_column_verdicts() -> dict[str, Verdict | Tag]:
     """The fields of columns that models answer, and of what is inside them."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
@@ -374,6 +423,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "DatasetConfig.seed": inside((), "seed", 2),
     "DatasetConfig.columns": inside((), "columns", [*BASE["columns"][1:], BASE["columns"][0]]),
     "DatasetConfig.seed_config": inside((), "seed_config", {"source": {"path": "x.csv"}}),
+    "DatasetConfig.license": outside((), "license", "mit"),
     "DatasetConfig.processors": inside((), "processors", []),
     "DatasetConfig.model_providers": inside(PROVIDER, "extra_body", {"x": 1}),
     "DatasetConfig.model_configs": inside(MODEL, "model", "m2"),
@@ -516,6 +566,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SchemaTransformProcessor.processor_type": Tag(False, ("processors", 1)),
     "SchemaTransformProcessor.name": outside(("processors", 1), "name", "other"),
     "SchemaTransformProcessor.template": outside(("processors", 1), "template", {"n": "{{ exp }}"}),
+    **row_processor_verdicts(),
     "ModelProvider.name": Verdict(
         True, {(*PROVIDER, "name"): "q", (*MODEL, "provider"): "q", ("model_configs", 1, "provider"): "q"}
     ),

@@ -1,0 +1,128 @@
+"""Checks of processors: their names do not collide, their columns exist, their templates can be read."""
+
+from collections.abc import Iterator, Set
+
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.processors import (
+    DecontaminateProcessor,
+    DeduplicateProcessor,
+    DropColumnsProcessor,
+    FilterProcessor,
+    Processor,
+    RowProcessor,
+    SchemaTransformProcessor,
+)
+from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.names import did_you_mean, matching_columns
+from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
+
+FINISHED = "dataset"
+"""Name of the directory of the finished dataset, beside those of processors."""
+REMOVED = "removed"
+"""Name of the directory of records that processors left out."""
+
+
+def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
+    """Problems of all processors. known: the columns there are, None while seed columns are not known."""
+    removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
+    for index, processor in enumerate(config.processors):
+        if processor.name == FINISHED:
+            yield (
+                ("processors", index, "name"),
+                f"{FINISHED!r} is where the finished dataset goes; rename this processor",
+            )
+        if processor.name == REMOVED and removes:
+            yield ("processors", index, "name"), f"{REMOVED!r} is where removed records go; rename this processor"
+        for path, message in _check_processor(processor, known):
+            yield ("processors", index, *path), message
+
+
+def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
+    match processor:
+        case DropColumnsProcessor():
+            for place, pattern in enumerate(processor.column_names):
+                if known is not None and not matching_columns(pattern, known):
+                    yield ("column_names", place), f"no column matches {pattern!r}{did_you_mean(pattern, known)}"
+        case SchemaTransformProcessor():
+            for path in _mixed_lists(processor.template):
+                yield (
+                    ("template", *path),
+                    "items of one list must be of one kind; quote numbers and truth values to make them text",
+                )
+            for path, source in text_leaves(processor.template):
+                for message in _template_faults(source, known):
+                    yield ("template", *path), message
+        case _:
+            yield from _check_row_processor(processor, known)
+
+
+def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Problems:
+    match processor:
+        case FilterProcessor(keep=str(keep)):
+            yield from _check_template(keep, "keep", known)
+        case FilterProcessor():
+            assert processor.column is not None
+            if known is not None and processor.column not in known:
+                yield ("column",), _unknown(processor.column, known)
+        case DeduplicateProcessor() | DecontaminateProcessor():
+            for place, name in enumerate(processor.columns):
+                if known is not None and name not in known:
+                    yield ("columns", place), _unknown(name, known)
+    if isinstance(processor, DeduplicateProcessor) and processor.score is not None:
+        yield from _check_template(as_template(processor.score), "score", known)
+
+
+def as_template(source: str) -> str:
+    """A template; a bare expression such as a column's name, or `judge.quality.score`, stands for `{{ ... }}`."""
+    return source if "{{" in source or "{%" in source else "{{ " + source + " }}"
+
+
+def _template_faults(source: str, known: Set[str] | None) -> Iterator[str]:
+    try:
+        names = template_references(source)
+    except TemplateSyntaxError as error:
+        yield f"not a valid template: {error}"
+        return
+    if chooses(source):
+        yield "the filter random is for prompts and expressions; draw with a column of its own, and read that"
+    for name in sorted(names - known) if known is not None else ():
+        yield _unknown(name, known or ())
+
+
+def _check_template(source: str, field: str, known: Set[str] | None) -> Problems:
+    if "{{" not in source and "{%" not in source:
+        yield (field,), f"is a plain text; write a template, such as {{{{ {source.strip()} }}}}"
+        return
+    faults = list(_template_faults(source, known))
+    if not faults and not template_references(source):
+        faults = ["reads no column, so it is the same for every record"]
+    for message in faults:
+        yield (field,), message
+
+
+def _unknown(name: str, known: Set[str] | tuple[()]) -> str:
+    return f"unknown column {name!r}{did_you_mean(name, known)}"
+
+
+def _mixed_lists(value: object, path: Path = ()) -> Iterator[Path]:
+    """Lists that no column can hold, because their items are of different kinds."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _mixed_lists(child, (*path, key))
+    elif isinstance(value, list):
+        if len({type(item) for item in value if item is not None}) > 1:
+            yield path
+        for index, child in enumerate(value):
+            yield from _mixed_lists(child, (*path, index))
+
+
+def text_leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every string in nested lists and mappings, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from text_leaves(child, (*path, key))
+    elif isinstance(value, list | tuple):
+        for place, child in enumerate(value):
+            yield from text_leaves(child, (*path, place))

@@ -1,0 +1,104 @@
+"""`README.md` of a finished version: a dataset card, by which the directory loads as a dataset.
+
+The YAML block follows the Hugging Face hub's format (https://huggingface.co/docs/hub/datasets-manual-configuration): `configs`
+names the files of each output, so that `datasets.load_dataset(<version directory>)` finds those and not the row groups.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.kinds import producers_of
+from sdg_core.processing.row_processors import Outcome
+
+
+def dataset_card(
+    plan: DatasetPlan, *, num_rows: int, transforms: Sequence[tuple[str, pa.Schema]], outcomes: Sequence[Outcome]
+) -> str:
+    """The text of the card. transforms: the other outputs, by name, with their schemas."""
+    config = plan.config
+    header: dict[str, Any] = {"pretty_name": config.name}
+    if config.license is not None:
+        header["license"] = config.license
+    if num_rows:
+        header["size_categories"] = [_size_category(num_rows)]
+    header["tags"] = ["synthetic"]
+    header["configs"] = _configs([name for name, _ in transforms])
+    parts = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
+        f"# {config.name}",
+        *([config.description] if config.description else []),
+        *(["**Replies are simulated: no model was asked.**"] if plan.simulated else []),
+        f"{num_rows:,} records.",
+        "## Columns",
+        _table(("column", "type", "made by", "description"), _column_rows(plan)),
+        *(part for name, schema in transforms for part in _transform(name, schema)),
+        "## How it was made",
+        _how(plan, outcomes),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _configs(transforms: Sequence[str]) -> list[dict[str, Any]]:
+    """Where the files of each output are; the dataset is what is loaded without a name."""
+    main = "dataset" if "default" in transforms else "default"
+    found = [{"config_name": main, "data_files": _files("dataset"), "default": True}]
+    found += [{"config_name": name, "data_files": _files(name)} for name in transforms]
+    return found
+
+
+def _files(output: str) -> list[dict[str, str]]:
+    return [{"split": "train", "path": f"processed/{output}/*.parquet"}]
+
+
+def _size_category(num_rows: int) -> str:
+    """The hub's word for a size, https://github.com/huggingface/hub-docs/blob/main/datasetcard.md."""
+    bounds = {10**3: "1K", 10**4: "10K", 10**5: "100K", 10**6: "1M", 10**7: "10M", 10**8: "100M", 10**9: "1B"}
+    lower = ""
+    for bound, name in bounds.items():
+        if num_rows < bound:
+            return f"{lower}<n<{name}" if lower else f"n<{name}"
+        lower = name
+    return "n>1B"
+
+
+def _column_rows(plan: DatasetPlan) -> list[tuple[str, ...]]:
+    columns = {column.name: column for column in plan.config.columns}
+    producers = producers_of(plan.config.columns)
+    rows: list[tuple[str, ...]] = []
+    for field in plan.kept_schema:
+        column = columns.get(producers.get(field.name, field.name))
+        made_by = "seed data" if column is None else column.column_type
+        description = column.description if column is not None and column.name == field.name else None
+        rows.append((f"`{field.name}`", str(field.type), made_by, description or ""))
+    return rows
+
+
+def _transform(name: str, schema: pa.Schema) -> list[str]:
+    rows = [(f"`{field.name}`", str(field.type)) for field in schema]
+    return [f"## Columns of `{name}`", _table(("column", "type"), rows)]
+
+
+def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
+    lines = [
+        f"- config fingerprint `{plan.fingerprint.config_hash}`, seed {plan.config.seed}, {plan.num_records:,} records planned"
+    ]
+    for alias, (model, provider) in plan.models.items():
+        lines.append(f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})")
+    for outcome in outcomes:
+        lines.append(
+            f"- processor `{outcome.name}` ({outcome.method}): {outcome.kept:,} records kept, {outcome.removed:,} removed"
+        )
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

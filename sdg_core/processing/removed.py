@@ -1,0 +1,71 @@
+"""`processed/removed/`: the records that each processor left out, with the reason, and what was taken for the same.
+
+`<processor>.parquet` has the columns of the dataset, `record_index` and `reason`; where the dataset has a column of that name, an
+underscore stands before it. `<processor>.clusters.parquet` has a row for each record of a cluster: `cluster`, `record_index`,
+`kept`. The key-value metadata `sdg_method` names the algorithm with the version of what computed it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_core.filters.clusters import Ids
+from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.processing.row_processors import Outcome, Reasons
+from sdg_core.store.staged_output import StagedOutput
+
+METHOD_KEY = b"sdg_method"
+NOTHING_REMOVED: Mapping[str, Any] = {"kept_by_processor": {}, "removed_by_processor": {}, "processor_marks": {}}
+"""The fields of `metadata.json` on removed records while there is no finished dataset."""
+
+
+class RemovedRecords:
+    """The file of records that one processor left out; there even if there are none."""
+
+    def __init__(self, output: StagedOutput, outcome: Outcome, schema: pa.Schema) -> None:
+        own = (_free("record_index", schema.names), pa.int64()), (_free("reason", schema.names), pa.string())
+        metadata = {METHOD_KEY: outcome.method.encode()}
+        self._schema = pa.schema([*schema, *(pa.field(*field) for field in own)], metadata=metadata)
+        self._columns = schema.names
+        self._file = output.create(f"{REMOVED}/{outcome.name}.parquet")
+        self._writer = pq.ParquetWriter(self._file.file, self._schema)
+        self._open = True
+
+    def write(self, ids: Ids, table: pa.Table, reasons: Reasons) -> None:
+        """Add records of a batch."""
+        if reasons:
+            columns = [*table.select(self._columns).columns, pa.array(ids), pa.array(reasons, type=pa.string())]
+            self._writer.write_table(pa.table(columns, names=self._schema.names).cast(self._schema))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+        self._file.finish()
+        self._open = False
+
+    def abandon(self) -> None:
+        """Give up a file that cannot be finished."""
+        if self._open:
+            self._writer.is_open = False
+            self._file.abandon()
+            self._open = False
+
+
+def write_clusters(output: StagedOutput, clusters: Mapping[str, pa.Table]) -> None:
+    """Write what was taken for the same, by processor."""
+    for name, table in clusters.items():
+        file = output.create(f"{REMOVED}/{name}.clusters.parquet")
+        try:
+            pq.write_table(table, file.file)
+            file.finish()
+        except BaseException:
+            file.abandon()
+            raise
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name = f"_{name}"
+    return name

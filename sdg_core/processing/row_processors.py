@@ -1,0 +1,362 @@
+"""Processors that leave records out: filter, deduplicate, decontaminate, one after another in the order of the file.
+
+Each sees only the records that those before it have kept. What becomes of a record depends on the set of records and not on
+row groups or batches: records are known by their index, and a processor that compares records looks at all of them first.
+
+Invariant: `prepare` has seen every batch, once for each deduplication, before `apply` sees the first; both see the same batches.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+import polars as pl
+import pyarrow as pa
+
+from sdg_core.config.processors import (
+    DecontaminateProcessor,
+    DeduplicateProcessor,
+    FilterProcessor,
+    Processor,
+    RowProcessor,
+)
+from sdg_core.config.seeds import SeedSource
+from sdg_core.errors import CellError, FilterError, SdgError
+from sdg_core.filters.clusters import Duplicates, Ids
+from sdg_core.filters.decontaminate import EvaluationIndex
+from sdg_core.filters.deduplicate import duplicates_by, normalised
+from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.generators.render import compiled, plain_value
+from sdg_core.plan.checks.processors import as_template
+from sdg_core.plan.fingerprint import canonical_json
+from sdg_core.plan.templates.skip import is_true, truth_template
+from sdg_core.seeds.readers import Seeds
+
+OpenSource = Callable[[SeedSource], Seeds]
+Batches = Callable[[frozenset[str]], Iterator[tuple[Ids, pa.Table]]]
+"""Reads the whole dataset once, as record indices and at least these columns."""
+Reasons = list[str | None]
+"""For each record why it is left out; None where it stays."""
+
+
+class _Step(Protocol):
+    columns: frozenset[str]
+    method: str
+
+    def reasons(self, ids: Ids, table: pa.Table) -> Reasons: ...
+
+
+@dataclass
+class Outcome:
+    """What one processor did: records kept and removed, and the reason for the first that it removed."""
+
+    name: str
+    mark: str
+    method: str
+    kept: int = 0
+    removed: int = 0
+    example: str | None = None
+
+
+@dataclass
+class RowProcessors:
+    """The row processors of a dataset, opened. `outcomes` are complete once every batch went through `apply`."""
+
+    steps: Sequence[tuple[str, _Step]]
+    outcomes: Sequence[Outcome]
+    columns: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.columns = frozenset().union(*(step.columns for _, step in self.steps))
+
+    def prepare(self, batches: Batches) -> None:
+        """Look at all records once for each deduplication. Raises FilterError naming the processor."""
+        for place, (name, step) in enumerate(self.steps):
+            if not isinstance(step, _Deduplication):
+                continue
+            earlier = self.steps[:place]
+            columns = step.columns.union(*(other.columns for _, other in earlier))
+            for ids, table in batches(columns):
+                for other_name, other in earlier:
+                    ids, table, _ = _judged(other_name, other, ids, table)
+                with _named(name):
+                    step.observe(ids, table)
+            with _named(name):
+                step.decide()
+            self.outcomes[place].method = step.method
+
+    def apply(self, ids: Ids, table: pa.Table) -> Iterator[tuple[Ids, pa.Table, Reasons]]:
+        """For each processor the records that it leaves out, with reasons; last what stays, with no reason."""
+        for (name, step), outcome in zip(self.steps, self.outcomes, strict=True):
+            kept_ids, kept, reasons = _judged(name, step, ids, table)
+            out = np.array([reason is not None for reason in reasons], dtype=np.bool_)
+            found: Reasons = [reason for reason in reasons if reason is not None]
+            outcome.kept += len(kept_ids)
+            outcome.removed += len(found)
+            outcome.example = outcome.example or next(iter(found), None)
+            yield ids[out], table.filter(pa.array(out)), found
+            ids, table = kept_ids, kept
+        yield ids, table, []
+
+    def clusters(self) -> Mapping[str, pa.Table]:
+        """What each deduplication took for the same: a row per record of a cluster of two or more."""
+        return {name: step.clusters() for name, step in self.steps if isinstance(step, _Deduplication)}
+
+
+def open_row_processors(processors: Sequence[Processor], open_source: OpenSource) -> RowProcessors:
+    """The processors that leave records out, ready to be used. Raises FilterError or SeedError if one cannot be."""
+    chosen = [processor for processor in processors if isinstance(processor, RowProcessor)]
+    steps: list[tuple[str, _Step]] = []
+    for processor in chosen:
+        with _named(processor.name):
+            steps.append((processor.name, _open(processor, open_source)))
+    marks = row_processor_marks(processors)
+    outcomes = [Outcome(name, marks[name], step.method) for name, step in steps]
+    return RowProcessors(steps, outcomes)
+
+
+def row_processor_marks(processors: Sequence[Processor]) -> dict[str, str]:
+    """For each processor that leaves records out, in order, what stands for all that it was asked for."""
+    return {
+        processor.name: hashlib.sha256(canonical_json(processor.model_dump(mode="json")).encode()).hexdigest()
+        for processor in processors
+        if isinstance(processor, RowProcessor)
+    }
+
+
+def _open(processor: RowProcessor, open_source: OpenSource) -> _Step:
+    match processor:
+        case FilterProcessor(keep=str(keep)):
+            return _Keep(keep)
+        case FilterProcessor():
+            return _Quality(processor)
+        case DeduplicateProcessor():
+            return _Deduplication(processor)
+        case DecontaminateProcessor():
+            return _Decontamination(processor, open_source)
+
+
+def _judged(name: str, step: _Step, ids: Ids, table: pa.Table) -> tuple[Ids, pa.Table, Reasons]:
+    """What stays, and the reasons for all records."""
+    with _named(name):
+        reasons = step.reasons(ids, table) if len(ids) else []
+    stays = np.array([reason is None for reason in reasons], dtype=np.bool_)
+    return ids[stays], table.filter(pa.array(stays)), reasons
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Names the processor in what is raised inside."""
+    try:
+        yield
+    except (FilterError, CellError) as error:
+        remedy = error.remedy or "fix the processor (for a value that may be absent, use `| default('')`)"
+        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
+
+
+class _Keep:
+    """Records for which a template is true."""
+
+    def __init__(self, keep: str) -> None:
+        self._template = compiled(truth_template(keep))
+        self._reason = f"not true: {keep.strip()}"
+        self.columns = frozenset(self._template.names)
+        self.method = "template"
+
+    def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
+        rows = table.select(sorted(self.columns)).to_pylist()
+        return [
+            None if is_true(_rendered(self._template, values, record)) else self._reason
+            for record, values in zip(ids, rows, strict=True)
+        ]
+
+
+class _Quality:
+    """Records whose text passes every quality rule."""
+
+    def __init__(self, processor: FilterProcessor) -> None:
+        assert processor.column is not None
+        self._column = processor.column
+        self._rules = [
+            QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
+            for rule in processor.quality
+        ]
+        self.columns = frozenset({processor.column})
+        self.method = "quality rules"
+
+    def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
+        return failed_rule(self._rules, _series(table, self._column))
+
+
+class _Deduplication:
+    """One record of each cluster of records that are the same."""
+
+    def __init__(self, processor: DeduplicateProcessor) -> None:
+        self._processor = processor
+        self._score = compiled(as_template(processor.score)) if processor.score is not None else None
+        self.columns = frozenset({*processor.columns, *(self._score.names if self._score is not None else ())})
+        parameters = {} if processor.threshold is None else {"threshold": processor.threshold}
+        self._seen = duplicates_by(processor.method, keep=processor.keep, **parameters)
+        self._found: Duplicates | None = None
+        self.method: str = processor.method
+
+    def observe(self, ids: Ids, table: pa.Table) -> None:
+        """Take note of records. Raises FilterError for values that cannot be compared."""
+        scores = None if self._score is None else self._scores(ids, table)
+        match self._processor.method:
+            case "exact":
+                content: Any = _compared(table, self._processor.columns)
+            case "minhash":
+                content = joined_texts(table, self._processor.columns)
+            case _:
+                content = _vectors(table.column(self._processor.columns[0]))
+        self._seen.add(ids, content, scores=scores)
+
+    def decide(self) -> None:
+        """Called once every record was seen."""
+        self._found = self._seen.decide()
+        self.method = self._found.method
+        order = np.argsort(self._found.cluster[self._found.kept])
+        self._survivors = self._found.ids[self._found.kept][order]
+        self._names = self._found.cluster[self._found.kept][order]
+
+    def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
+        assert self._found is not None
+        survivors = self._survivors[np.searchsorted(self._names, self._found.clusters_of(ids))]
+        return [
+            None if kept else f"same as record {survivor}"
+            for kept, survivor in zip(self._found.keeps(ids), survivors, strict=True)
+        ]
+
+    def clusters(self) -> pa.Table:
+        assert self._found is not None
+        names, counts = np.unique(self._found.cluster, return_counts=True)
+        shared = np.isin(self._found.cluster, names[counts > 1])
+        order = np.flatnonzero(shared)[np.argsort(self._found.cluster[shared], kind="stable")]
+        found = {"cluster": self._found.cluster, "record_index": self._found.ids, "kept": self._found.kept}
+        return pa.table({name: pa.array(values[order]) for name, values in found.items()})
+
+    def _scores(self, ids: Ids, table: pa.Table) -> list[float | None]:
+        assert self._score is not None
+        rows = table.select(sorted(self._score.names)).to_pylist()
+        return [_number(_rendered(self._score, row, record), record) for record, row in zip(ids, rows, strict=True)]
+
+
+class _Decontamination:
+    """Records that share no n-gram, or only few, with an evaluation record."""
+
+    def __init__(self, processor: DecontaminateProcessor, open_source: OpenSource) -> None:
+        self._processor = processor
+        self.columns = frozenset(processor.columns)
+        self.method = f"{processor.n}-grams"
+        self._starts = [0]
+        texts = []
+        for place, evaluation in enumerate(processor.evaluation_sets):
+            seeds = open_source(evaluation.source)
+            info = seeds.info()
+            unknown = [name for name in evaluation.columns if name not in info.schema.names]
+            if unknown:
+                raise FilterError(
+                    f"evaluation_sets[{place}] has no column {unknown[0]!r}; it has {', '.join(info.schema.names)}",
+                    remedy="name columns of the evaluation set",
+                )
+            if not info.num_rows:
+                raise FilterError(f"evaluation_sets[{place}] is empty", remedy="check its source")
+            frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
+            texts.append(joined_texts(frame.to_arrow(), evaluation.columns))
+            self._starts.append(self._starts[-1] + info.num_rows)
+        self._index = EvaluationIndex(np.arange(self._starts[-1]), pl.concat(texts), n=processor.n)
+
+    def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
+        texts = joined_texts(table, self._processor.columns)
+        found = self._index.overlaps(texts, at_least=self._processor.threshold)
+        return [None if leak is None else self._reason(leak.evaluation_id, leak.share) for leak in found]
+
+    def _reason(self, evaluation_id: int, share: float) -> str:
+        place = int(np.searchsorted(self._starts, evaluation_id, side="right")) - 1
+        row = evaluation_id - self._starts[place]
+        return f"holds {share:.0%} of the {self._processor.n}-grams of row {row} of evaluation_sets[{place}]"
+
+
+def joined_texts(table: pa.Table, columns: Sequence[str]) -> pl.Series:
+    """The texts of several columns as one, null where all are."""
+    series = [_texts(table, name) for name in columns]
+    if len(series) == 1:
+        return series[0]
+    frame = pl.DataFrame({str(place): texts for place, texts in enumerate(series)})
+    empty = pl.all_horizontal(pl.all().is_null())
+    text = pl.when(empty).then(None).otherwise(pl.concat_str(pl.all(), separator="\n", ignore_nulls=True))
+    return frame.select(text.alias("text"))["text"]
+
+
+def _compared(table: pa.Table, columns: Sequence[str]) -> pl.Series:
+    """One text for what several columns hold, so that different cells never give the same; null where all are."""
+    series = [_texts(table, name) for name in columns]
+    if len(series) == 1:
+        return series[0]
+    rows = zip(*(normalised(texts).to_list() for texts in series), strict=True)
+    texts = [None if all(cell is None for cell in row) else orjson.dumps(row).decode() for row in rows]
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _series(table: pa.Table, name: str) -> pl.Series:
+    found = pl.from_arrow(table.column(name))
+    assert isinstance(found, pl.Series)
+    return found
+
+
+def _texts(table: pa.Table, name: str) -> pl.Series:
+    """A column as texts: what is no text, as JSON."""
+    series = _series(table, name)
+    if series.dtype in (pl.String, pl.Null):
+        return series.cast(pl.String)
+    values = [None if value is None else _json(value) for value in table.column(name).to_pylist()]
+    return pl.Series(name, values, dtype=pl.String)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(plain_value(value), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _vectors(column: pa.ChunkedArray) -> pa.Array:
+    """Vectors from a column of lists of numbers, or of an embedding column with one embedding each. Raises FilterError."""
+    kind = column.type
+    if not pa.types.is_struct(kind) or kind.get_field_index("embeddings") < 0:
+        return column.combine_chunks()
+    cells = [None if cell is None else cell["embeddings"] for cell in column.to_pylist()]
+    several = next((len(cell) for cell in cells if cell is not None and len(cell) != 1), None)
+    if several is not None:
+        raise FilterError(f"a cell holds {several} embeddings, and one is needed", remedy="embed one text per record")
+    return pa.array([None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64()))
+
+
+def _rendered(template: Any, values: Mapping[str, Any], record: int) -> str:
+    try:
+        text: str = template.render(values)
+    except CellError as error:
+        raise CellError(f"record {record}: {error.message}") from error
+    return text
+
+
+def _number(text: str, record: int) -> float | None:
+    """A score; None for no text, or for what stands for no value."""
+    text = text.strip()
+    if text.lower() in ("", "none", "null"):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise FilterError(f"record {record}: the score {text!r} is not a number", remedy="score by a number") from None
+
+
+def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
+    """The error for a dataset of which no record is left."""
+    last = next(outcome for outcome in outcomes if outcome.removed and not outcome.kept)
+    return FilterError(
+        f"processor {last.name!r} removed all {last.removed} records it saw, so that none is left (one for: {last.example})",
+        remedy="loosen it, then process again; `sdg reopen FILE` first, to generate more records",
+    )
