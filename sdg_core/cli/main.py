@@ -4,7 +4,12 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, publish_commands, run_commands  # noqa: F401 - importing them adds their commands
+from sdg_core.cli import (  # noqa: F401 - importing them adds their commands
+    inspect_commands,
+    pipeline_commands,
+    publish_commands,
+    run_commands,
+)
 from sdg_core.cli.app import run
 
 

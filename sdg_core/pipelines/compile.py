@@ -1,7 +1,7 @@
 """A pipeline file to its plan: stages checked and resolved, with the fingerprint. Reads no source.
 
-Columns are followed from stage to stage as far as they can be known: what a function, `explode` or a table makes is open, and then
-a name is accepted and looked up when the task is there.
+Columns are followed from stage to stage as far as they can be known. What a function, `explode` or a table makes is open: then a
+name is accepted, and looked up when the task is there.
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedConfig, ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
     ColumnsStage,
@@ -24,7 +25,6 @@ from sdg_core.config.pipeline import (
     SplitStage,
     Stage,
 )
-from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.errors import ConfigError, Problem
@@ -154,20 +154,25 @@ class _Compiler:
     def _need(self, name: str, path: YamlPath) -> None:
         if self._known is not None and name not in self._known:
             there = ", ".join(sorted(self._known))
-            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}; there are {there}")
+            self._problem(
+                path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}; there are {there}"
+            )
 
     def _split(self, place: int, stage: SplitStage) -> None:
         self._need(stage.column, ("stages", place, "column"))
         size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
         if stage.overlap >= size:
-            self._problem(("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it")
+            self._problem(
+                ("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it"
+            )
         if self._known is not None:
             self._known |= {f"{stage.column}_start"}
 
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.quality is not None:
             self._problem(
-                ("stages", place, "quality"), "quality rules are not available yet; say what to keep by a template: `keep`"
+                ("stages", place, "quality"),
+                "quality rules are not available yet; say what to keep by a template: `keep`",
             )
         elif stage.keep is None:
             self._problem(("stages", place), "a filter needs `keep`, a template that renders true for what stays")
@@ -189,7 +194,9 @@ class _Compiler:
         kept = self._known - set(stage.columns)
         for old, new in stage.columns.items():
             if new in kept:
-                self._problem(("stages", place, "columns", old), f"there is a column {new!r} already; choose another name")
+                self._problem(
+                    ("stages", place, "columns", old), f"there is a column {new!r} already; choose another name"
+                )
             kept |= {new}
         self._known = kept
 
@@ -217,7 +224,9 @@ class _Compiler:
         ]
         for path, message in found:
             inside = path and path[0] == "columns"
-            self._problem(("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks"))
+            self._problem(
+                ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
+            )
         if self._known is not None:
             self._known |= made
         if found:

@@ -55,7 +55,6 @@ from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import read_metadata, utc_now
 from sdg_core.store.row_groups import read_rows
 from sdg_core.store.versions import Version, update_metadata
-from sdg_core.system.failpoints import failpoint
 
 PARTITIONS_AT_ONCE = 32
 LEAST_ROOM = 32
@@ -112,17 +111,15 @@ async def agenerate_pipeline(
     """Make what is missing, partial or changed; the rest is adopted.
 
     partitions: keys; default all. retry: try sources again that were given up; `sources` names some of them by locator or key.
-    on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked before
-    anything is written. Raises errors of `sdg_core.errors`.
+    on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
+    before anything is written. Raises errors of `sdg_core.errors`.
     """
     run_id, mode = run_id or uuid.uuid4().hex, resume or pipeline.plan.config.run.resume
     pick = _given_up(pipeline, sources) if retry else frozenset()
     shell = pipeline.as_dataset()
     version = choose_version(pipeline.layout, shell.plan, mode=mode, begun_by=begun_by or run_id)
     tally = Tally(on_event)
-    async with open_models_of(
-        shell.plan, env=pipeline.env, on_notice=lambda message: tally(Notice(message))
-    ) as models:
+    async with open_models_of(shell.plan, env=pipeline.env, on_notice=lambda message: tally(Notice(message))) as models:
         await models.check()
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
@@ -323,9 +320,7 @@ class _Run:
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
-        failpoint("pipeline.before_publish")
         footer = await asyncio.to_thread(self._publish, status, results, entries, kept_before)
-        failpoint("pipeline.after_publish")
         await asyncio.to_thread(self._forget, footer)
         self._count(status, results)
         path = self._layout.row_group(status.partition.index)
@@ -356,7 +351,8 @@ class _Run:
         reason = self._budget.verdict(remaining=1)
         if reason is not None:
             raise RunAbortedError(
-                f"stopped: {reason}", remedy="finished sources are kept; fix the cause and run the same command to go on"
+                f"stopped: {reason}",
+                remedy="finished sources are kept; fix the cause and run the same command to go on",
             )
         return result
 
@@ -405,7 +401,9 @@ class _Run:
             if entry is not None and table is not None:
                 new.append(entry)
                 parts.append(table)
-        gone = [{"key": key, "locator": entries[key].locator, "version": entries[key].version} for key in status.removed]
+        gone = [
+            {"key": key, "locator": entries[key].locator, "version": entries[key].version} for key in status.removed
+        ]
         earlier = [item for item in (status.footer.removed if status.footer else ()) if item["key"] not in results]
         footer = PartitionFooter(
             dataset=self._pipeline.name,

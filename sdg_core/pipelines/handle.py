@@ -73,8 +73,8 @@ def open_pipeline(
 class PartitionStatus:
     """A partition, its state, and what materializing it would do.
 
-    state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make, or
-    to try again. removed: keys of sources that are gone and still have rows here.
+    state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make,
+    or to try again. removed: keys of sources that are gone and still have rows here.
     """
 
     partition: Partition
@@ -203,6 +203,7 @@ def check_partition_keys(partitions: Sequence[Partition], wanted: Sequence[str])
     unknown = [key for key in wanted if key not in known]
     if unknown:
         raise StoreError(
-            f"partitions {', '.join(unknown)} do not exist", remedy=f"there are {len(known)}; `sdg status FILE` lists them"
+            f"partitions {', '.join(unknown)} do not exist",
+            remedy=f"there are {len(known)}; `sdg status FILE` lists them",
         )
     return sorted({known[key] for key in wanted})

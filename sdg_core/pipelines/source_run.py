@@ -32,8 +32,10 @@ class SourceRun:
         run_id: str,
         before: SourceEntry | None = None,
         afresh: bool = False,
+        at_most: int | None = None,
     ) -> None:
-        """`afresh`: failures of earlier runs do not count as attempts any more."""
+        """`afresh`: failures of earlier runs do not count as attempts any more. at_most: tasks that a stage hands on."""
+        self._at_most = at_most
         self._stages, self._reader, self._run_id = stages, reader, run_id
         self._max_attempts, self._before = max_attempts, before
         failed = before.failed if before is not None else ()
@@ -100,7 +102,7 @@ class SourceRun:
             if task.counted:
                 account.tasks_in += 1
             following += self._settle_one(stage, account, task, outcome)
-        return following
+        return following[: self._at_most]
 
     def _settle_one(self, stage: int, account: StageAccount, task: Task, outcome: Outcome) -> list[Task]:
         match outcome:

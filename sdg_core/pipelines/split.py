@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sdg_core.config.pipeline import SplitStage
 
 Span = tuple[int, int]
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n\s*\n")  # noqa: RUF001 - full-width marks end sentences
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n\s*\n")
 _HEADING = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
 DEFAULT_SIZES = {"characters": 1000, "words": 200, "sentences": 5}

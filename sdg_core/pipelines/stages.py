@@ -1,6 +1,6 @@
 """What each stage does with tasks: one outcome per task, in the order of the tasks. Attribution is by position, never by counts.
 
-`columns` stages reuse the row-group machinery of datasets: a batch of tasks is an open group whose records are the tasks' numbers.
+`columns` stages reuse the row-group machinery of datasets: a batch of tasks is an open group, its records the tasks' numbers.
 """
 
 import asyncio
@@ -60,7 +60,10 @@ class StageRunner:
         loop = asyncio.get_running_loop()
         self._models, self._budget, self._room = models, budget, room
         self._makers = {
-            plan.place: (RecordMaker(plan.columns, models, journal=journal), GroupPhases(plan.columns, models, loop=loop))
+            plan.place: (
+                RecordMaker(plan.columns, models, journal=journal),
+                GroupPhases(plan.columns, models, loop=loop),
+            )
             for plan in stages
             if plan.columns is not None
         }
@@ -178,7 +181,8 @@ def _split(stage: SplitStage, task: Task) -> Outcome:
     if not spans:
         return Filtered(f"{stage.column} is empty")
     return [
-        {**task.values, stage.column: text[start:stop], f"{stage.column}_start": before + start} for start, stop in spans
+        {**task.values, stage.column: text[start:stop], f"{stage.column}_start": before + start}
+        for start, stop in spans
     ]
 
 

@@ -1,7 +1,7 @@
 """The files of a pipeline: which partition holds which sources, and the partitions themselves.
 
     <root>/<pipeline>/partitions/00000.json                      written once, never changed: partitions are sticky
-    <root>/<pipeline>/<version>/sources/00000.parquet            rows of its sources, in their order; the footer has their accounts
+    <root>/<pipeline>/<version>/sources/00000.parquet            rows of its sources, in order, and their accounts
 
 The rest of a version is a dataset's (`sdg_core.store.layout`).
 """
@@ -223,9 +223,7 @@ def _stage_number(label: str) -> int:
     return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
 
 
-def to_table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]
-) -> pa.Table:
+def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
     """Rows as a table. Columns that stages of known type made have that type; of others it is what the values say.
 
     Raises StoreError for a column whose values have no type in common.

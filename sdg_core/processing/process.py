@@ -23,7 +23,7 @@ from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows
+from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows, with_columns
 from sdg_core.store.staged_output import Output, OutputFile, new_output
 from sdg_core.store.versions import update_metadata
 from sdg_core.system.commit_guard import CommitGuard
@@ -164,6 +164,7 @@ def _read(
 ) -> pa.Table:
     """The rows of a row group, with those dropped columns that a transform reads."""
     table = read_rows(version.row_group(status.group.index)).replace_schema_metadata(None)
+    table = with_columns(table, plan.kept_schema)
     wanted = sorted(plan.dropped & frozenset().union(*(transform.columns for transform in transforms)))
     if wanted:
         assert status.footer is not None
