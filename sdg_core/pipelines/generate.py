@@ -34,6 +34,7 @@ from sdg_core.pipelines.handle import (
     Versions,
     check_partition_keys,
     classify,
+    partitions_of,
     scan,
 )
 from sdg_core.pipelines.source_run import SourceRun, read_content, row_values
@@ -119,8 +120,15 @@ async def agenerate_pipeline(
     shell = pipeline.as_dataset()
     version = choose_version(pipeline.layout, shell.plan, mode=mode, begun_by=begun_by or run_id)
     tally = Tally(on_event)
-    async with open_models_of(shell.plan, env=pipeline.env, on_notice=lambda message: tally(Notice(message))) as models:
-        await models.check()
+    planned = partitions_of(pipeline)
+    before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
+    wanted = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    needed = any(not status.is_settled for status in before if status.partition.index in wanted)
+    async with open_models_of(
+        shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
+    ) as models:
+        if needed:
+            await models.check()
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
             known = write_down(
@@ -128,13 +136,12 @@ async def agenerate_pipeline(
                 [*pipeline.sources.values()],
                 per_partition=pipeline.plan.config.sources.sources_per_partition,
             )
-            chosen = check_partition_keys(known, partitions) if partitions is not None else range(len(known))
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
             remove_stale_temp_files(pipeline.layout, layout)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
-            work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in chosen]
+            work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally):
@@ -221,8 +228,9 @@ class _Run:
         claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as self._journal:
+            to_make = any(not status.is_settled for status in work)
             self._runner = StageRunner(
-                self._pipeline.plan.stages,
+                self._pipeline.plan.stages if to_make else (),
                 self._models,
                 journal=self._journal,
                 budget=self._budget,
