@@ -58,7 +58,6 @@ from sdg_core.store.row_groups import read_rows
 from sdg_core.store.versions import Version, update_metadata
 
 PARTITIONS_AT_ONCE = 32
-LEAST_ROOM = 32
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,6 @@ class _Run:
                 self._models,
                 journal=self._journal,
                 budget=self._budget,
-                room=asyncio.Semaphore(max(LEAST_ROOM, 2 * self._models.capacity)),
             )
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 try:

@@ -1,6 +1,5 @@
 """The first rows of a pipeline, in memory: nothing is read from the store, nothing is written to it."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -27,8 +26,7 @@ class PipelinePreview:
 async def preview_pipeline(pipeline: Pipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
     """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
-    room = asyncio.Semaphore(max(1, 2 * models.capacity))
-    runner = StageRunner(pipeline.plan.stages, models, journal=None, budget=budget, room=room)
+    runner = StageRunner(pipeline.plan.stages, models, journal=None, budget=budget)
     found: list[dict[str, object]] = []
     failures: list[tuple[str, FailedTask]] = []
     for source in pipeline.sources.values():

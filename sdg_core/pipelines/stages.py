@@ -16,6 +16,7 @@ from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, R
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError, FunctionError
 from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.generators.expressions import cast_text
@@ -55,10 +56,9 @@ class StageRunner:
         *,
         journal: Journal | None,
         budget: FailureBudget,
-        room: asyncio.Semaphore,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._models, self._budget, self._room = models, budget, room
+        self._models, self._budget = models, budget
         self._makers = {
             plan.place: (
                 RecordMaker(plan.columns, models, journal=journal),
@@ -67,6 +67,9 @@ class StageRunner:
             for plan in stages
             if plan.columns is not None
         }
+        calls_out = any(maker.calls_out for maker, _ in self._makers.values())
+        least = IN_FLIGHT_WITHOUT_MODELS if calls_out else 1
+        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * models.capacity))
 
     async def run(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
