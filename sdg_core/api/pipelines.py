@@ -13,6 +13,7 @@ from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import seal_of
 from sdg_core.models.pool import open_models_of
+from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import (
     export_pipeline as export,
 )
@@ -25,7 +26,7 @@ from sdg_core.pipelines.finish import (
 from sdg_core.pipelines.finish import (
     report_pipeline as report,
 )
-from sdg_core.pipelines.generate import OnPartition, PartitionFinished, PipelineSummary, agenerate_pipeline
+from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured, open_pipeline
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +28,7 @@ from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.handle import (
     PartitionStatus,
     Pipeline,
@@ -37,15 +38,14 @@ from sdg_core.pipelines.handle import (
     partitions_of,
     scan,
 )
-from sdg_core.pipelines.source_run import SourceRun, read_content, row_values
+from sdg_core.pipelines.publish import build_partition
+from sdg_core.pipelines.source_run import SourceRun, read_content
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
     SourceEntry,
     SourcesLayout,
-    joined,
     read_footer,
-    to_table,
     write_down,
     write_partition,
 )
@@ -53,44 +53,11 @@ from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.metadata import read_metadata, utc_now
+from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_rows
 from sdg_core.store.versions import Version, update_metadata
 
 PARTITIONS_AT_ONCE = 32
-
-
-@dataclass(frozen=True)
-class PartitionFinished:
-    """A partition's file is durable. adopted: it was settled before, so nothing was made."""
-
-    key: str
-    footer: PartitionFooter
-    path: Any
-    adopted: bool
-    made: tuple[str, ...] = ()
-    replayed: int = 0
-
-
-@dataclass(frozen=True)
-class PipelineSummary:
-    """What a run did, in sources and tasks; states after it. remaining: sources that are not complete."""
-
-    version: SourcesLayout
-    run_id: str
-    made: int
-    adopted: int
-    removed: int
-    replayed: int
-    rows: int
-    states: dict[str, int]
-    filtered: dict[str, int]
-    failures: tuple[tuple[str, Any], ...]
-
-    @property
-    def remaining(self) -> int:
-        """Sources that are partial or failed."""
-        return self.states.get("partial", 0) + self.states.get("failed", 0)
 
 
 OnPartition = Callable[[PartitionFinished], None]
@@ -390,48 +357,14 @@ class _Run:
         entries: dict[str, SourceEntry],
         tables: dict[str, pa.Table],
     ) -> PartitionFooter:
-        plan, path = self._pipeline.plan, self._layout.row_group(status.partition.index)
-        new: list[SourceEntry] = []
-        parts: list[pa.Table] = []
-        usage: UsageByModel = status.footer.usage if status.footer is not None else {}
-        for key, _ in status.partition.sources:
-            if key not in self._pipeline.sources:
-                continue
-            table = tables.get(key)
-            entry = entries.get(key)
-            if (result := results.get(key)) is not None:
-                before = self._before(entry, key)
-                table = _merged(self._table(result), table if before is not None else None)
-                entry = _entry(result, table.num_rows)
-                usage = add_usage(usage, result.usage)
-            if entry is not None and table is not None:
-                new.append(entry)
-                parts.append(table)
-        gone = [
-            {"key": key, "locator": entries[key].locator, "version": entries[key].version} for key in status.removed
-        ]
-        earlier = [item for item in (status.footer.removed if status.footer else ()) if item["key"] not in results]
-        footer = PartitionFooter(
-            dataset=self._pipeline.name,
-            config_hash=plan.fingerprint.config_hash,
-            column_hashes=plan.fingerprint.column_hashes,
-            partition=status.partition.key,
-            sources=tuple(new),
-            removed=(*earlier, *gone),
-            usage=usage,
-            simulated=plan.shell.simulated,
-            created_at=utc_now(),
-            run_id=self._run_id,
+        kept = {key for key, entry in entries.items() if self._before(entry, key) is not None}
+        table, footer = build_partition(
+            self._pipeline, status, results, tables=tables, kept=kept, run_id=self._run_id, layout=self._layout
         )
-        table = joined(parts, where=path)
         index = status.partition.index
+        path = self._layout.row_group(index)
         write_partition(path, table, footer, commit_guard=lambda: self._held.commit_guard(index, release=True))
         return footer
-
-    def _table(self, result: SourceResult) -> pa.Table:
-        plan = self._pipeline.plan
-        rows = [row_values(task, result.key, lineage=plan.config.sink.lineage) for task in result.rows]
-        return to_table(rows, sink_columns(self._pipeline, rows), plan.types)
 
     def _forget(self, footer: PartitionFooter) -> None:
         """Remove from the journal what is in the file. Cells of partial sources stay: their ancestors are made again."""
@@ -455,39 +388,3 @@ class _Run:
 
 async def _watch(lost: "asyncio.Future[None]") -> None:
     await lost
-
-
-def sink_columns(pipeline: Pipeline, rows: Sequence[Any]) -> list[str]:
-    """The columns that are written, in order: those of `sink.columns`, or all that tasks have but for dropped ones."""
-    plan = pipeline.plan
-    lineage = ["_source", "_task"] if plan.config.sink.lineage else []
-    if plan.config.sink.columns is not None:
-        return [*plan.config.sink.columns, *lineage]
-    seen = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in seen if name not in plan.dropped and name not in lineage] + lineage
-
-
-def _merged(new: pa.Table, old: pa.Table | None) -> pa.Table:
-    """Rows that were there and rows that were made now, in the order of their tasks."""
-    if old is None or not old.num_rows:
-        return new
-    if not new.num_rows:
-        return old
-    table = joined([old, new], where=None)
-    paths = [tuple(map(int, name.split("/"))) for name in table.column("_task").to_pylist()]
-    return table.take(pa.array(sorted(range(len(paths)), key=paths.__getitem__)))
-
-
-def _entry(result: SourceResult, rows: int) -> SourceEntry:
-    return SourceEntry(
-        key=result.key,
-        locator=result.locator,
-        version=result.version,
-        state=result.state,
-        rows=rows,
-        read=result.read,
-        filtered=result.filtered,
-        failed=tuple(result.failed),
-        stages=tuple(result.accounts),
-        runs=tuple(result.runs),
-    )

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.generate import sink_columns
 from sdg_core.pipelines.handle import Pipeline
+from sdg_core.pipelines.publish import sink_columns
 from sdg_core.pipelines.source_run import SourceRun, read_content, row_values
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import to_table
