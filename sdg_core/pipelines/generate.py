@@ -357,7 +357,7 @@ class _Run:
         entries: dict[str, SourceEntry],
         tables: dict[str, pa.Table],
     ) -> PartitionFooter:
-        kept = {key for key, entry in entries.items() if self._before(entry, key) is not None}
+        kept = {key for key in results if self._before(entries.get(key), key) is not None}
         table, footer = build_partition(
             self._pipeline, status, results, tables=tables, kept=kept, run_id=self._run_id, layout=self._layout
         )
