@@ -2,6 +2,7 @@
 
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.components.dataset import Dataset
+from sdg_assets.components.pipeline import SourcePipeline
 from sdg_assets.operations import with_operations
 
-__all__ = ["Dataset", "stale_or_missing", "with_operations"]
+__all__ = ["Dataset", "SourcePipeline", "stale_or_missing", "with_operations"]

@@ -10,6 +10,7 @@ The name and the shape of the declaration are those of NeMo Data Designer, so th
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 METADATA = "custom_column_metadata"
@@ -59,3 +60,20 @@ def custom_column_generator(
         return function
 
     return declare
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What a pipeline's function returns for a record that is to be left out; it is counted under its reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What a pipeline's function returns for a record that it could not do. retryable: whether another run may try again."""
+
+    reason: str
+    retryable: bool = True
+    kind: str = "function"
+    attempts: int = 1

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
     from sdg_core.config.dataset import DatasetConfig
+    from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from sdg_core.store.versions import Version
 
 _MODULES = {
+    "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
     "sdg_core.api.verbs": (
@@ -327,6 +329,7 @@ __all__ = [
     "generate",
     "history",
     "import_builder_config",
+    "is_pipeline",
     "load_dataset",
     "measure_constraints",
     "one_line_summary",

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
     REFUSED,
@@ -20,6 +21,9 @@ from sdg_core.cli.app import (
 @reports_errors
 def validate(file: File, root: Root = None, num_records: NumRecords = None) -> None:
     """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        return pipeline.validate(file, root=root)
     from sdg_core import api
     from sdg_core.cli import show
 
@@ -35,6 +39,8 @@ def preview(
     root: Root = None,
 ) -> None:
     """Make the first few records in memory and show them. Asks models for these records; writes nothing."""
+    if pipeline.is_pipeline(file):
+        return pipeline.preview(file, num_records=num_records, as_json=as_json, root=root)
     from sdg_core import api
     from sdg_core.cli import show
 
@@ -70,6 +76,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show what is on disk: row groups by state, records, failures, usage, and whether the dataset is sealed."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        return pipeline.status(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
 
@@ -87,6 +96,9 @@ def plan(
 ) -> None:
     """Show what `generate` with the same options would do: which version, what is reused, what is made, what models are asked.
     Asks no model, writes nothing."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
+        return pipeline.plan(file, root=root, resume=resume.value if resume is not None else None, as_json=as_json)
     from sdg_core import api
     from sdg_core.api import parse_row_groups
     from sdg_core.cli import show_plan

@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, publish_commands, run_commands
+from sdg_core.cli import inspect_commands, pipeline_commands, publish_commands, run_commands
 from sdg_core.cli.app import app, run
 
 COMMANDS = {
@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": run_commands.generate,
     "status": inspect_commands.status,
     "process": run_commands.process,
+    "retry": pipeline_commands.retry,
     "reopen": run_commands.reopen,
     "report": publish_commands.report,
     "export": publish_commands.export,

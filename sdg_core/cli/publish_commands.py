@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import AsJson, File, NumRecords, Root, reports_errors
 
 
@@ -23,8 +24,13 @@ def report(
 ) -> None:
     """Describe the data in one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
     from sdg_core import api
+    from sdg_core.api import pipelines
     from sdg_core.cli import show_report
 
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        made = pipelines.report(pipelines.open_pipeline(file, root=root), output=output)
+        return show_report.report(made, as_json=as_json)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     show_report.report(api.report(dataset, output=output), as_json=as_json)
 
@@ -43,6 +49,16 @@ def export(
 ) -> None:
     """Write the finished dataset into one file."""
     from sdg_core import api
+    from sdg_core.api import pipelines
+
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        opened = pipelines.open_pipeline(file, root=root)
+        exported = pipelines.export(opened, output, partial=partial, overwrite=force)
+        if not exported.finished:
+            typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
+        typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")
+        return
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     exported = api.export(dataset, output, partial=partial, overwrite=force)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
     REFUSED,
@@ -31,6 +32,15 @@ def generate(
     max_parallel_requests: MaxParallelRequestsOption = None,
 ) -> None:
     """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
+        given = {
+            "when_claimed": when_claimed.value if when_claimed is not None else None,
+            "max_parallel_requests": max_parallel_requests,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        mode = resume.value if resume is not None else None
+        return pipeline.generate(file, root=root, resume=mode, settings=changes)
     from sdg_core import api
     from sdg_core.api import parse_row_groups
     from sdg_core.cli import show
@@ -66,6 +76,9 @@ def process(
     ] = False,
 ) -> None:
     """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        return pipeline.process(file, root=root, allow_missing=allow_missing)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
@@ -79,6 +92,9 @@ def process(
 @reports_errors
 def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse(file, **{"--num-records": num_records})
+        return pipeline.reopen(file, root=root)
     from sdg_core import api
 
     dataset = api.open_dataset(file, root=root, num_records=num_records)
@@ -101,10 +117,14 @@ def prune(
     import sys
 
     from sdg_core import api
+    from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
     from sdg_core.errors import RefusedError
 
-    dataset = api.open_dataset(file, root=root)
+    if pipeline.is_pipeline(file):
+        dataset = pipelines.open_pipeline(file, root=root).as_dataset()
+    else:
+        dataset = api.open_dataset(file, root=root)
     old = api.prune(dataset, keep=keep, dry_run=True)
     show_versions.prunable(old, as_json=as_json)
     if dry_run or not old:

@@ -17,6 +17,7 @@ from sdg_core.config.base import QUOTE_TRUTH
 from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders, with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
+from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.yaml_document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
 
@@ -128,9 +129,47 @@ def read_config(path: FilePath, *, env: Mapping[str, str], reading: Reading = AS
     return parse_config(text, source=str(path), default_name=_default_name(path), env=env, reading=reading)
 
 
+@dataclass(frozen=True)
+class ParsedPipeline:
+    """The outcome of reading a pipeline file that is right in its structure. `parsed` knows the lines of its parts."""
+
+    config: PipelineConfig
+    parsed: ParsedConfig
+
+
+def is_pipeline(path: FilePath) -> bool:
+    """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
+    try:
+        data = parse_document(path.read_text(encoding="utf-8")).data
+    except (OSError, UnicodeDecodeError, DocumentSyntaxError):
+        return False
+    return isinstance(data, dict) and data.get("kind") == "pipeline"
+
+
+def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
+    """Read a pipeline file. Raises ConfigError with every fault of its structure."""
+    try:
+        document = parse_document(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
+    except DocumentSyntaxError as error:
+        raise ConfigError(str(path), [Problem("YAML", error.message, error.line)]) from error
+    data = document.data if isinstance(document.data, dict) else {}
+    parsed = ParsedConfig(str(path), document, (), frozenset(), None, ())
+    raw, faults = apply_environment({"name": _default_name(path), **data}, env)
+    problems = [parsed.problem(place, message) for place, message in faults]
+    try:
+        config = PipelineConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(str(path), [*problems, *_problems(error, raw, parsed)]) from error
+    if problems:
+        raise ConfigError(str(path), problems)
+    return ParsedPipeline(config, parsed)
+
+
 def _default_name(path: FilePath) -> str:
     """The file's name, or its directory's where the file is called by what it is."""
-    stem = path.resolve().parent.name if path.stem in ("dataset", "builder_config", "config") else path.stem
+    stem = path.resolve().parent.name if path.stem in ("dataset", "pipeline", "builder_config", "config") else path.stem
     return re.sub(r"[^a-z0-9_]", "_", stem.lower()).lstrip("_0123456789") or "dataset"
 
 
@@ -196,6 +235,7 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
         if isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
             value = value[part]
             path.append(part)
+            tag = value.get("stage") if isinstance(value, dict) else None
         elif isinstance(value, dict) and part in value:
             value = value[part]
             path.append(str(part))
@@ -272,7 +312,7 @@ def _all_keys() -> list[str]:
     """Field names of every model reachable from DatasetConfig."""
     seen: set[type[BaseModel]] = set()
     keys: dict[str, None] = {}
-    todo: list[Any] = [DatasetConfig]
+    todo: list[Any] = [DatasetConfig, PipelineConfig]
     while todo:
         item = todo.pop()
         if isinstance(item, type) and issubclass(item, BaseModel):

@@ -21,6 +21,7 @@ class RunSettings(ConfigModel):
     stall_timeout: seconds without a single success after which a run stops.
     max_conversation_correction_steps: how often a model is told what is wrong with a reply that cannot be used.
     max_conversation_restarts: how often it is asked afresh after that, with as many corrections each time.
+    max_attempts: runs in which a task of a pipeline may fail before its source is given up until it changes.
     """
 
     resume: ResumeMode = "if_possible"
@@ -32,3 +33,4 @@ class RunSettings(ConfigModel):
     stall_timeout: Annotated[float, Field(gt=0, strict=True)] = 600.0
     max_conversation_correction_steps: NonNegativeInt = 1
     max_conversation_restarts: NonNegativeInt = 2
+    max_attempts: PositiveInt = 3

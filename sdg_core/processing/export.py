@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sdg_core.errors import PlanError, RefusedError
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.objects import StorePath
-from sdg_core.store.row_groups import damage_errors
+from sdg_core.store.row_groups import damage_errors, with_columns
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000
@@ -95,7 +95,8 @@ def _batches(parts: Sequence[StorePath], schema: pa.Schema, *, remedy: str) -> I
             part.open("rb") if isinstance(part, Path) else part.open_reader() as source,
         ):
             for batch in pq.ParquetFile(source).iter_batches(_BATCH, columns=schema.names):
-                yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_batches()
+                table = with_columns(pa.Table.from_batches([batch]), schema)
+                yield from table.select(schema.names).cast(schema).to_batches()
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows
+from sdg_core.store.row_groups import read_dropped, read_parquet_metadata, read_rows, with_columns
 from sdg_core.store.staged_output import StagedFile, StagedOutput, new_output
 from sdg_core.store.versions import update_metadata
 from sdg_core.system.commit_guard import CommitGuard
@@ -266,6 +266,7 @@ class _Source:
         # With no column there would be no rows to add the dropped columns to.
         stored = stored or self.plan.kept_schema.names[:1]
         table = read_rows(self.version.row_group(status.group.index), columns=stored).replace_schema_metadata(None)
+        table = with_columns(table, pa.schema([self.plan.kept_schema.field(name) for name in stored]))
         if wanted:
             dropped = read_dropped(self.version.dropped(status.group.index), status.footer.records(), columns=wanted)
             for name in wanted:

@@ -185,6 +185,14 @@ def merge_rows(
     return table.take(pa.array(order)), records[order]
 
 
+def with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with a column of nulls for each of the schema that it does not have."""
+    for field in schema:
+        if field.name not in table.schema.names:
+            table = table.append_column(field.name, pa.nulls(table.num_rows, field.type))
+    return table
+
+
 @contextmanager
 def damage_errors(path: StorePath, what: str = "is damaged", *, remedy: str | None = None) -> Iterator[None]:
     """Tell a damaged file, or damaged files below a path, (CorruptFileError) from what cannot be read at all (StoreError)."""

@@ -1,0 +1,35 @@
+"""The YAML component of a source pipeline: `type: sdg_assets.SourcePipeline` in `defs/<pipeline>/defs.yaml`."""
+
+import dagster as dg
+from pydantic import Field
+
+from sdg_assets.assets.pipeline import build_pipeline_dataset, build_sources, load_pipeline_spec
+
+
+class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
+    """A source pipeline: an asset of its sources, whose partitions are dynamic, and the finished dataset downstream of it.
+
+    Loading it reads the pipeline file and no source. The sensor and the job `discover_sources` add partitions.
+    """
+
+    config: str = Field(description="The pipeline file, relative to this defs.yaml.")
+    max_partitions_per_run: int = Field(
+        default=1000, gt=0, description="Most partitions that one requested run covers."
+    )
+    pool: str | None = Field(default=None, description="Concurrency pool of the assets.")
+    group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")
+    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The definitions of one pipeline. Raises ConfigError with every problem of the pipeline file."""
+        path = (context.path / self.config).resolve()
+        spec = load_pipeline_spec(path, max_partitions_per_run=self.max_partitions_per_run)
+        attributes = {
+            "owners": self.owners,
+            "tags": self.tags,
+            "pool": self.pool,
+            "group_name": self.group or spec.name,
+        }
+        spec = load_pipeline_spec(path, max_partitions_per_run=self.max_partitions_per_run, asset_attributes=attributes)
+        return dg.Definitions(assets=[build_sources(spec), build_pipeline_dataset(spec)])

@@ -1,0 +1,124 @@
+"""The verbs of pipelines; the same words as for datasets.
+
+pipeline = pipelines.open_pipeline("pipeline.yaml")
+pipelines.generate(pipeline)
+print(pipelines.process(pipeline).outputs)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sdg_core.config.load import is_pipeline
+from sdg_core.config.run import ResumeMode
+from sdg_core.dataset.events import Observer
+from sdg_core.dataset.handle import seal_of
+from sdg_core.models.pool import open_models_of
+from sdg_core.pipelines.compile import load_pipeline
+from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
+from sdg_core.pipelines.finish import (
+    export_pipeline as export,
+)
+from sdg_core.pipelines.finish import (
+    process_pipeline as process,
+)
+from sdg_core.pipelines.finish import (
+    reopen_pipeline as reopen,
+)
+from sdg_core.pipelines.finish import (
+    report_pipeline as report,
+)
+from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
+from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured, open_pipeline, with_settings
+from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
+from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus
+from sdg_core.pipelines.status import describe_pipeline as status
+from sdg_core.pipelines.status import plan_pipeline_run as plan
+from sdg_core.pipelines.store import Partition, PartitionFooter, stage_label, write_down
+from sdg_core.store.atomic import ensure_writable
+from sdg_core.store.versions import Version
+from sdg_core.system.signals import run_until_signalled
+
+__all__ = [
+    "PartitionFinished",
+    "PartitionFooter",
+    "PartitionStatus",
+    "Pipeline",
+    "PipelinePreview",
+    "PipelineRunPlan",
+    "PipelineStatus",
+    "PipelineSummary",
+    "discover",
+    "export",
+    "generate",
+    "is_pipeline",
+    "load_pipeline",
+    "open_pipeline",
+    "partition_statuses",
+    "plan",
+    "preview",
+    "process",
+    "reopen",
+    "report",
+    "seal",
+    "stage_label",
+    "status",
+    "with_settings",
+]
+
+
+def generate(
+    pipeline: Pipeline,
+    *,
+    partitions: Sequence[str] | None = None,
+    resume: ResumeMode | None = None,
+    retry: bool = False,
+    sources: Sequence[str] | None = None,
+    on_event: Observer = lambda event: None,
+    on_partition: OnPartition = lambda event: None,
+    run_id: str | None = None,
+    begun_by: str | None = None,
+) -> PipelineSummary:
+    """Make what is missing, partial or changed. See `agenerate_pipeline`; SIGINT and SIGTERM stop it in order and raise
+    KeyboardInterrupt."""
+    return run_until_signalled(
+        lambda: agenerate_pipeline(
+            pipeline,
+            partitions=partitions,
+            resume=resume,
+            retry=retry,
+            sources=sources,
+            on_event=on_event,
+            on_partition=on_partition,
+            run_id=run_id,
+            begun_by=begun_by,
+        )
+    )
+
+
+def preview(path: str | Path, *, num_records: int = 10, root: str | None = None) -> PipelinePreview:
+    """The first rows, made in memory; nothing is stored."""
+    pipeline = open_pipeline(path, root=root)
+
+    async def main() -> PipelinePreview:
+        async with open_models_of(pipeline.plan.shell, env=pipeline.env) as models:
+            await models.check()
+            return await preview_pipeline(pipeline, rows=num_records, models=models)
+
+    return run_until_signalled(main)
+
+
+def discover(pipeline: Pipeline) -> list[Partition]:
+    """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
+    ensure_writable(pipeline.layout.directory)
+    config = pipeline.plan.config.sources
+    return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
+
+
+def partition_statuses(pipeline: Pipeline) -> list[PartitionStatus]:
+    """The state of every partition in the version that this config's data lies in."""
+    return measured(pipeline)[2]
+
+
+def seal(pipeline: Pipeline) -> Version | None:
+    """The version that a run would be refused for, because it is sealed; None if there is none."""
+    return seal_of(pipeline.as_dataset())

@@ -1,0 +1,140 @@
+"""What the commands do where FILE is a pipeline, and `retry`, which only pipelines have."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdg_core.cli.app import FAILED_RECORDS, REFUSED, File, ResumeOption, Root, reports_errors
+
+
+@reports_errors
+def retry(
+    file: File,
+    root: Root = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="LOCATOR", help="Only this source; may be given again. Default: all."),
+    ] = None,
+    resume: ResumeOption = None,
+) -> None:
+    """Of a pipeline: try sources again that were given up after too many attempts. What succeeded stays as it is."""
+    from sdg_core.errors import RefusedError
+
+    if not is_pipeline(file):
+        raise RefusedError(
+            f"{file} is a dataset; its failed records are tried again by every run", remedy="use `sdg generate`"
+        )
+    generate(file, root=root, resume=resume.value if resume is not None else None, retry=True, sources=source)
+
+
+def is_pipeline(file: Path) -> bool:
+    """Whether FILE says `kind: pipeline`."""
+    from sdg_core import api
+
+    return api.is_pipeline(file)
+
+
+def refuse(file: Path, **options: object) -> None:
+    """Raise PlanError for options that only datasets have."""
+    from sdg_core.errors import PlanError
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise PlanError(
+            f"{', '.join(given)}: {file} is a pipeline, whose sources say how many records there are",
+            remedy="leave the option out",
+        )
+
+
+def validate(file: Path, *, root: str | None) -> None:
+    """`sdg validate`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_pipeline
+
+    show_pipeline.validated(pipelines.open_pipeline(file, root=root))
+
+
+def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
+    """`sdg preview`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_pipeline
+
+    result = pipelines.preview(file, num_records=num_records, root=root)
+    show_pipeline.preview(result, as_json=as_json)
+    if result.failures:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+def generate(
+    file: Path,
+    *,
+    root: str | None,
+    resume: object = None,
+    retry: bool = False,
+    sources: list[str] | None = None,
+    partitions: list[str] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> None:
+    """`sdg generate` and `sdg retry`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_pipeline
+    from sdg_core.cli.progress import watching
+    from sdg_core.pipelines.handle import with_settings
+
+    pipeline = with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
+    with watching(pipeline.name) as on_event:
+        result = pipelines.generate(
+            pipeline,
+            resume=resume,  # type: ignore[arg-type]
+            retry=retry,
+            sources=sources,
+            partitions=partitions,
+            on_event=on_event,
+        )
+    show_pipeline.summary(result)
+    if result.remaining:
+        raise typer.Exit(FAILED_RECORDS)
+
+
+def status(file: Path, *, root: str | None, as_json: bool) -> None:
+    """`sdg status`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_pipeline
+
+    show_pipeline.status(pipelines.status(pipelines.open_pipeline(file, root=root)), as_json=as_json)
+
+
+def plan(file: Path, *, root: str | None, resume: object, as_json: bool) -> None:
+    """`sdg plan`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_pipeline
+
+    found = pipelines.plan(pipelines.open_pipeline(file, root=root), resume=resume)  # type: ignore[arg-type]
+    show_pipeline.run_plan(found, as_json=as_json)
+    if found.refused is not None:
+        raise typer.Exit(REFUSED)
+
+
+def process(file: Path, *, root: str | None, allow_missing: bool) -> None:
+    """`sdg process`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show
+    from sdg_core.cli.progress import watching
+
+    pipeline = pipelines.open_pipeline(file, root=root)
+    with watching(pipeline.name) as on_event:
+        result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
+    show.processed(result)
+
+
+def reopen(file: Path, *, root: str | None) -> None:
+    """`sdg reopen`."""
+    from sdg_core.api import pipelines
+
+    pipeline = pipelines.open_pipeline(file, root=root)
+    if pipelines.reopen(pipeline):
+        typer.echo(f"{pipeline.name}: reopened; the processed output is removed, partitions are kept")
+    else:
+        typer.echo(f"{pipeline.name}: was not sealed; nothing to do")

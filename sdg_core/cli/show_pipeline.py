@@ -1,0 +1,155 @@
+"""What commands print of pipelines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from sdg_core.api import format_ranges
+from sdg_core.api.pipelines import (
+    Pipeline,
+    PipelinePreview,
+    PipelineRunPlan,
+    PipelineStatus,
+    PipelineSummary,
+    stage_label,
+)
+from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.show_versions import run_table
+
+_SHOWN = 5
+_STYLES = {
+    "missing": "dim",
+    "partial": "yellow",
+    "complete": "green",
+    "failed": "red",
+    "corrupt": "red",
+    "stale": "cyan",
+}
+
+
+def validated(pipeline: Pipeline) -> None:
+    """The outcome of `sdg validate`."""
+    console = stdout()
+    console.print(Text.assemble(("ok", "green"), f" {pipeline.plan.parsed.source}"), soft_wrap=True)
+    table = two_columns()
+    table.add_row("pipeline", pipeline.name)
+    table.add_row("sources", f"{len(pipeline.sources):,} ({pipeline.plan.config.sources.reader})")
+    for plan in pipeline.plan.stages:
+        names = f": {', '.join(c.name for c in plan.columns.config.columns)}" if plan.columns is not None else ""
+        table.add_row(plan.label, f"{plan.stage.stage}{names}")
+    table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
+    table.add_row("directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory))
+    console.print(table)
+
+
+def preview(result: PipelinePreview, *, as_json: bool) -> None:
+    """The outcome of `sdg preview`."""
+    records = result.table.to_pylist()
+    console = stdout()
+    if as_json:
+        print_json(records)
+    else:
+        for number, record in enumerate(records):
+            console.print(f"row {number}")
+            table = two_columns()
+            for name, value in record.items():
+                table.add_row(name, str(value))
+            console.print(table)
+    for locator, failure in result.failures:
+        where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
+        typer.echo(f"failed: {where}: {failure.message}", err=True)
+
+
+def summary(result: PipelineSummary) -> None:
+    """The outcome of `sdg generate`."""
+    console = stdout()
+    if not result.made and not result.removed and not result.remaining:
+        console.print(f"nothing to do: all {result.adopted:,} sources are complete")
+    else:
+        console.print(
+            f"{result.made:,} sources made, {result.adopted:,} adopted, {result.removed:,} removed", soft_wrap=True
+        )
+    table = two_columns()
+    table.add_row("rows", f"{result.rows:,}")
+    for state, count in sorted(result.states.items()):
+        table.add_row(Text(state, _STYLES[state]), f"{count:,} sources")
+    for reason, count in sorted(result.filtered.items()):
+        table.add_row("filtered", f"{count:,} x {reason}")
+    if result.replayed:
+        table.add_row("replayed", f"{result.replayed:,} replies from the journal, not paid for again")
+    for locator, failure in result.failures[:_SHOWN]:
+        where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
+        table.add_row("failure", f"{where}, attempt {failure.attempts}: {failure.message}")
+    if len(result.failures) > _SHOWN:
+        table.add_row("", f"and {len(result.failures) - _SHOWN:,} more; see `sdg status --json`")
+    console.print(table)
+    console.print(f"in {result.version.row_groups}", soft_wrap=True)
+    if result.states.get("partial"):
+        console.print(
+            Text(f"{result.states['partial']:,} sources are partial; run again to retry what failed", "yellow")
+        )
+    if result.states.get("failed"):
+        console.print(Text(f"{result.states['failed']:,} sources are given up; `sdg retry` tries them again", "red"))
+
+
+def status(current: PipelineStatus, *, as_json: bool) -> None:
+    """The outcome of `sdg status`."""
+    data = current.to_dict()
+    if as_json:
+        print_json(data)
+        return
+    console = stdout()
+    table = two_columns()
+    table.add_row("pipeline", data["pipeline"] + (" (simulated replies)" if data["simulated"] else ""))
+    table.add_row("directory", data["directory"] + ("" if data["exists"] else " (no data yet)"))
+    table.add_row("versions", ", ".join(data["versions"]) or "none")
+    table.add_row("rows", f"{data['records']['actual']:,}")
+    for state, found in data["states"].items():
+        if found["count"]:
+            listing = format_ranges([int(key) for key in found["keys"]])
+            table.add_row(Text(state, _STYLES[state]), f"{found['count']:,} partitions: {listing}")
+    for state, found in data["sources"].items():
+        if found["count"]:
+            table.add_row("sources", f"{found['count']:,} {state}")
+    for reason, count in data["filtered"].items():
+        table.add_row("filtered", f"{count:,} x {reason}")
+    _troubles_and_usage(data, table)
+    table.add_row("sealed", "yes" if data["sealed"] else "no")
+    console.print(table)
+    if current.runs:
+        console.print()
+        console.print(run_table(current.runs))
+
+
+def _troubles_and_usage(data: Mapping[str, Any], table: Table) -> None:
+    for failure in data["failures"]["tasks"][:_SHOWN]:
+        where = f"{failure['source']}, task {failure['task'] or 'all'}, {failure['stage']}"
+        table.add_row("failure", f"{where}, attempt {failure['attempts']}: {failure['message']}")
+    for fault in data["faults"]:
+        table.add_row("", fault)
+    for alias, counts in data["usage"].items():
+        table.add_row("usage", f"{alias}: " + ", ".join(f"{value:,} {name}" for name, value in counts.items() if value))
+
+
+def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
+    """The outcome of `sdg plan`."""
+    if as_json:
+        print_json(found.to_dict())
+        return
+    console = stdout()
+    if found.refused is not None:
+        console.print(f"refused: {found.refused}", soft_wrap=True)
+        return
+    table = two_columns()
+    table.add_row("version", found.version + (f" ({found.notice})" if found.notice else ""))
+    table.add_row("adopted", f"{found.adopted:,} partitions")
+    made = sum(len(keys) for keys in found.to_make.values())
+    table.add_row("to make", f"{made:,} sources in {len(found.to_make):,} partitions")
+    for key, names in [*found.to_make.items()][:_SHOWN]:
+        table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}")
+    for key, names in found.removed.items():
+        table.add_row("removed", f"{key}: {', '.join(names)}")
+    console.print(table)

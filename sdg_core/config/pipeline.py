@@ -1,0 +1,127 @@
+"""The pipeline file as a whole: a reader of sources, stages, a sink. Told from a dataset file by `kind: pipeline`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictInt
+
+from sdg_core.config.base import (
+    Bool,
+    ConfigModel,
+    DatasetName,
+    JsonObject,
+    Name,
+    NonEmptyStr,
+    NonNegativeInt,
+    PositiveInt,
+    Scalar,
+)
+from sdg_core.config.columns import Column
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.processors import Processor
+from sdg_core.config.run import RunSettings
+from sdg_core.config.tools import McpProvider, ToolConfig
+
+
+class Sources(ConfigModel):
+    """Where sources come from; each file that `path` matches is one.
+
+    reader: files gives one record per file (`content`); jsonl, csv and parquet one per line or row. Every record also has
+    `source`, the file's path relative to the config.
+    sources_per_partition: how many new sources share a file of the output; default 1, more above 10,000 sources.
+    allow_empty: whether finding no source is fine, because they come later.
+    """
+
+    reader: Literal["files", "jsonl", "csv", "parquet"]
+    path: NonEmptyStr
+    encoding: NonEmptyStr = "utf-8"
+    sources_per_partition: PositiveInt | None = None
+    allow_empty: Bool = False
+
+
+class SplitStage(ConfigModel):
+    """Cuts the text of a column into pieces: one task becomes one per piece. size, overlap: in units."""
+
+    stage: Literal["split"]
+    column: Name
+    unit: Literal["characters", "words", "sentences", "markdown"] = "characters"
+    size: PositiveInt | None = None
+    overlap: NonNegativeInt = 0
+
+
+class FilterStage(ConfigModel):
+    """Keeps the tasks for which the template renders true. reason: under which the others are counted."""
+
+    stage: Literal["filter"]
+    keep: NonEmptyStr | None = None
+    quality: tuple[JsonObject, ...] | None = None
+    reason: NonEmptyStr | None = None
+
+
+class ColumnsStage(ConfigModel):
+    """Adds columns, of every kind that a dataset has."""
+
+    stage: Literal["columns"]
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+
+
+class ExplodeStage(ConfigModel):
+    """One task per item of a list. Items that are mappings become columns; others take the place of the list."""
+
+    stage: Literal["explode"]
+    column: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
+
+
+class FunctionStage(ConfigModel):
+    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`."""
+
+    stage: Literal["function"]
+    function: NonEmptyStr
+    batch_size: PositiveInt | None = None
+    params: JsonObject = {}
+    version: Scalar | None = None
+    checkpoint: Bool = False
+
+
+class SelectStage(ConfigModel):
+    """Keeps these columns only."""
+
+    stage: Literal["select"]
+    columns: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class RenameStage(ConfigModel):
+    """Renames columns, old name to new."""
+
+    stage: Literal["rename"]
+    columns: Annotated[dict[Name, Name], Field(min_length=1)]
+
+
+Stage = Annotated[
+    SplitStage | FilterStage | ColumnsStage | ExplodeStage | FunctionStage | SelectStage | RenameStage,
+    Field(discriminator="stage"),
+]
+
+
+class Sink(ConfigModel):
+    """What is written. columns: default every column that is not dropped. lineage: whether to add `_source` and `_task`."""
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    lineage: Bool = True
+
+
+class PipelineConfig(ConfigModel):
+    """A pipeline: sources through stages to a sink."""
+
+    kind: Literal["pipeline"]
+    name: DatasetName
+    description: NonEmptyStr | None = None
+    sources: Sources
+    stages: tuple[Stage, ...] = ()
+    sink: Sink = Sink()
+    seed: StrictInt = 0
+    processors: tuple[Processor, ...] = ()
+    model_providers: tuple[ModelProvider, ...] = ()
+    model_configs: tuple[ModelConfig, ...] = ()
+    mcp_providers: tuple[McpProvider, ...] = ()
+    tool_configs: tuple[ToolConfig, ...] = ()
+    run: RunSettings = RunSettings()

@@ -1,0 +1,294 @@
+"""A pipeline file to its plan: stages checked and resolved, with the fingerprint. Reads no source.
+
+Columns are followed from stage to stage as far as they can be known. What a function, `explode` or a table makes is open: then a
+name is accepted, and looked up when the task is there.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.load import ParsedConfig, ParsedPipeline, read_pipeline
+from sdg_core.config.pipeline import (
+    ColumnsStage,
+    ExplodeStage,
+    FilterStage,
+    FunctionStage,
+    PipelineConfig,
+    RenameStage,
+    SelectStage,
+    SplitStage,
+    Stage,
+)
+from sdg_core.config.processors import DropColumnsProcessor
+from sdg_core.config.yaml_document import Path as YamlPath
+from sdg_core.errors import ConfigError, Problem
+from sdg_core.pipelines.readers import columns_of
+from sdg_core.pipelines.split import DEFAULT_SIZES
+from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.compile import compile_plan
+from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
+from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
+from sdg_core.plan.graph import build_graph
+from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
+from sdg_core.plan.load import LoadedDataset
+from sdg_core.plan.models import used_models
+from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
+from sdg_core.plan.usercode.clients import resolve_clients
+from sdg_core.plan.usercode.functions import UserFunctionError, find_callable, resolve_functions, source_hash_of
+
+LINEAGE = ("_source", "_task")
+Functions = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage, resolved. columns: the plan of its columns. call: the user's function. reads: what its columns read of a task."""
+
+    place: int
+    stage: Stage
+    columns: DatasetPlan | None = None
+    call: Callable[..., Any] | None = None
+    reads: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What to call the stage in messages and files."""
+        return f"stages[{self.place}]"
+
+
+@dataclass(frozen=True)
+class PipelinePlan:
+    """Everything a run needs to know of a pipeline but its sources.
+
+    dropped: columns that are not written. shell: the same as a dataset's plan, for what the two have in common (versions, seal,
+    claims); its columns are those of all stages. types: of the columns that stages make.
+    """
+
+    config: PipelineConfig
+    stages: tuple[StagePlan, ...]
+    fingerprint: Fingerprint
+    dropped: frozenset[str]
+    shell: DatasetPlan
+    types: Mapping[str, pa.DataType]
+    parsed: ParsedConfig
+    base: Path
+
+
+def load_pipeline(
+    path: Path, *, env: Mapping[str, str] = os.environ, functions: Functions | None = None, clients: Any = None
+) -> PipelinePlan:
+    """Read and check a pipeline file. Raises ConfigError with every problem found."""
+    return _Compiler(read_pipeline(path, env=env), path.resolve().parent, functions or {}, clients or {}).compile()
+
+
+class _Compiler:
+    """Goes through the stages once. known: the columns so far, None while they cannot be known."""
+
+    def __init__(self, read: ParsedPipeline, base: Path, functions: Functions, clients: Mapping[str, Any]) -> None:
+        self._config, self._parsed, self._base = read.config, read.parsed, base
+        self._functions, self._given_clients = functions, clients
+        self._problems: list[Problem] = []
+        self._known = columns_of(read.config.sources)
+        self._clients: Mapping[str, Any] = {}
+        self._hash = digest({"reader": self._hashed_reader()})
+        self._hashes: dict[str, str] = {}
+
+    def compile(self) -> PipelinePlan:
+        asked = resolve_clients(self._as_dataset(()), base=self._base, given=self._given_clients)
+        self._clients = asked.clients
+        self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
+        for path, message in asked.problems:
+            self._problem(path, message)
+        stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
+        self._check_sink(stages)
+        if self._problems:
+            raise ConfigError(self._parsed.source, sorted(self._problems, key=lambda problem: problem.line or 0))
+        return self._plan(stages)
+
+    def _problem(self, path: YamlPath, message: str) -> None:
+        self._problems.append(self._parsed.problem(path, message))
+
+    def _hashed_reader(self) -> dict[str, Any]:
+        where = {"path", "sources_per_partition", "allow_empty"}
+        return {key: value for key, value in hashed_fields(self._config.sources).items() if key not in where}
+
+    def _as_dataset(self, columns: tuple[Any, ...]) -> DatasetConfig:
+        config = self._config
+        shared = ("name", "seed", "model_providers", "model_configs", "mcp_providers", "tool_configs", "run")
+        values = {name: getattr(config, name) for name in shared}
+        return DatasetConfig.model_construct(**values, num_records=1, row_group_size=1, columns=columns)
+
+    def _stage(self, place: int, stage: Stage) -> StagePlan:
+        plan, own = StagePlan(place, stage), hashed_fields(stage)
+        match stage:
+            case SplitStage():
+                self._split(place, stage)
+            case FilterStage():
+                self._filter(place, stage)
+            case ColumnsStage():
+                plan = self._columns(plan, stage)
+                own = {"columns": self._column_marks(plan)}
+            case ExplodeStage():
+                self._need(stage.column.partition(".")[0], ("stages", place, "column"))
+                self._known = None
+            case FunctionStage():
+                plan, mark = self._function(plan, stage)
+                own |= {"source_hash": mark}
+                self._known = None
+            case SelectStage():
+                for number, name in enumerate(stage.columns):
+                    self._need(name, ("stages", place, "columns", number))
+                self._known = frozenset(stage.columns)
+            case RenameStage():
+                self._rename(place, stage)
+        self._hash = digest({"before": self._hash, "stage": own})
+        return plan
+
+    def _need(self, name: str, path: YamlPath) -> None:
+        if self._known is not None and name not in self._known:
+            there = ", ".join(sorted(self._known))
+            self._problem(
+                path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}; there are {there}"
+            )
+
+    def _split(self, place: int, stage: SplitStage) -> None:
+        self._need(stage.column, ("stages", place, "column"))
+        size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
+        if stage.overlap >= size:
+            self._problem(
+                ("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it"
+            )
+        if self._known is not None:
+            self._known |= {f"{stage.column}_start"}
+
+    def _filter(self, place: int, stage: FilterStage) -> None:
+        if stage.quality is not None:
+            self._problem(
+                ("stages", place, "quality"),
+                "quality rules are not available yet; say what to keep by a template: `keep`",
+            )
+        elif stage.keep is None:
+            self._problem(("stages", place), "a filter needs `keep`, a template that renders true for what stays")
+        if stage.keep is None:
+            return
+        try:
+            names = sorted(template_references(stage.keep))
+        except TemplateSyntaxError as error:
+            self._problem(("stages", place, "keep"), str(error))
+            return
+        for name in names:
+            self._need(name, ("stages", place, "keep"))
+
+    def _rename(self, place: int, stage: RenameStage) -> None:
+        for old in stage.columns:
+            self._need(old, ("stages", place, "columns", old))
+        if self._known is None:
+            return
+        kept = self._known - set(stage.columns)
+        for old, new in stage.columns.items():
+            if new in kept:
+                self._problem(
+                    ("stages", place, "columns", old), f"there is a column {new!r} already; choose another name"
+                )
+            kept |= {new}
+        self._known = kept
+
+    def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
+        if stage.checkpoint:
+            self._problem(("stages", plan.place, "checkpoint"), "checkpoints are not available yet; leave the key out")
+        try:
+            call = find_callable(stage.function, "function", base=self._base, given=self._functions)
+            return replace(plan, call=call), source_hash_of(call, "function", version=stage.version)
+        except UserFunctionError as error:
+            self._problem(("stages", plan.place, error.key), str(error))
+            return plan, None
+
+    def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
+        resolved = resolve_functions(self._as_dataset(stage.columns), base=self._base, given=self._functions)
+        config = resolved.config
+        made = {column.name for column in config.columns} | {*producers_of(config.columns)}
+        read = {name: None for column in config.columns for name in references_of(column) if name not in made}
+        seeds = sorted(self._known) if self._known is not None else sorted(read)
+        found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
+        found += [
+            (("columns", number), "a function of a whole column has no row group to see here; use a `function` stage")
+            for number, column in enumerate(config.columns)
+            if is_whole_column(column)
+        ]
+        for path, message in found:
+            inside = path and path[0] == "columns"
+            self._problem(
+                ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
+            )
+        if self._known is not None:
+            self._known |= made
+        if found:
+            return plan
+        loaded = LoadedDataset(config, self._parsed, self._base, resolved.functions, self._clients)
+        schema = pa.schema([(name, pa.string()) for name in read])
+        compiled = compile_plan(loaded, SeedInfo(schema, 1, self._hash))
+        own = pa.schema([field for field in compiled.schema if field.name not in read])
+        self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
+        return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
+
+    def _column_marks(self, plan: StagePlan) -> list[Any]:
+        if plan.columns is None:
+            return []
+        hashes = plan.columns.fingerprint.column_hashes
+        return [[c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns]
+
+    def _check_sink(self, stages: tuple[StagePlan, ...]) -> None:
+        sink = self._config.sink
+        for number, name in enumerate(sink.columns or ()):
+            self._need(name, ("sink", "columns", number))
+            if sink.lineage and name in LINEAGE:
+                self._problem(("sink", "columns", number), f"{name!r} is a column of the lineage; rename yours")
+        seen: set[str] = set()
+        for plan in stages:
+            if isinstance(plan.stage, ColumnsStage):
+                for number, column in enumerate(plan.stage.columns):
+                    if column.name in seen and self._known is None:
+                        path = ("stages", plan.place, "columns", number, "name")
+                        self._problem(path, f"an earlier stage makes a column {column.name!r}; rename one")
+                    seen.add(column.name)
+
+    def _plan(self, stages: tuple[StagePlan, ...]) -> PipelinePlan:
+        config = self._config
+        drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
+        whole = digest(
+            {
+                "config_hash_version": CONFIG_HASH_VERSION,
+                "kind": "pipeline",
+                "stages": self._hash,
+                "sink": hashed_fields(config.sink),
+                "processors": drops,
+            }
+        )
+        fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
+        columns = tuple(column for plan in stages if plan.columns is not None for column in plan.columns.config.columns)
+        fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
+        dropped = frozenset(column.name for column in columns if column.drop)
+        dataset = self._as_dataset(columns).model_copy(update={"processors": config.processors})
+        graphs = [plan.columns for plan in stages if plan.columns is not None]
+        models = used_models(dataset)
+        shell = DatasetPlan(
+            config=dataset,
+            graph=graphs[0].graph if graphs else build_graph(self._as_dataset(())),
+            fingerprint=fingerprint,
+            schema=pa.schema(fields),
+            seed_columns=(),
+            dropped=dropped,
+            row_groups=(),
+            models=models,
+            simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
+            clients=self._clients,
+        )
+        types = {field.name: field.type for field in fields}
+        return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)

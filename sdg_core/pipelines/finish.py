@@ -1,0 +1,186 @@
+"""Finishing a pipeline: post-generation and its seal, the report, exported files. They are the dataset's own; what is added here
+is how partitions look as row groups."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.handle import existing_version, open_source
+from sdg_core.dataset.ledger import exclusive_access, latest_runs
+from sdg_core.errors import IncompleteError, LedgerError, SdgError
+from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured
+from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.row_groups import RowGroup, plan_row_groups
+from sdg_core.processing import process as processing
+from sdg_core.processing.export import Exported, check_target, export_rows
+from sdg_core.processing.process import ProcessingResult
+from sdg_core.profiling.build import MadeReport, make_report, remove_report_of_finished, write_page, write_report
+from sdg_core.store.cleanup import remove_stale_temp_files
+from sdg_core.store.metadata import Metadata
+from sdg_core.store.parts import resolve_parts
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+from sdg_core.store.row_groups import Footer, damage_errors, read_parquet_metadata
+
+_RUNS_REPORTED = 50
+
+
+def process_pipeline(
+    pipeline: Pipeline, *, allow_missing: bool = False, on_event: Observer = lambda event: None
+) -> ProcessingResult:
+    """Write the finished dataset from complete partitions, seal, then report. Raises IncompleteError, ClaimedError.
+
+    allow_missing: go on although sources are partial or given up; what they have is in.
+    """
+    with exclusive_access(pipeline.as_dataset(), action="process") as commit_guard:
+        layout, metadata, statuses = _existing(pipeline)
+        plan = _plan_for(pipeline, layout, statuses)
+        if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
+            return processing.existing_result(layout, _with_target(plan, metadata), metadata)
+        _check_complete(statuses, allow_missing=allow_missing)
+        remove_stale_temp_files(pipeline.layout, layout)
+        rows = as_row_groups(statuses)
+        result = processing.process(
+            layout,
+            plan,
+            rows,
+            open_source=lambda source: open_source(pipeline.as_dataset(), source),
+            on_row_group=lambda index: None,
+            commit_guard=commit_guard,
+        )
+        try:
+            report_pipeline(pipeline)
+        except SdgError as error:
+            on_event(Notice(f"no report was written: {error}"))
+        return result
+
+
+def _with_target(plan: DatasetPlan, metadata: Metadata) -> DatasetPlan:
+    """The plan with as many records as the sealed version: sources that came later are not in it, and that is no fault."""
+    return replace(plan, row_groups=plan_row_groups(max(metadata.target_num_records, 1), 1))
+
+
+def reopen_pipeline(pipeline: Pipeline) -> bool:
+    """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
+    dataset = pipeline.as_dataset()
+    with exclusive_access(dataset, action="reopen"):
+        version = existing_version(dataset)
+        assert version.metadata is not None
+        if not version.metadata.sealed and not version.layout.processed.exists():
+            return False
+        remove_report_of_finished(version.layout)
+        processing.reopen(version.layout)
+        return True
+
+
+def report_pipeline(pipeline: Pipeline, *, output: str | Path | None = None) -> MadeReport:
+    """Describe the rows that there are. Raises IncompleteError if there are none, StoreError."""
+    layout, metadata, statuses = _existing(pipeline)
+    try:
+        runs, fault = latest_runs(pipeline.as_dataset(), at_most=_RUNS_REPORTED), None
+    except LedgerError as error:
+        runs, fault = [], error.message
+    plan = _plan_for(pipeline, layout, statuses)
+    made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
+    return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
+
+
+def export_pipeline(
+    pipeline: Pipeline, path: str | Path, *, partial: bool = False, overwrite: bool = False
+) -> Exported:
+    """Write the finished dataset into one file; see `export` of datasets."""
+    target = Path(path).absolute()
+    check_target(target, overwrite=overwrite)
+    layout, metadata, statuses = _existing(pipeline)
+    if metadata.post_generation_state != "complete" and not partial:
+        raise IncompleteError(
+            f"{layout.directory} is not finished",
+            remedy="`sdg process` it first, or export the rows there are so far by --partial",
+        )
+    stored = resolve_parts(layout, metadata, as_row_groups(statuses))
+    schema = _schema(layout, statuses)
+    return Exported(target, export_rows(stored.parts, schema, target, remedy=stored.remedy), stored.finished)
+
+
+def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
+    """Partitions that have a file, as row groups whose records are their rows."""
+    found, start = [], 0
+    for status in statuses:
+        if status.footer is not None:
+            group = RowGroup(status.partition.index, start, status.footer.num_rows)
+            found.append(RowGroupStatus(group, RowGroupState.COMPLETE, footer=_as_row_group(status.footer, group)))
+            start += group.size
+    return found
+
+
+def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
+    return Footer(
+        schema_version=footer.schema_version,
+        dataset=footer.dataset,
+        config_hash=footer.config_hash,
+        column_hashes=dict(footer.column_hashes),
+        row_group=group.index,
+        start=group.start,
+        size=group.size,
+        missing=[],
+        resized=False,
+        usage=footer.usage,
+        simulated=footer.simulated,
+        created_at=footer.created_at,
+        run_id=footer.run_id,
+    )
+
+
+def _existing(pipeline: Pipeline) -> tuple[SourcesLayout, Metadata, list[PartitionStatus]]:
+    version, layout, statuses = measured(pipeline)
+    if version is None or version.metadata is None:
+        raise IncompleteError(
+            f"{pipeline.layout.directory} holds no data of this config "
+            f"(fingerprint {pipeline.plan.fingerprint.version})",
+            remedy="generate it first",
+        )
+    return layout, version.metadata, statuses
+
+
+def _check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+    absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
+    unfinished = [s for s in statuses if s.state in ("partial", "failed")]
+    if absent or (unfinished and not allow_missing):
+        wrong = absent or unfinished
+        keys = ", ".join(f"{s.partition.key} ({s.state})" for s in wrong[:10])
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        remedy = "generate again; `sdg retry` tries given-up sources again"
+        if not absent:
+            remedy += ", and --allow-missing goes on without what failed"
+        raise IncompleteError(
+            f"{len(wrong)} of {len(statuses)} partitions are not complete: {keys}{more}", remedy=remedy
+        )
+    if not any(s.footer is not None and s.footer.num_rows for s in statuses):
+        raise IncompleteError("no source has given a row", remedy="look at what was filtered: `sdg status FILE`")
+
+
+def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Schema:
+    """The columns of all partitions together."""
+    schemas = []
+    for status in statuses:
+        if status.footer is not None and status.footer.num_rows:
+            path = layout.row_group(status.partition.index)
+            with damage_errors(path):
+                schemas.append(read_parquet_metadata(path).schema.to_arrow_schema().remove_metadata())
+    return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+
+
+def _plan_for(pipeline: Pipeline, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
+    """The plan of a dataset that has these rows."""
+    schema = _schema(layout, statuses)
+    rows = max(sum(s.footer.num_rows for s in statuses if s.footer is not None), 1)
+    plan = pipeline.as_dataset().plan
+    columns = tuple(column for column in plan.config.columns if column.name in schema.names)
+    config = plan.config.model_copy(update={"columns": columns})
+    groups = tuple(RowGroup(number, number, 1) for number in range(rows))
+    made = {column.name for column in columns}
+    seeds = tuple(name for name in schema.names if name not in made)
+    return replace(plan, config=config, schema=schema, dropped=frozenset(), row_groups=groups, seed_columns=seeds)

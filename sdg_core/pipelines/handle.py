@@ -1,0 +1,209 @@
+"""An open pipeline: its plan, its sources, its place; and the state of every partition.
+
+A source is complete when the file of its partition says so, and only then. Everything here is worked out from three things: the
+partitions as they were written down, the sources that are there now, and the footers of the files.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sdg_core.dataset.handle import Dataset
+from sdg_core.errors import CorruptFileError, StoreError
+from sdg_core.pipelines.compile import PipelinePlan, load_pipeline
+from sdg_core.pipelines.readers import Source, content_version, find_sources
+from sdg_core.pipelines.store import (
+    Partition,
+    PartitionFooter,
+    PipelineLayout,
+    SourceEntry,
+    SourcesLayout,
+    assigned,
+    read_footer,
+    read_partitions,
+)
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.load import LoadedDataset
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.store.layout import resolve_root
+from sdg_core.store.versions import Version, earlier_versions, find_version
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
+
+    plan: PipelinePlan
+    sources: Mapping[str, Source]
+    layout: PipelineLayout
+    env: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return self.plan.config.name
+
+    def as_dataset(self, partitions: Sequence[Partition] | None = None) -> Dataset:
+        """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
+        count = len(partitions) if partitions is not None else len(read_partitions(self.layout))
+        groups = tuple(RowGroup(index, index, 1) for index in range(max(count, 1)))
+        shell = DatasetPlan(**{**vars(self.plan.shell), "row_groups": groups})
+        loaded = LoadedDataset(shell.config, self.plan.parsed, self.plan.base)
+        return Dataset(loaded, shell, None, self.layout, self.env)
+
+
+def open_pipeline(
+    path: str | Path,
+    *,
+    root: str | None = None,
+    env: Mapping[str, str] = os.environ,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    clients: Mapping[str, Any] | None = None,
+) -> Pipeline:
+    """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
+    plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
+    found = find_sources(plan.config.sources, base=plan.base)
+    layout = PipelineLayout(resolve_root(root, env=env, base=Path.cwd()), plan.config.name)
+    return Pipeline(plan, {source.key: source for source in found}, layout, env)
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """A partition, its state, and what materializing it would do.
+
+    state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make,
+    or to try again. removed: keys of sources that are gone and still have rows here.
+    """
+
+    partition: Partition
+    state: str
+    footer: PartitionFooter | None = None
+    to_make: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.state in ("complete", "failed")
+
+
+@dataclass
+class Versions:
+    """The versions of sources as they are now, each read once."""
+
+    sources: Mapping[str, Source]
+    known: dict[str, str] = field(default_factory=dict)
+
+    def of(self, key: str) -> str:
+        """The digest of a source's content; empty if it cannot be read, which its own task will say."""
+        if key not in self.known:
+            try:
+                self.known[key] = content_version(self.sources[key].path.read_bytes())
+            except OSError:
+                self.known[key] = ""
+        return self.known[key]
+
+
+def partitions_of(pipeline: Pipeline) -> list[Partition]:
+    """Every partition, with those that new sources will get."""
+    config = pipeline.plan.config.sources
+    known = read_partitions(pipeline.layout)
+    return assigned(known, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
+
+
+def scan(
+    pipeline: Pipeline, version: SourcesLayout, partitions: Sequence[Partition], *, retry: frozenset[str] | None = None
+) -> list[PartitionStatus]:
+    """The state of every partition in a version. retry: sources given up that are to be tried again after all."""
+    files = version.existing_row_groups()
+    present = frozenset(files)
+    older = {number for other in _others(pipeline, version) for number in other.existing_row_groups()}
+    versions = Versions(pipeline.sources)
+    found = []
+    for partition in partitions:
+        footer: PartitionFooter | CorruptFileError | None = None
+        if partition.index in present:
+            footer = _read(version.row_group(partition.index))
+        stale = partition.index in older
+        found.append(classify(pipeline, partition, footer, versions=versions, stale=stale, retry=retry or frozenset()))
+    return found
+
+
+def _others(pipeline: Pipeline, version: SourcesLayout) -> list[SourcesLayout]:
+    return [pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version)]
+
+
+def _read(path: Any) -> PartitionFooter | CorruptFileError:
+    try:
+        return read_footer(path)
+    except CorruptFileError as error:
+        return error
+
+
+def classify(
+    pipeline: Pipeline,
+    partition: Partition,
+    found: PartitionFooter | CorruptFileError | None,
+    *,
+    versions: Versions,
+    stale: bool,
+    retry: frozenset[str],
+) -> PartitionStatus:
+    """The state of one partition, from what was found of it."""
+    here = tuple(key for key, _ in partition.sources if key in pipeline.sources)
+    if found is None:
+        if not here:
+            return PartitionStatus(partition, "complete")
+        return PartitionStatus(partition, "stale" if stale else "missing", to_make=here)
+    if isinstance(found, CorruptFileError):
+        return PartitionStatus(partition, "corrupt", to_make=here, reason=found.message)
+    if found.config_hash != pipeline.plan.fingerprint.config_hash or found.dataset != pipeline.name:
+        reason = f"it was made by {found.dataset!r}, config {found.config_hash[:19]}"
+        return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
+    entries = {entry.key: entry for entry in found.sources}
+    removed = tuple(key for key in entries if key not in pipeline.sources)
+    to_make = tuple(key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry))
+    state = "complete"
+    if to_make or removed:
+        state = "partial"
+    elif any(entry.state == "failed" for entry in found.sources):
+        state = "failed"
+    return PartitionStatus(partition, state, found, to_make, removed)
+
+
+def _is_to_make(entry: SourceEntry | None, version: str, retry: bool) -> bool:
+    if entry is None or entry.version != version:
+        return True
+    return entry.state == "partial" or (entry.state == "failed" and retry)
+
+
+def measured(pipeline: Pipeline) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:
+    """The version that this config's data lies in (None before the first run), and the state of its partitions."""
+    partitions = partitions_of(pipeline)
+    version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
+    name = version.layout.name if version is not None else pipeline.plan.fingerprint.version
+    layout = pipeline.layout.version(name)
+    return version, layout, scan(pipeline, layout, partitions)
+
+
+def with_settings(pipeline: Pipeline, **changes: Any) -> Pipeline:
+    """The same under other run settings."""
+    settings = pipeline.plan.config.run.model_copy(update=changes)
+    config = pipeline.plan.config.model_copy(update={"run": settings})
+    shell = pipeline.plan.shell.with_settings(settings)
+    return replace(pipeline, plan=replace(pipeline.plan, config=config, shell=shell))
+
+
+def check_partition_keys(partitions: Sequence[Partition], wanted: Sequence[str]) -> list[int]:
+    """The numbers of partitions by key. Raises StoreError for one that does not exist."""
+    known = {partition.key: partition.index for partition in partitions}
+    unknown = [key for key in wanted if key not in known]
+    if unknown:
+        raise StoreError(
+            f"partitions {', '.join(unknown)} do not exist",
+            remedy=f"there are {len(known)}; `sdg status FILE` lists them",
+        )
+    return sorted({known[key] for key in wanted})

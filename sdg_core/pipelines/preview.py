@@ -1,0 +1,47 @@
+"""The first rows of a pipeline, in memory: nothing is read from the store, nothing is written to it."""
+
+import time
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from sdg_core.execution.stop_rules import FailureBudget
+from sdg_core.models.pool import ModelPool
+from sdg_core.pipelines.handle import Pipeline
+from sdg_core.pipelines.publish import sink_columns
+from sdg_core.pipelines.source_run import SourceRun, read_content, row_values
+from sdg_core.pipelines.stages import StageRunner
+from sdg_core.pipelines.store import to_table
+from sdg_core.pipelines.tasks import FailedTask, SourceResult
+
+
+@dataclass(frozen=True)
+class PipelinePreview:
+    """Rows of the first sources, and what failed there, with the source's locator."""
+
+    table: pa.Table
+    failures: tuple[tuple[str, FailedTask], ...]
+
+
+async def preview_pipeline(pipeline: Pipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
+    """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
+    budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
+    runner = StageRunner(pipeline.plan.stages, models, journal=None, budget=budget)
+    found: list[dict[str, object]] = []
+    failures: list[tuple[str, FailedTask]] = []
+    for source in pipeline.sources.values():
+        if len(found) >= rows:
+            break
+        run = SourceRun(
+            pipeline.plan.stages,
+            reader=pipeline.plan.config.sources,
+            max_attempts=1,
+            run_id="",
+            at_most=rows - len(found),
+        )
+        result: SourceResult = await run.run(source, runner, paid=(), content=read_content(source))
+        found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in result.rows]
+        failures += [(source.locator, failure) for failure in result.failed]
+    found = found[:rows]
+    table = to_table(found, sink_columns(pipeline, found), pipeline.plan.types)
+    return PipelinePreview(table, tuple(failures))

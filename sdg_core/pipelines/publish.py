@@ -1,0 +1,103 @@
+"""What a partition's file becomes: the rows it has, those that were made now, and the account of every source. Writes nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_core.pipelines.handle import PartitionStatus, Pipeline
+from sdg_core.pipelines.source_run import row_values
+from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout, joined, to_table
+from sdg_core.pipelines.tasks import SourceResult
+from sdg_core.plan.usage import UsageByModel, add_usage
+from sdg_core.store.metadata import utc_now
+
+
+def build_partition(
+    pipeline: Pipeline,
+    status: PartitionStatus,
+    results: Mapping[str, SourceResult],
+    *,
+    tables: Mapping[str, pa.Table],
+    kept: Collection[str],
+    run_id: str,
+    layout: SourcesLayout,
+) -> tuple[pa.Table, PartitionFooter]:
+    """The rows and the footer of a partition.
+
+    tables: the rows that the file has, by source. kept: sources made now whose earlier rows stay beside the new ones.
+    Raises StoreError if columns of its sources cannot stand in one file.
+    """
+    plan, before = pipeline.plan, status.footer
+    entries = {entry.key: entry for entry in before.sources} if before is not None else {}
+    usage: UsageByModel = before.usage if before is not None else {}
+    found: list[SourceEntry] = []
+    parts: list[pa.Table] = []
+    for key, _ in status.partition.sources:
+        if key not in pipeline.sources:
+            continue
+        table, entry = tables.get(key), entries.get(key)
+        if (result := results.get(key)) is not None:
+            table = _merged(_table(pipeline, result), table if key in kept else None)
+            entry = _entry(result, table.num_rows)
+            usage = add_usage(usage, result.usage)
+        if entry is not None and table is not None:
+            found.append(entry)
+            parts.append(table)
+    gone = [{"key": key, "locator": entries[key].locator, "version": entries[key].version} for key in status.removed]
+    earlier = [item for item in (before.removed if before is not None else ()) if item["key"] not in results]
+    footer = PartitionFooter(
+        dataset=pipeline.name,
+        config_hash=plan.fingerprint.config_hash,
+        column_hashes=plan.fingerprint.column_hashes,
+        partition=status.partition.key,
+        sources=tuple(found),
+        removed=(*earlier, *gone),
+        usage=usage,
+        simulated=plan.shell.simulated,
+        created_at=utc_now(),
+        run_id=run_id,
+    )
+    return joined(parts, where=layout.row_group(status.partition.index)), footer
+
+
+def _table(pipeline: Pipeline, result: SourceResult) -> pa.Table:
+    plan = pipeline.plan
+    rows = [row_values(task, result.key, lineage=plan.config.sink.lineage) for task in result.rows]
+    return to_table(rows, sink_columns(pipeline, rows), plan.types)
+
+
+def sink_columns(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that are written, in order: those of `sink.columns`, or all that tasks have but for dropped ones."""
+    plan = pipeline.plan
+    lineage = ["_source", "_task"] if plan.config.sink.lineage else []
+    if plan.config.sink.columns is not None:
+        return [*plan.config.sink.columns, *lineage]
+    seen = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in seen if name not in plan.dropped and name not in lineage] + lineage
+
+
+def _merged(new: pa.Table, old: pa.Table | None) -> pa.Table:
+    """Rows that were there and rows that were made now, in the order of their tasks."""
+    if old is None or not old.num_rows:
+        return new
+    if not new.num_rows:
+        return old
+    table = joined([old, new], where=None)
+    paths = [tuple(map(int, name.split("/"))) for name in table.column("_task").to_pylist()]
+    return table.take(pa.array(sorted(range(len(paths)), key=paths.__getitem__)))
+
+
+def _entry(result: SourceResult, rows: int) -> SourceEntry:
+    return SourceEntry(
+        key=result.key,
+        locator=result.locator,
+        version=result.version,
+        state=result.state,
+        rows=rows,
+        read=result.read,
+        filtered=result.filtered,
+        failed=tuple(result.failed),
+        stages=tuple(result.accounts),
+        runs=tuple(result.runs),
+    )

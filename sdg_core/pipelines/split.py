@@ -1,0 +1,64 @@
+"""Cutting text into pieces. Every piece is a slice of the text, and says where it stands in it."""
+
+import re
+from collections.abc import Sequence
+
+from sdg_core.config.pipeline import SplitStage
+
+Span = tuple[int, int]
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n\s*\n")
+_HEADING = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
+_FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
+DEFAULT_SIZES = {"characters": 1000, "words": 200, "sentences": 5}
+
+
+def split_text(stage: SplitStage, text: str) -> list[Span]:
+    """The pieces of a text as `[start, stop)` in characters, in order. Text that is all space has none."""
+    match stage.unit:
+        case "characters":
+            return _trimmed(text, _windows([(at, at + 1) for at in range(len(text))], stage))
+        case "words":
+            return _windows([match.span() for match in re.finditer(r"\S+", text)], stage)
+        case "sentences":
+            return _windows(_between(text, [match.span() for match in _SENTENCE_END.finditer(text)]), stage)
+        case "markdown":
+            return _sections(stage, text)
+
+
+def _windows(units: Sequence[Span], stage: SplitStage) -> list[Span]:
+    """Runs of `size` units, each beginning `overlap` units before the one before it ends."""
+    size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
+    spans = []
+    for start in range(0, len(units), size - stage.overlap):
+        stop = min(start + size, len(units))
+        spans.append((units[start][0], units[stop - 1][1]))
+        if stop == len(units):
+            break
+    return spans
+
+
+def _between(text: str, gaps: Sequence[Span]) -> list[Span]:
+    starts = [0, *(stop for _, stop in gaps)]
+    stops = [*(start for start, _ in gaps), len(text)]
+    return _trimmed(text, list(zip(starts, stops, strict=True)))
+
+
+def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
+    """The spans that hold more than space."""
+    return [(start, stop) for start, stop in spans if text[start:stop].strip()]
+
+
+def _sections(stage: SplitStage, text: str) -> list[Span]:
+    """One piece per heading with what follows it, up to the next; a longer one than `size` characters is cut further."""
+    fences = [match.span() for match in _FENCE.finditer(text)]
+    headings = [match.start() for match in _HEADING.finditer(text)]
+    starts = [at for at in headings if not any(start <= at < stop for start, stop in fences)]
+    bounds = sorted({0, *starts, len(text)})
+    sections = _trimmed(text, list(zip(bounds, bounds[1:], strict=False)))
+    if stage.size is None:
+        return sections
+    spans: list[Span] = []
+    for start, stop in sections:
+        pieces = _windows([(at, at + 1) for at in range(start, stop)], stage)
+        spans += _trimmed(text, pieces)
+    return spans

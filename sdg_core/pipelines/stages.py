@@ -1,0 +1,281 @@
+"""What each stage does with tasks: one outcome per task, in the order of the tasks. Attribution is by position, never by counts.
+
+`columns` stages reuse the row-group machinery of datasets: a batch of tasks is an open group, its records the tasks' numbers.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import polars as pl
+
+from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
+from sdg_core.custom import Failed, Filtered
+from sdg_core.errors import CellError, FunctionError
+from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
+from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.execution.stop_rules import FailureBudget
+from sdg_core.generators.expressions import cast_text
+from sdg_core.generators.render import compiled
+from sdg_core.generators.whole_group import GroupPhases
+from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.models.pool import ModelPool
+from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.split import split_text
+from sdg_core.pipelines.tasks import Outcome, Task, task_number
+from sdg_core.plan.row_groups import RowGroup
+from sdg_core.plan.usage import UsageByModel, add_usage
+from sdg_core.seeds.readers import Seeds
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+
+TASKS_AT_ONCE = 1000
+"""Tasks that one open group of a `columns` stage holds."""
+
+
+@dataclass
+class SourceWork:
+    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run."""
+
+    key: str
+    paid: Sequence[JournaledCell]
+    usage: UsageByModel
+    replayed: int = 0
+
+
+class StageRunner:
+    """Does the stages of a pipeline for the tasks of one source after the other, or of many at once."""
+
+    def __init__(
+        self,
+        stages: Sequence[StagePlan],
+        models: ModelPool,
+        *,
+        journal: Journal | None,
+        budget: FailureBudget,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._models, self._budget = models, budget
+        self._makers = {
+            plan.place: (
+                RecordMaker(plan.columns, models, journal=journal),
+                GroupPhases(plan.columns, models, loop=loop),
+            )
+            for plan in stages
+            if plan.columns is not None
+        }
+        calls_out = any(maker.calls_out for maker, _ in self._makers.values())
+        least = IN_FLIGHT_WITHOUT_MODELS if calls_out else 1
+        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * models.capacity))
+
+    async def run(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
+        """One outcome per task. Raises FunctionError for a function that breaks the rules."""
+        match stage := plan.stage:
+            case SplitStage():
+                return [_split(stage, task) for task in tasks]
+            case FilterStage():
+                return [_filter(stage, task, plan.label) for task in tasks]
+            case ExplodeStage():
+                return [_explode(stage, task) for task in tasks]
+            case FunctionStage():
+                return await _call(plan, stage, tasks)
+            case SelectStage():
+                return [_select(stage, task) for task in tasks]
+            case RenameStage():
+                return [{stage.columns.get(name, name): value for name, value in task.values.items()} for task in tasks]
+            case _:
+                outcomes: list[Outcome] = []
+                for start in range(0, len(tasks), TASKS_AT_ONCE):
+                    outcomes += await self._columns(plan, tasks[start : start + TASKS_AT_ONCE], work)
+                return outcomes
+
+    async def _columns(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
+        assert plan.columns is not None
+        maker, phases = self._makers[plan.place]
+        absent = [sorted(set(plan.reads) - set(task.values)) for task in tasks]
+        numbers = [task_number(work.key, task.path) for task in tasks]
+        order = sorted((at for at in range(len(tasks)) if not absent[at]), key=numbers.__getitem__)
+        frame = {name: [tasks[at].values[name] for at in order] for name in plan.reads}
+        made: dict[int, Outcome] = {}
+        if order:
+            records = [numbers[at] for at in order]
+            status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
+            group = await asyncio.to_thread(
+                OpenGroup,
+                status,
+                plan=plan.columns,
+                seeds=cast(Seeds, _Given(frame)),
+                phases=phases,
+                needed=maker.columns_read,
+                paid=work.paid,
+            )
+            await self._make_all(maker, group)
+            made = dict(zip(order, _rows(group, len(order)), strict=True))
+            work.usage = add_usage(work.usage, group.usage)
+            work.replayed += group.replayed
+        outcomes: list[Outcome] = []
+        for at, task in enumerate(tasks):
+            found = made.get(at)
+            if found is None:
+                found = Failed(f"the task has no column {', '.join(map(repr, absent[at]))}", kind="input")
+            outcomes.append({**task.values, **found} if isinstance(found, Mapping) else found)
+        return outcomes
+
+    async def _make_all(self, maker: RecordMaker, group: OpenGroup) -> None:
+        """Make the cells of a group, no more at once than there is room for."""
+        self._budget.group_opened(len(group.indices), list(group.failures.values()))
+
+        async def make(position: int) -> None:
+            async with self._room:
+                outcome = await maker.make(group, position)
+            if isinstance(outcome, FailedRecord):
+                self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
+            else:
+                group.settle(position, outcome.cells, outcome.skipped)
+                self._budget.cells_made(time.monotonic(), whole=group.last_phase)
+
+        while True:
+            async with asyncio.TaskGroup() as running:
+                for position in group.open_positions():
+                    running.create_task(make(position))
+            if group.last_phase:
+                return
+            await asyncio.to_thread(group.advance)
+
+
+class _Given:
+    """Values of tasks in the place of seed rows."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self._columns = columns
+
+    def read(self, rows: Any) -> "_Given":
+        return self
+
+    def to_dict(self) -> dict[str, pl.Series]:
+        return {name: pl.Series(name, values, strict=False) for name, values in self._columns.items()}
+
+
+def _rows(group: OpenGroup, count: int) -> list[Outcome]:
+    """What a group made, by position."""
+    rows = iter(group.rows().table.to_pylist())
+    outcomes: list[Outcome] = []
+    for position in range(count):
+        failure = group.failures.get(position)
+        if failure is None:
+            outcomes.append(next(rows))
+        else:
+            where = f"column {failure.column!r}: {failure.message}"
+            outcomes.append(Failed(where, kind=failure.kind, attempts=failure.attempts))
+    return outcomes
+
+
+def _split(stage: SplitStage, task: Task) -> Outcome:
+    text = task.values.get(stage.column)
+    if text is None:
+        return Filtered(f"{stage.column} is empty")
+    if not isinstance(text, str):
+        return Failed(f"column {stage.column!r} holds a {type(text).__name__}, not text", retryable=False, kind="input")
+    before = task.values.get(f"{stage.column}_start") or 0
+    spans = split_text(stage, text)
+    if not spans:
+        return Filtered(f"{stage.column} is empty")
+    return [
+        {**task.values, stage.column: text[start:stop], f"{stage.column}_start": before + start}
+        for start, stop in spans
+    ]
+
+
+def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
+    assert stage.keep is not None
+    try:
+        text = compiled(stage.keep).render(task.values).strip()
+        keep = bool(text) and text != "None" and cast_text(text, "bool")
+    except CellError as error:
+        return Failed(error.message, retryable=False, kind="expression")
+    return task.values if keep else Filtered(stage.reason or f"{label}: {stage.keep}")
+
+
+def _explode(stage: ExplodeStage, task: Task) -> Outcome:
+    root, *fields = stage.column.split(".")
+    value: Any = task.values.get(root)
+    for name in fields:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    if value is None:
+        return Filtered(f"{stage.column} is empty")
+    if not isinstance(value, list | tuple):
+        message = f"{stage.column} holds a {type(value).__name__}, not a list"
+        return Failed(message, retryable=False, kind="input")
+    if not value:
+        return Filtered(f"{stage.column} is empty")
+    rest = {name: item for name, item in task.values.items() if fields or name != root}
+    last = fields[-1] if fields else root
+    pieces = [dict(item) if isinstance(item, Mapping) else {last: item} for item in value]
+    clash = sorted({name for piece in pieces for name in piece} & set(rest))
+    if clash:
+        message = f"items of {stage.column} have {', '.join(clash)}, which are columns already; rename those before"
+        return Failed(message, retryable=False, kind="input")
+    return [{**rest, **piece} for piece in pieces]
+
+
+def _select(stage: SelectStage, task: Task) -> Outcome:
+    absent = [name for name in stage.columns if name not in task.values]
+    if absent:
+        return Failed(f"the task has no column {', '.join(map(repr, absent))}", retryable=False, kind="input")
+    return {name: task.values[name] for name in stage.columns}
+
+
+async def _call(plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]) -> list[Outcome]:
+    call = plan.call
+    assert call is not None
+    more = (stage.params,) if _takes_params(call) else ()
+    size = stage.batch_size or 1
+    outcomes: list[Outcome] = []
+    for start in range(0, len(tasks), size):
+        batch = [dict(task.values) for task in tasks[start : start + size]]
+        given: Any = batch if stage.batch_size is not None else batch[0]
+        try:
+            made = await _invoke(call, given, *more)
+        except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
+            outcomes += [Failed(f"{type(error).__name__}: {error}")] * len(batch)
+            continue
+        slots = made if stage.batch_size is not None else [made]
+        if not isinstance(slots, list | tuple) or len(slots) != len(batch):
+            found = f"{len(slots)} slots" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
+            raise FunctionError(
+                f"{plan.label}: {stage.function} returned {found} for {len(batch)} records",
+                remedy="return a list with one slot per record: a record, a list of records, Filtered or Failed",
+            )
+        outcomes += [_slot(slot, f"{plan.label}: {stage.function}") for slot in slots]
+    return outcomes
+
+
+def _takes_params(call: Callable[..., Any]) -> bool:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len([p for p in inspect.signature(call).parameters.values() if p.kind in kinds]) > 1
+
+
+async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
+    if inspect.iscoroutinefunction(call):
+        return await call(*arguments)
+    return await asyncio.to_thread(call, *arguments)
+
+
+def _slot(slot: Any, what: str) -> Outcome:
+    match slot:
+        case Filtered() | Failed():
+            return slot
+        case None:
+            return Filtered(f"{what} returned nothing")
+        case Mapping():
+            return dict(slot)
+        case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
+            return [dict(item) for item in slot] if slot else Filtered(f"{what} returned no record")
+        case _:
+            raise FunctionError(
+                f"{what} returned a {type(slot).__name__}",
+                remedy="return a record, a list of records, Filtered(reason) or Failed(reason)",
+            )

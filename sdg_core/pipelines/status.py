@@ -1,0 +1,149 @@
+"""A pipeline's state for people and programs: what `sdg status` and `sdg plan` show. Nothing is made by looking."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sdg_core.config.run import ResumeMode
+from sdg_core.dataset.ledger import latest_runs
+from sdg_core.dataset.resume import choose_version
+from sdg_core.errors import RefusedError
+from sdg_core.ledger.history import RunRecord
+from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured, partitions_of, scan
+from sdg_core.pipelines.store import stage_label
+from sdg_core.plan.usage import UsageByModel, add_usage, costs
+from sdg_core.store.version_list import VersionInfo, list_versions
+
+STATES = ("missing", "partial", "complete", "failed", "corrupt", "stale")
+_MAX_RUNS = 5
+
+
+@dataclass(frozen=True)
+class PipelineStatus:
+    """What is on disk. partitions: every one with its state; versions: all there are, the one changed last first."""
+
+    pipeline: Pipeline
+    directory: str
+    version: str
+    exists: bool
+    sealed: bool
+    post_generation_state: str
+    partitions: tuple[PartitionStatus, ...]
+    versions: tuple[VersionInfo, ...]
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def entries(self) -> list[Any]:
+        """What the files say of every source that is in one."""
+        return [entry for status in self.partitions if status.footer is not None for entry in status.footer.sources]
+
+    @property
+    def usage(self) -> UsageByModel:
+        """What models were asked for what the files hold."""
+        usage: UsageByModel = {}
+        for status in self.partitions:
+            if status.footer is not None:
+                usage = add_usage(usage, status.footer.usage)
+        return usage
+
+    def source_states(self) -> dict[str, list[str]]:
+        """Locators of sources by state; `missing` are those that no file has, or has of another version."""
+        found: dict[str, list[str]] = {"missing": [], "partial": [], "complete": [], "failed": [], "removed": []}
+        for status in self.partitions:
+            entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
+            for key, locator in status.partition.sources:
+                if key not in self.pipeline.sources:
+                    found["removed"].append(locator)
+                elif key in status.to_make and (key not in entries or entries[key].state != "partial"):
+                    found["missing"].append(locator)
+                else:
+                    entry = entries.get(key)
+                    found[entry.state if entry is not None else "missing"].append(locator)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg status --json` prints it."""
+        filtered: Counter[str] = Counter()
+        for entry in self.entries:
+            filtered.update(entry.filtered)
+        failures = [
+            {"source": entry.locator, **asdict(failure), "stage": stage_label(failure.stage)}
+            for entry in self.entries
+            for failure in entry.failed
+        ]
+        keys = {state: [s.partition.key for s in self.partitions if s.state == state] for state in STATES}
+        sources = self.source_states()
+        plan = self.pipeline.plan
+        return {
+            "kind": "pipeline",
+            "pipeline": self.pipeline.name,
+            "directory": self.directory,
+            "version": self.version,
+            "exists": self.exists,
+            "config_hash": plan.fingerprint.config_hash,
+            "states": {state: {"count": len(found), "keys": found} for state, found in keys.items()},
+            "sources": {state: {"count": len(found), "locators": found} for state, found in sources.items()},
+            "records": {"actual": sum(entry.rows for entry in self.entries)},
+            "filtered": dict(filtered),
+            "failures": {"count": len(failures), "tasks": failures},
+            "usage": self.usage,
+            "cost": {alias: vars(cost) for alias, cost in costs(self.usage, plan.config.model_configs).items()},
+            "simulated": plan.shell.simulated,
+            "sealed": self.sealed,
+            "post_generation_state": self.post_generation_state,
+            "versions": [version.name for version in self.versions],
+            "version_details": [version.to_dict() for version in self.versions],
+            "runs": [dict(vars(run)) for run in self.runs],
+            "faults": [f"partition {s.partition.key}: {s.reason}" for s in self.partitions if s.reason is not None],
+        }
+
+
+def describe_pipeline(pipeline: Pipeline) -> PipelineStatus:
+    """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError, LedgerError, StoreError."""
+    version, layout, statuses = measured(pipeline)
+    metadata = version.metadata if version is not None else None
+    return PipelineStatus(
+        pipeline=pipeline,
+        directory=str(layout.directory),
+        version=layout.name,
+        exists=metadata is not None,
+        sealed=metadata is not None and metadata.sealed,
+        post_generation_state=metadata.post_generation_state if metadata is not None else "none",
+        partitions=tuple(statuses),
+        versions=list_versions(pipeline.layout, matching=layout.name),
+        runs=tuple(latest_runs(pipeline.as_dataset(), at_most=_MAX_RUNS)),
+    )
+
+
+@dataclass(frozen=True)
+class PipelineRunPlan:
+    """What `generate` would do. refused: why it would not run."""
+
+    version: str
+    notice: str | None
+    to_make: dict[str, tuple[str, ...]]
+    removed: dict[str, tuple[str, ...]]
+    adopted: int
+    refused: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg plan --json` prints it."""
+        return asdict(self)
+
+
+def plan_pipeline_run(pipeline: Pipeline, *, resume: ResumeMode | None = None) -> PipelineRunPlan:
+    """What `generate` with the same arguments would do. Asks no model, writes nothing."""
+    partitions = partitions_of(pipeline)
+    mode = resume or pipeline.plan.config.run.resume
+    try:
+        version = choose_version(pipeline.layout, pipeline.as_dataset(partitions).plan, mode=mode)
+    except RefusedError as error:
+        return PipelineRunPlan(pipeline.plan.fingerprint.version, None, {}, {}, 0, refused=str(error))
+    statuses = scan(pipeline, pipeline.layout.version(version.layout.name), partitions)
+    return PipelineRunPlan(
+        version=version.layout.name,
+        notice=version.notice,
+        to_make={s.partition.key: s.to_make for s in statuses if s.to_make},
+        removed={s.partition.key: s.removed for s in statuses if s.removed},
+        adopted=sum(s.is_settled and s.footer is not None for s in statuses),
+    )

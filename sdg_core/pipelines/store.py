@@ -1,0 +1,267 @@
+"""The files of a pipeline: which partition holds which sources, and the partitions themselves.
+
+    <root>/<pipeline>/partitions/00000.json                      written once, never changed: partitions are sticky
+    <root>/<pipeline>/<version>/sources/00000.parquet            rows of its sources, in order, and their accounts
+
+The rest of a version is a dataset's (`sdg_core.store.layout`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
+from sdg_core.pipelines.readers import Source
+from sdg_core.pipelines.tasks import FailedTask, StageAccount
+from sdg_core.plan.row_groups import row_group_key
+from sdg_core.plan.usage import UsageByModel
+from sdg_core.store.atomic import atomic_file, read_modify_write, read_or_none
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.listing import list_files
+from sdg_core.store.objects import StorePath
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.row_groups import FOOTER_KEY, damage_errors, read_parquet_metadata
+from sdg_core.store.storage import StoredFile
+from sdg_core.system.commit_guard import CommitGuard
+
+SCHEMA_VERSION = 1
+MAX_SINGLE = 10_000
+"""Sources that get a partition each by default; more are bucketed."""
+_PARTITION = re.compile(r"(\d{5,})\.parquet")
+
+
+@dataclass(frozen=True)
+class SourcesLayout(VersionLayout):
+    """The paths of one version of a pipeline: its partitions stand where a dataset's row groups do."""
+
+    @property
+    def row_groups(self) -> StorePath:
+        """The directory of partitions."""
+        return self.directory / "sources"
+
+    def row_group(self, index: int) -> StorePath:
+        """The file of a partition."""
+        return self.row_groups / f"{row_group_key(index)}.parquet"
+
+    def row_group_files(self, *, first: int = 0) -> dict[int, StoredFile]:
+        """The partitions that exist, by number."""
+        with store_errors("list", self.row_groups):
+            files = list_files(self.row_groups, after=None)
+        matches = ((_PARTITION.fullmatch(file.name), file) for file in files)
+        found = {int(match[1]): file for match, file in matches if match}
+        return {index: file for index, file in found.items() if index >= first}
+
+
+@dataclass(frozen=True)
+class PipelineLayout(DatasetLayout):
+    """The paths of a pipeline below a root directory."""
+
+    def version(self, name: str) -> SourcesLayout:
+        """The paths of a version."""
+        return SourcesLayout(self.directory / name)
+
+    @property
+    def partitions(self) -> StorePath:
+        """Which sources each partition holds."""
+        return self.directory / "partitions"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition and the sources that it holds for good: keys and locators."""
+
+    index: int
+    sources: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> str:
+        """The Dagster partition key, `00000` and up."""
+        return row_group_key(self.index)
+
+
+def read_partitions(layout: PipelineLayout) -> list[Partition]:
+    """The partitions that were written down. Raises CorruptFileError for one that cannot be understood, StoreError."""
+    with store_errors("list", layout.partitions):
+        names = sorted(file.name for file in list_files(layout.partitions, after=None) if file.name.endswith(".json"))
+    return [_parse(layout.partitions / name, index) for index, name in enumerate(names)]
+
+
+def _parse(path: StorePath, index: int) -> Partition:
+    content = read_or_none(path)
+    try:
+        data = orjson.loads(content or b"")
+        return Partition(index, tuple((source["key"], source["locator"]) for source in data["sources"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise CorruptFileError(
+            f"{path} cannot be understood: {error}", remedy="restore it; it says which sources the partition holds"
+        ) from error
+
+
+def assigned(known: Sequence[Partition], found: Sequence[Source], *, per_partition: int | None) -> list[Partition]:
+    """The partitions with those that new sources need; writes nothing."""
+    taken = {key for partition in known for key, _ in partition.sources}
+    new = [source for source in found if source.key not in taken]
+    size = per_partition or max(1, -(-len(new) // MAX_SINGLE))
+    more = [
+        Partition(len(known) + number, tuple((source.key, source.locator) for source in new[start : start + size]))
+        for number, start in enumerate(range(0, len(new), size))
+    ]
+    return [*known, *more]
+
+
+def write_down(layout: PipelineLayout, found: Sequence[Source], *, per_partition: int | None) -> list[Partition]:
+    """Give new sources their partitions, for good. Of two processes that try at once one is first, and the other goes on from
+    what that one wrote."""
+    while True:
+        known = read_partitions(layout)
+        wanted = assigned(known, found, per_partition=per_partition)
+        if all(_create(layout, partition) for partition in wanted[len(known) :]):
+            return wanted
+
+
+def _create(layout: PipelineLayout, partition: Partition) -> bool:
+    """Write a partition down unless somebody else has. Returns whether it now says what was wanted."""
+    sources = [{"key": key, "locator": locator} for key, locator in partition.sources]
+    content = orjson.dumps({"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2)
+    path = layout.partitions / f"{partition.key}.json"
+    return read_modify_write(path, lambda old: content if old is None else None) == content
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """What a partition's footer says of one source; see DESIGN: `rows` of the file are its own, `read` are the tasks it gave.
+
+    stages: the account of each stage, the reader first. runs: that contributed, so that no reply is counted twice.
+    """
+
+    key: str
+    locator: str
+    version: str
+    state: str
+    rows: int
+    read: int
+    filtered: Mapping[str, int]
+    failed: tuple[FailedTask, ...]
+    stages: tuple[StageAccount, ...]
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartitionFooter:
+    """What a partition's file says of itself. removed: sources that are gone, with their last version."""
+
+    dataset: str
+    config_hash: str
+    column_hashes: Mapping[str, str]
+    partition: str
+    sources: tuple[SourceEntry, ...]
+    removed: tuple[Mapping[str, str], ...]
+    usage: UsageByModel
+    simulated: bool
+    created_at: str
+    run_id: str
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in the file."""
+        return sum(entry.rows for entry in self.sources)
+
+
+def write_partition(path: StorePath, table: pa.Table, footer: PartitionFooter, *, commit_guard: CommitGuard) -> None:
+    """Write a partition atomically. Raises StoreError, and what `commit_guard` raises."""
+    metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
+    with atomic_file(path, commit_guard=commit_guard) as file:
+        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+
+
+def _plain(footer: PartitionFooter) -> dict[str, Any]:
+    data = asdict(footer)
+    for entry in data["sources"]:
+        for failure in entry["failed"]:
+            failure["stage"] = stage_label(failure["stage"])
+    return data
+
+
+def stage_label(stage: int) -> str:
+    """Where in the pipeline file a stage stands."""
+    return f"stages[{stage}]" if stage >= 0 else "sources"
+
+
+def read_footer(path: StorePath) -> PartitionFooter:
+    """Read a partition's footer. Raises CorruptFileError, UnrecognizedFileError or StoreError."""
+    with damage_errors(path, "is not a whole parquet file"):
+        parquet = read_parquet_metadata(path)
+    content = (parquet.metadata or {}).get(FOOTER_KEY)
+    if content is None:
+        raise UnrecognizedFileError(
+            f"{path} was not written by this project: it is parquet without an `sdg` footer",
+            remedy="move it out of this directory, then run again; nothing was changed",
+        )
+    try:
+        data = orjson.loads(content)
+        entries = tuple(_entry(entry) for entry in data.pop("sources"))
+        footer = PartitionFooter(**{**data, "sources": entries, "removed": tuple(data["removed"])})
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path} has a footer that cannot be read: {error}") from error
+    if parquet.num_rows != footer.num_rows:
+        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {footer.num_rows}")
+    return footer
+
+
+def _entry(data: dict[str, Any]) -> SourceEntry:
+    failed = tuple(FailedTask(**{**item, "stage": _stage_number(item["stage"])}) for item in data["failed"])
+    stages = tuple(StageAccount(**item) for item in data["stages"])
+    return SourceEntry(**{**data, "failed": failed, "stages": stages, "runs": tuple(data["runs"])})
+
+
+def _stage_number(label: str) -> int:
+    return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
+
+
+def to_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Rows as a table. Columns that stages of known type made have that type; of others it is what the values say.
+
+    Raises StoreError for a column whose values have no type in common.
+    """
+    arrays = []
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        arrays.append(_array(name, values, types.get(name)))
+    if not columns:
+        return pa.table({})
+    return pa.table(arrays, names=list(columns))
+
+
+def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        if kind is not None:
+            return pa.array(values, type=kind)
+    except (pa.ArrowException, TypeError, ValueError):
+        pass  # a later stage put values of another type in its place
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise StoreError(
+            f"column {name!r} cannot be written: its values have no type in common ({error})",
+            remedy="make them alike in a stage before the sink, or leave the column out by sink.columns",
+        ) from error
+
+
+def joined(tables: Iterable[pa.Table], *, where: object) -> pa.Table:
+    """Tables of sources below each other; a column that one does not have is null there. Raises StoreError."""
+    parts = [table.replace_schema_metadata(None) for table in tables]
+    if not parts:
+        return pa.table({})
+    try:
+        return pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise StoreError(
+            f"{where}: the sources of one partition have columns of the same name and different types: {error}",
+            remedy="make them alike in a stage before the sink",
+        ) from error
