@@ -84,7 +84,7 @@ def parse_config(
     env: looked up for `endpoint_env` and `model_env` only. Raises ConfigError if the text is not a YAML mapping.
     """
     try:
-        document = parse_document(text)
+        document = parse_document(text, is_json=source.endswith(".json"))
     except DocumentSyntaxError as error:
         raise ConfigError(source, [Problem("YAML", error.message, error.line)]) from error
     if not isinstance(document.data, dict):
@@ -140,7 +140,7 @@ class ParsedPipeline:
 def is_pipeline(path: FilePath) -> bool:
     """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
     try:
-        data = parse_document(path.read_text(encoding="utf-8")).data
+        data = parse_document(path.read_text(encoding="utf-8"), is_json=path.suffix == ".json").data
     except (OSError, UnicodeDecodeError, DocumentSyntaxError):
         return False
     return isinstance(data, dict) and data.get("kind") == "pipeline"
@@ -149,7 +149,7 @@ def is_pipeline(path: FilePath) -> bool:
 def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     """Read a pipeline file. Raises ConfigError with every fault of its structure."""
     try:
-        document = parse_document(path.read_text(encoding="utf-8"))
+        document = parse_document(path.read_text(encoding="utf-8"), is_json=path.suffix == ".json")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
     except DocumentSyntaxError as error:

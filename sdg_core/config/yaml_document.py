@@ -1,9 +1,13 @@
 """YAML (or JSON) text to plain data, remembering the line of every value.
 
-YAML decides scalar types once, here: a quoted `"1.10"` is text for good. Two traps of YAML are closed: a key given twice is
-an error instead of the last one winning, and an unquoted date becomes the text that was written.
+YAML decides scalar types once, here: a quoted `"1.10"` is text for good. Numbers are those of YAML 1.2's core schema
+(https://yaml.org/spec/1.2.2/#103-core-schema), so `10:30` and `1_000` are the text that was written and `1e-5` is a number.
+More traps are closed: a key given twice is an error instead of the last one winning, an unquoted date becomes the text that
+was written, and a number with leading zeros, which YAML 1.1 takes for octal, is refused. A `.json` file is read as JSON.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,15 +46,52 @@ MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
 
 
+_INT, _FLOAT, _VALUE = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:value"
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
+
+
 class _Loader(yaml.CSafeLoader):
-    """Safe loader in which dates stay text."""
+    """Safe loader with the numbers of YAML 1.2, in which dates stay text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag not in (_INT, _FLOAT, _VALUE)]
+        for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
+def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
+    text = node.value
+    if _LEADING_ZERO.fullmatch(text):
+        raise yaml.constructor.ConstructorError(
+            None,
+            None,
+            f'{text} has leading zeros; quote it to keep it as text ("{text}"), or leave them out',
+            node.start_mark,
+        )
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text.removeprefix("0o").removeprefix("0x") if base != 10 else text, base)
+
+
+def _real(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> float:
+    text = node.value
+    if _LEADING_ZERO.fullmatch(text):
+        return _integer(loader, node)
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_implicit_resolver(_INT, re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), list("-+0123456789."))
+_Loader.add_constructor(_INT, _integer)
+_Loader.add_constructor(_FLOAT, _real)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
 
 
-def parse_document(text: str) -> Document:
-    """Parse one YAML document. Raises DocumentSyntaxError."""
+def parse_document(text: str, *, is_json: bool = False) -> Document:
+    """Parse one YAML document, or one of JSON. Raises DocumentSyntaxError."""
+    if is_json:
+        return _parse_json(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -71,6 +112,65 @@ def parse_document(text: str) -> Document:
     finally:
         loader.dispose()
     return Document(data, lines)
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|\n')
+
+
+def _parse_json(text: str) -> Document:
+    text = text.removeprefix("\ufeff")
+    try:
+        data = json.loads(text, parse_constant=_no_constant)
+        json.dumps(data, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise DocumentSyntaxError(f"not JSON: {error.msg}", error.lineno) from error
+    except UnicodeEncodeError as error:
+        raise DocumentSyntaxError("half of a surrogate pair (\\ud800 to \\udfff) is not text", None) from error
+    except ValueError as error:
+        raise DocumentSyntaxError(str(error), None) from error
+    except RecursionError as error:
+        raise DocumentSyntaxError("nested too deeply", None) from error
+    return Document(data, _json_lines(text))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _json_lines(text: str) -> dict[Path, int]:
+    """The line of every value of a JSON text that is known to parse. Raises DocumentSyntaxError for a key given twice."""
+    lines: dict[Path, int] = {(): 1}
+    around: list[tuple[Path, str]] = []
+    path: Path = ()
+    line = 1
+    key_comes = False
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token == "\n":
+            line += 1
+        elif token in ("{", "["):
+            lines.setdefault(path, line)
+            around.append((path, token))
+            key_comes = token == "{"
+            path = (*path, 0) if token == "[" else path
+        elif token in ("}", "]"):
+            path, _ = around.pop()
+            key_comes = False
+        elif token == ",":
+            container, kind = around[-1]
+            key_comes = kind == "{"
+            last = path[len(container)] if kind == "[" else None
+            path = (*container, last + 1) if isinstance(last, int) else container
+        elif token == ":":
+            key_comes = False
+        elif key_comes:
+            path = (*around[-1][0], json.loads(token))
+            if path in lines:
+                raise DocumentSyntaxError(f"key {path[-1]!r} is given twice", line)
+            lines[path] = line
+        else:
+            lines.setdefault(path, line)
+    return lines
 
 
 def ord_of(character: str | int) -> int:

@@ -12,7 +12,7 @@ from sdg_core.generators.samplers.numbers import pick
 from sdg_core.plan.sampling.datetimes import UNIT_SECONDS, chrono_format, steps_between, times_after
 from sdg_core.plan.sampling.rng import Words, to_unit
 
-EXACT = pl.Datetime("ms")
+EXACT = pl.Datetime("us")
 
 
 def draw_datetime(column: SamplerColumn, params: DatetimeParams, words: Words) -> tuple[pl.Series, pl.Series]:
@@ -32,7 +32,7 @@ def draw_timedelta(
     """Text, exact time, and the reasons of records whose reference is no time."""
     start = exact_times(reference)
     steps = params.dt_min + pick(to_unit(words[:, 0]), params.dt_max - params.dt_min)
-    offset = pl.Series((steps * (1000 * UNIT_SECONDS[params.unit])).astype("m8[ms]"))
+    offset = pl.Series((steps * (1_000_000 * UNIT_SECONDS[params.unit])).astype("m8[us]"))
     exact = (start + offset).alias(column.name)
     failed = {
         position: f"{params.reference_column_name} is {reference[position]!r}, which is not an ISO 8601 date or time"
@@ -53,11 +53,18 @@ def time_text(column: SamplerColumn, exact: pl.Series) -> pl.Series:
 
 
 def exact_times(series: pl.Series) -> pl.Series:
-    """A column's times without zone: dates and times as they are, text read as ISO 8601; null where it is neither."""
+    """A column's moments, to the microsecond: those with a zone in UTC, others as they are; null where it is no time.
+
+    Text is read as ISO 8601, so 10:00+02:00 comes before 09:00Z.
+    """
     if series.dtype == EXACT:
         return series
     if isinstance(series.dtype, pl.Datetime):
-        return series.dt.replace_time_zone(None).cast(EXACT)
+        return (
+            (series.dt.convert_time_zone("UTC") if series.dtype.time_zone else series)
+            .dt.replace_time_zone(None)
+            .cast(EXACT)
+        )
     if series.dtype == pl.Date:
         return series.cast(EXACT)
     if series.dtype != pl.String:
@@ -69,10 +76,13 @@ def exact_times(series: pl.Series) -> pl.Series:
 
 def _parsed(text: str) -> datetime.datetime | None:
     try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(datetime.UTC)
+        return moment.replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
 
 
 def _series(column: SamplerColumn, times: NDArray[np.datetime64]) -> pl.Series:
-    return pl.Series(column.name, times.astype("M8[ms]"))
+    return pl.Series(column.name, times.astype("M8[us]"))

@@ -64,11 +64,13 @@ def draw_bound(
 ) -> tuple[dict[str, GroupColumn], Tally]:
     """The columns of `bound.samplers`. `frame` and `exact` hold its inputs.
 
-    A record that no attempt satisfies fails, with the constraint and the acceptance rate as its reason. If no record at all
+    A record that no attempt satisfies fails, with the constraint and the acceptance rate as its reason; so does one whose
+    constraint compares with null, which no draw could satisfy. If no record at all
     was satisfied, the config is to blame: raises ConstraintError.
     """
     rejection = _Rejection(bound, indices, frame, exact, making, Tally(0, 0, [0] * len(bound.constraints)))
     open_rows = np.arange(len(indices))
+    without_bound = rejection.rows_without_bound()
     pieces: dict[str, list[GroupColumn]] = {name: [] for name in bound.samplers}
     places: list[Ints] = []
     attempt = 0
@@ -77,7 +79,7 @@ def draw_bound(
         draws = rejection.draw(open_rows, range(attempt, attempt + width))
         settled = (draws.good | draws.failed).reshape(width, -1)
         first = settled.argmax(axis=0) * len(open_rows) + np.arange(len(open_rows))
-        found = settled.any(axis=0)
+        found = settled.any(axis=0) | np.isin(open_rows, list(without_bound))
         attempt += width
         kept = found | (attempt == MAX_ATTEMPTS)
         for name in bound.samplers:
@@ -89,7 +91,7 @@ def draw_bound(
                 raise ConstraintError(rejection.reason(int(indices[open_rows[0]]), attempts=attempt), remedy=_REMEDY)
     columns = {name: merge_pieces(pieces[name], places) for name in bound.samplers}
     reasons = {row: rejection.reason(int(indices[row]), attempts=attempt) for row in open_rows.tolist()}
-    return _without(columns, reasons), rejection.tally
+    return _without(columns, {**reasons, **without_bound}), rejection.tally
 
 
 _REMEDY = "widen the parameters of the samplers, or loosen the constraint"
@@ -103,6 +105,16 @@ class _Rejection:
     exact: Frame
     making: Making
     tally: Tally
+
+    def rows_without_bound(self) -> dict[int, str]:
+        """Rows in which a constraint compares with null, with the reason."""
+        found: dict[int, str] = {}
+        for constraint in self.bound.constraints:
+            for name in operands(constraint):
+                if name in self.bound.inputs and name in self.frame:
+                    reason = f"constraint {describe_constraint(constraint)}: {name!r} is null in this record"
+                    found |= dict.fromkeys(self.frame[name].is_null().arg_true().to_list(), reason)
+        return found
 
     def draw(self, open_rows: Ints, attempts: range) -> _Draws:
         """Every attempt for every open record."""

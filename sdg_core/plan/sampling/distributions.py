@@ -13,6 +13,8 @@ from sdg_core.plan.names import did_you_mean
 
 _PROBES = (0.25, 0.5, 0.75)
 _LARGEST = 2.0**63
+_MAX_OVERFLOW = 1e-3
+"""The share of draws beyond 64 bits from which on a distribution is refused."""
 
 
 def is_discrete(name: str) -> bool:
@@ -53,10 +55,24 @@ def distribution_fault(name: str, params: Mapping[str, float]) -> tuple[str, str
         return "dist_params", f"{name} needs {', '.join(remaining)} as well"
     if isinstance(kind, stats.rv_discrete) and not float(params.get("loc", 0)).is_integer():
         return "dist_params", f"{name} has whole values, so loc must be whole, not {params['loc']:g}"
+    if _is_heavy_tailed(name, params):
+        shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
+        return "dist_params", f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1"
     if not _has_quantiles(name, params):
         listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
         return "dist_params", f"{name} is not defined for {listed}"
     return None
+
+
+def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
+    """Whether quantiles lie where finding them takes hours: zipf near 1 (by the integral of its tail), logser near 1."""
+    from scipy import special
+
+    if name == "zipf" and 1 < params["a"] < 2:
+        a = params["a"]
+        tail = _LARGEST ** (1 - a) / ((a - 1) * float(special.zeta(a)))
+        return tail > _MAX_OVERFLOW
+    return name == "logser" and 1 - 1e-6 < params["p"] < 1
 
 
 def _has_quantiles(name: str, params: Mapping[str, float]) -> bool:
