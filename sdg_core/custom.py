@@ -15,6 +15,9 @@ from typing import Any, Protocol, TypeVar
 METADATA = "custom_column_metadata"
 """The attribute that holds what a function declares."""
 
+DATASET_CALLABLE = "__sdg_dataset_callable__"
+"""The attribute of what any dataset file may name, wherever it is installed."""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -59,3 +62,12 @@ def custom_column_generator(
         return function
 
     return declare
+
+
+def dataset_callable(target: _Function) -> _Function:
+    """Let dataset files name a function or class although it is installed: a validator, a client, a reader, a schema.
+
+    What lies beside a dataset file or in its project needs no mark.
+    """
+    setattr(target, DATASET_CALLABLE, True)
+    return target
