@@ -37,6 +37,7 @@ from sdg_core.models.health import ModelHealth
 from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.import_builder_config import ImportedConfig, import_config
+from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.version_list import VersionInfo
 from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
@@ -110,7 +111,12 @@ def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
 
 
 def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
-    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
+    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does.
+
+    Nothing is drawn for seed data that is not read (`open_dataset(..., offline=True)`).
+    """
+    if isinstance(dataset.seeds, UnreadSeeds):
+        return ()
     return measure_acceptance(dataset.plan, dataset.seeds)
 
 

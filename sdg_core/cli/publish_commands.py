@@ -26,7 +26,7 @@ def report(
     from sdg_core import api
     from sdg_core.cli import show_report
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     show_report.report(api.report(dataset, output=output), as_json=as_json)
 
 
@@ -46,7 +46,7 @@ def export(
     """Write the finished dataset into one file."""
     from sdg_core import api
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     exported = api.export(dataset, output, partial=partial, overwrite=force)
     if not exported.finished:
         planned = dataset.plan.num_records

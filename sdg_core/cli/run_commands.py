@@ -73,7 +73,7 @@ def process(
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
     show.processed(result)
@@ -85,7 +85,7 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
     from sdg_core import api
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     if api.reopen(dataset):
         typer.echo(f"{dataset.name}: reopened; the processed output is removed, row groups are kept")
     else:
@@ -109,7 +109,7 @@ def prune(
     from sdg_core.cli import show_versions
     from sdg_core.errors import RefusedError
 
-    dataset = api.open_dataset(file, root=root)
+    dataset = api.open_dataset(file, root=root, offline=True)
     old = api.prune(dataset, keep=keep, dry_run=True)
     show_versions.prunable(old, as_json=as_json)
     if dry_run or not old:

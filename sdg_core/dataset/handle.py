@@ -44,15 +44,19 @@ def open_dataset(
     env: Mapping[str, str] = os.environ,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    offline: bool = False,
 ) -> Dataset:
     """Read and check a dataset file and look at its seed data.
 
     root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
+    offline: run none of the code that the file names and open no connection. Functions are read from their source, and seed data
+    that needs code or a network is known from when it was last read (else SeedNotReadError).
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients)
+    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients, offline=offline)
+    loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
@@ -68,6 +72,7 @@ def open_dataset(
             env=env,
             finished=lambda name: finished_parts(DatasetLayout(resolved, name)),
             stored=object_path,
+            offline=offline,
         )
     plan = compile_plan(loaded, _named_from(loaded.base, seeds.info()) if seeds is not None else None)
     return Dataset(loaded, plan, seeds, DatasetLayout(resolved, plan.config.name), env)

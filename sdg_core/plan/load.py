@@ -35,6 +35,12 @@ class LoadedDataset:
         """The file's path, for messages."""
         return self.parsed.source
 
+    def check_variables(self, env: Mapping[str, str]) -> None:
+        """Raise ConfigError if the file would send a variable of `env` to a host where it does not belong."""
+        problems = [self.parsed.problem(where, message) for where, message in check_variables(self.config, env=env)]
+        if problems:
+            raise ConfigError(self.source, _by_line(problems))
+
 
 def load_dataset(
     path: FilePath,
@@ -47,7 +53,8 @@ def load_dataset(
     """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
 
     functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
-    (objects or classes) by the name of their custom provider. offline: run none of the code that the file names; functions and classes are read from their source.
+    (objects or classes) by the name of their custom provider.
+    offline: run none of the code that the file names; functions and classes are read from their source.
     """
     parsed = read_config(path, env=env)
     base = path.resolve().parent
@@ -60,7 +67,6 @@ def load_dataset(
         *asked.problems,
         *resolved.problems,
         *check_config(resolved.config, also_known=parsed.dropped_columns),
-        *check_variables(resolved.config, env=env),
     ]
     problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
     if problems:
