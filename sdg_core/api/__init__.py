@@ -36,7 +36,10 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.plan.effects import Effects, effects_of
 from sdg_core.plan.import_builder_config import ImportedConfig, import_config
+from sdg_core.plan.load import load_dataset
+from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.version_list import VersionInfo
 from sdg_core.system.gc_pause import relaxed_gc
@@ -47,10 +50,12 @@ __all__ = [
     "agenerate",
     "check_models",
     "check_tools",
+    "effects_of_file",
     "estimate",
     "export",
     "generate",
     "history",
+    "is_own_file",
     "import_builder_config",
     "measure_constraints",
     "open_dataset",
@@ -160,6 +165,16 @@ def generate(
         )
 
 
+def effects_of_file(path: str | Path) -> Effects:
+    """What running a dataset file does beside asking models: code, processes, variables, files. Raises ConfigError."""
+    return effects_of(load_dataset(Path(path), offline=True).config, Path(path))
+
+
+def is_own_file(path: str | Path) -> bool:
+    """Whether a dataset file lies in the project of the working directory."""
+    return is_own(Path(path), working_directory=Path.cwd())
+
+
 def status(dataset: Dataset) -> DatasetStatus:
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
     return describe(dataset)
@@ -182,14 +197,13 @@ def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[Ve
     """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
 
     The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
-    not known, ClaimedError if a live run works on one of them (then none is removed).
+    not known, ClaimedError if a live run works on any version of the dataset (then none is
+    removed): it may take cells over from an old one.
     """
     if keep < 0:
         raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
     old = prunable(dataset, keep=keep)
-    if not dry_run:
-        remove_versions(dataset, old)
-    return old
+    return old if dry_run else remove_versions(dataset, old, keep=keep)
 
 
 def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:

@@ -45,7 +45,9 @@ def preview(
     """Make the first few records in memory and show them. Asks models for these records; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     result = api.preview(file, num_records=num_records, root=root)
     show.preview(result, as_json=as_json)
     if result.failures:
@@ -64,7 +66,9 @@ def estimate(
     """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     result = api.estimate(api.open_dataset(file, root=root, num_records=num_records), sample=sample)
     show.estimate(result, as_json=as_json)
     if result.failed:
@@ -121,7 +125,9 @@ def check_models(
     tokens each; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show_health
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     dataset = api.open_dataset(file, root=root)
     models, tools = api.check_models(dataset), api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

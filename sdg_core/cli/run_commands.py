@@ -36,8 +36,10 @@ def generate(
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_running
     from sdg_core.plan.row_groups import parse_row_groups
 
+    ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
     settings = dataset.plan.config.run

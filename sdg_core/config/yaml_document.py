@@ -42,6 +42,10 @@ MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
 
 
+MAX_CHARACTERS = 64 * 2**20
+MAX_DEPTH = 200
+
+
 class _Loader(yaml.CSafeLoader):
     """Safe loader in which dates stay text."""
 
@@ -51,6 +55,9 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node
 
 def parse_document(text: str) -> Document:
     """Parse one YAML document. Raises DocumentSyntaxError."""
+    if len(text) > MAX_CHARACTERS:
+        raise DocumentSyntaxError(f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None)
+    _check_depth(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -92,6 +99,7 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset
     elif isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
+                _check_merge(child, left=MAX_VALUES - len(lines), line=line)
                 continue
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
@@ -101,6 +109,36 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset
                 raise DocumentSyntaxError(f"key {key.value!r} is given twice", line)
             _walk(child, child_path, lines, inside | {id(node)})
             lines[child_path] = line
+
+
+def _check_depth(text: str) -> None:
+    """Raise DocumentSyntaxError for text nested so deeply that composing it would exhaust the stack of the C library."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise DocumentSyntaxError("nested too deeply", None)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:  # reported with its place when the document is composed
+        return
+
+
+def _check_merge(node: yaml.Node, *, left: int, line: int) -> None:
+    """Raise DocumentSyntaxError if merging a node copies more than `left` values."""
+    waiting = [node]
+    while waiting:
+        if left < 0:
+            message = f"more than {MAX_VALUES:,} values; do merge keys multiply them?"
+            raise DocumentSyntaxError(message, line)
+        found = waiting.pop()
+        left -= 1
+        if isinstance(found, yaml.SequenceNode):
+            waiting += found.value
+        elif isinstance(found, yaml.MappingNode):
+            waiting += [value for _, value in found.value]
 
 
 def format_path(path: Path) -> str:

@@ -12,7 +12,7 @@ from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, Respons
 from sdg_core.generators.models.conversation import UnusableResponseError
 from sdg_core.models.types import ChatResponse
 
-_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[ \t]*([^\s`{]*)[^\n`]*$")
+_FENCE = re.compile(r"^[ ]{0,3}(`{3,}+|~{3,}+)[ \t]*+([^\s`{]*+)[^\n`]*+$")
 _ALSO: Mapping[str, frozenset[str]] = {
     "bash": frozenset({"sh", "shell", "zsh", "console"}),
     "c": frozenset({"h"}),
