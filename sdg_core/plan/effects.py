@@ -77,10 +77,8 @@ def _outside(config: DatasetConfig, base: Path) -> list[str]:
     if config.seed_config is None:
         return []
     match config.seed_config.source:
-        case LocalSeedSource(path=str(path)):
-            paths = [path]
-        case LocalSeedSource(path=tuple(several)):
-            paths = [*several]
+        case LocalSeedSource() as local:
+            paths = [local.path] if isinstance(local.path, str) else [*local.path]
         case DirectorySeedSource() | FileContentsSeedSource() as source:
             paths = [source.path]
         case SqlSeedSource(url=url, url_env=variable):
