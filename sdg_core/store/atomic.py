@@ -49,7 +49,7 @@ def atomic_file(path: StorePath, *, commit_guard: CommitGuard = nullcontext) -> 
             with _atomic_object(path, commit_guard) as file:
                 yield file
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         failpoint("file.before_temporary")
         temporary = path.with_name(temporary_name(path.name))
         try:
@@ -179,7 +179,7 @@ def ensure_writable(directory: StorePath) -> None:
             put_file(probe, b"\0" * 4096)
             probe.bucket.delete([probe.key])
             return
-        probe.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(probe.parent)
         try:
             with probe.open("xb") as file:
                 file.write(b"\0" * 4096)
@@ -205,6 +205,14 @@ def sync_directory(directory: StorePath) -> None:
     """Make renames in a directory durable."""
     if isinstance(directory, Path):
         _sync(directory)
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory and those above it, durably: each new one is synced in its parent. Raises OSError."""
+    new = [place for place in (directory, *directory.parents) if not place.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for place in reversed(new):
+        _sync(place.parent)
 
 
 def put_file(path: ObjectPath, content: bytes | IO[bytes]) -> None:
