@@ -16,6 +16,9 @@ from typing import Any, Protocol, TypeVar
 METADATA = "custom_column_metadata"
 """The attribute that holds what a function declares."""
 
+DATASET_CALLABLE = "__sdg_dataset_callable__"
+"""The attribute of what any dataset file may name, wherever it is installed."""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -77,3 +80,12 @@ class Failed:
     retryable: bool = True
     kind: str = "function"
     attempts: int = 1
+
+
+def dataset_callable(target: _Function) -> _Function:
+    """Let dataset files name a function or class although it is installed: a validator, a client, a reader, a schema.
+
+    What lies beside a dataset file or in its project needs no mark.
+    """
+    setattr(target, DATASET_CALLABLE, True)
+    return target

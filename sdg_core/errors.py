@@ -3,6 +3,7 @@
     SdgError
     ├── ConfigError                 the dataset file is wrong; lists every problem with its YAML path
     ├── SeedError                   seed data is missing, unreadable, or lacks what the config asks of it
+    │   └── SeedNotReadError        reading it runs code or opens a connection, which the command does not do
     ├── ConstraintError             no draw of a record's samplers satisfies the constraints of the dataset file
     ├── PlanError                   a request that does not fit the plan (row group that does not exist, ...)
     ├── ModelError                  a model call did not give a usable reply
@@ -74,6 +75,10 @@ class ConfigError(SdgError):
 
 class SeedError(SdgError):
     """Seed data is missing, unreadable, or lacks what the config asks of it."""
+
+
+class SeedNotReadError(SeedError):
+    """A command that runs no code and opens no connection needs seed data that has never been read here."""
 
 
 class ConstraintError(SdgError):

@@ -87,7 +87,7 @@ class DatasetSpec:
 
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
-    config = load_dataset(path, env=os.environ).config
+    config = load_dataset(path, env=os.environ, offline=True).config
     if config.num_records is None:
         raise PlanError(
             f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
+        effects_of_file,
         estimate,
         generate,
         history,
         import_builder_config,
+        is_own_file,
         measure_constraints,
         plan,
         preview,
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan
+    from sdg_core.plan.effects import Effects
     from sdg_core.plan.graph import ColumnGraph, build_graph
     from sdg_core.plan.import_builder_config import ImportedConfig
     from sdg_core.plan.kinds import column_type, producers_of
@@ -145,12 +148,13 @@ if TYPE_CHECKING:
     from sdg_core.store.versions import Version
 
 _MODULES = {
+    "sdg_core.plan.effects": "Effects",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
     "sdg_core.api.verbs": (
-        "check_models check_tools estimate generate history import_builder_config measure_constraints "
-        "plan preview prune status versions"
+        "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
+        "measure_constraints plan preview prune status versions"
     ),
     "sdg_core.config.columns": "Column SamplerColumn SeedColumn",
     "sdg_core.config.dataset": "DatasetConfig",
@@ -235,6 +239,7 @@ __all__ = [
     "DatasetPlan",
     "DatasetSeedSource",
     "DatasetStatus",
+    "Effects",
     "EmbeddingRequest",
     "EmbeddingResponse",
     "Estimate",
@@ -321,6 +326,7 @@ __all__ = [
     "costs",
     "distinct",
     "dropped_columns",
+    "effects_of_file",
     "estimate",
     "export",
     "failures_of",
@@ -329,6 +335,7 @@ __all__ = [
     "generate",
     "history",
     "import_builder_config",
+    "is_own_file",
     "is_pipeline",
     "load_dataset",
     "measure_constraints",

@@ -26,7 +26,11 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.plan.effects import Effects, effects_of
 from sdg_core.plan.import_builder_config import ImportedConfig, import_config
+from sdg_core.plan.load import load_dataset
+from sdg_core.plan.project import is_own
+from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.version_list import VersionInfo
 from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
@@ -76,7 +80,12 @@ def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
 
 
 def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
-    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does."""
+    """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does.
+
+    Nothing is drawn for seed data that is not read (`open_dataset(..., offline=True)`).
+    """
+    if isinstance(dataset.seeds, UnreadSeeds):
+        return ()
     return measure_acceptance(dataset.plan, dataset.seeds)
 
 
@@ -120,6 +129,16 @@ def generate(
         )
 
 
+def effects_of_file(path: str | Path) -> Effects:
+    """What running a dataset file does beside asking models: code, processes, variables, files. Raises ConfigError."""
+    return effects_of(load_dataset(Path(path), offline=True).config, Path(path))
+
+
+def is_own_file(path: str | Path) -> bool:
+    """Whether a dataset file lies in the project of the working directory."""
+    return is_own(Path(path), working_directory=Path.cwd())
+
+
 def status(dataset: Dataset) -> DatasetStatus:
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
     return describe(dataset)
@@ -142,14 +161,13 @@ def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[Ve
     """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
 
     The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
-    not known, ClaimedError if a live run works on one of them (then none is removed).
+    not known, ClaimedError if a live run works on any version of the dataset (then none is removed): it may take cells over
+    from an old one.
     """
     if keep < 0:
         raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
     old = prunable(dataset, keep=keep)
-    if not dry_run:
-        remove_versions(dataset, old)
-    return old
+    return old if dry_run else remove_versions(dataset, old, keep=keep)
 
 
 def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:

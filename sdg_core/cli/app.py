@@ -25,6 +25,7 @@ app = typer.Typer(
 
 FAILED_RECORDS, REFUSED, INTERRUPTED, BUG = 1, 2, 3, 70
 _debug = False
+_untrusted = False
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
 Root = Annotated[
@@ -119,7 +120,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 def _ended(message: str, status: int) -> typer.Exit:
     if _debug:
         traceback.print_exc()
-    typer.echo(message, err=True)
+    from sdg_core.cli.output import printable
+
+    typer.echo(printable(message), err=True)
     return typer.Exit(status)
 
 
@@ -134,16 +137,28 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    untrusted: Annotated[
+        bool,
+        typer.Option(
+            "--untrusted",
+            help="Refuse a dataset file that runs code, starts a process, or sends a variable or reads outside.",
+        ),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options of every command; `--debug` is taken out by `run`, so that it may stand anywhere."""
+    """Options of every command; `--debug` and `--untrusted` are taken out by `run`, so that they may stand anywhere."""
+
+
+def is_untrusted() -> bool:
+    """Whether the command line says `--untrusted`."""
+    return _untrusted
 
 
 def run(arguments: list[str]) -> None:
     """Carry out a command line."""
-    global _debug
-    plain = [argument for argument in arguments if argument != "--debug"]
-    _debug = len(plain) < len(arguments)
+    global _debug, _untrusted
+    plain = [argument for argument in arguments if argument not in ("--debug", "--untrusted")]
+    _debug, _untrusted = "--debug" in arguments, "--untrusted" in arguments
     app(args=plain, prog_name="sdg")

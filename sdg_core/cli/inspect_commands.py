@@ -26,8 +26,13 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None) -> N
         return pipeline.validate(file, root=root)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.errors import SeedNotReadError
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    try:
+        dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    except SeedNotReadError as error:
+        typer.echo(f"{file}: no problem found; not checked against its seed data: {error}")
+        return
     show.plan(dataset, acceptances=api.measure_constraints(dataset))
 
 
@@ -43,7 +48,9 @@ def preview(
         return pipeline.preview(file, num_records=num_records, as_json=as_json, root=root)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     result = api.preview(file, num_records=num_records, root=root)
     show.preview(result, as_json=as_json)
     if result.failures:
@@ -61,7 +68,9 @@ def estimate(
     """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     result = api.estimate(api.open_dataset(file, root=root, num_records=num_records), sample=sample)
     show.estimate(result, as_json=as_json)
     if result.failed:
@@ -82,7 +91,7 @@ def status(
     from sdg_core import api
     from sdg_core.cli import show
 
-    show.status(api.status(api.open_dataset(file, root=root, num_records=num_records)), as_json=as_json)
+    show.status(api.status(api.open_dataset(file, root=root, num_records=num_records, offline=True)), as_json=as_json)
 
 
 @reports_errors
@@ -103,7 +112,7 @@ def plan(
     from sdg_core.api import parse_row_groups
     from sdg_core.cli import show_plan
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
     found = api.plan(dataset, row_groups=chosen, resume=resume.value if resume is not None else None)
     show_plan.run_plan(found, as_json=as_json)
@@ -121,7 +130,9 @@ def check_models(
     tokens each; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show_health
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     dataset = api.open_dataset(file, root=root)
     models, tools = api.check_models(dataset), api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

@@ -3,12 +3,31 @@
 Text is shown as it is: paths and data may hold brackets and colons that rich would take for markup or emoji.
 """
 
+import re
+from collections.abc import Iterable
+
 import orjson
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
 _WIDE = 10_000
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Text without anything that a terminal acts on (escape sequences, C1 codes, marks of direction); these are spelt out."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _SafeConsole(Console):
+    """A console on which the text of models, servers and files is text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments, made safe."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def two_columns() -> Table:
@@ -21,7 +40,7 @@ def two_columns() -> Table:
 
 def stdout() -> Console:
     """Where results go: stdout, unstyled."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = _SafeConsole(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:  # a program or a file reads on: values stay on one line
         console.width = _WIDE
     return console
@@ -29,4 +48,4 @@ def stdout() -> Console:
 
 def print_json(value: object) -> None:
     """A value as JSON on stdout."""
-    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str))
+    typer.echo(printable(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()))

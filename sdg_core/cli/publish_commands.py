@@ -31,7 +31,7 @@ def report(
         pipeline.refuse(file, **{"--num-records": num_records})
         made = pipelines.report(pipelines.open_pipeline(file, root=root), output=output)
         return show_report.report(made, as_json=as_json)
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     show_report.report(api.report(dataset, output=output), as_json=as_json)
 
 
@@ -60,7 +60,7 @@ def export(
         typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")
         return
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     exported = api.export(dataset, output, partial=partial, overwrite=force)
     if not exported.finished:
         planned = dataset.plan.num_records

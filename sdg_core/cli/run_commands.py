@@ -45,7 +45,9 @@ def generate(
     from sdg_core.api import parse_row_groups
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
     settings = dataset.plan.config.run
@@ -83,7 +85,7 @@ def process(
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
     show.processed(result)
@@ -97,7 +99,7 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> Non
         return pipeline.reopen(file, root=root)
     from sdg_core import api
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records)
+    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     if api.reopen(dataset):
         typer.echo(f"{dataset.name}: reopened; the processed output is removed, row groups are kept")
     else:
@@ -124,7 +126,7 @@ def prune(
     if pipeline.is_pipeline(file):
         dataset = pipelines.open_pipeline(file, root=root).as_dataset()
     else:
-        dataset = api.open_dataset(file, root=root)
+        dataset = api.open_dataset(file, root=root, offline=True)
     old = api.prune(dataset, keep=keep, dry_run=True)
     show_versions.prunable(old, as_json=as_json)
     if dry_run or not old:

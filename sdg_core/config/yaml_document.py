@@ -46,6 +46,9 @@ MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
 
 
+MAX_CHARACTERS = 64 * 2**20
+MAX_DEPTH = 200
+
 _INT, _FLOAT, _VALUE = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:value"
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -90,6 +93,9 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node
 
 def parse_document(text: str, *, is_json: bool = False) -> Document:
     """Parse one YAML document, or one of JSON. Raises DocumentSyntaxError."""
+    if len(text) > MAX_CHARACTERS:
+        raise DocumentSyntaxError(f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None)
+    _check_depth(text)
     if is_json:
         return _parse_json(text)
     loader = _Loader(text)
@@ -192,6 +198,7 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset
     elif isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
+                _check_merge(child, left=MAX_VALUES - len(lines), line=line)
                 continue
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
@@ -201,6 +208,36 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset
                 raise DocumentSyntaxError(f"key {key.value!r} is given twice", line)
             _walk(child, child_path, lines, inside | {id(node)})
             lines[child_path] = line
+
+
+def _check_depth(text: str) -> None:
+    """Raise DocumentSyntaxError for text nested so deeply that composing it would exhaust the stack of the C library."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise DocumentSyntaxError("nested too deeply", None)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:  # reported with its place when the document is composed
+        return
+
+
+def _check_merge(node: yaml.Node, *, left: int, line: int) -> None:
+    """Raise DocumentSyntaxError if merging a node copies more than `left` values."""
+    waiting = [node]
+    while waiting:
+        if left < 0:
+            message = f"more than {MAX_VALUES:,} values; do merge keys multiply them?"
+            raise DocumentSyntaxError(message, line)
+        found = waiting.pop()
+        left -= 1
+        if isinstance(found, yaml.SequenceNode):
+            waiting += found.value
+        elif isinstance(found, yaml.MappingNode):
+            waiting += [value for _, value in found.value]
 
 
 def format_path(path: Path) -> str:

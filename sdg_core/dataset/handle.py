@@ -46,6 +46,7 @@ def open_dataset(
     env: Mapping[str, str] = os.environ,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    offline: bool = False,
 ) -> Dataset:
     """Read and check a dataset file and look at its seed data.
 
@@ -53,9 +54,12 @@ def open_dataset(
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
     A builder config that was read in another way before, and of which there is data from then, is read as it was then.
+    offline: run none of the code that the file names and open no connection. Functions are read from their source, and seed data
+    that needs code or a network is known from when it was last read (else SeedNotReadError).
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients)
+    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients, offline=offline)
+    loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
@@ -63,13 +67,15 @@ def open_dataset(
     resolved = resolve_root(root, env=env, base=Path.cwd())
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = _open_seeds(loaded, loaded.config.seed_config, resolved, env)
+        seeds = _open_seeds(loaded, loaded.config.seed_config, resolved, env, offline=offline)
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
     layout = DatasetLayout(resolved, plan.config.name)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
         reading = Reading(as_before=True)
-        before = load_dataset(Path(path), env=env, functions=functions, clients=clients, reading=reading)
+        before = load_dataset(
+            Path(path), env=env, functions=functions, clients=clients, reading=reading, offline=offline
+        )
         before = replace(before, config=before.config.model_copy(update={"num_records": loaded.config.num_records}))
         old_plan = compile_plan(before, seed)
         if find_version(layout, old_plan) is not None:
@@ -82,7 +88,9 @@ def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
     return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout.root, dataset.env)
 
 
-def _open_seeds(loaded: LoadedDataset, config: SeedConfig, root: StorePath, env: Mapping[str, str]) -> Seeds:
+def _open_seeds(
+    loaded: LoadedDataset, config: SeedConfig, root: StorePath, env: Mapping[str, str], *, offline: bool = False
+) -> Seeds:
     return open_seeds(
         config,
         seed=loaded.config.seed,
@@ -91,6 +99,7 @@ def _open_seeds(loaded: LoadedDataset, config: SeedConfig, root: StorePath, env:
         env=env,
         finished=lambda name: finished_parts(DatasetLayout(root, name)),
         stored=object_path,
+        offline=offline,
     )
 
 

@@ -1,17 +1,17 @@
 """Removing old versions: never the one last generated into, never the one that the config goes on with, never one at work."""
 
-import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.ledger import open_ledger_readonly
 from sdg_core.errors import MetadataError
-from sdg_core.ledger.claims import WHOLE, Claims
+from sdg_core.ledger.leases import whole_version
 from sdg_core.ledger.queries import delete_version
 from sdg_core.store.atomic import remove_directory
 from sdg_core.store.version_list import VersionInfo, list_versions
 from sdg_core.store.versions import matching_name
+from sdg_core.system.commit_guard import CommitGuard
 
 
 def describe_versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
@@ -31,19 +31,30 @@ def prunable(dataset: Dataset, *, keep: int = 0) -> tuple[VersionInfo, ...]:
     return tuple(old[keep:])
 
 
-def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo]) -> None:
-    """Remove versions, each at once under its name, and what the ledger holds of them.
+def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: int = 0) -> tuple[VersionInfo, ...]:
+    """Remove versions, each at once under its name, and what the ledger holds of them; returns those removed.
 
-    Raises ClaimedError, before anything is removed, if a live run holds one of them; StoreError or LedgerError.
+    Every version of the dataset is claimed first, also those that stay, because a run on one of them may take cells over from an
+    old one. What may go is decided again then: a run may have returned to a version meanwhile. The claims are renewed until all
+    is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them; StoreError or LedgerError.
     """
     with open_ledger_readonly(dataset) as ledger, ExitStack() as held:
-        run_id = uuid.uuid4().hex
+        guards: dict[str, CommitGuard] = {}
         if ledger is not None:
-            for version in versions:
-                claims = Claims(ledger, dataset=dataset.name, version=version.name, run_id=run_id, action="prune")
-                held.callback(claims.release, claims.acquire(WHOLE))
-        for version in versions:
-            layout = dataset.layout.version(version.name)
-            remove_directory(layout.directory)
+            matching = matching_name(dataset.layout, dataset.plan)
+            names = {*dataset.layout.versions(), dataset.plan.fingerprint.version}
+            if matching is not None:
+                names.add(matching)
+            for name in sorted(names):
+                claim = whole_version(ledger, dataset=dataset.name, version=name, action="prune")
+                guards[name] = held.enter_context(claim)
+        wanted = {version.name for version in versions}
+        going = tuple(version for version in prunable(dataset, keep=keep) if version.name in wanted)
+        for version in going:
+            if version.name in guards:
+                with guards[version.name]():  # raises if the claim was lost
+                    pass
+            remove_directory(dataset.layout.version(version.name).directory)
             if ledger is not None:
                 delete_version(ledger, dataset=dataset.name, version=version.name)
+        return going

@@ -10,6 +10,7 @@ before the reason is passed on.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from sdg_core.dataset.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
@@ -100,10 +101,17 @@ class RowGroupRun:
     def _get_ready(self) -> None:
         """Prepare for making records; a run that only adopts needs no models."""
         context = self._context
-        images = ImageFiles(context.version)
+        images = ImageFiles(context.version, commit_guard=self._picture_guard)
         self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
         least = IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1
         self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * context.models.capacity))
+
+    def _picture_guard(self, record: int) -> AbstractContextManager[None]:
+        """What a picture of a record is switched in under: the claim of its row group."""
+        claims = self._context.claims
+        if claims is None:
+            return nullcontext()
+        return claims.commit_guard(record // self._context.plan.config.row_group_size)
 
     async def _make_groups(self, work: Sequence[RowGroupStatus]) -> None:
         context = self._context

@@ -18,7 +18,7 @@ from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message
 from sdg_core.plan.types.json_schema import compile_schema
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
-_OPEN_FENCE = re.compile(r"```[ \t]*(?:json\w*)?[ \t]*\r?\n(?!.*```)(.*)\Z", re.DOTALL | re.IGNORECASE)
+_OPEN_FENCE = re.compile(r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE)
 _OPENING = "<response_schema>"
 _FENCED = "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
 _START = re.compile(r"[{\[]")
@@ -186,7 +186,7 @@ def _never_ends(text: str) -> bool:
 
 def _depth(text: str) -> int:
     """How many brackets are open at the end, outside strings."""
-    without_strings = re.sub(r'"(?:[^"\\]|\\.)*("|\Z)', "", text, flags=re.DOTALL)
+    without_strings = re.sub(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', "", text, flags=re.DOTALL)
     return sum(without_strings.count(bracket) for bracket in "{[") - sum(without_strings.count(b) for b in "}]")
 
 

@@ -10,8 +10,10 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, read_config
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.project import is_own
 from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import UserFunction, resolve_functions
+from sdg_core.plan.variables import check_variables
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class LoadedDataset:
         """The file's path, for messages."""
         return self.parsed.source
 
+    def check_variables(self, env: Mapping[str, str]) -> None:
+        """Raise ConfigError if the file would send a variable of `env` to a host where it does not belong."""
+        problems = [self.parsed.problem(where, message) for where, message in check_variables(self.config, env=env)]
+        if problems:
+            raise ConfigError(self.source, _by_line(problems))
+
 
 def load_dataset(
     path: FilePath,
@@ -41,18 +49,21 @@ def load_dataset(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
     reading: Reading = AS_IT_IS,
+    offline: bool = False,
 ) -> LoadedDataset:
     """Read and check a dataset file without touching seed data. Raises ConfigError with every problem found.
 
     functions: functions by name, for columns whose function is not `module:function` but passed in Python. clients: clients
     (objects or classes) by the name of their custom provider.
+    offline: run none of the code that the file names; functions and classes are read from their source.
     """
     parsed = read_config(path, env=env, reading=reading)
     base = path.resolve().parent
     if parsed.config is None:
         raise ConfigError(parsed.source, _by_line(parsed.problems))
-    asked = resolve_clients(parsed.config, base=base, given=clients or {})
-    resolved = resolve_functions(asked.config, base=base, given=functions or {})
+    asked = resolve_clients(parsed.config, base=base, given=clients or {}, offline=offline)
+    own = is_own(path, working_directory=FilePath.cwd())
+    resolved = resolve_functions(asked.config, base=base, given=functions or {}, offline=offline, own=own)
     found = [
         *asked.problems,
         *resolved.problems,

@@ -1,13 +1,8 @@
 """`seed_type: custom`: a reader class of the user's. Its module's source is part of the digest, so that editing it starts a new
 version; what the module imports is not."""
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -16,6 +11,7 @@ import pyarrow as pa
 from sdg_core.config.seeds import CustomSeedSource
 from sdg_core.errors import SdgError, SeedError
 from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
 from sdg_core.seeds.base import Rows, SeedReader
 
 _PLACE = "seed_config.source.reader"
@@ -58,9 +54,11 @@ class CustomReader(SeedReader):
 
 def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReader:
     """Load and construct the reader. Raises SeedError if that fails, or it is not one."""
-    module_name, _, class_name = source.reader.rpartition(":")
-    module, text = _load(module_name, base=base)
-    found = getattr(module, class_name, None)
+    try:
+        definition = find_definition(source.reader, base=base, what="class")
+        found = load_definition(definition)
+    except UserCodeError as error:
+        raise SeedError(f"{_PLACE}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, SeedReader)):
         raise SeedError(
             f"{_PLACE}: {source.reader} is not a seed reader",
@@ -71,7 +69,7 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
         raise SeedError(f"{_PLACE}: {source.reader} does not define {remaining}")
     arguments = _arguments(found, source, base=base, root=root)
     reader = _called(source.reader, "constructor", lambda: found(**arguments))
-    return CustomReader(reader, name=source.reader, source=text)
+    return CustomReader(reader, name=source.reader, source=definition.module_text)
 
 
 def _arguments(kind: type[SeedReader], source: CustomSeedSource, *, base: Path, root: str) -> dict[str, Any]:
@@ -85,45 +83,6 @@ def _arguments(kind: type[SeedReader], source: CustomSeedSource, *, base: Path, 
         taken = ", ".join(name for name in signature.parameters if name not in given) or "none"
         raise SeedError(f"seed_config.source.params: {error}", remedy=f"{source.reader} takes: {taken}") from error
     return arguments
-
-
-def _load(name: str, *, base: Path) -> tuple[ModuleType, str]:
-    """The module and its source; a file beside the dataset file comes before an installed module."""
-    path = base / (name if name.endswith(".py") else f"{name.replace('.', '/')}.py")
-    if path.is_file():
-        return _load_file(path)
-    if name.endswith(".py"):
-        raise SeedError(f"{_PLACE}: {path} does not exist", remedy="a relative path starts at the dataset file")
-    try:
-        module = importlib.import_module(name)
-        return module, inspect.getsource(module)
-    except OSError as error:
-        raise SeedError(f"{_PLACE}: the source of {name} cannot be read; it belongs to the fingerprint") from error
-    except Exception as error:  # user code may raise anything while it is imported
-        raise _failed(name, "import", error) from error
-
-
-def _load_file(path: Path) -> tuple[ModuleType, str]:
-    """Run the file as a module of its own; what is hashed is what has been run."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = f"{path.resolve()}\n{text}".encode()
-        unique = f"sdg_seed_reader_{hashlib.sha256(content).hexdigest()[:16]}"
-        if unique not in sys.modules:
-            spec = importlib.util.spec_from_file_location(unique, path)
-            assert spec is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[unique] = module
-            try:
-                exec(compile(text, str(path), "exec"), module.__dict__)  # the user's own code, named by the user
-            except BaseException:
-                del sys.modules[unique]
-                raise
-        return sys.modules[unique], text
-    except SdgError:
-        raise
-    except Exception as error:  # user code may raise anything while it is imported
-        raise _failed(str(path), "import", error) from error
 
 
 def _called(name: str, what: str, call: Any) -> Any:

@@ -35,7 +35,7 @@ def kept_digest(
     change, 0 where stamps tell any two contents apart.
     """
     size, *marks = stamp
-    directory = _directory(env) if isinstance(size, int) and size >= LARGE and None not in marks else None
+    directory = cache_directory(env) if isinstance(size, int) and size >= LARGE and None not in marks else None
     if directory is None:
         return compute()[0]
     path = directory / hashlib.sha256(repr((place, stamp)).encode("utf-8", "backslashreplace")).hexdigest()
@@ -58,7 +58,7 @@ def _write(path: Path, digest: str) -> None:
     os.replace(temporary, path)
 
 
-def _directory(env: Mapping[str, str]) -> Path | None:
+def cache_directory(env: Mapping[str, str]) -> Path | None:
     """Where digests are kept; None for a user without a home."""
     try:
         cache = Path(env["XDG_CACHE_HOME"]) if env.get("XDG_CACHE_HOME") else Path.home() / ".cache"

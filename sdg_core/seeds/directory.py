@@ -18,6 +18,7 @@ from sdg_core.errors import SeedError
 from sdg_core.plan.fingerprint import digest
 from sdg_core.seeds.base import ItemReader
 from sdg_core.seeds.files import LocalFile
+from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
 
 _LISTING = [(name, pa.string()) for name in ("source_kind", "source_path", "relative_path", "file_name")]
@@ -33,6 +34,7 @@ class DirectoryReader(ItemReader[str]):
     def __init__(self, path: str, *, base: Path, root: str, file_pattern: str = "*", recursive: bool = True) -> None:
         self._written, self._pattern, self._recursive = path, file_pattern, recursive
         self.directory = resolve(path, base=base, root=root)
+        check_readable(self.directory)
         if not self.directory.is_dir():
             raise SeedError(
                 f"seed directory {self.directory} {'is a file' if self.directory.exists() else 'does not exist'}",

@@ -13,6 +13,7 @@ from typing import IO, Protocol
 
 from sdg_core.errors import SeedError
 from sdg_core.seeds.digests import kept_digest
+from sdg_core.seeds.forbidden import check_readable
 
 Stamp = tuple[object, ...]
 """The size, and what changes whenever the content does."""
@@ -108,6 +109,7 @@ class LocalFile(SeedFile):
     """A file of this machine."""
 
     def __init__(self, path: Path) -> None:
+        check_readable(path)
         self.path = path
         super().__init__(str(path))
 
@@ -117,6 +119,7 @@ class LocalFile(SeedFile):
 
     def open(self) -> IO[bytes]:
         """Open for reading; what has the file's name now, even if it is replaced later."""
+        check_readable(self.path)
         return self.path.open("rb")
 
     def content_digest(self, stamp: Stamp) -> str:

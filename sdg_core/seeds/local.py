@@ -9,6 +9,7 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.concat import open_files
 from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile, StoredObject
+from sdg_core.seeds.forbidden import check_readable
 
 _WILDCARDS = frozenset("*?[")
 
@@ -50,6 +51,7 @@ def resolve(path: str, *, base: Path, root: str) -> Path:
 
 def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> list[Path]:
     plain = resolve(path, base=base, root=root)
+    check_readable(plain)
     if plain.is_file():
         return [plain]
     if plain.is_dir():

@@ -54,6 +54,21 @@ class Seeds:
         return frame
 
 
+class UnreadSeeds(Seeds):
+    """Seed data of which only what planning needs is known, from when it was last read."""
+
+    def __init__(self, info: SeedInfo) -> None:
+        self._info = info
+
+    def info(self) -> SeedInfo:
+        """As it was when it was last read."""
+        return self._info
+
+    def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
+        """Raises SeedError: the data is not read."""
+        raise SeedError("the seed data is not read", remedy="open the dataset without offline=True")
+
+
 def open_seeds(
     config: SeedConfig,
     *,
@@ -63,14 +78,26 @@ def open_seeds(
     env: Mapping[str, str] = os.environ,
     finished: FinishedParts | None = None,
     stored: Callable[[str], StoredObject] | None = None,
+    offline: bool = False,
 ) -> Seeds:
     """Open seed data; relative paths start at `base`, `{root}` is the storage root. Raises SeedError.
 
     env: looked up for URLs and tokens. finished: finds the other datasets of the storage root. stored: finds a file of an object
-    store by its URL.
+    store by its URL. offline: run no class of the user and open no connection; what needs one is UnreadSeeds, if it has been read
+    before (else SeedNotReadError).
     """
+    elsewhere = isinstance(config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource)
+    if elsewhere:
+        from sdg_core.seeds.remembered import needs_code_or_network, recall, remember
+
+        elsewhere = needs_code_or_network(config, env)
+        if elsewhere and offline:
+            return UnreadSeeds(recall(config, base=base, root=root))
     reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored)
-    return Seeds(reader, config=config, seed=seed)
+    seeds = Seeds(reader, config=config, seed=seed)
+    if elsewhere:
+        remember(seeds.info(), config, base=base, root=root)
+    return seeds
 
 
 def _open_reader(

@@ -18,6 +18,7 @@ from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.columns import plain_schema
+from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
 from sdg_core.seeds.tables import TableReader
 
@@ -68,6 +69,7 @@ def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]
         ) from None
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         path = resolve(url.database, base=base, root=root)
+        check_readable(path)
         if not path.is_file():
             raise SeedError(f"seed database {path} does not exist", remedy="a relative path starts at the dataset file")
         url = url.set(database=str(path))

@@ -4,26 +4,39 @@ Names depend on column and record only, so that a record which is made again rep
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
-from sdg_core.store.atomic import read_or_none, write_atomic
+from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.layout import VersionLayout
 
 _PATH = re.compile(r"images/([A-Za-z_][A-Za-z0-9_]*)/(\d+(?:-\d+)?\.png)")
 
 
-class ImageFiles:
-    """The pictures of one version. Paths are relative to its directory."""
+def _unguarded(record: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
-    def __init__(self, version: VersionLayout) -> None:
-        self._version = version
+
+class ImageFiles:
+    """The pictures of one version. Paths are relative to its directory.
+
+    commit_guard: by record, what a picture is switched in under; a run that has lost its claim replaces nothing.
+    """
+
+    def __init__(
+        self, version: VersionLayout, *, commit_guard: Callable[[int], AbstractContextManager[None]] = _unguarded
+    ) -> None:
+        self._version, self._commit_guard = version, commit_guard
 
     def save(self, column: str, record: int, pictures: Sequence[bytes]) -> list[str]:
-        """Store the pictures of a cell durably; returns their paths. Raises StoreError."""
+        """Store the pictures of a cell durably; returns their paths. Raises StoreError, or what the guard raises."""
         paths = []
         for number, content in enumerate(pictures):
             name = f"{record}-{number}.png" if number else f"{record}.png"
-            write_atomic(self._version.images / column / name, content)
+            guard = partial(self._commit_guard, record)
+            with atomic_file(self._version.images / column / name, commit_guard=guard) as file:
+                file.write(content)
             paths.append(f"{self._version.images.name}/{column}/{name}")
         return paths
 

@@ -32,7 +32,7 @@ class LocalStorage:
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Write a temporary, sync it, rename it, sync the directory."""
         path = self._path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         failpoint("file.before_temporary")
         temporary = path.with_name(temporary_name(path.name))
         try:
@@ -87,7 +87,7 @@ class LocalStorage:
 
     def check_writable(self) -> None:
         """Write and sync a file, because a full disk refuses only then."""
-        self._path.mkdir(parents=True, exist_ok=True)
+        make_directory(self._path)
         probe = self._path / temporary_name("probe")
         try:
             with probe.open("xb") as file:
@@ -200,6 +200,14 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         with store_errors("lock", path):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory and those above it, durably: each new one is synced in its parent. Raises OSError."""
+    new = [place for place in (directory, *directory.parents) if not place.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for place in reversed(new):
+        sync_path(place.parent)
 
 
 def sync_path(path: Path) -> None:

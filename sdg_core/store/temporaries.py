@@ -1,26 +1,29 @@
 """Names of temporary files, and the removal of those whose process is gone."""
 
-import os
 import re
 import shutil
-import socket
 import uuid
 from pathlib import Path
 
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.system.processes import is_dead, this_process
 
 _LIFE = uuid.uuid4().hex[:8]
 
 
 def temporary_name(name: str) -> str:
     """A fresh name for a temporary of this process."""
-    return f".tmp-{socket.gethostname()}-{os.getpid()}-{_LIFE}-{uuid.uuid4().hex[:8]}-{name}"
+    process = this_process()
+    return f".tmp-{process.place}-{process.pid}-{_LIFE}-{uuid.uuid4().hex[:8]}-{name}"
 
 
 def clean_temporaries(directory: StorePath) -> None:
-    """Remove temporaries whose process, on this host, is gone. Another process may be cleaning at the same time."""
-    ours = re.compile(rf"\.tmp-{re.escape(socket.gethostname())}-(\d+)-([0-9a-f]{{8}})-[0-9a-f]{{8}}-.+")
+    """Remove temporaries whose process, on this host and in this container, is gone. Another process may be cleaning at the same
+    time. Names of earlier releases hold the host only."""
+    process = this_process()
+    place = f"(?:{re.escape(process.place)}|{re.escape(process.host)})"
+    ours = re.compile(rf"\.tmp-{place}-(\d+)-([0-9a-f]{{8}})-[0-9a-f]{{8}}-.+")
     with store_errors("clean", directory):
         for path in directory.iterdir() if directory.is_dir() else ():
             match = ours.fullmatch(path.name)
@@ -33,12 +36,7 @@ def clean_temporaries(directory: StorePath) -> None:
 
 
 def _is_alive(pid: int, *, life: str) -> bool:
-    if pid == os.getpid():
+    process = this_process()
+    if pid == process.pid:
         return life == _LIFE
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return not is_dead(host=process.identity, pid=pid)

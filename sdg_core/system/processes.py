@@ -1,5 +1,6 @@
 """Which process this is, and whether another one is known to be gone."""
 
+import hashlib
 import os
 import socket
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ class Process:
     identity: str
     pid: int
 
+    @property
+    def place(self) -> str:
+        """The identity in a form that fits into file names."""
+        return f"{self.host}.{hashlib.sha256(self.identity.encode()).hexdigest()[:8]}"
+
 
 def this_process() -> Process:
     """The process that asks."""
     host = socket.gethostname()
     try:
-        place = f"{host} {_BOOT.read_text(encoding='ascii').strip()[:13]} {os.readlink(_NAMESPACE)}"
+        place = f"{host} {_BOOT.read_bytes().decode().strip()[:13]} {os.readlink(_NAMESPACE)}"
     except OSError:  # not Linux
         place = host
     return Process(host, place[-200:], os.getpid())

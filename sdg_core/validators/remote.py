@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 
 from sdg_core.config.validators import RemoteParams
+from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 from sdg_core.validators.base import Outcome, ValidatorError
 from sdg_core.validators.rows import verdicts
 
@@ -64,8 +65,12 @@ class RemoteValidator:
         url = self._params.endpoint_url
         async with self._connection() as session:
             try:
-                async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
-                    content = await response.read()
+                async with session.post(
+                    url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
+                ) as response:
+                    content = await read_bounded(response.content)
+            except BodyTooLargeError as error:
+                raise ValidatorError(f"{url}: {error}") from None
             except TimeoutError:
                 raise _RetryableError(f"no answer within {self._params.timeout:g} s") from None
             except aiohttp.ClientError as error:

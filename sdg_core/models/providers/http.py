@@ -17,9 +17,9 @@ from yarl import URL
 from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
+from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 _CHECK_TIMEOUT = 10.0
-_MAX_MEDIA_BYTES = 64 * 2**20
 
 
 class HttpSender:
@@ -64,7 +64,9 @@ class HttpSender:
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
             ) as response:
-                status, headers, content = response.status, response.headers, await response.read()
+                status, headers, content = response.status, response.headers, await read_bounded(response.content)
+        except BodyTooLargeError as error:
+            raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
         if not 200 <= status < 300:
@@ -75,11 +77,12 @@ class HttpSender:
     async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
         """The content at a URL that a server answered with, and its media type. The key is not sent."""
         try:
-            async with self._open_session().get(url, timeout=aiohttp.ClientTimeout(total=timeout)) as response:
-                content = await response.content.read(_MAX_MEDIA_BYTES)
-                while not response.content.at_eof() and len(content) < _MAX_MEDIA_BYTES:
-                    content += await response.content.read(_MAX_MEDIA_BYTES - len(content))
+            limit = aiohttp.ClientTimeout(total=timeout)
+            async with self._open_session().get(url, timeout=limit, allow_redirects=False) as response:
+                content = await read_bounded(response.content)
                 status, media_type = response.status, response.content_type
+        except BodyTooLargeError as error:
+            raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
         if status != 200:

@@ -71,7 +71,7 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
     if name == "zipf" and 1 < params["a"] < 2:
         a = params["a"]
         tail = _LARGEST ** (1 - a) / ((a - 1) * float(special.zeta(a)))
-        return tail > _MAX_OVERFLOW
+        return bool(tail > _MAX_OVERFLOW)
     return name == "logser" and 1 - 1e-6 < params["p"] < 1
 
 

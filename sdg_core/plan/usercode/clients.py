@@ -12,7 +12,14 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import ModelProvider
 from sdg_core.config.yaml_document import Path
 from sdg_core.plan.names import did_you_mean
-from sdg_core.plan.usercode.functions import UserFunctionError, find_callable, source_hash_of
+from sdg_core.plan.usercode.functions import (
+    UserFunctionError,
+    find_callable,
+    hash_of_text,
+    named_definition,
+    source_hash_of,
+)
+from sdg_core.plan.usercode.static import StaticError, UnfitClassError, read_class
 
 METHOD = "complete"
 
@@ -26,8 +33,13 @@ class ResolvedClients:
     problems: tuple[tuple[Path, str], ...] = ()
 
 
-def resolve_clients(config: DatasetConfig, *, base: FilePath, given: Mapping[str, Any]) -> ResolvedClients:
-    """Load every client class that the config names. `given`: clients by provider, passed in Python; they come first."""
+def resolve_clients(
+    config: DatasetConfig, *, base: FilePath, given: Mapping[str, Any], offline: bool = False
+) -> ResolvedClients:
+    """Load every client class that the config names. `given`: clients by provider, passed in Python; they come first.
+
+    offline: look at the source of classes and run none of it.
+    """
     providers: list[ModelProvider] = []
     clients: dict[str, Any] = {}
     custom = [provider.name for provider in config.model_providers if provider.provider_type == "custom"]
@@ -42,7 +54,7 @@ def resolve_clients(config: DatasetConfig, *, base: FilePath, given: Mapping[str
     for place, provider in enumerate(config.model_providers):
         if provider.provider_type == "custom":
             try:
-                provider, clients[provider.name] = _resolved(provider, base=base, given=given)
+                provider, clients[provider.name] = _resolved(provider, base=base, given=given, offline=offline)
             except UserFunctionError as problem:
                 problems.append((("model_providers", place, problem.key), str(problem)))
         providers.append(provider)
@@ -51,7 +63,9 @@ def resolve_clients(config: DatasetConfig, *, base: FilePath, given: Mapping[str
     return ResolvedClients(config, clients, tuple(problems))
 
 
-def _resolved(provider: ModelProvider, *, base: FilePath, given: Mapping[str, Any]) -> tuple[ModelProvider, Any]:
+def _resolved(
+    provider: ModelProvider, *, base: FilePath, given: Mapping[str, Any], offline: bool
+) -> tuple[ModelProvider, Any]:
     """The provider with the hash of its class, and the class or object. Raises UserFunctionError."""
     key, source_hash = "client", None
     if provider.name in given:
@@ -63,12 +77,24 @@ def _resolved(provider: ModelProvider, *, base: FilePath, given: Mapping[str, An
             f"{written}: write client: module:Class or ./file.py:Class, or pass it in Python "
             f"(open_dataset(..., clients={{{provider.name!r}: ...}}))",
         )
+    elif offline:
+        return _read(provider, provider.client, base=base)
     else:
         client = find_callable(provider.client, key, base=base, given={}, what="class")
         source_hash = source_hash_of(client, key, version=None)
     if not callable(getattr(client, METHOD, None)):
         raise UserFunctionError(key, f"{_name(client)} has no method `async def {METHOD}(self, request)`; add one")
     return provider.model_copy(update={"source_hash": source_hash}), client
+
+
+def _read(provider: ModelProvider, reference: str, *, base: FilePath) -> tuple[ModelProvider, Any]:
+    """The provider with the hash of its class, whose source alone is read; None stands for the class."""
+    key = "client"
+    try:
+        source = read_class(named_definition(reference, key, base=base, given={}, what="class"), method=METHOD)
+    except (StaticError, UnfitClassError) as error:
+        raise UserFunctionError(key, str(error)) from error
+    return provider.model_copy(update={"source_hash": hash_of_text(source)}), None
 
 
 def _name(client: Any) -> str:

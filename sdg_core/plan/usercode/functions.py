@@ -6,18 +6,13 @@ and what a closure holds, is not seen. `version` is there for that.
 """
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import linecache
-import sys
 import textwrap
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path as FilePath
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, PydanticUserError, ValidationError
@@ -28,10 +23,14 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.validators import LocalCallableParams
 from sdg_core.config.yaml_document import Path
 from sdg_core.custom import METADATA
+from sdg_core.errors import PlanError
 from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.usercode.loader import Definition, UserCodeError, find_definition, load_definition
+from sdg_core.plan.usercode.static import StaticError, StaticFunction, read_function
 
 _ANNOTATED_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 _ROW_NAMES = ("row", "df")
+_NO_PARAMS = "{!r} takes no generator_params; remove them"
 
 
 class UserFunctionError(ValueError):
@@ -65,8 +64,19 @@ class Resolved:
     problems: tuple[tuple[Path, str], ...] = ()
 
 
-def resolve_functions(config: DatasetConfig, *, base: FilePath, given: Mapping[str, Callable[..., Any]]) -> Resolved:
-    """Load every function that the config names. `given`: functions by name, passed in Python; `base`: where paths start."""
+def resolve_functions(
+    config: DatasetConfig,
+    *,
+    base: FilePath,
+    given: Mapping[str, Callable[..., Any]],
+    offline: bool = False,
+    own: bool = True,
+) -> Resolved:
+    """Load every function that the config names. `given`: functions by name, passed in Python; `base`: where paths start.
+
+    offline: read them from their source instead. What only running it shows is run if the dataset file is the user's `own`.
+    """
+    finder = _Finder(base, given, offline=offline, own=own)
     columns: list[Any] = []
     functions: dict[str, UserFunction] = {}
     problems: list[tuple[Path, str]] = []
@@ -74,11 +84,11 @@ def resolve_functions(config: DatasetConfig, *, base: FilePath, given: Mapping[s
         try:
             match column:
                 case CustomColumn():
-                    column, functions[column.name] = _custom(column, base=base, given=given)
+                    column, functions[column.name] = _custom(column, finder)
                 case LlmStructuredColumn(output_format=str()):
-                    column = _with(column, output_format=_schema_of_class(column.output_format, base=base, given=given))
+                    column = _with(column, output_format=_schema_of_class(column.output_format, finder))
                 case ValidationColumn(validator_params=LocalCallableParams()):
-                    column, functions[column.name] = _validator(column, base=base, given=given)
+                    column, functions[column.name] = _validator(column, finder)
         except UserFunctionError as problem:
             problems.append((("columns", place, *problem.key.split(".")), str(problem)))
         columns.append(column)
@@ -90,43 +100,117 @@ def _with(model: Any, **values: Any) -> Any:
     return model.model_copy(update=values) if isinstance(model, ConfigModel) else model
 
 
-def _custom(
-    column: CustomColumn, *, base: FilePath, given: Mapping[str, Callable[..., Any]]
-) -> tuple[CustomColumn, UserFunction]:
+@dataclass(frozen=True)
+class _Finder:
+    """How functions are looked at: loaded, or read from their source."""
+
+    base: FilePath
+    given: Mapping[str, Callable[..., Any]]
+    offline: bool
+    own: bool
+
+    def load(self, reference: str, key: str, *, what: str = "function") -> Callable[..., Any]:
+        """Run the file. Raises UserFunctionError."""
+        return find_callable(reference, key, base=self.base, given=self.given, what=what)
+
+    def read(self, reference: str, key: str) -> StaticFunction | None:
+        """What the source says; None if it is to be loaded. Raises UserFunctionError, also for what may not be run."""
+        if not self.offline or reference in self.given:
+            return None
+        try:
+            return read_function(named_definition(reference, key, base=self.base, given=self.given))
+        except StaticError as error:
+            self.check_may_run(key, str(error))
+            return None
+
+    def check_may_run(self, key: str, reason: str) -> None:
+        """Raise UserFunctionError if code is not to be run, because looking is all that was asked for."""
+        if self.offline and not self.own:
+            raise UserFunctionError(
+                key, f"{reason}, so that only running it would show what it declares; copy the file into your project"
+            )
+
+
+def _unloaded(reference: str) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        raise PlanError(f"{reference} was not loaded", remedy="open the dataset without offline=True to run it")
+
+    return call
+
+
+def _custom(column: CustomColumn, finder: _Finder) -> tuple[CustomColumn, UserFunction]:
     key = "generator_function"
-    call = find_callable(column.generator_function, key, base=base, given=given)
+    static = finder.read(column.generator_function, key)
+    if static is not None:
+        return _read_custom(column, static)
+    call = finder.load(column.generator_function, key)
     declared = getattr(call, METADATA, {})
     version = column.version if column.version is not None else declared.get("version")
-    resolved = _with(
+    source_hash = source_hash_of(call, key, version=version)
+    resolved = _declared(column, declared, returned=_returned_type(call), version=version, source_hash=source_hash)
+    return resolved, _inspected(column, call)
+
+
+def _read_custom(column: CustomColumn, static: StaticFunction) -> tuple[CustomColumn, UserFunction]:
+    """A custom column as its function's source describes it. Its parameters are checked against a model when it is loaded."""
+    _check_parameters(column, static.parameters)
+    if len(static.parameters) < 2 and column.generator_params:
+        raise UserFunctionError("generator_params", _NO_PARAMS.format(column.generator_function))
+    version = column.version if column.version is not None else static.metadata.get("version")
+    resolved = _declared(
+        column,
+        static.metadata,
+        returned=static.returned,
+        version=version,
+        source_hash=hash_of_text(static.source),
+    )
+    reference = column.generator_function
+    return resolved, UserFunction(reference, _unloaded(reference), static.is_async, len(static.parameters))
+
+
+def _declared(
+    column: CustomColumn,
+    declared: Mapping[str, Any],
+    *,
+    returned: str | None,
+    version: Any,
+    source_hash: str | None,
+) -> CustomColumn:
+    """The column with what its function declares, where the file does not say otherwise."""
+    resolved: CustomColumn = _with(
         column,
         required_columns=_first(column.required_columns, declared.get("required_columns")),
         side_effect_columns=_first(column.side_effect_columns, declared.get("side_effect_columns")),
         model_aliases=_first(column.model_aliases, declared.get("model_aliases")),
-        output_type=column.output_type if column.output_type is not None else _returned_type(call),
+        output_type=column.output_type if column.output_type is not None else returned,
         version=version,
-        source_hash=source_hash_of(call, key, version=version),
+        source_hash=source_hash,
     )
-    return resolved, _inspected(column, call)
+    return resolved
 
 
-def _validator(
-    column: ValidationColumn, *, base: FilePath, given: Mapping[str, Callable[..., Any]]
-) -> tuple[ValidationColumn, UserFunction]:
+def _validator(column: ValidationColumn, finder: _Finder) -> tuple[ValidationColumn, UserFunction]:
     params = column.validator_params
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
-    call = find_callable(params.validation_function, key, base=base, given=given)
-    if inspect.iscoroutinefunction(inspect.unwrap(call)):
+    static = finder.read(params.validation_function, key)
+    call = finder.load(params.validation_function, key) if static is None else _unloaded(params.validation_function)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(call)) if static is None else static.is_async
+    if is_async:
         raise UserFunctionError(key, f"{params.validation_function!r} is async; a validation function is not")
-    version = params.version if params.version is not None else getattr(call, METADATA, {}).get("version")
-    params = _with(params, version=version, source_hash=source_hash_of(call, key, version=version))
+    declared = getattr(call, METADATA, {}) if static is None else static.metadata
+    version = params.version if params.version is not None else declared.get("version")
+    source_hash = source_hash_of(call, key, version=version) if static is None else hash_of_text(static.source)
+    params = _with(params, version=version, source_hash=source_hash)
     return _with(column, validator_params=params), UserFunction(params.validation_function, call, False)
 
 
-def _schema_of_class(reference: Any, *, base: FilePath, given: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
     """The JSON schema of a pydantic model, which stands for it from here on."""
     key = "output_format"
-    found: Any = find_callable(reference, key, base=base, given=given, what="class")
+    if reference not in finder.given:
+        finder.check_may_run(key, f"{reference!r} is a class")
+    found: Any = finder.load(reference, key, what="class")
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise UserFunctionError(
             key, f"{reference!r} is no pydantic model; write the schema itself, or name a BaseModel"
@@ -142,58 +226,41 @@ def _first(*candidates: Any) -> tuple[str, ...]:
 
 
 def find_callable(
-    reference: str, key: str, *, base: FilePath, given: Mapping[str, Callable[..., Any]], what: str = "function"
+    reference: str,
+    key: str,
+    *,
+    base: FilePath,
+    given: Mapping[str, Callable[..., Any]],
+    what: str = "function",
 ) -> Callable[..., Any]:
     """What a file names as `module:name` or `./file.py:name`, or by the name it is given under. Raises UserFunctionError."""
     if reference in given:
         found: Any = given[reference]
-    elif ":" not in reference:
+    else:
+        try:
+            found = load_definition(named_definition(reference, key, base=base, given=given, what=what))
+        except UserCodeError as error:
+            raise UserFunctionError(key, str(error)) from error
+    if not callable(found):
+        raise UserFunctionError(key, f"{reference!r} is {type(found).__name__}, not a {what}")
+    return found  # type: ignore[no-any-return]
+
+
+def named_definition(
+    reference: str, key: str, *, base: FilePath, given: Mapping[str, Callable[..., Any]], what: str = "function"
+) -> Definition:
+    """Where `module:name` or `./file.py:name` is defined; nothing is run. Raises UserFunctionError."""
+    if ":" not in reference:
         known = f"{did_you_mean(reference, given)}" if given else ""
         raise UserFunctionError(
             key,
             f"{reference!r} is no {what}: write module:{what} or ./file.py:{what}, or pass it in Python "
             f"(open_dataset(..., functions={{...}})){known}",
         )
-    else:
-        where, _, name = reference.rpartition(":")
-        module = _module(where, key, base=base)
-        found = getattr(module, name, None)
-        if found is None:
-            names = [n for n, item in vars(module).items() if callable(item) and not n.startswith("_")]
-            raise UserFunctionError(key, f"{where} has no {what} {name!r}{did_you_mean(name, names)}")
-    if not callable(found):
-        raise UserFunctionError(key, f"{reference!r} is {type(found).__name__}, not a {what}")
-    return found  # type: ignore[no-any-return]
-
-
-def _module(where: str, key: str, *, base: FilePath) -> ModuleType:
     try:
-        if where.endswith(".py"):
-            path = (base / where).resolve()
-            stat = path.stat()
-            return _module_of_file(path, stat.st_size, stat.st_mtime_ns)
-        return importlib.import_module(where)
-    except FileNotFoundError as error:
-        raise UserFunctionError(key, f"{where} does not exist; a relative path starts at the dataset file") from error
-    except (Exception, SystemExit) as error:
-        hint = "" if where.endswith(".py") else "; install its package, or write ./file.py:function"
-        missing = isinstance(error, ModuleNotFoundError) and error.name == where.partition(".")[0]
-        reason = f"there is no module {where!r}{hint}" if missing else f"{type(error).__name__}: {error}"
-        raise UserFunctionError(key, f"{where} cannot be imported: {reason}") from error
-
-
-@lru_cache(maxsize=256)
-def _module_of_file(path: FilePath, size: int, mtime_ns: int) -> ModuleType:
-    """A file as a module, loaded again when it has changed (size and modification time are the key)."""
-    name = f"sdg_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not Python source")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pydantic look their module up there
-    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)  # not a cached .pyc: two edits in a second
-    exec(code, vars(module))
-    return module
+        return find_definition(reference, base=base, what=what)
+    except UserCodeError as error:
+        raise UserFunctionError(key, str(error)) from error
 
 
 def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str | None:
@@ -208,6 +275,11 @@ def source_hash_of(call: Callable[..., Any], key: str, *, version: Any) -> str |
             return None
         message = "its source cannot be read, so that changes to it would go unnoticed; declare a `version`"
         raise UserFunctionError(key, message) from None
+    return hash_of_text(source)
+
+
+def hash_of_text(source: str) -> str:
+    """The hash of a definition's own text."""
     return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
 
 
@@ -230,17 +302,21 @@ def _inspected(column: CustomColumn, call: Callable[..., Any]) -> UserFunction:
     except (TypeError, ValueError):
         parameters = [inspect.Parameter("row", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     names = [parameter.name for parameter in parameters]
-    if not 1 <= len(names) <= 3 or names[1:] != ["generator_params", "models"][: len(names) - 1]:
-        raise UserFunctionError(
-            "generator_function",
-            f"{column.generator_function!r} takes ({', '.join(names)}); a custom function takes ({' or '.join(_ROW_NAMES)}), "
-            "then generator_params, then models",
-        )
+    _check_parameters(column, names)
     params = _checked_params(column, parameters, _hints(call))
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
     return UserFunction(column.generator_function, call, is_async, len(names), params)
+
+
+def _check_parameters(column: CustomColumn, names: Sequence[str]) -> None:
+    if not 1 <= len(names) <= 3 or [*names[1:]] != ["generator_params", "models"][: len(names) - 1]:
+        raise UserFunctionError(
+            "generator_function",
+            f"{column.generator_function!r} takes ({', '.join(names)}); a custom function takes ({' or '.join(_ROW_NAMES)}), "
+            "then generator_params, then models",
+        )
 
 
 def _positional(parameter: inspect.Parameter) -> bool:
@@ -251,9 +327,7 @@ def _checked_params(column: CustomColumn, parameters: list[inspect.Parameter], h
     given = column.generator_params
     if len(parameters) < 2:
         if given:
-            raise UserFunctionError(
-                "generator_params", f"{column.generator_function!r} takes no generator_params; remove them"
-            )
+            raise UserFunctionError("generator_params", _NO_PARAMS.format(column.generator_function))
         return None
     model = hints.get("generator_params")
     if not (isinstance(model, type) and issubclass(model, BaseModel)):

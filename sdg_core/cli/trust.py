@@ -1,0 +1,56 @@
+"""The question before a dataset file from outside the project runs code, starts a process, or sends a variable.
+
+A terminal asks once per content and remembers the answer in `<state>/sdg-dagster/trusted`; a pipe shows the block and goes on;
+`--untrusted` refuses, wherever the file lies.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+from sdg_core import api
+from sdg_core.cli.app import is_untrusted
+from sdg_core.cli.output import printable
+from sdg_core.errors import RefusedError
+
+
+def ask_before_running(file: Path) -> None:
+    """Show what a foreign file is about to do. Raises RefusedError if that is not wanted."""
+    untrusted = is_untrusted()
+    effects = api.effects_of_file(file)
+    if not effects.lines or (api.is_own_file(file) and not untrusted):
+        return
+    block = "\n".join(f"  {printable(line)}" for line in effects.lines)
+    if untrusted:
+        raise RefusedError(
+            f"{file} may not do this (--untrusted):\n{block}", remedy="read the file, then leave the option out"
+        )
+    if _is_remembered(effects.digest):
+        return
+    typer.echo(f"{printable(str(file))} lies outside this project. It\n{block}", err=True)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if not typer.confirm("Go on, now and whenever this content is run?", err=True):
+        raise RefusedError("nothing was run", remedy="--untrusted refuses such files without asking")
+    _remember(effects.digest)
+
+
+def _directory() -> Path:
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "sdg-dagster" / "trusted"
+
+
+def _is_remembered(digest: str) -> bool:
+    try:
+        return (_directory() / digest).is_file()
+    except (OSError, RuntimeError):
+        return False
+
+
+def _remember(digest: str) -> None:
+    with suppress(OSError, RuntimeError):  # then the question comes again
+        _directory().mkdir(parents=True, exist_ok=True)
+        (_directory() / digest).touch()
