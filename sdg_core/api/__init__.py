@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         SdgError,
         SealedError,
         SeedError,
+        SeedNotReadError,
         ShrinkError,
         StoreError,
         TransientModelError,
@@ -169,7 +170,7 @@ _MODULES = {
         "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
-        "RunAbortedError SdgError SealedError SeedError ShrinkError StoreError TransientModelError "
+        "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
         "UnrecognizedFileError"
     ),
     "sdg_core.execution.context": "OnRowGroup",
@@ -300,6 +301,7 @@ __all__ = [
     "SealedError",
     "SeedColumn",
     "SeedError",
+    "SeedNotReadError",
     "SeedReader",
     "ShrinkError",
     "StoreError",

@@ -21,7 +21,7 @@ def main() -> None:
             log.write(json.dumps([event, what]) + "\n")
             log.flush()
 
-    from sdg_core.cli import inspect_commands, publish_commands, run_commands  # noqa: F401 - they add commands
+    import sdg_core.cli.main  # noqa: F401 - adds the commands
     from sdg_core.cli.app import run
 
     sys.addaudithook(watch)
