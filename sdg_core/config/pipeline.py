@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, model_validator
 
 from sdg_core.config.base import (
     Bool,
@@ -17,7 +17,7 @@ from sdg_core.config.base import (
 )
 from sdg_core.config.columns import Column
 from sdg_core.config.models import ModelConfig, ModelProvider
-from sdg_core.config.processors import Processor
+from sdg_core.config.processors import Processor, QualityBounds
 from sdg_core.config.run import RunSettings
 from sdg_core.config.tools import McpProvider, ToolConfig
 
@@ -49,12 +49,24 @@ class SplitStage(ConfigModel):
 
 
 class FilterStage(ConfigModel):
-    """Keeps the tasks for which the template renders true. reason: under which the others are counted."""
+    """Keeps the tasks for which the template renders true, or whose text in `column` passes every `quality` rule.
+
+    reason: under which the others are counted; for quality rules it is the rule that failed.
+    """
 
     stage: Literal["filter"]
     keep: NonEmptyStr | None = None
-    quality: tuple[JsonObject, ...] | None = None
+    quality: tuple[QualityBounds, ...] = ()
+    column: NonEmptyStr = "content"
     reason: NonEmptyStr | None = None
+
+    @model_validator(mode="after")
+    def _one_criterion(self) -> "FilterStage":
+        if (self.keep is None) == (not self.quality):
+            raise ValueError(
+                "give either keep, a template that renders true for what stays, or quality, a list of rules"
+            )
+        return self
 
 
 class ColumnsStage(ConfigModel):

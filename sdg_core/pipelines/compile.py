@@ -169,14 +169,8 @@ class _Compiler:
             self._known |= {f"{stage.column}_start"}
 
     def _filter(self, place: int, stage: FilterStage) -> None:
-        if stage.quality is not None:
-            self._problem(
-                ("stages", place, "quality"),
-                "quality rules are not available yet; say what to keep by a template: `keep`",
-            )
-        elif stage.keep is None:
-            self._problem(("stages", place), "a filter needs `keep`, a template that renders true for what stays")
         if stage.keep is None:
+            self._need(stage.column, ("stages", place, "column"))
             return
         try:
             names = sorted(template_references(stage.keep))

@@ -19,6 +19,7 @@ from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
+from sdg_core.filters.quality import QualityRule, failed_rule
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.render import compiled
 from sdg_core.generators.whole_group import GroupPhases
@@ -76,6 +77,8 @@ class StageRunner:
         match stage := plan.stage:
             case SplitStage():
                 return [_split(stage, task) for task in tasks]
+            case FilterStage() if stage.quality:
+                return await asyncio.to_thread(_judge, stage, tasks)
             case FilterStage():
                 return [_filter(stage, task, plan.label) for task in tasks]
             case ExplodeStage():
@@ -197,6 +200,26 @@ def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
     except CellError as error:
         return Failed(error.message, retryable=False, kind="expression")
     return task.values if keep else Filtered(stage.reason or f"{label}: {stage.keep}")
+
+
+def _judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
+    """Tasks whose text passes every quality rule, all of them judged at once."""
+    rules = [
+        QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
+        for rule in stage.quality
+    ]
+    texts = [task.values.get(stage.column) for task in tasks]
+    wrong = {at: type(text).__name__ for at, text in enumerate(texts) if not isinstance(text, str)}
+    judged = pl.Series([None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String)
+    outcomes: list[Outcome] = []
+    for at, reason in enumerate(failed_rule(rules, judged)):
+        if at in wrong:
+            outcomes.append(Failed(f"{stage.column} is {wrong[at]}, not text", retryable=False, kind="input"))
+        elif reason is not None:
+            outcomes.append(Filtered(stage.reason or reason.split()[0]))
+        else:
+            outcomes.append(tasks[at].values)
+    return outcomes
 
 
 def _explode(stage: ExplodeStage, task: Task) -> Outcome:
