@@ -184,7 +184,7 @@ class RowGroupSizeError(RefusedError):
 
 
 class SealedError(RefusedError):
-    """Post-generation processing has been applied (or has begun); generating into this version is refused."""
+    """Post-generation processing has been applied (or has started); generating into this version is refused."""
 
 
 class ClaimedError(RefusedError):

@@ -76,7 +76,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         context.log.info(
             f"{summary.generated} records generated, {summary.failed} failed, {summary.adopted} row groups adopted, "
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
-            f"{summary.remaining} records lacking; in {summary.version.row_groups}"
+            f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )
         yield recorder.verdict.result()
         if recorder.empty:
@@ -124,7 +124,7 @@ def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
         f"no record could be made of row groups {groups}; the first failure: {first}\n"
-        "  -> mend the cause and materialize them again; what was made of other row groups is recorded"
+        "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
     )
 
 

@@ -1,6 +1,6 @@
 """What the resume sensor remembers, so that a row group that keeps failing is not asked for for ever.
 
-An attempt is a request after which as many records are lacking as before. Any progress (by whomever), another fingerprint, or
+An attempt is a request after which as many records remain as before. Any progress (by whomever), another fingerprint, or
 a reset of the sensor's cursor in the UI forgets the attempts. Waiting times double; after the last attempt a person is needed.
 """
 
@@ -77,7 +77,7 @@ class Choice:
 
 
 def choose(remaining: IncompleteRowGroups, before: BackoffState, *, now: datetime) -> Choice:
-    """Which of the lacking row groups to ask for now."""
+    """Which of the incomplete row groups to ask for now."""
     seconds = int(now.timestamp())
     known = before.groups if before.fingerprint == remaining.fingerprint else {}
     requested, waiting, given_up = [], [], []

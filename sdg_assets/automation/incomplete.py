@@ -19,7 +19,7 @@ Range = tuple[int, int]
 class IncompleteRowGroups:
     """Row groups that are not complete.
 
-    records: the number of lacking records of each such row group. total: how many row groups the dataset has.
+    records: the number of remaining records of each such row group. total: how many row groups the dataset has.
     """
 
     fingerprint: str

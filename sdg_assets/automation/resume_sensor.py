@@ -30,7 +30,7 @@ UNFINISHED = [
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Requests row groups that are missing, partial, corrupt or stale, in contiguous ranges of at most "
     "max_row_groups_per_run, while no other run works on the dataset. A row group that gains nothing is asked for less and "
-    "less often, and after eight times no more; resetting the cursor starts anew.",
+    "less often, and after eight times no more; resetting the cursor starts over.",
 )
 def resume_row_groups(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
     """Ask for what the datasets lack, or say of each why nothing is asked for."""
@@ -88,7 +88,7 @@ def _in_backfills(instance: dg.DagsterInstance) -> Iterator[dg.AssetKey]:
 
 
 def _left_alone(dataset: DatasetRef, choice: Choice) -> Iterator[str]:
-    """Why some lacking row groups were not asked for."""
+    """Why some incomplete row groups were not asked for."""
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")

@@ -23,7 +23,7 @@ class Dataset(dg.Component, dg.Model, dg.Resolvable):
     """
 
     config: str = Field(description="The dataset file, relative to this defs.yaml.")
-    schedule: str | None = Field(default=None, description="Cron expression; each tick asks for what is lacking.")
+    schedule: str | None = Field(default=None, description="Cron expression; each tick asks for what is missing.")
     max_row_groups_per_run: int = Field(default=1000, gt=0, description="Largest range that one scheduled run covers.")
     checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
     automation: Literal["stale_or_missing"] | None = Field(

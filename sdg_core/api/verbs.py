@@ -58,7 +58,7 @@ def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.envir
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
-    """What making the lacking records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
+    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
     would be refused.

@@ -65,7 +65,7 @@ def estimate(
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the lacking records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.trust import ask_before_running

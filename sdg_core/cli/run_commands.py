@@ -31,7 +31,7 @@ def generate(
     when_claimed: WhenClaimedOption = None,
     max_parallel_requests: MaxParallelRequestsOption = None,
 ) -> None:
-    """Make the records that are lacking. Complete row groups are left as they are; nothing is made twice."""
+    """Generate the remaining records. Complete row groups are left untouched."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
         given = {

@@ -103,10 +103,10 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
         return
     console = stdout()
     if not result.remaining:
-        console.print("nothing to do: no record is lacking")
+        console.print("nothing to do: no record remains")
         return
     table = two_columns()
-    table.add_row("lacking", f"{result.remaining:,} records")
+    table.add_row("remaining", f"{result.remaining:,} records")
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     if result.reused:
         table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
@@ -147,7 +147,7 @@ def run_summary(summary: RunSummary) -> None:
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
     if summary.remaining:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-        remaining = (f"{summary.remaining:,} records are lacking; run again to retry them", "yellow")
+        remaining = (f"{summary.remaining:,} records remain; run again to retry them", "yellow")
         console.print(Text.assemble(remaining, first), soft_wrap=True)
 
 
@@ -168,8 +168,8 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
             table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
-    begun = " (processing has begun, but not ended)" if current.post_generation_state == "started" else ""
-    table.add_row("sealed", f"yes{begun}" if current.sealed else "no")
+    started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""
+    table.add_row("sealed", f"yes{started}" if current.sealed else "no")
     for name, count in current.removed_by_processor.items():
         table.add_row("removed", f"{name}: {count:,} removed, {current.kept_by_processor.get(name, 0):,} kept")
     console.print(table)

@@ -13,7 +13,7 @@ _ACTIONS = {
     "start": "a first run",
     "resume": "goes on",
     "new version": "a new version beside the old one",
-    "forced version": "a new version, everything made anew",
+    "forced version": "a new version, everything made again",
 }
 
 

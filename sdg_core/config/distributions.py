@@ -1,4 +1,4 @@
-"""Numbers that may be drawn anew for every record: the temperature of a model, for one."""
+"""Numbers that may be drawn again for every record: the temperature of a model, for one."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

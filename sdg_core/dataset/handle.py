@@ -134,7 +134,7 @@ def measured_version(dataset: Dataset) -> tuple[VersionLayout, Metadata | None]:
 
 
 def existing_version(dataset: Dataset) -> Version:
-    """The version of this config, which must have been begun. Raises IncompleteError."""
+    """The version of this config, which must have been started. Raises IncompleteError."""
     version = find_version(dataset.layout, dataset.plan)
     if version is None or version.metadata is None:
         raise IncompleteError(

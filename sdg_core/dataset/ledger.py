@@ -33,7 +33,7 @@ def open_ledger_for(root: StorePath, *, env: Mapping[str, str]) -> Iterator[Ledg
 def exclusive_access(dataset: Dataset, *, action: str) -> Iterator[CommitGuard]:
     """Keep every run out of the version of a dataset while the block works on it; yields what to publish its result in.
 
-    What the version holds is to be read inside the block. Raises IncompleteError if it was not begun, ClaimedError, LedgerError.
+    What the version holds is to be read inside the block. Raises IncompleteError if there is none, ClaimedError, LedgerError.
     """
     version = existing_version(dataset).layout.name
     with (

@@ -88,7 +88,7 @@ def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
             + (
                 "has been applied"
                 if metadata.post_generation_state == "complete"
-                else "has begun; `sdg process FILE` finishes it"
+                else "has started; `sdg process FILE` finishes it"
             ),
             remedy="`sdg reopen FILE` removes the seal and the processed output; `--resume never` starts a new version",
         )
@@ -101,7 +101,7 @@ def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
     metadata = version.metadata
     if metadata is not None and metadata.buffer_size != plan.config.row_group_size:
         raise RowGroupSizeError(
-            f"row_group_size is {plan.config.row_group_size}, but {version.layout.directory} was begun with "
+            f"row_group_size is {plan.config.row_group_size}, but {version.layout.directory} was started with "
             f"{metadata.buffer_size}",
             remedy=f"set row_group_size back to {metadata.buffer_size}, or use --resume never to start a new version",
         )
@@ -126,7 +126,7 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     """Make the version's directory and metadata if they are not there, and record it as the current one.
 
     `metadata.json` is written last: a version that has one is whole. Of two runs that start at once, one makes it; what `never`
-    chose and somebody else has begun meanwhile is left to them.
+    chose and somebody else has started meanwhile is left to them.
     """
     metadata = _begin(layout, version, plan)
     while version.begun_by is not None and metadata.begun_by != version.begun_by:
@@ -160,7 +160,7 @@ def _begin(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Metada
 def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayout, ...]:
     """The versions that unchanged columns may be carried over from into a version, the one changed last first.
 
-    A forced version takes nothing over: whoever asked for it wants everything made anew.
+    A forced version takes nothing over: the caller wants everything made again.
     """
     if version.forced or (version.metadata is not None and version.metadata.forced):
         return ()

@@ -21,7 +21,7 @@ MAX_SHOWN_RUNS = 5
 class DatasetStatus:
     """What is on disk, measured against the plan.
 
-    states: keys of the row groups in each state. records: rows in trusted files. lacking: records of the plan without a row.
+    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row.
     cost: per model alias, as far as prices are configured.
     failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     versions: the names of all there are. version_details: the same, the one changed last first.

@@ -46,5 +46,5 @@ class RowGroupCallback:
         keys = ", ".join(failed.group.key for failed, _ in self._failures)
         raise CallbackError(
             f"on_row_group failed for row group {keys}: {type(error).__name__}: {error}",
-            remedy="the row groups are saved; mend the function and run again: it is called for complete row groups, too",
+            remedy="the row groups are saved; fix the function and run again: it is called for complete row groups, too",
         ) from error

@@ -116,7 +116,7 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
 def _sees_only_values(name: str, plan: DatasetPlan) -> bool:
     """Whether a cell is made from the values that its column reads alone: by a model, without tools, pictures or user clients.
 
-    Functions, tools and clients may open the file that a seed row names; a picture is drawn anew under its old path.
+    Functions, tools and clients may open the file that a seed row names; a picture is drawn again under its old path.
     """
     column = plan.column(name)
     if not isinstance(column, ModelColumn) or tool_config_of(column, plan.config) is not None:

@@ -119,7 +119,7 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
     columns = tuple(plan_columns(dataset, version, remaining))
     return RunPlan(
         dataset=dataset.name,
-        action=_action(version, begun=previous is not None),
+        action=_action(version, started=previous is not None),
         version=version.layout.name,
         directory=str(version.layout.directory),
         previous=previous.name if previous is not None else None,
@@ -166,10 +166,10 @@ def _refused(dataset: Dataset, error: SdgError) -> RunPlan:
     )
 
 
-def _action(version: Version, *, begun: bool) -> Action:
+def _action(version: Version, *, started: bool) -> Action:
     if version.metadata is not None:
         return "resume"
-    return "forced version" if version.forced else "new version" if begun else "start"
+    return "forced version" if version.forced else "new version" if started else "start"
 
 
 def _going_on(version: Version) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _drift(dataset: Dataset, version: Version) -> list[str]:
 
 
 def plan_columns(dataset: Dataset, version: Version, remaining: NDArray[np.int64]) -> Iterable[ColumnPlan]:
-    """What becomes of the lacking records' cells, column by column, where they cost something. Raises LedgerError."""
+    """What becomes of the remaining records' cells, column by column, where they cost something. Raises LedgerError."""
     plan = dataset.plan
     reused = count_reused(dataset, version, remaining)
     for name in plan.graph.order:

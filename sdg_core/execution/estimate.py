@@ -1,6 +1,6 @@
-"""What the records that are lacking will ask for, judged by a few of them: requests, tokens, money, time.
+"""What the remaining records will ask for, judged by a few of them: requests, tokens, money, time.
 
-The sample is spread over the lacking records and made in memory, so that it says something about all of them; it is asked of the
+The sample is spread over the remaining records and made in memory, so that it stands for all of them; it is asked of the
 models and not kept. What each column of it used is scaled to the cells that the column has to make: cells that a run takes over,
 from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
 """
@@ -27,7 +27,7 @@ from sdg_core.seeds.readers import Seeds
 
 @dataclass(frozen=True)
 class RemainingWork:
-    """What a run would have to do. lacking: records to be made, ascending. to_make: cells, by column that costs something."""
+    """What a run would have to do. remaining: records to be made, ascending. to_make: cells, by column that costs something."""
 
     remaining: Sequence[int]
     to_make: Mapping[str, int]
@@ -61,8 +61,8 @@ def remaining_work(dataset: Dataset) -> RemainingWork:
 class Estimate:
     """What is ahead.
 
-    lacking: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
-    failed: records tried for this. used: what the sample used. usage, cost: what the lacking records are expected to use.
+    remaining: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
+    failed: records tried for this. used: what the sample used. usage, cost: what the remaining records are expected to use.
     seconds: how long that takes with every allowed request busy.
     simulated: some replies are simulated, so that tokens and time are guesses.
     """
@@ -94,7 +94,7 @@ class Estimate:
 
 
 def spread(remaining: Sequence[int], sample: int) -> list[int]:
-    """So many of the lacking records, evenly spread."""
+    """So many of the remaining records, evenly spread."""
     count = min(sample, len(remaining))
     return [remaining[place * len(remaining) // count] for place in range(count)]
 
@@ -108,7 +108,7 @@ async def make_estimate(
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
-    """Make a sample of the lacking records and reckon what all of them will take. Nothing is asked if nothing has to be."""
+    """Make a sample of the remaining records and reckon what all of them will take. Nothing is asked if nothing has to be."""
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)

@@ -1,4 +1,4 @@
-"""A run from beginning to end: choose the version, check everything, then make what is lacking."""
+"""A run from beginning to end: choose the version, check everything, then make what is missing."""
 
 import asyncio
 import uuid

@@ -31,7 +31,7 @@ def counted_in_footer(cells: Collection[CountedCell], *, leave_out: Collection[i
 def journal_spans(plan: DatasetPlan, group: RowGroup) -> list[tuple[int, int, frozenset[str]]]:
     """The numbers of a row group's rows in the journal, `[start, stop)`, for the columns that are journaled.
 
-    Where a function changes the rows, those of the columns that come after it are counted anew.
+    Where a function changes the rows, those of the columns that come after it are counted again.
     """
     late, journaled = post_resize_columns(plan), {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
     spans = [(group.start, group.stop, frozenset(journaled - late))]

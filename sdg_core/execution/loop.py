@@ -256,11 +256,11 @@ class RowGroupRun:
         if failed and reason is not None:
             raise RunAbortedError(
                 f"stopped: {reason}",
-                remedy="finished records are kept; mend the cause and run the same command to go on",
+                remedy="finished records are kept; fix the cause and run the same command to go on",
             )
 
     async def _write(self, progress: _Progress) -> None:
-        """Write a row group; once begun, it is finished and reported even if the run is cancelled meanwhile."""
+        """Write a row group; once started, it is finished and reported even if the run is cancelled meanwhile."""
         context, group = self._context, progress.group
         self._report_settled(progress)
         writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, context, group))

@@ -39,9 +39,9 @@ class Rows:
 class OpenGroup:
     """The records a row group lacks, being made, phase by phase (`sdg_core.plan.phases`).
 
-    Positions count the rows: the lacking records in order, until a function changes the rows. A row is settled in a phase when it
-    has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
-    lacking still.
+    Positions count the rows: the remaining records in order, until a function changes the rows. A row is settled in a phase when
+    it has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
+    still missing.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class OpenGroup:
 
     @property
     def made(self) -> int:
-        """How many of the lacking records are finished."""
+        """How many of the remaining records are finished."""
         if not self.last_phase or self.discarded:
             return 0
         if self.resized:
@@ -177,7 +177,7 @@ class OpenGroup:
 
     @property
     def failed(self) -> int:
-        """How many of the lacking records have failed: all of them where the group is all or nothing."""
+        """How many of the remaining records have failed: all of them where the group is all or nothing."""
         return len(self.indices) if self.discarded else len(self.failures)
 
     def rows(self) -> Rows:
@@ -198,7 +198,7 @@ class OpenGroup:
 
 
 def expand_to_whole_group(status: RowGroupStatus, plan: DatasetPlan) -> RowGroupStatus:
-    """The status with everything lacking, where a row group that is not complete is made again as a whole."""
+    """The status with everything missing, where a row group that is not complete is made again as a whole."""
     if not plan.all_or_nothing or status.state is RowGroupState.COMPLETE:
         return status
     return replace(status, remaining=range(status.group.start, status.group.stop))

@@ -19,7 +19,7 @@ from sdg_core.store.row_group_state import RowGroupStatus
 async def open_journal(
     ledger: Ledger, plan: DatasetPlan, version: VersionLayout, work: Sequence[RowGroupStatus], *, run_id: str
 ) -> AsyncIterator[Journal | None]:
-    """The journal of a version, or None where nothing can be paid for: no model is asked, or nothing is lacking.
+    """The journal of a version, or None where nothing can be paid for: no model is asked, or nothing is missing.
 
     Raises LedgerError.
     """

@@ -32,7 +32,7 @@ class Reused:
 
 
 def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64]) -> dict[str, Reused]:
-    """The cells of the lacking records (ascending) that a run in this version would take over, by column."""
+    """The cells of the remaining records (ascending) that a run in this version would take over, by column."""
     hashes = carried_hashes(dataset.plan)
     if not hashes or not len(remaining):
         return {}

@@ -4,8 +4,8 @@ A claim is a lease. Its holder renews it; when the holder dies, the lease runs o
 noticed at once. Every taking-over counts up a token, and publishing happens inside a transaction that checks it (`publishing`),
 so a holder that was thought dead and comes back cannot publish over its successor.
 
-The claim of a whole version (`WHOLE`) and those of its row groups exclude each other: whoever takes one looks at the other in the
-same transaction, and takes from those whose lease has run out the right to come back.
+The claim of a whole version (`WHOLE`) and those of its row groups exclude each other: a run that takes one looks at the other in
+the same transaction, and takes from those whose lease has run out the right to come back.
 
 Leases are judged by each machine's own clock. Clocks that differ by more than a lease cost work done twice, never data: tokens
 decide who publishes.
@@ -162,7 +162,7 @@ class Claims:
     def _locked_rows(self, connection: sa.Connection, wanted: Sequence[int], *, every: bool = False) -> dict[int, Any]:
         """The rows of some claims and of the whole version, made if they are not there, locked until the transaction ends.
 
-        Locks are taken in the order of row groups, so that nobody waits in a circle. Whoever wants a row group shares the lock
+        Locks are taken in the order of row groups, so that nobody waits in a circle. A run that wants a row group shares the lock
         on the whole version's row with others who do.
         """
         numbers = sorted({WHOLE, *wanted})

@@ -118,7 +118,7 @@ class Journal:
     ) -> None:
         """The rows `[start, stop)` are in a durable file, but for those it lacks: their cells of these columns are removed.
 
-        Those of lacking rows stay for the next attempt.
+        Those of missing rows stay for the next attempt.
         """
         range_ = (cells.c.record >= start, cells.c.record < stop, cells.c.column_name.in_(sorted(columns)))
         if not remaining:

@@ -20,7 +20,7 @@ class LeaseKeeper:
 
     on_trouble: told, in that thread, what keeps claims from being renewed: ClaimLostError, or another LedgerError that may pass.
     strict: ask the ledger at every publishing. Otherwise a lease that is half full will do, which spares small row groups without
-    models, the same whoever makes them, a transaction each.
+    models, the same whichever run makes them, a transaction each.
     """
 
     def __init__(self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True) -> None:

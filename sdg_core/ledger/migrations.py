@@ -16,7 +16,7 @@ def _create_tables(connection: sa.Connection) -> None:
 
 
 def _say_who_paid(connection: sa.Connection) -> None:
-    """Cells say which run paid for them and for which inputs; claims and runs, which nothing had written to, are made anew."""
+    """Cells say which run paid for them and for which inputs; claims and runs, which nothing had written to, are made again."""
     there = {column["name"] for column in sa.inspect(connection).get_columns(tables.cells.name)}
     for column in (tables.cells.c.run_id, tables.cells.c.inputs):
         if column.name not in there:

@@ -1,4 +1,4 @@
-"""One source through all stages. Whoever owns the source awaits all that its stages make, so nothing needs to be counted to know
+"""One source through all stages. The task that owns it awaits all that its stages make, so nothing is counted to know
 when it is done.
 
 What failed before is done again alone: its ancestors are made again to get there, everything beside it is left as it is.

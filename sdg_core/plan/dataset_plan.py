@@ -82,7 +82,7 @@ class DatasetPlan:
 
         A whole-column function may look at all rows, so leaving some out may change the others. Where the rows cannot be told
         apart afterwards (resized), there is no choice; where no cell is paid for, it costs nothing. Otherwise the function
-        sees the lacking records only, because nothing is paid for twice.
+        sees the remaining records only, because nothing is paid for twice.
         """
         whole = any(is_whole_column(column) for column in self.config.columns)
         return self.resizes or (whole and not self.graph.per_record)

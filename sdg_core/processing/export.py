@@ -60,7 +60,7 @@ def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, re
 
 
 class _LeftOpen(io.RawIOBase):
-    """Passes on what is written. Closing it leaves the file open, for whoever has to sync it."""
+    """Passes on what is written. Closing it leaves the file open, for the caller to sync."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ class SchemaTransform:
             except CellError as error:
                 raise SdgError(
                     f"processor {self.name!r}: {error.message}",
-                    remedy="mend its template (for a value that may be absent, use `| default('')`), then process again",
+                    remedy="fix its template (for a value that may be absent, use `| default('')`), then process again",
                 ) from error
 
 

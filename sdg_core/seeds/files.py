@@ -168,7 +168,7 @@ def object_digest(stored: StoredObject, stamp: Stamp) -> str:
             state = hashlib.sha256()
             while block := file.read(_BLOCK):
                 state.update(block)
-        in_memory = str(stored).startswith("memory:")  # whose etags begin anew in every process
+        in_memory = str(stored).startswith("memory:")  # whose etags begin again in every process
         return f"sha256:{state.hexdigest()}", not in_memory and stored.stamp() == stamp
 
     return kept_digest(str(stored), stamp, compute)

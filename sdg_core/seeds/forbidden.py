@@ -97,7 +97,7 @@ def _is_forbidden(path: Path) -> bool:
 def _device(path: Path) -> int | None:
     try:
         return path.stat().st_dev
-    except OSError:  # whoever opens it reports that
+    except OSError:  # opening it reports that
         return None
 
 

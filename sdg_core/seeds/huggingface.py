@@ -68,7 +68,7 @@ def open_hugging_face(
 
 
 class _Hub:
-    """A file system whose listings are asked for anew now and then."""
+    """A file system whose listings are asked for again now and then."""
 
     def __init__(self, system: FileSystem, *, recheck: float) -> None:
         self.system, self._recheck = system, recheck

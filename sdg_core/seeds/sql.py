@@ -1,6 +1,6 @@
 """`seed_type: sql`: the rows of a query, fetched once and held in memory.
 
-Every process that makes row groups asks the query anew, so its order has to be stable (`plan.check_seeds` asks for an ORDER BY),
+Every process that makes row groups asks the query again, so its order has to be stable (`plan.check_seeds` asks for an ORDER BY),
 and the digest covers schema and rows: other rows are another fingerprint. A password never appears in a message.
 """
 

@@ -47,7 +47,7 @@ def read_failures(path: StorePath) -> list[Failure]:
 
 
 def failures_of(path: StorePath, remaining: Collection[int]) -> list[Failure]:
-    """Those listed failures whose records still have no row; nothing is read where none is lacking. Raises StoreError."""
+    """Those listed failures whose records still have no row; nothing is read where none is missing. Raises StoreError."""
     if not remaining:
         return []
     records = set(remaining)

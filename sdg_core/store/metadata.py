@@ -49,7 +49,7 @@ _RECORDED_LIBRARIES = (
 class Metadata(BaseModel):
     """The content of `metadata.json`. Times are ISO 8601 in UTC; `usage` is per model alias.
 
-    forced: begun beside existing data by `resume: never`, so nothing is carried over into it. begun_by: the run, or the backfill,
+    forced: started beside existing data by `resume: never`, so nothing is carried over. begun_by: the run, or the backfill,
     that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
     content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
     removed_by_processor: records of each processor, in order; processor_marks: what each was asked for."""
@@ -84,7 +84,7 @@ class Metadata(BaseModel):
 
     @property
     def sealed(self) -> bool:
-        """Whether post-generation processing has been applied or has begun."""
+        """Whether post-generation processing has been applied or has started."""
         return self.post_generation_state != "none"
 
 

@@ -17,13 +17,13 @@ from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import damage_errors, read_parquet_metadata
 
-_FINISHED_ANEW = "`sdg reopen FILE` and `sdg process FILE` make it anew"
-_ROW_GROUP_ANEW = "move the file out of row_groups/ and generate again; it is made anew"
+_FINISHED_ANEW = "`sdg reopen FILE` and `sdg process FILE` make it again"
+_ROW_GROUP_ANEW = "move the file out of row_groups/ and generate again; it is made again"
 
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Files of rows, in order. finished: they are the finished dataset; else row groups, of which some may be lacking."""
+    """Files of rows, in order. finished: they are the finished dataset; else row groups, of which some may be missing."""
 
     parts: tuple[StorePath, ...]
     finished: bool

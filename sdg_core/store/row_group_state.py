@@ -26,7 +26,7 @@ class RowGroupState(StrEnum):
 class RowGroupStatus:
     """A row group, its state, and what it takes to complete it.
 
-    lacking: record indices without a row. footer: what the file says, if it can be trusted. reason: why it is corrupt.
+    remaining: record indices without a row. footer: what the file says, if it can be trusted. reason: why it is corrupt.
     foreign: the file is readable but not ours, so it must not be touched. file: what was found there, to look at it only once.
     """
 

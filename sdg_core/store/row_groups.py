@@ -30,7 +30,7 @@ FOOTER_KEY = b"sdg"
 _MAGIC = b"PAR1"
 _END = 2**16
 """Bytes read to find a footer; hardly any is longer."""
-_REMEDY = "move the row group's file out of row_groups/ and generate again; it is made anew"
+_REMEDY = "move the row group's file out of row_groups/ and generate again; it is made again"
 
 
 class Footer(BaseModel):

@@ -36,7 +36,7 @@ from sdg_core.store.row_groups import total_usage
 class Version:
     """A version of a dataset: its paths, its metadata (None if it is still to be made), what led to it.
 
-    forced: begun beside existing data by `never`, so that everything in it is made anew. begun_by: whose alone it is, if `never`
+    forced: started beside existing data by `never`, so everything in it is made again. begun_by: whose alone it is, if `never`
     chose it: a run's, or all runs' of a backfill."""
 
     layout: VersionLayout
@@ -94,8 +94,8 @@ def resolved_config(plan: DatasetPlan) -> str:
 def previous_version(layout: DatasetLayout, current: str | None) -> VersionLayout | None:
     """The version that a changed config is compared with: the current one, else any that holds something."""
     versions = [layout.version(name) for name in layout.versions()]
-    begun = [version for version in versions if version.config.exists() or version.existing_row_groups()]
-    return next((version for version in begun if version.name == current), begun[-1] if begun else None)
+    started = [version for version in versions if version.config.exists() or version.existing_row_groups()]
+    return next((version for version in started if version.name == current), started[-1] if started else None)
 
 
 def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
@@ -107,8 +107,8 @@ def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
 
 def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
     with store_errors("read", paths.metadata):
-        begun = paths.metadata.exists()
-    if not begun and not paths.existing_row_groups():
+        started = paths.metadata.exists()
+    if not started and not paths.existing_row_groups():
         return Version(paths, None)
     metadata = read_metadata(paths.metadata)
     for field, expected in (("dataset_name", plan.config.name), ("config_hash", plan.fingerprint.config_hash)):

@@ -126,7 +126,7 @@ def test_killed_processing_is_never_mistaken_for_a_finished_one(tmp_path: Path, 
         assert read_metadata(version.metadata).post_generation_state == "started"
         with pytest.raises(SeedError, match="is not finished"):
             api.open_dataset(other, root=root)
-        with pytest.raises(SealedError, match="has begun"):
+        with pytest.raises(SealedError, match="has started"):
             api.generate(dataset)
     assert api.process(dataset).num_rows == 25
     opened = api.open_dataset(other, root=root)

@@ -124,7 +124,7 @@ def call_whole_column(
     return pl.DataFrame([_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted])
 
 
-_KEPT = "what other row groups finished is kept; mend the function and run the same command to go on"
+_KEPT = "what other row groups finished is kept; fix the function and run the same command to go on"
 
 
 def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Series:

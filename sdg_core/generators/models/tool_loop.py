@@ -1,6 +1,6 @@
 """Letting a model call tools until it answers. Only the requests go through the model's admission; calls hold no slot of it.
 
-What a conversation has learnt from tools is kept when it is begun afresh, so that no call is made twice. A model that has used up
+What a conversation has learnt from tools is kept when it is started afresh, so no call is made twice. A model that has used up
 its turns is told so, and may then only answer.
 """
 

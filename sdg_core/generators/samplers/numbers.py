@@ -48,7 +48,7 @@ _STEPS = 200
 _COSTLY_CDF = frozenset(
     {"dpareto_lognorm", "genhyperbolic", "geninvgauss", "irwinhall", "levy_stable", "studentized_range"}
 )
-"""Distributions whose CDF is integrated value by value; drawing takes milliseconds each, whoever searches."""
+"""Distributions whose CDF is integrated value by value; drawing takes milliseconds each."""
 
 
 def draw_numbers(params: NumberParams, words: Words) -> Floats | Ints:
@@ -171,7 +171,7 @@ def _table(name: str, params: tuple[tuple[str, float], ...]) -> tuple[int, Float
 
 
 def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Floats], bool]:
-    """A value below which next to nothing lies, the CDF from there on, and false; or, where scipy adds up the CDF anew for
+    """A value below which next to nothing lies, the CDF from there on, and false; or, where scipy adds up the CDF again for
     each value, the probabilities, and true. Counts do without `scipy.stats`, which takes a second to import."""
     from scipy import special
 

@@ -1,7 +1,7 @@
 """Rejection sampling: samplers that constraints tie together are drawn again, record by record, until they satisfy them.
 
 Attempt k of a record reads the words that belong to (record, attempt k), and the first attempt that satisfies every constraint
-counts. So a record stays a pure function of its index, whoever else is drawn with it. Work is done for all records that are
+counts. So a record stays a pure function of its index, whatever else is drawn with it. Work is done for all records that are
 still open at once; as they get fewer, several attempts of each are tried side by side.
 """
 

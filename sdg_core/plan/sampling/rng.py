@@ -1,4 +1,4 @@
-"""Counter-based randomness: every (column, record) owns its words, whoever asks for them and in whatever order.
+"""Counter-based randomness: every (column, record) owns its words, no matter which caller asks or in which order.
 
 Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11) maps a 128-bit key and a 256-bit counter to
 four 64-bit words. Here the key is blake2b(seed, column) and the counter is, from its lowest word up:

@@ -248,7 +248,7 @@ def test_another_row_group_size_needs_a_new_version(store: Store) -> None:
         lambda: api.process(store.open(row_group_size=5)),
         lambda: api.status(store.open(row_group_size=5)),
     ):
-        with pytest.raises(RowGroupSizeError, match="row_group_size is 5, but .* was begun with 10") as raised:
+        with pytest.raises(RowGroupSizeError, match="row_group_size is 5, but .* was started with 10") as raised:
             act()
         assert "set row_group_size back to 10" in str(raised.value)
     assert snapshot(version.directory) == before

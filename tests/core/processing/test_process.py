@@ -222,7 +222,7 @@ def test_a_crash_between_publishing_and_sealing_runs_again(tmp_path: Path) -> No
     api.process(dataset)
     before = snapshot(version.processed)
     update_metadata(version, post_generation_state="started", post_generation_processed=False)
-    with pytest.raises(SealedError, match=r"has begun; `sdg process FILE` finishes it"):
+    with pytest.raises(SealedError, match=r"has started; `sdg process FILE` finishes it"):
         api.generate(dataset)
     result = api.process(dataset)
     assert not result.already_done
@@ -269,9 +269,9 @@ def test_a_transform_that_cannot_be_rendered_says_which_and_leaves_no_output(tmp
     version = api.generate(dataset).version
     with pytest.raises(SdgError, match="processor 'chat'") as raised:
         api.process(dataset)
-    assert "mend its template" in str(raised.value)
+    assert "fix its template" in str(raised.value)
     assert not version.processed.exists() and not list(version.directory.glob(".tmp*"))
-    assert api.process(opened(tmp_path)).num_rows == 25, "mended, it goes on"
+    assert api.process(opened(tmp_path)).num_rows == 25, "fixed, it goes on"
 
 
 def test_a_full_disk_stops_processing_and_leaves_row_groups_alone(

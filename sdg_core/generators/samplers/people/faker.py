@@ -51,7 +51,7 @@ def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
 
 
 class _Mark(str):
-    """Stands for a text that is not drawn yet. It may be joined to others; whoever looks into it cannot be followed."""
+    """Stands for a text that is not drawn yet. It may be joined to others; code that looks into it cannot be followed."""
 
     _upper: Callable[[str], "_Mark"]
 
