@@ -231,7 +231,10 @@ def _measured(
 
 def _finite(value: Any) -> float | None:
     """To ten digits: sums over morsels come in any order, which shows in the last digits, and a report is to be repeatable."""
-    return float(f"{value:.10g}") if value is not None and math.isfinite(value) else None
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.10g}")
+    return rounded if math.isfinite(rounded) else float(value)  # rounding up the largest floats overflows
 
 
 def _plain(value: Any) -> int | float | None:

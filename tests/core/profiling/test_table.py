@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdg_core.config.columns import SamplerColumn
@@ -61,6 +61,7 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
 
 @SMALL
 @given(st.lists(FLOATS, max_size=40))
+@example([1.7976931345e308])
 def test_floats(values: list[float | None]) -> None:
     found = profile(values, pl.Float64)
     there = [value for value in values if value is not None]

@@ -269,7 +269,7 @@ def test_a_pydantic_class_stands_for_its_schema(tmp_path: Path) -> None:
         (model_column("llm-structured", "c", prompt="x", output_format=3), "output_format", "module:Class"),
         (model_column("llm-structured", "c", prompt="x", output_format="nowhere_to_be:Found"), "output_format", "no module"),
         (model_column("llm-structured", "c", prompt="x", output_format="./no.py:Found"), "output_format", "does not exist"),
-        (model_column("llm-structured", "c", prompt="x", output_format="json:loads"), "output_format", "no pydantic model"),
+        (model_column("llm-structured", "c", prompt="x", output_format="json:loads"), "output_format", "dataset_callable"),
         (model_column("llm-judge", "c", prompt="x", scores=[]), "scores", "at least one"),
         (model_column("llm-judge", "c", prompt="x", scores=[SCORES[0], SCORES[0]]), "scores", "'quality'; rename"),
         (model_column("llm-judge", "c", prompt="{{ nope }}", scores=SCORES), "prompt", "unknown column 'nope'"),
