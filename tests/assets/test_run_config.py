@@ -224,7 +224,7 @@ def test_a_row_group_of_which_no_record_could_be_made_is_failed_not_green(launch
     )
     run = launches.launch(max_failure_rate=1.0)
     assert run.status is Failure and sorted(map(str, launches.recorded(run))) == KEYS[1:]
-    for said in ("no record could be made of row groups 0", "record 0, column 'next'", "-> mend the cause"):
+    for said in ("no record could be made of row groups 0", "record 0, column 'next'", "-> fix the cause"):
         assert said in launches.why(run)
 
     seed.write_text("n\n" + "2\n" * 10 + "1\n" * 15, encoding="utf-8")
