@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -102,9 +103,24 @@ def http_server(kind: str, *arguments: str | Path) -> Iterator[tuple[str, int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip(), process.pid
+            url = process.stdout.readline().strip()
+            _wait_until_it_listens(url, process)
+            yield url, process.pid
         finally:
             process.kill()
+
+
+def _wait_until_it_listens(url: str, process: subprocess.Popen[str]) -> None:
+    port = int(url.split(":")[2].split("/")[0])
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError(f"no server listens at {url}")
 
 
 def calls(log: Path) -> list[str]:
