@@ -112,6 +112,11 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"
             )
             raise _ended(message, BUG) from None
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of a library in Rust, which is no Exception
+                raise
+            message = f"internal error: a library failed: {error}\n  -> please report it, with the output of --debug"
+            raise _ended(message, BUG) from None
 
     return wrapped
 

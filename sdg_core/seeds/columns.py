@@ -8,7 +8,38 @@ from sdg_core.errors import SeedError
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Names and plain types, as polars holds them; a column that is null throughout is text."""
+    _refuse_unkept(schema)
     return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in raw_schema(schema)])
+
+
+def _refuse_unkept(schema: pa.Schema) -> None:
+    """Raise SeedError for columns that no row group could hold, before anything is paid for."""
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if repeated:
+        raise SeedError(f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them")
+    for field in schema:
+        reason = _unkept(field.type)
+        if reason is not None:
+            raise SeedError(
+                f"seed column {field.name!r} has type {field.type}, {reason}",
+                remedy="leave the column out, or write it as text or plain numbers",
+            )
+
+
+def _unkept(data_type: pa.DataType) -> str | None:
+    """Why a type cannot be kept; None for one that can."""
+    if isinstance(data_type, pa.BaseExtensionType):
+        known = data_type.extension_name in ("arrow.json", "arrow.uuid")
+        return None if known else "an extension type that cannot be kept as it is"
+    if pa.types.is_decimal256(data_type):
+        return "a decimal of more digits than can be read"
+    if pa.types.is_struct(data_type):
+        if data_type.num_fields == 0:
+            return "an object without keys, which parquet cannot hold"
+        return next((reason for field in data_type if (reason := _unkept(field.type)) is not None), None)
+    if pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type):
+        return _unkept(data_type.value_type)
+    return None
 
 
 def raw_schema(schema: pa.Schema) -> pa.Schema:

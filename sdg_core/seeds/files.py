@@ -19,6 +19,9 @@ Stamp = tuple[object, ...]
 _BLOCK = 8 * 2**20
 
 
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+
+
 class SeedFile(ABC):
     """A file that can be opened for reading, at any place."""
 
@@ -41,8 +44,15 @@ class SeedFile(ABC):
 
     @property
     def suffix(self) -> str:
-        """The format, `.csv` for instance."""
-        return Path(self.name).suffix.lower()
+        """The format, `.csv` for instance; of a compressed file that of its content."""
+        path = Path(self.name)
+        inner = path.with_suffix("").suffix if path.suffix.lower() in COMPRESSIONS else ""
+        return (inner or path.suffix).lower()
+
+    @property
+    def compression(self) -> str | None:
+        """How the file is compressed, by its name."""
+        return COMPRESSIONS.get(Path(self.name).suffix.lower())
 
     def digest(self) -> str:
         """The digest of the content as it was when the file was first seen. Raises SeedError if it has changed since."""

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 from sdg_core.config.seeds import HuggingFaceSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
-from sdg_core.seeds.concat import open_files
+from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import SeedFile, Stamp
 
 FileSystem = Any
@@ -64,7 +64,7 @@ def open_hugging_face(
             f"no file matches hf://{path} at {source.endpoint}",
             remedy="as in datasets/user/name/**/*.parquet; a private dataset needs `token`, the name of a variable",
         )
-    return open_files([HubFile(name, files) for name in found])
+    return open_files([HubFile(name, files) for name in found], options=text_options(source))
 
 
 class _Hub:

@@ -1,6 +1,6 @@
 """Seed data that is held in memory as a whole, once it has been read: csv, json, jsonl, and what a query returned."""
 
-import io
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,7 +11,9 @@ import pyarrow as pa
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import Rows, SeedReader
 from sdg_core.seeds.columns import conform, plain_schema, raw_schema
-from sdg_core.seeds.files import SeedFile
+from sdg_core.seeds.files import COMPRESSIONS, SeedFile
+from sdg_core.seeds.text import TextTable, read_text_table
+from sdg_core.seeds.text_options import TextOptions
 
 _TEXT_FORMATS = (".csv", ".jsonl", ".ndjson", ".json")
 FORMATS = (".parquet", *_TEXT_FORMATS)
@@ -56,17 +58,29 @@ class FileReader(SeedReader):
 
 
 class TextFileReader(FileReader):
-    """One csv, json or jsonl file, held in memory. Types are inferred from every row, not from the first few."""
+    """One csv, json or jsonl file, held in memory. Types are inferred from every row (`sdg_core.seeds.text`)."""
+
+    def __init__(self, file: SeedFile, *, options: TextOptions | None = None) -> None:
+        super().__init__(file)
+        self._options = options
 
     @property
     def arrow_schema(self) -> pa.Schema:
-        """What polars infers."""
+        """What was inferred."""
         return self._inferred.to_arrow().schema
 
     @property
     def num_rows(self) -> int:
         """Number of rows."""
         return self._inferred.height
+
+    def digest(self) -> str:
+        """sha256 of the file's bytes; with the rules by which it is read, where these were added after the first release."""
+        digest = super().digest()
+        rules = self._read.rules
+        if not rules:
+            return digest
+        return f"sha256:{hashlib.sha256(' '.join([digest, *rules]).encode()).hexdigest()}"
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows."""
@@ -76,18 +90,20 @@ class TextFileReader(FileReader):
     def _frame(self) -> pl.DataFrame:
         return self.conformed(self._inferred)
 
-    @cached_property
+    @property
     def _inferred(self) -> pl.DataFrame:
+        return self._read.frame
+
+    @cached_property
+    def _read(self) -> TextTable:
+        name = self.file.name
         try:
-            content = io.BytesIO(self.file.read_bytes())
-            match self.file.suffix:
-                case ".csv":
-                    return pl.read_csv(content, infer_schema_length=None)
-                case ".json":
-                    return pl.read_json(content, infer_schema_length=None)
-                case _:
-                    return pl.read_ndjson(content, infer_schema_length=None)
-        except (pl.exceptions.PolarsError, OSError) as error:
+            content = self.file.read_bytes()
+            if self.file.compression is not None:
+                with pa.input_stream(pa.BufferReader(content), compression=self.file.compression) as stream:
+                    content = stream.read()
+            return read_text_table(content, self.file.suffix, source=f"seed file {name}", options=self._options)
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise self.file.unreadable(error) from error
 
 
@@ -123,4 +139,7 @@ class TableReader(SeedReader):
 def check_format(file: SeedFile) -> None:
     """Raise SeedError for a file of no known format."""
     if file.suffix not in FORMATS:
-        raise SeedError(f"seed file {file.name}: unknown format {file.suffix!r}", remedy=f"one of {', '.join(FORMATS)}")
+        raise SeedError(
+            f"seed file {file.name}: unknown format {file.suffix!r}",
+            remedy=f"one of {', '.join(FORMATS)}; text formats also as {', '.join(COMPRESSIONS)}",
+        )

@@ -91,6 +91,8 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
                 yield ("columns", index, "name"), f"the seed data has no column {column.name!r}; {_has(seed_columns)}"
         elif column.name in (seed_columns or ()):
             yield ("columns", index, "name"), f"{column.name!r} is also a column of the seed data; rename this one"
+    for name in sorted(RESERVED.intersection(seed_columns or ())):
+        yield ("seed_config",), f"the seed column {name!r} means something else in templates; rename it in the data"
     yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
     for index, processor_name in duplicates([p.name for p in config.processors]):
         yield ("processors", index, "name"), f"another processor is named {processor_name!r}"

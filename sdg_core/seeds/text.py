@@ -1,0 +1,85 @@
+"""Text formats of seed data as columns, lossless or refused.
+
+A csv column is read as text first and becomes numbers or truth values only if one notation prints every value back as it is
+written (`_notation_of`). JSON is parsed by Python's decoder, which keeps whole numbers of any size and reports where it stops. A
+file that is now read in another way than by the first release has another digest: `TextTable.rules` says so.
+"""
+
+import codecs
+import io
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from sdg_core.errors import SeedError
+from sdg_core.seeds.csv_text import read_csv
+from sdg_core.seeds.json_text import read_json
+from sdg_core.seeds.text_options import TextOptions
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks of encodings other than UTF-8, the longer ones first."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """frame: the rows. rules: those of later releases that made it what it is; they belong to the data's digest."""
+
+    frame: pl.DataFrame
+    rules: tuple[str, ...] = field(default=())
+
+
+def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOptions | None = None) -> TextTable:
+    """Read `.csv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming the place that cannot be kept.
+
+    source: what to call the data in messages. options: what the dataset file says of the format.
+    """
+    options = options or TextOptions()
+    text = _decoded(content, options.encoding, source=source)
+    read = read_csv if suffix == ".csv" else read_json
+    frame = read(text, suffix, source=source, options=options)
+    if options.stated or _first_release_reads(content, suffix, frame):
+        return TextTable(frame)
+    return TextTable(frame, ("text 2",))
+
+
+def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
+    remedy = "set encoding in seed_config.source, as in latin-1"
+    if encoding is None:
+        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+        if marked is not None:
+            raise SeedError(f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source")
+    try:
+        return content.decode(encoding or "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SeedError(
+            f"{source} is not {encoding or 'utf-8'} text: {error.reason} at byte {error.start}, line {line}",
+            remedy=remedy,
+        ) from error
+    except UnicodeError as error:
+        raise SeedError(f"{source} is not {encoding} text: {error}", remedy=remedy) from error
+
+
+def _first_release_reads(content: bytes, suffix: str, frame: pl.DataFrame) -> bool:
+    """Whether the reader of the first release, which took what polars infers, gives the same table."""
+    stream = io.BytesIO(content)
+    try:
+        match suffix:
+            case ".csv":
+                former = pl.read_csv(stream, infer_schema_length=None)
+            case ".json":
+                former = pl.read_json(stream, infer_schema_length=None)
+            case _:
+                former = pl.read_ndjson(stream, infer_schema_length=None)
+    except pl.exceptions.PolarsError:
+        return True  # it could not be read, so there is no data made from it
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        return True
+    return former.schema == frame.schema and former.equals(frame)
