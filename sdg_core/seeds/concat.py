@@ -84,6 +84,11 @@ class ConcatReader(SeedReader):
         """Those of the readers, in order."""
         return {name: digest for reader in self._readers for name, digest in reader.files().items()}
 
+    def check_values(self) -> None:
+        """Those of every file."""
+        for reader in self._readers:
+            reader.check_values()
+
     def check_unchanged(self) -> None:
         """Look at every file."""
         for reader in self._readers:

@@ -6,7 +6,6 @@ during a run is an error, as with local files.
 """
 
 import hashlib
-import posixpath
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
@@ -88,11 +87,6 @@ class HubFile(SeedFile):
     def __init__(self, path: str, files: _Hub) -> None:
         self._path, self._files = path, files
         super().__init__(f"{_PREFIX}{path}")
-
-    @property
-    def suffix(self) -> str:
-        """The format, `.csv` for instance."""
-        return posixpath.splitext(self._path)[1].lower()
 
     def stamp(self) -> Stamp:
         """What the hub says of the file."""

@@ -40,9 +40,9 @@ class Seeds:
     def info(self) -> SeedInfo:
         """What planning needs to know. Raises SeedError if the data cannot be read or the selection does not fit."""
         _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
-        return SeedInfo(
-            schema=self._reader.schema, num_rows=count, digest=self._reader.digest(), files=self._reader.files()
-        )
+        schema = self._reader.schema
+        self._reader.check_values()
+        return SeedInfo(schema=schema, num_rows=count, digest=self._reader.digest(), files=self._reader.files())
 
     def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
         """The seed columns of the records with these indices. Raises SeedError if the data has changed since it was opened:
