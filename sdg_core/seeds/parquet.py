@@ -5,7 +5,6 @@ group is kept open, so that reading on in order decodes every row once. Rows in 
 up to the last of them; data that fits the cache is decoded once all the same.
 """
 
-import hashlib
 import weakref
 from collections.abc import Iterator
 from functools import cached_property
@@ -84,13 +83,6 @@ class ParquetReader(FileReader):
             for number in (facts.statistics.min_raw, facts.statistics.max_raw):
                 check_number(field.name, number, data_type=field.type, source=source)
         return True
-
-    def digest(self) -> str:
-        """sha256 of the file's bytes; with the rule for numbers of 32 bits, which the first release showed with other digits."""
-        digest = super().digest()
-        if not any(pa.types.is_float32(field.type) for field in self.arrow_schema):
-            return digest
-        return f"sha256:{hashlib.sha256(f'{digest} single precision 2'.encode()).hexdigest()}"
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, from the chunks that hold them."""
