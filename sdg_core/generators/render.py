@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from sdg_core.errors import CellError
+from sdg_core.plan.templates.column_names import identifier
 from sdg_core.plan.templates.engine import chooses, first_line, new_environment, template_references
 from sdg_core.plan.templates.filters import Choices, drawing, reads_json
 from sdg_core.plan.templates.rewrite import as_written, for_engine, reading_json
@@ -39,11 +40,12 @@ class Template:
     chooses: whether it uses the filter `random`, so that `render` needs `choices`.
     """
 
-    __slots__ = ("_json", "_plain", "chooses", "names", "source")
+    __slots__ = ("_identifiers", "_json", "_plain", "chooses", "names", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names = tuple(sorted(template_references(source)))
+        self._identifiers = tuple((name, identifier(name)) for name in self.names)
         self.chooses = chooses(source)
         self._compile()
 
@@ -61,7 +63,7 @@ class Template:
     def _render(self, values: Mapping[str, Any]) -> str:
         context: dict[str, Any] = {}
         nested = False
-        for name in self.names:
+        for name, variable in self._identifiers:
             try:
                 value = values[name]
             except KeyError:
@@ -69,7 +71,7 @@ class Template:
             if type(value) not in _SCALARS:
                 value = plain_value(value)
                 nested |= type(value) not in _SCALARS
-            context[name] = value
+            context[variable] = value
         variant = self._plain
         if self._json is not None and any(map(reads_json, context.values())):
             variant, nested = self._json, True

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import jinja2
 
+from sdg_core.plan.templates.column_names import as_named, identifier, spelled
+
 PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
 AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
@@ -49,6 +51,7 @@ class _Token:
 
 def for_engine(source: str) -> str:
     """The source with what the engine does not have replaced."""
+    source = spelled(source)
     if not _MAY_NEED.search(source):
         return source
     tokens = _split(source)
@@ -66,14 +69,14 @@ def reading_json(source: str, names: Collection[str]) -> str | None:
     tokens = _split(for_engine(source))
     if tokens is None:
         return None
-    roots = {*names, *_loop_names(tokens)} - {"loop"}
+    roots = {*map(identifier, names), *_loop_names(tokens)} - {"loop"}
     result = "".join(token.text for token in _with_json(tokens, roots))
     return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
 
 
 def printing_json(source: str) -> str:
     """The source with objects, lists and truth values printed as JSON; text, numbers and null as ever."""
-    tokens = _split(source)
+    tokens = _split(spelled(source))
     if tokens is None:
         return source
     made: list[_Token] = []
@@ -91,9 +94,9 @@ def printing_json(source: str) -> str:
 
 def as_written(expression: str) -> str:
     """An expression of a rewritten source as its author wrote it, for messages."""
-    if f"|{FROM_JSON}" not in expression and f"|{FROM_JSON_LIST}" not in expression:
-        return expression
-    return _INSERTED.sub("", expression)
+    if f"|{FROM_JSON}" in expression or f"|{FROM_JSON_LIST}" in expression:
+        expression = _INSERTED.sub("", expression)
+    return as_named(expression)
 
 
 def _split(source: str) -> list[_Token] | None:
