@@ -43,6 +43,7 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
         found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+    found += plan.seed_content.notices if plan.seed_content is not None else ()
     found += prompt_notices(plan.config, names=plan.schema.names)
     return found
 

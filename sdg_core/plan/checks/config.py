@@ -27,7 +27,6 @@ from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_r
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
 
 
-
 def check_config(
     config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
 ) -> list[tuple[Path, str]]:

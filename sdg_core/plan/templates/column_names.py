@@ -1,9 +1,9 @@
 """Column names that Jinja cannot spell, as identifiers that it can.
 
 A template may read any column: one of several words as it is (`{{ Product Name }}`), one that is named like a function of the
-template language unless it is called (`{{ range }}`, but `{{ range(3) }}`), and every other one in backticks (``{{ `a-b` }}``), as in
-SQL and in pandas' queries. None of these means anything else in Jinja, so each becomes an identifier that says the name in
-hexadecimal digits, and nothing else in the source changes.
+template language unless it is called (`{{ range }}`, but `{{ range(3) }}`), and every other one in backticks (``{{ `a-b` }}``),
+as in SQL and in pandas' queries. None of these means anything else in Jinja, so each becomes an identifier that says the name
+in hexadecimal digits, and nothing else in the source changes.
 """
 
 import re
