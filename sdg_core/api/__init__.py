@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
     from sdg_core.config.dataset import DatasetConfig
+    from sdg_core.config.json_schema import json_schema
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
@@ -151,6 +152,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "sdg_core.plan.effects": "Effects",
+    "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
@@ -341,6 +343,7 @@ __all__ = [
     "import_builder_config",
     "is_own_file",
     "is_pipeline",
+    "json_schema",
     "load_dataset",
     "measure_constraints",
     "one_line_summary",

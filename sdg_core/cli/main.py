@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, pipeline_commands, publish_commands, run_commands
+from sdg_core.cli import inspect_commands, pipeline_commands, project_commands, publish_commands, run_commands
 from sdg_core.cli.app import app, run
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "export": publish_commands.export,
     "prune": run_commands.prune,
     "import": run_commands.import_,
+    "schema": project_commands.schema,
 }
 """The commands in the order of work, which is that of `sdg --help`."""
 

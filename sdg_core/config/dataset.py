@@ -19,7 +19,7 @@ DEFAULT_ROW_GROUP_SIZE = 1000
 class DatasetConfig(ConfigModel):
     """A dataset: its name, how many records, and how each column comes about.
 
-    num_records: None in a file that only describes columns; generating then needs the number from the caller.
+    num_records: may be left out of a file that only describes columns; generating then needs the number from the caller.
     row_group_size: records per row group (parquet file, Dagster partition); `buffer_size` is an alias.
     seed: root of all randomness.
     license: of the data, as the dataset card names it, such as `cc-by-4.0`.

@@ -13,6 +13,7 @@ from sdg_core.seeds.base import Rows, SeedReader
 from sdg_core.seeds.columns import conform, plain_schema, raw_schema
 from sdg_core.seeds.files import COMPRESSIONS, SeedFile
 from sdg_core.seeds.text import TextTable, read_text_table
+from sdg_core.seeds.text_options import TextOptions
 
 _TEXT_FORMATS = (".csv", ".jsonl", ".ndjson", ".json")
 FORMATS = (".parquet", *_TEXT_FORMATS)
@@ -59,6 +60,10 @@ class FileReader(SeedReader):
 class TextFileReader(FileReader):
     """One csv, json or jsonl file, held in memory. Types are inferred from every row (`sdg_core.seeds.text`)."""
 
+    def __init__(self, file: SeedFile, *, options: TextOptions | None = None) -> None:
+        super().__init__(file)
+        self._options = options
+
     @property
     def arrow_schema(self) -> pa.Schema:
         """What was inferred."""
@@ -97,7 +102,7 @@ class TextFileReader(FileReader):
             if self.file.compression is not None:
                 with pa.input_stream(pa.BufferReader(content), compression=self.file.compression) as stream:
                     content = stream.read()
-            return read_text_table(content, self.file.suffix, source=f"seed file {name}")
+            return read_text_table(content, self.file.suffix, source=f"seed file {name}", options=self._options)
         except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise self.file.unreadable(error) from error
 
