@@ -4,6 +4,7 @@ Text is shown as it is: paths and data may hold brackets and colons that rich wo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import typer
 from rich.table import Table
@@ -162,6 +163,10 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
     table = two_columns()
     table.add_row("dataset", current.dataset + (" (simulated replies)" if current.simulated else ""))
     table.add_row("directory", current.directory + ("" if current.exists else " (no data yet)"))
+    if current.other_place is not None:
+        table.add_row(
+            Text("notice", "yellow"), f"{current.other_place} holds data: --root {Path(current.other_place).parent}"
+        )
     table.add_row("versions", ", ".join(current.versions) or "none")
     table.add_row("records", f"{current.records:,} of {current.target_num_records:,}")
     for state, keys in current.states.items():
