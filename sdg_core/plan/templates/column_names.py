@@ -8,7 +8,7 @@ in hexadecimal digits, and nothing else in the source changes.
 
 import re
 
-import jinja2
+from sdg_core.plan.templates.tokens import Token, tokens_of
 
 FUNCTIONS = frozenset("cycler dict joiner namespace range self".split())
 """Names that mean something else in templates only where they are called or looked into."""
@@ -24,9 +24,6 @@ _TAGS = {"{{": "}}", "{%": "%}"}
 _OPENING = re.compile(r"\{#.*?#\}|\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{|\{%", re.DOTALL)
 _INSIDE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`([^`\r\n]+)`|\}\}|%\}|[{}]", re.DOTALL)
 _MAY_NEED = re.compile(rf"[^\W\d]\w*[ \t]+[^\W\d]\w*|\b(?:{'|'.join(sorted(FUNCTIONS))})\b")
-_LEXER = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
-
-_Token = tuple[int, str, str]
 
 
 def spelled(source: str) -> str:
@@ -35,11 +32,8 @@ def spelled(source: str) -> str:
         source = _without_backticks(source)
     if _MAY_NEED.search(source) is None:
         return source
-    try:
-        tokens = list(_LEXER.lex(source))
-    except jinja2.TemplateSyntaxError:
-        return source
-    return "".join(_joined(tokens))
+    tokens = tokens_of(source)
+    return "".join(_joined(tokens)) if tokens is not None else source
 
 
 def identifier(name: str) -> str:
@@ -81,61 +75,65 @@ def _tag(source: str, place: int, *, closing: str, parts: list[str]) -> int:
     return place
 
 
-def _joined(tokens: list[_Token]) -> list[str]:
+def _joined(tokens: list[Token]) -> list[str]:
     made: list[str] = []
     place = 0
     while place < len(tokens):
         end = _end_of_name(tokens, place)
-        text = "".join(token[2] for token in tokens[place:end])
+        text = "".join(token.text for token in tokens[place:end])
         made.append(identifier(text) if end > place + 1 or _names_a_column(tokens, place) else text)
         place = end
     return made
 
 
-def _end_of_name(tokens: list[_Token], place: int) -> int:
+def _end_of_name(tokens: list[Token], place: int) -> int:
     """The place behind the words that begin at a place and are one name together; behind one token if there are no such."""
     end = place + 1
     if not _is_word(tokens, place) or _before(tokens, place) in ("is", "|", ".", "is not"):
         return end
-    while end + 1 < len(tokens) and tokens[end][1] == "whitespace" and "\n" not in tokens[end][2]:
+    while end + 1 < len(tokens) and tokens[end].kind == "whitespace" and "\n" not in tokens[end].text:
         if not _is_word(tokens, end + 1):
             break
         end += 2
     return end
 
 
-def _is_word(tokens: list[_Token], place: int) -> bool:
-    _, kind, text = tokens[place]
+def _is_word(tokens: list[Token], place: int) -> bool:
+    token = tokens[place]
     starts_statement = _before(tokens, place) == "{%"
-    return kind == "name" and text not in _KEYWORDS and not starts_statement
+    return token.kind == "name" and token.text not in _KEYWORDS and not starts_statement
 
 
-def _names_a_column(tokens: list[_Token], place: int) -> bool:
+def _names_a_column(tokens: list[Token], place: int) -> bool:
     """Whether a function's name stands for the column of that name."""
-    _, kind, text = tokens[place]
-    if kind != "name" or text not in FUNCTIONS or _before(tokens, place) in (".", "|", "{%", "is", "is not"):
+    token = tokens[place]
+    if (
+        token.kind != "name"
+        or token.text not in FUNCTIONS
+        or _before(tokens, place) in (".", "|", "{%", "is", "is not")
+    ):
         return False
     following = _next_text(tokens, place)
-    return following != "(" and not (text == "self" and following == ".")
+    return following != "(" and not (token.text == "self" and following == ".")
 
 
-def _before(tokens: list[_Token], place: int) -> str:
+def _before(tokens: list[Token], place: int) -> str:
     """What stands before a place: a sign, a word, `is not`, or `{%` for the start of a statement."""
     place -= 1
-    while place >= 0 and tokens[place][1] == "whitespace":
+    while place >= 0 and tokens[place].kind == "whitespace":
         place -= 1
     if place < 0:
         return ""
-    _, kind, text = tokens[place]
-    if kind == "block_begin":
+    token = tokens[place]
+    if token.kind == "block_begin":
         return "{%"
-    if text == "not" and _before(tokens, place) == "is":
+    if token.text == "not" and _before(tokens, place) == "is":
         return "is not"
-    return text
+    return token.text
 
 
-def _next_text(tokens: list[_Token], place: int) -> str:
+def _next_text(tokens: list[Token], place: int) -> str:
     place += 1
-    while place < len(tokens) and tokens[place][1] == "whitespace":
+    while place < len(tokens) and tokens[place].kind == "whitespace":
         place += 1
-    return tokens[place][2] if place < len(tokens) else ""
+    return tokens[place].text if place < len(tokens) else ""

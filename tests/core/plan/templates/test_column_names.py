@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sdg_core.plan.templates.render import RenderError, Template
 
 from sdg_core.plan.templates.column_names import LITERALS, spelled
 from sdg_core.plan.templates.engine import nested_references
+from sdg_core.plan.templates.render import RenderError, Template
+from sdg_core.plan.templates.tokens import tokens_of
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="`\r\n"), min_size=1, max_size=12).filter(
     lambda name: name not in LITERALS
@@ -56,3 +57,10 @@ def test_messages_and_references_speak_of_the_column() -> None:
 @pytest.mark.parametrize("source", ["{{ a and not b }}", "{% for x in y if x %}{% endfor %}", "{{ a ~ 'b c' }}", "a b"])
 def test_plain_jinja_is_left_alone(source: str) -> None:
     assert spelled(source) == source
+
+
+@given(st.text(st.sampled_from("a \r\n{}%'`|"), max_size=30))
+def test_tokens_give_the_source_back(source: str) -> None:
+    for text in (source, "{{ a }}" + source, source + "{{ a\r }}\r\n"):
+        tokens = tokens_of(text)
+        assert tokens is None or "".join(token.text for token in tokens) == text
