@@ -99,6 +99,12 @@ class DatasetSeedSource(ConfigModel):
     dataset: DatasetName
 
 
+class DataFrameSeedSource(ConfigModel):
+    """A data frame that is passed in Python; a file cannot hold one."""
+
+    seed_type: Literal["df"] = "df"
+
+
 class CustomSeedSource(ConfigModel):
     """A reader class, `module:Class` or `./file.py:Class`, that extends `sdg_core.seeds.base.SeedReader`."""
 
@@ -126,6 +132,7 @@ SeedSource = Annotated[
         | SqlSeedSource
         | HuggingFaceSeedSource
         | DatasetSeedSource
+        | DataFrameSeedSource
         | CustomSeedSource,
         Field(discriminator="seed_type"),
     ],

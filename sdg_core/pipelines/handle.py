@@ -35,10 +35,10 @@ from sdg_core.store.versions import Version, earlier_versions, find_version
 class Pipeline:
     """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
 
-    plan: PipelinePlan
-    sources: Mapping[str, Source]
+    plan: PipelinePlan = field(repr=False)
+    sources: Mapping[str, Source] = field(repr=False)
     layout: PipelineLayout
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -58,11 +58,12 @@ def open_pipeline(
     path: str | Path,
     *,
     root: str | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
+    env = os.environ if env is None else env
     plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
     found = find_sources(plan.config.sources, base=plan.base)
     chosen = choose_root(root, env=env, folder=plan.base)
