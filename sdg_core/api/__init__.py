@@ -145,6 +145,7 @@ if TYPE_CHECKING:
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
+    from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
     from sdg_core.store.row_groups import Footer, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
@@ -214,6 +215,7 @@ _MODULES = {
     "sdg_core.store.objects": "ObjectPath StorePath",
     "sdg_core.store.os_errors": "store_errors",
     "sdg_core.store.parts": "finished_parts scan_parts",
+    "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
@@ -358,6 +360,7 @@ __all__ = [
     "preview",
     "process",
     "producers_of",
+    "project_of_data",
     "prompt_notices",
     "prune",
     "read_head",

@@ -30,7 +30,7 @@ _untrusted = False
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
 Root = Annotated[
     str | None,
-    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the working directory.", show_default=False),
+    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the project of FILE.", show_default=False),
 ]
 NumRecords = Annotated[
     int | None,

@@ -14,10 +14,11 @@ from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.load import LoadedDataset, load_dataset
 from sdg_core.seeds.readers import Seeds, open_seeds
-from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
+from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.objects import StorePath, object_path
+from sdg_core.store.objects import object_path
 from sdg_core.store.parts import finished_parts
+from sdg_core.store.roots import choose_root
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
@@ -50,7 +51,7 @@ def open_dataset(
 ) -> Dataset:
     """Read and check a dataset file and look at its seed data.
 
-    root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
+    root: the storage root; default SDG_ROOT, else `data` in the project of the file. num_records: overrides the file's.
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
     A builder config that was read in another way before, and of which there is data from then, is read as it was then.
@@ -64,13 +65,13 @@ def open_dataset(
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
         loaded = replace(loaded, config=loaded.config.model_copy(update={"num_records": num_records}))
-    resolved = resolve_root(root, env=env, base=Path.cwd())
+    chosen = choose_root(root, env=env, folder=loaded.base)
+    layout = DatasetLayout(chosen.path, loaded.config.name, chosen.given, chosen.others)
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = _open_seeds(loaded, loaded.config.seed_config, resolved, env, offline=offline)
+        seeds = _open_seeds(loaded, loaded.config.seed_config, layout, env, offline=offline)
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
-    layout = DatasetLayout(resolved, plan.config.name)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
         reading = Reading(as_before=True)
         before = load_dataset(
@@ -85,19 +86,19 @@ def open_dataset(
 
 def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
     """Open a seed source that a dataset names beside its seed data. Raises SeedError."""
-    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout.root, dataset.env)
+    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout, dataset.env)
 
 
 def _open_seeds(
-    loaded: LoadedDataset, config: SeedConfig, root: StorePath, env: Mapping[str, str], *, offline: bool = False
+    loaded: LoadedDataset, config: SeedConfig, layout: DatasetLayout, env: Mapping[str, str], *, offline: bool = False
 ) -> Seeds:
     return open_seeds(
         config,
         seed=loaded.config.seed,
         base=loaded.base,
-        root=str(root),
+        root=str(layout.root),
         env=env,
-        finished=lambda name: finished_parts(DatasetLayout(root, name)),
+        finished=lambda name: finished_parts(replace(layout, dataset=name)),
         stored=object_path,
         offline=offline,
     )
@@ -137,9 +138,10 @@ def existing_version(dataset: Dataset) -> Version:
     """The version of this config, which must have been started. Raises IncompleteError."""
     version = find_version(dataset.layout, dataset.plan)
     if version is None or version.metadata is None:
+        other = dataset.layout.other_place()
         raise IncompleteError(
             f"{dataset.layout.directory} holds no data of this config (fingerprint {dataset.plan.fingerprint.version})",
-            remedy="generate it first",
+            remedy=f"{other} holds data: add --root {other.parent}" if other is not None else "generate it first",
         )
     return version
 

@@ -20,9 +20,9 @@ import polars as pl
 from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Frame, GroupColumn
-from sdg_core.generators.render import Template, compiled
 from sdg_core.generators.single_precision import python_values
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices
+from sdg_core.plan.templates.render import Template, compiled
 
 Dtype = Literal["str", "int", "float", "bool"]
 

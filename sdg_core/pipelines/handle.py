@@ -27,7 +27,7 @@ from sdg_core.pipelines.store import (
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.store.layout import resolve_root
+from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
@@ -65,7 +65,8 @@ def open_pipeline(
     """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
     plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
     found = find_sources(plan.config.sources, base=plan.base)
-    layout = PipelineLayout(resolve_root(root, env=env, base=Path.cwd()), plan.config.name)
+    chosen = choose_root(root, env=env, folder=plan.base)
+    layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     return Pipeline(plan, {source.key: source for source in found}, layout, env)
 
 

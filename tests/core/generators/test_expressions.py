@@ -10,8 +10,8 @@ from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators import expressions
 from sdg_core.generators.expressions import Dtype, cast_text, evaluate_cell, evaluate_group
-from sdg_core.generators.render import compiled
 from sdg_core.generators.single_precision import python_values
+from sdg_core.plan.templates.render import compiled
 
 DTYPES: list[Dtype] = ["str", "int", "float", "bool"]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
