@@ -4,7 +4,19 @@ import re
 
 from tests.support.sdg import sdg
 
-ORDER = ["init", "validate", "preview", "estimate", "plan", "generate", "status", "process", "reopen", "report", "export"]
+ORDER = [
+    "init",
+    "validate",
+    "preview",
+    "estimate",
+    "plan",
+    "generate",
+    "status",
+    "process",
+    "reopen",
+    "report",
+    "export",
+]
 
 
 def test_commands_are_listed_in_the_order_of_work() -> None:
