@@ -6,7 +6,6 @@ during a run is an error, as with local files.
 """
 
 import hashlib
-import posixpath
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
@@ -14,7 +13,7 @@ from typing import IO, Any, cast
 from sdg_core.config.seeds import HuggingFaceSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
-from sdg_core.seeds.concat import open_files
+from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import SeedFile, Stamp
 
 FileSystem = Any
@@ -53,7 +52,7 @@ def open_hugging_face(
             f"no file matches hf://{source.path.removeprefix(_PREFIX)} at {source.endpoint}",
             remedy="as in datasets/user/name/**/*.parquet; a private dataset needs `token`, the name of a variable",
         )
-    return open_files([find(name) for name in found])
+    return open_files([find(name) for name in found], options=text_options(source))
 
 
 def find_files(
@@ -104,11 +103,6 @@ class HubFile(SeedFile):
     def __init__(self, path: str, files: _Hub) -> None:
         self._path, self._files = path, files
         super().__init__(f"{_PREFIX}{path}")
-
-    @property
-    def suffix(self) -> str:
-        """The format, `.csv` for instance."""
-        return posixpath.splitext(self._path)[1].lower()
 
     def stamp(self) -> Stamp:
         """What the hub says of the file."""
