@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from sdg_core.processing.process import ProcessingResult
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
+    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
+    from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
     from sdg_core.store.row_groups import Footer, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
@@ -204,6 +206,7 @@ _MODULES = {
     "sdg_core.processing.process": "ProcessingResult",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
+    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
@@ -212,6 +215,7 @@ _MODULES = {
     "sdg_core.store.objects": "ObjectPath StorePath",
     "sdg_core.store.os_errors": "store_errors",
     "sdg_core.store.parts": "finished_parts scan_parts",
+    "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
@@ -282,6 +286,7 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
+    "Project",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -343,7 +348,9 @@ __all__ = [
     "is_pipeline",
     "json_schema",
     "load_dataset",
+    "make_project",
     "measure_constraints",
+    "name_of_folder",
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
@@ -353,6 +360,7 @@ __all__ = [
     "preview",
     "process",
     "producers_of",
+    "project_of_data",
     "prompt_notices",
     "prune",
     "read_head",
@@ -366,6 +374,7 @@ __all__ = [
     "row_group_statuses",
     "scan_parts",
     "seal_of",
+    "starter_dataset",
     "status",
     "store_errors",
     "to_the_second",

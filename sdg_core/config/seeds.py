@@ -99,6 +99,12 @@ class DatasetSeedSource(ConfigModel):
     dataset: DatasetName
 
 
+class DataFrameSeedSource(ConfigModel):
+    """A data frame that is passed in Python; a file cannot hold one."""
+
+    seed_type: Literal["df"] = "df"
+
+
 class CustomSeedSource(ConfigModel):
     """A reader class, `module:Class` or `./file.py:Class`, that extends `sdg_core.seeds.base.SeedReader`."""
 
@@ -126,6 +132,7 @@ SeedSource = Annotated[
         | SqlSeedSource
         | HuggingFaceSeedSource
         | DatasetSeedSource
+        | DataFrameSeedSource
         | CustomSeedSource,
         Field(discriminator="seed_type"),
     ],
@@ -171,8 +178,12 @@ Selection = Annotated[
 
 
 class SeedConfig(ConfigModel):
-    """Seed data and how records draw from it: record i takes row i, wrapping around at the end."""
+    """Seed data and how records draw from it: record i takes row i, wrapping around at the end.
+
+    where: a template over the columns of the seed data; only rows for which it is true count, before any selection.
+    """
 
     source: SeedSource
+    where: NonEmptyStr | None = None
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
     selection_strategy: Selection | None = None

@@ -82,9 +82,10 @@ class PipelinePlan:
 
 
 def load_pipeline(
-    path: Path, *, env: Mapping[str, str] = os.environ, functions: Functions | None = None, clients: Any = None
+    path: Path, *, env: Mapping[str, str] | None = None, functions: Functions | None = None, clients: Any = None
 ) -> PipelinePlan:
     """Read and check a pipeline file. Raises ConfigError with every problem found."""
+    env = os.environ if env is None else env
     return _Compiler(read_pipeline(path, env=env), path.resolve().parent, functions or {}, clients or {}).compile()
 
 

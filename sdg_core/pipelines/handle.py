@@ -27,7 +27,7 @@ from sdg_core.pipelines.store import (
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.store.layout import resolve_root
+from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
@@ -35,10 +35,10 @@ from sdg_core.store.versions import Version, earlier_versions, find_version
 class Pipeline:
     """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
 
-    plan: PipelinePlan
-    sources: Mapping[str, Source]
+    plan: PipelinePlan = field(repr=False)
+    sources: Mapping[str, Source] = field(repr=False)
     layout: PipelineLayout
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -58,14 +58,16 @@ def open_pipeline(
     path: str | Path,
     *,
     root: str | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
+    env = os.environ if env is None else env
     plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
     found = find_sources(plan.config.sources, base=plan.base)
-    layout = PipelineLayout(resolve_root(root, env=env, base=Path.cwd()), plan.config.name)
+    chosen = choose_root(root, env=env, folder=plan.base)
+    layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     return Pipeline(plan, {source.key: source for source in found}, layout, env)
 
 

@@ -4,23 +4,20 @@ Every process that makes row groups asks the query again, so its order has to be
 and the digest covers schema and rows: other rows are another fingerprint. A password never appears in a message.
 """
 
-import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import sqlalchemy as sa
 
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
-from sdg_core.seeds.columns import plain_schema
 from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
-from sdg_core.seeds.tables import TableReader
+from sdg_core.seeds.tables import TableReader, table_digest
 
 BATCH_ROWS = 10_000
 
@@ -38,20 +35,6 @@ def open_sql(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, 
         original = getattr(error, "orig", None) or error
         raise SeedError(f"seed database {_shown(url)}: {_without_password(str(original), url)}") from None
     return TableReader(table, digest=table_digest(table))
-
-
-def table_digest(table: pa.Table) -> str:
-    """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
-    table = table.cast(plain_schema(table.schema))
-    state = hashlib.sha256(str([(f.name, str(f.type), table[f.name].null_count) for f in table.schema]).encode())
-    for start in range(0, table.num_rows, BATCH_ROWS):
-        for row in table.slice(start, BATCH_ROWS).to_pylist():
-            state.update(orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS) + b"\n")
-    return f"sha256:{state.hexdigest()}"
-
-
-def _text(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]) -> sa.URL:
