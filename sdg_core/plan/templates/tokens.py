@@ -18,11 +18,19 @@ class Token:
 
 
 def tokens_of(source: str) -> list[Token] | None:
-    """The tokens in order; None if Jinja2 cannot split the source. Lines end as they do in the source, not all by a newline."""
+    """The tokens in order; None if Jinja2 cannot split the source."""
     try:
-        tokens = [Token(kind, text) for _, kind, text in _LEXER.lex(source)]
-    except jinja2.TemplateSyntaxError:
+        return split(source)
+    except (jinja2.TemplateSyntaxError, ValueError):  # a ValueError for an integer of thousands of digits
         return None
+
+
+def split(source: str) -> list[Token]:
+    """The tokens in order; lines end as they do in the source, not all by a newline.
+
+    Raises jinja2.TemplateSyntaxError, and ValueError for an integer of thousands of digits.
+    """
+    tokens = [Token(kind, text) for _, kind, text in _LEXER.lex(source)]
     if "\r" not in source:
         return tokens
     newlines = iter(_NEWLINE.findall(source))
