@@ -160,7 +160,7 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.model_server", "--port", "0", *self._options],
+            [sys.executable, "-m", "sdg_core.testing.model_server", "--port", "0", *self._options],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             text=True,

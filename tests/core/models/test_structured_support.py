@@ -16,8 +16,8 @@ from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import ModelPool, open_models
 from sdg_core.models.structured import InvalidResponseError, parse
 from sdg_core.models.types import ChatRequest, Message
-from tests.support.model_faults import Fault, limited, status
-from tests.support.model_server import ModelServer
+from sdg_core.testing.model_faults import Fault, limited, status
+from sdg_core.testing.model_server import ModelServer
 
 SCHEMA = {
     "type": "object",

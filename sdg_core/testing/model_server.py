@@ -3,7 +3,7 @@
 Replies are a function of the prompt, so a test knows what a rerun must produce. Faults come from a script (used up in the order
 of arrival) or at a rate; which requests a rate hits depends only on the prompt and on how often it was asked, never on timing.
 
-In a test: `async with ModelServer() as server: ... server.url`. As a process: `python -m tests.support.model_server --port 0`
+In a test: `async with ModelServer() as server: ... server.url`. As a process: `python -m sdg_core.testing.model_server --port 0`
 prints the URL on its first line and serves until it is told to stop; GET /stats has the counters.
 """
 
@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self, get_args
@@ -19,8 +20,8 @@ from typing import Any, Literal, Self, get_args
 import orjson
 from aiohttp import web
 
-from tests.support.model_answers import PNG, embeddings_for, json_answer, text_of
-from tests.support.model_faults import Fault, FaultKind, alter, limited, status
+from sdg_core.testing.model_answers import PNG, embeddings_for, json_answer, text_of
+from sdg_core.testing.model_faults import Fault, FaultKind, alter, limited, status
 
 
 def answer_to(prompt: str) -> str:
@@ -33,7 +34,15 @@ Formats = Literal["held", "ignored", "refused", "crashes"]
 
 
 class ModelServer:
-    """Counts what it sees: `requests` bodies, `prompts`, `statuses` sent, `peak` of requests open at once."""
+    """Chat completions, embeddings and pictures as OpenAI's API has them, on 127.0.0.1.
+
+    Counts what it sees: `requests` (the bodies), `headers`, `prompts`, `statuses` sent, `peak` of requests open at once.
+
+    faults: for the requests in the order of arrival; None for one that is answered. rates: faults and the shares of requests
+    that they hit, which depend on the prompt only. latency: seconds before every answer. api_key: the only one that is accepted.
+    answer: the text for a prompt. formats: what becomes of `response_format`. message: takes the place of what is answered to a
+    request's body, unless it returns None. port: 0 for any that is free.
+    """
 
     def __init__(
         self,
@@ -47,7 +56,6 @@ class ModelServer:
         message: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda body: None,
         port: int = 0,
     ) -> None:
-        """`message` may take the place of what is answered to a body."""
         self.script = deque(faults)
         self.rates = list(rates)
         self.latency = latency
@@ -100,6 +108,7 @@ class ModelServer:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
 
     def stats(self) -> dict[str, Any]:
+        """The counters, as GET /stats has them."""
         statuses = {str(code): number for code, number in sorted(self.statuses.items())}
         asked = self._times_asked.most_common(1)
         return {
@@ -284,7 +293,8 @@ async def _serve(options: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = ModelServer(rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port)
     async with server:
-        print(server.url, flush=True)
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
         await stop.wait()
 
 
