@@ -337,7 +337,7 @@ class _Run:
         counted = frozenset(before.runs) if before is not None else frozenset()
         hashes = self._pipeline.plan.fingerprint.column_hashes
         cells = self._journal.load(start=start, stop=stop, column_hashes=hashes)
-        return [replace(cell, usage={}) if cell.run_id in counted else cell for cell in cells]
+        return [replace(cell, counted=cell.run_id in counted) for cell in cells]
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""
