@@ -169,7 +169,9 @@ def _refused(dataset: Dataset, error: SdgError) -> RunPlan:
 def _action(version: Version, *, started: bool) -> Action:
     if version.metadata is not None:
         return "resume"
-    return "forced version" if version.forced else "new version" if started else "start"
+    if version.forced:
+        return "forced version"
+    return "new version" if started else "start"
 
 
 def _going_on(version: Version) -> tuple[str, ...]:

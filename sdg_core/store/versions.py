@@ -102,7 +102,9 @@ def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     """The name of the version that a plan goes on with, None if there is none. Raises a MetadataError."""
     names = [name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version]
     current = read_current(layout.current)
-    return current if current in names else names[-1] if names else None
+    if current in names:
+        return current
+    return names[-1] if names else None
 
 
 def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
