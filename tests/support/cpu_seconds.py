@@ -1,7 +1,7 @@
 """CPU seconds of test files, with those of every process they start: `python -m tests.support.cpu_seconds FILE_OR_DIRECTORY...`
 
-Wall time depends on what else the machine does; docs/design/testing.md has the budgets, in CPU seconds. Each file runs in a pytest
-of its own. Daemons that outlive their parent are counted too: this process adopts them (Linux's child subreaper) and waits for them.
+Wall time depends on what else the machine does; docs/design/testing.md has the budgets, in CPU seconds. Each file runs in a
+pytest of its own. Processes that outlive their parent are counted too: this one adopts them (Linux's child subreaper) and waits.
 """
 
 import ctypes

@@ -50,8 +50,7 @@ class DagsterHome:
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
-        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": path}
-        path = os.pathsep.join((str(self.directory), str(PROJECT)))
+        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": str(self.directory)}
         patience = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}  # a busy machine takes more than a minute to start a run
         return {**env, **paths, **patience, "PYTHONUNBUFFERED": "1", **self.extra_env}
 

@@ -9,7 +9,7 @@ import sys
 
 import aiohttp.web  # noqa: F401 - the model server
 import dagster._cli  # noqa: F401 - `dagster asset materialize` and its kin
-import sdg_core.api
+
 import sdg_core.cli.main  # noqa: F401
 
 for name in list(sys.modules):
