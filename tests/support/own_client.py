@@ -11,8 +11,8 @@ from sdg_core.models.types import (
     ImageResponse,
     Usage,
 )
+from sdg_core.testing import answer_to
 from sdg_core.testing.model_answers import json_of, number_of
-from sdg_core.testing.model_server import answer_to
 
 
 class OwnClient:

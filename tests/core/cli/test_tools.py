@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import tool_calls
-from sdg_core.testing.model_server import ModelServer
 from tests.support.mcp_server import alive, calls, processes, stdio_provider
 from tests.support.sdg import dataset_config, llm, only_version, sdg, started_sdg, stored_records, write_config
 

@@ -12,7 +12,7 @@ from sdg_core.config.models import ModelConfig
 from sdg_core.errors import ConfigDriftError, PlanError
 from sdg_core.execution.estimate import spread
 from sdg_core.plan.usage import Cost, costs, totals
-from sdg_core.testing.model_server import ModelServer, status
+from sdg_core.testing import ModelServer, status
 from tests.core.execution.test_carry_over import BASE, edited
 from tests.support.sdg import ServerProcess, dataset_config, expression, llm, open_dataset, sdg, uuid, write_config
 

@@ -14,7 +14,7 @@ from sdg_core import api
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError
 from sdg_core.store.failures import read_failures
-from sdg_core.testing.model_server import ModelServer
+from sdg_core.testing import ModelServer
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, uuid
 
 SCHEMA = {

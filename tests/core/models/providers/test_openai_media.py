@@ -23,9 +23,8 @@ from sdg_core.models.types import (
     ToolCall,
     VideoPart,
 )
+from sdg_core.testing import Fault, ModelServer
 from sdg_core.testing.model_answers import PNG
-from sdg_core.testing.model_faults import Fault
-from sdg_core.testing.model_server import ModelServer
 
 CALLER = Caller("p", "http://x/v1", None)
 
