@@ -19,21 +19,24 @@ from sdg_core.cli.app import (
 
 
 @reports_errors
-def validate(file: File, root: Root = None, num_records: NumRecords = None) -> None:
+def validate(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
     """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.validate(file, root=root)
+        return pipeline.validate(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.output import print_json
     from sdg_core.errors import SeedNotReadError
 
     try:
         dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     except SeedNotReadError as error:
+        if as_json:
+            return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
         typer.echo(f"{file}: no problem found; not checked against its seed data: {error}")
         return
-    show.plan(dataset, acceptances=api.measure_constraints(dataset))
+    show.plan(dataset, acceptances=api.measure_constraints(dataset), as_json=as_json)
 
 
 @reports_errors

@@ -36,13 +36,23 @@ def watching(name: str) -> Iterator[Observer]:
         yield _Bar(name, progress)
 
 
+def rate_text(per_second: float) -> str:
+    """Records in the unit that has digits to show: per second, minute or hour."""
+    for rate, unit in ((per_second, "s"), (per_second * 60, "min")):
+        if rate >= 9.5 or (rate >= 1 and unit == "s"):
+            return f"{rate:,.0f}/{unit}"
+        if rate >= 1:
+            return f"{rate:.1f}/{unit}"
+    return f"{per_second * 3600:.1f}/h"
+
+
 class _Rate(ProgressColumn):
-    """Records per second."""
+    """Records per second, or minute."""
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "-/s", style="cyan")
+        return Text(rate_text(speed) if speed else "-/s", style="cyan")
 
 
 class _Counts:
@@ -112,7 +122,7 @@ class _Lines:
             parts = [
                 f"{done:,} of {counts.records - counts.elsewhere:,} records",
                 f"{counts.groups_done:,} of {counts.groups:,} row groups",
-                f"{rate:,.0f}/s",
+                rate_text(rate),
                 f"{left:,.0f} s left",
                 counts.failures,
             ]

@@ -207,7 +207,11 @@ def _check(cell: Cell, name: str) -> None:
 
 
 def _unstorable(cell: Cell, reason: str) -> CellFailedError:
-    return CellFailedError(reason, kind="malformed", attempts=cell.usage.requests, usage=cell.usage, usages=cell.usages)
+    requests = cell.usage.requests + sum(usage.requests for usage in cell.usages.values())
+    said = cell.value if isinstance(cell.value, str) else repr(cell.value)
+    return CellFailedError(
+        reason, kind="malformed", attempts=requests, usage=cell.usage, usages=cell.usages, reply=said
+    )
 
 
 def _digest(values: Sequence[Any]) -> str:
