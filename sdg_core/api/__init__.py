@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.events import (
+        CellStarted,
         Event,
         Notice,
         Observer,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
         RowGroupSaved,
         RunStarted,
     )
-    from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
+    from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, row_group_statuses, seal_of
     from sdg_core.dataset.status import DatasetStatus
     from sdg_core.errors import (
         CallbackError,
@@ -166,8 +167,10 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
-    "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
-    "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.events": (
+        "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
+    ),
+    "sdg_core.dataset.handle": "ConfigLike Dataset open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
@@ -228,6 +231,7 @@ __all__ = [
     "AudioPart",
     "CallbackError",
     "CellError",
+    "CellStarted",
     "ChatClient",
     "ChatRequest",
     "ChatResponse",
@@ -238,6 +242,7 @@ __all__ = [
     "ColumnPlan",
     "ConfigDriftError",
     "ConfigError",
+    "ConfigLike",
     "ConstraintError",
     "CorruptFileError",
     "Cost",

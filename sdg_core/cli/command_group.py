@@ -65,7 +65,7 @@ class CommandGroup(TyperGroup):
     def _suggestion(self, wrong: str) -> str:
         meant = WORDS_OF_OTHERS.get(wrong.lower())
         if meant is None or meant not in self.commands:
-            cutoff = {name: 0.8 if name in _NEVER_GUESSED else 0.6 for name in self.commands}
+            cutoff = {name: 0.85 if name in _NEVER_GUESSED else 0.6 for name in self.commands}
             close = [name for name in cutoff if get_close_matches(wrong.lower(), [name], cutoff=cutoff[name])]
             meant = next(iter(get_close_matches(wrong.lower(), close, n=1, cutoff=0.0)), None)
         return f" Did you mean {meant!r}?" if meant is not None else f" Commands: {', '.join(self.commands)}."

@@ -27,12 +27,14 @@ from sdg_core.api import (
     prompt_notices,
     totals,
 )
-from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.output import print_json, print_values, stdout, two_columns
 from sdg_core.cli.show_versions import run_table, version_table
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
 _FIELDS_SHOWN = 8
+LONGEST = 300
+"""Characters of a value that a preview shows."""
 STYLES: Mapping[RowGroupState, str] = {
     RowGroupState.MISSING: "dim",
     RowGroupState.PARTIAL: "yellow",
@@ -117,19 +119,20 @@ def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[s
     }
 
 
-def preview(result: Preview, *, as_json: bool) -> None:
-    """The outcome of `sdg preview`."""
-    records = result.table.to_pylist()
+def preview(result: Preview, *, as_json: bool, full: bool) -> None:
+    """The outcome of `sdg preview`. full: long values as they are."""
     if as_json:
-        print_json(records)
+        print_json(result.table.to_pylist())
     else:
         console = stdout()
-        for number, record in enumerate(records):
+        longest = None if full else LONGEST
+        for number, lines in result.shown(longest=longest):
             console.print(f"--- record {number}", style="dim")
-            table = two_columns()
-            for name, value in record.items():
-                table.add_row(name, str(value))
-            console.print(table)
+            print_values(console, lines)
+        for failure in result.failures:
+            if prompt := result.shown_prompt(failure.record, failure.column, longest=longest):
+                console.print(f"--- record {failure.record}, which failed", style="dim")
+                print_values(console, [(failure.column, "(failed)"), *prompt])
         for line in _usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
