@@ -51,41 +51,18 @@ if TYPE_CHECKING:
     )
     from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, row_group_statuses, seal_of
     from sdg_core.dataset.status import DatasetStatus
+
+    # isort: off
+    # fmt: off
     from sdg_core.errors import (
-        CallbackError,
-        CellError,
-        ClaimedError,
-        ClaimLostError,
-        ConfigDriftError,
-        ConfigError,
-        ConstraintError,
-        CorruptFileError,
-        FilterError,
-        FunctionError,
-        IncompleteError,
-        LedgerError,
-        MetadataCorruptError,
-        MetadataError,
-        MetadataFieldError,
-        MetadataMissingError,
-        MetadataVersionError,
-        ModelError,
-        PermanentModelError,
-        PlanError,
-        Problem,
-        RateLimitedError,
-        RefusedError,
-        RowGroupSizeError,
-        RunAbortedError,
-        SdgError,
-        SealedError,
-        SeedError,
-        SeedNotReadError,
-        ShrinkError,
-        StoreError,
-        TransientModelError,
-        UnrecognizedFileError,
+        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
+        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
+        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
+        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
+        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
     )
+    # fmt: on
+    # isort: on
     from sdg_core.execution.context import OnRowGroup
     from sdg_core.execution.dry_run import ColumnPlan, RunPlan
     from sdg_core.execution.estimate import Estimate
