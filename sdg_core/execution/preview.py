@@ -105,7 +105,7 @@ async def make_preview(
     """Make these records; they are the same that a full run makes."""
     sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event)
     group, rows = sample.group, sample.group.rows()
-    failures = tuple(sorted(group.failures.values()))
+    failures = tuple(sorted(group.every_failure))
     return Preview(rows.table, failures, group.usage, tuple(rows.records.tolist()), sample.prompts)
 
 
@@ -154,10 +154,13 @@ async def make_sample(
             async with asyncio.TaskGroup() as tasks:
                 for position in group.open_positions():
                     tasks.create_task(make(position))
-            if group.last_phase:
-                return seconds
             began = clock()
-            await asyncio.to_thread(group.advance)
+            if not group.last_phase:
+                await asyncio.to_thread(group.advance)
+            elif await asyncio.to_thread(group.judge):
+                await asyncio.to_thread(group.draw_again)
+            else:
+                return seconds
             seconds += clock() - began
 
     watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
