@@ -40,7 +40,7 @@ def preview(
     *,
     num_records: int = 10,
     first: int = 0,
-    root: str | None = None,
+    root: str | Path | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,

@@ -58,7 +58,7 @@ class Pipeline:
 def open_pipeline(
     path: str | Path,
     *,
-    root: str | None = None,
+    root: str | Path | None = None,
     env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
