@@ -58,7 +58,7 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
         return _tag_required(item["ctx"]["discriminator"].strip("'"), value)
     if kind == "string_pattern_mismatch":
         return f"not a valid name; it must match {item['ctx']['pattern']}{_got(value, path)}{_valid_name(value)}"
-    message = item["msg"].removeprefix("Value error, ")
+    message: str = item["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":
         return message
@@ -120,7 +120,8 @@ def _models_of(around: object) -> list[type[BaseModel]]:
     def fit(model: type[BaseModel]) -> int:
         fields = model.model_fields
         tags = [key for key in around if str(key).endswith("_type") and key in fields]
-        return sum(key in fields for key in around) + sum(fields[key].default == around[key] for key in tags)
+        fitting = [key for key in tags if fields[key].default == around[key]]
+        return len(fields.keys() & around.keys()) + len(fitting)
 
     best = max(map(fit, _every_model()))
     return [model for model in _every_model() if fit(model) == best] if best else []
