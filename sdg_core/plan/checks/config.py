@@ -27,6 +27,8 @@ from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
 
+_SHOWN_TEMPLATE = 80
+
 
 def check_config(
     config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
@@ -128,7 +130,13 @@ def _check_templates(column: Column) -> Problems:
         try:
             template_references(source)
         except TemplateSyntaxError as error:
-            yield path, f"not a valid template: {error}"
+            yield path, f"not a valid template: {error}; in {_shown(source)}, where a value is written {{{{ name }}}}"
+
+
+def _shown(source: str) -> str:
+    """The beginning of a template, for messages."""
+    text = " ".join(source.split())
+    return repr(text if len(text) <= _SHOWN_TEMPLATE else f"{text[:_SHOWN_TEMPLATE]}...")
 
 
 def _check_references(column: Column, known: set[str] | None) -> Problems:
