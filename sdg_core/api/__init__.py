@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.stored import scan, stored_layout
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -140,7 +141,7 @@ if TYPE_CHECKING:
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
-    from sdg_core.store.layout import VersionLayout, part_files, resolve_root
+    from sdg_core.store.layout import DatasetLayout, VersionLayout, part_files, resolve_root
     from sdg_core.store.metadata import to_the_second
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
@@ -148,6 +149,7 @@ if TYPE_CHECKING:
     from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
     from sdg_core.store.row_groups import Footer, read_head, read_rows
+    from sdg_core.store.stored import StoredFiles, finished_files, partition_files
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
 
@@ -157,6 +159,7 @@ _MODULES = {
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.stored": "scan stored_layout",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -210,7 +213,7 @@ _MODULES = {
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
-    "sdg_core.store.layout": "VersionLayout part_files resolve_root",
+    "sdg_core.store.layout": "DatasetLayout VersionLayout part_files resolve_root",
     "sdg_core.store.metadata": "to_the_second",
     "sdg_core.store.objects": "ObjectPath StorePath",
     "sdg_core.store.os_errors": "store_errors",
@@ -218,6 +221,7 @@ _MODULES = {
     "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
+    "sdg_core.store.stored": "StoredFiles finished_files partition_files",
     "sdg_core.store.version_list": "VersionInfo",
     "sdg_core.store.versions": "Version",
 }
@@ -243,6 +247,7 @@ __all__ = [
     "Cost",
     "Dataset",
     "DatasetConfig",
+    "DatasetLayout",
     "DatasetPlan",
     "DatasetSeedSource",
     "DatasetStatus",
@@ -313,6 +318,7 @@ __all__ = [
     "ShrinkError",
     "StoreError",
     "StorePath",
+    "StoredFiles",
     "TextPart",
     "Tool",
     "ToolCall",
@@ -339,6 +345,7 @@ __all__ = [
     "estimate",
     "export",
     "failures_of",
+    "finished_files",
     "finished_parts",
     "format_ranges",
     "generate",
@@ -355,6 +362,7 @@ __all__ = [
     "open_dataset",
     "parse_row_groups",
     "part_files",
+    "partition_files",
     "plan",
     "plan_row_groups",
     "preview",
@@ -372,11 +380,13 @@ __all__ = [
     "row_group_count",
     "row_group_key",
     "row_group_statuses",
+    "scan",
     "scan_parts",
     "seal_of",
     "starter_dataset",
     "status",
     "store_errors",
+    "stored_layout",
     "to_the_second",
     "totals",
     "versions",
