@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow as pa
 from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
@@ -28,6 +28,7 @@ from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.handle import (
     PartitionStatus,
@@ -38,8 +39,11 @@ from sdg_core.pipelines.handle import (
     partitions_of,
     scan,
 )
-from sdg_core.pipelines.publish import build_partition
-from sdg_core.pipelines.source_run import SourceRun, read_content
+from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.publish import build_partition, rows_of
+from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.row_buffer import RowBuffer
+from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -49,7 +53,7 @@ from sdg_core.pipelines.store import (
     write_down,
     write_partition,
 )
-from sdg_core.pipelines.tasks import SourceResult, source_range
+from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -186,6 +190,9 @@ class _Run:
         self._held: LeaseKeeper
         self._runner: StageRunner
         self._versions = Versions(pipeline.sources)
+        self._cells: PaidCells | None = None
+        forced = version.forced or (version.metadata is not None and version.metadata.forced)
+        self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
 
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
@@ -195,6 +202,8 @@ class _Run:
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as self._journal:
             to_make = any(not status.is_settled for status in work)
+            if self._journal is not None and to_make:
+                self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
             self._runner = StageRunner(
                 self._pipeline.plan.stages if to_make else (),
                 self._models,
@@ -210,6 +219,11 @@ class _Run:
                             watch.cancel()
                 except BaseExceptionGroup as errors:
                     raise first_error(errors) from errors
+
+    def _paid_cells(self, journal: Journal) -> PaidCells:
+        others = carry_sources(self._pipeline.layout, self._version)
+        earlier = [self._pipeline.layout.version(other.name) for other in others]
+        return PaidCells.of(self._layout, earlier, journal, self._pipeline.plan.fingerprint.column_hashes)
 
     async def _watch_stall(self) -> None:
         if self._pipeline.plan.shell.models:
@@ -285,16 +299,25 @@ class _Run:
         """Make what the partition needs and publish it; what it has stays as it is."""
         entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
         results: dict[str, SourceResult] = {}
+        made: dict[str, pa.Table] = {}
         kept_before = await asyncio.to_thread(self._tables, status)
+        carried: CellsBySource = {}
+        if self._cells is not None:
+            carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
 
         async def make(key: str) -> None:
-            results[key] = await self._source(key, self._before(entries.get(key), key))
+            rows = RowBuffer(partial(rows_of, self._pipeline, key))
+            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()))
+            made[key] = rows.table() if results[key].was_read else pa.table({})
 
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
-        footer = await asyncio.to_thread(self._publish, status, results, entries, kept_before)
-        await asyncio.to_thread(self._forget, footer)
+        if self._cells is not None:
+            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried)
+        footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
+        if self._cells is not None:
+            await asyncio.to_thread(self._cells.forget, results)
         self._count(status, results)
         path = self._layout.row_group(status.partition.index)
         replayed = sum(result.replayed for result in results.values())
@@ -302,25 +325,32 @@ class _Run:
             PartitionFinished(status.partition.key, footer, path, False, made=status.to_make, replayed=replayed)
         )
 
-    def _before(self, entry: SourceEntry | None, key: str) -> SourceEntry | None:
+    def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
         """What is kept of a source, if it is still the same and its rows can be told apart."""
-        if entry is None or entry.version != self._versions.of(key):
+        if entry is None or entry.version != version:
             return None
         return entry if self._pipeline.plan.config.sink.lineage else None
 
-    async def _source(self, key: str, before: SourceEntry | None) -> SourceResult:
+    async def _source(
+        self, key: str, entry: SourceEntry | None, rows: RowBuffer, *, carried: Sequence[JournaledCell]
+    ) -> SourceResult:
+        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for."""
         source, plan = self._pipeline.sources[key], self._pipeline.plan
-        paid = await asyncio.to_thread(self._paid, key, before)
+        now, version = await asyncio.to_thread(opened, source)
+        before = self._before(entry, version)
+        paid = [*carried]
+        if self._cells is not None:
+            counted = before.runs if before is not None else ()
+            paid += await asyncio.to_thread(self._cells.journaled_of, key, counted=counted)
         run = SourceRun(
             plan.stages,
-            reader=plan.config.sources,
             max_attempts=self._settings.max_attempts,
             run_id=self._run_id,
             before=before,
             afresh=key in self._retry,
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version),
         )
-        content = await asyncio.to_thread(read_content, source)
-        result = await run.run(source, self._runner, paid=paid, content=content)
+        result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
         reason = self._budget.verdict(remaining=1)
         if reason is not None:
             raise RunAbortedError(
@@ -328,16 +358,6 @@ class _Run:
                 remedy="finished sources are kept; fix the cause and run the same command to go on",
             )
         return result
-
-    def _paid(self, key: str, before: SourceEntry | None) -> list[JournaledCell]:
-        """The cells of a source in the journal; without their usage where the file counts it already."""
-        if self._journal is None:
-            return []
-        start, stop = source_range(key)
-        counted = frozenset(before.runs) if before is not None else frozenset()
-        hashes = self._pipeline.plan.fingerprint.column_hashes
-        cells = self._journal.load(start=start, stop=stop, column_hashes=hashes)
-        return [replace(cell, usage={}) if cell.run_id in counted else cell for cell in cells]
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""
@@ -354,27 +374,16 @@ class _Run:
         self,
         status: PartitionStatus,
         results: dict[str, SourceResult],
-        entries: dict[str, SourceEntry],
+        made: dict[str, pa.Table],
         tables: dict[str, pa.Table],
     ) -> PartitionFooter:
-        kept = {key for key in results if self._before(entries.get(key), key) is not None}
         table, footer = build_partition(
-            self._pipeline, status, results, tables=tables, kept=kept, run_id=self._run_id, layout=self._layout
+            self._pipeline, status, results, made=made, tables=tables, run_id=self._run_id, layout=self._layout
         )
         index = status.partition.index
         path = self._layout.row_group(index)
         write_partition(path, table, footer, commit_guard=lambda: self._held.commit_guard(index, release=True))
         return footer
-
-    def _forget(self, footer: PartitionFooter) -> None:
-        """Remove from the journal what is in the file. Cells of partial sources stay: their ancestors are made again."""
-        if self._journal is None:
-            return
-        columns = self._pipeline.plan.fingerprint.column_hashes
-        for entry in footer.sources:
-            if entry.state == "complete" and self._run_id in entry.runs:
-                start, stop = source_range(entry.key)
-                self._journal.discard_committed(start=start, stop=stop, columns=[*columns])
 
     def _count(self, status: PartitionStatus, results: dict[str, SourceResult]) -> None:
         self.made += len(results)
