@@ -29,6 +29,7 @@ from sdg_assets.recording.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
 from sdg_core.errors import SdgError
@@ -150,7 +151,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
                 begun_by=beginner_of(context.run),
             )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
@@ -230,7 +231,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"The finished dataset of {spec.name}, sealed. {spec.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {spec.description or ''}".strip(),
         metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )
@@ -247,7 +248,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
             status = pipelines.status(pipeline).to_dict()
             sample = read_head(part_files(result.version.processed_dataset)[0], PREVIEW_ROWS)
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         return dg.MaterializeResult(
             data_version=dg.DataVersion(finished_data_version(result.version)),
             metadata={

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from sdg_assets.assets.run_config import GenerateConfig
+from sdg_assets.assets.run_config import GenerateConfig, offers
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec, load_spec
@@ -18,6 +18,7 @@ from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import RowGroupFinished, format_ranges, plan_row_groups
 from sdg_core.errors import PlanError, SdgError
@@ -61,6 +62,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         },
         **spec.asset_attributes,
     )
+    @offers(spec.config.run)
     def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
         resume = config.resume_mode()
         try:
@@ -80,7 +82,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.catalog import datasets_of, ref_of, selected_keys
-from sdg_assets.assets.sealed_guard import REJECTED_TAG, rejection
+from sdg_assets.assets.sealed_guard import rejected_tags, rejection
 from sdg_assets.automation.resume_sensor import UNFINISHED, keys_at_work
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
 from sdg_assets.resources import StoreResource, resolve_for
@@ -42,7 +42,7 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
             continue
         now = context.instance.get_run_by_id(run.run_id)
         if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
-            context.instance.add_run_tags(run.run_id, {REJECTED_TAG: "post-processed"})
+            context.instance.add_run_tags(run.run_id, rejected_tags(reason))
             context.instance.report_run_canceling(run, message=reason)
             context.instance.report_run_canceled(run, message=reason)
             reasons.append(reason)
