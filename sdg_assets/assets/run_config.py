@@ -6,7 +6,7 @@ What is left out comes from the dataset file. Values that cannot be used end the
 from collections.abc import Callable, Sequence
 from copy import copy
 from enum import Enum
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import dagster as dg
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_model, model_validator
@@ -14,7 +14,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_m
 from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
 from sdg_core.errors import PlanError
 
-P, R = ParamSpec("P"), TypeVar("R")
+Asset = TypeVar("Asset", bound=Callable[..., Any])
 
 
 class Resume(Enum):
@@ -131,7 +131,7 @@ class GenerateConfig(CheckedConfig):
         return list(chosen)
 
 
-def offers(run: RunSettings) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def offers(run: RunSettings) -> Callable[[Asset], Asset]:
     """Decorates the function of an asset whose `config` is a GenerateConfig: its defaults are then those of this `run` block, so
     that the launchpad offers them to be changed. Definitions load anew for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in GenerateConfig.model_fields if getattr(run, name, None) is not None}
@@ -143,7 +143,7 @@ def offers(run: RunSettings) -> Callable[[Callable[P, R]], Callable[P, R]]:
         fields[name] = (field.annotation, field)
     config = create_model(GenerateConfig.__name__, __base__=GenerateConfig, __doc__=GenerateConfig.__doc__, **fields)
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Asset) -> Asset:
         function.__annotations__["config"] = config
         return function
 
