@@ -97,7 +97,6 @@ class RowGroupsCheck:
                 "row_groups": self._row_groups,
                 "rows": self._rows,
                 "records_missing": self._lacking,
-                "row_groups_partial": len(self._partial),
                 "faults": len(self._faults),
             },
         )
