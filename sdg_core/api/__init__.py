@@ -49,8 +49,10 @@ if TYPE_CHECKING:
         RunStarted,
     )
     from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
+    from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus
     from sdg_core.errors import (
+        BudgetReachedError,
         CallbackError,
         CellError,
         ClaimedError,
@@ -167,9 +169,10 @@ _MODULES = {
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
     "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.spending": "DatasetSpending",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
@@ -224,6 +227,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Acceptance",
     "AudioPart",
+    "BudgetReachedError",
     "CallbackError",
     "CellError",
     "ChatClient",
@@ -243,6 +247,7 @@ __all__ = [
     "DatasetConfig",
     "DatasetPlan",
     "DatasetSeedSource",
+    "DatasetSpending",
     "DatasetStatus",
     "Effects",
     "EmbeddingRequest",

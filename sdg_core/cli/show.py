@@ -14,6 +14,7 @@ from sdg_core.api import (
     Acceptance,
     Cost,
     Dataset,
+    DatasetSpending,
     DatasetStatus,
     Estimate,
     ModelProvider,
@@ -196,10 +197,31 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
         yield "failures", f"{current.failed:,}"
         for message, count in current.failure_messages:
             yield "", f"{count:,} x {message}"
+    for version, columns in current.carried.items():
+        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
     for line in _usage_lines(current.usage):
         yield "usage", line
+    for alias, reasons in current.retry_reasons.items():
+        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
+    would = "simulated, would cost " if current.simulated else ""
     for line in _cost_lines(current.cost):
-        yield "cost", line
+        yield "cost", would + line
+    yield from _further_costs(current.spending, would=would)
+
+
+def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:
+    """What the dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream."""
+    for version, spent in spending.earlier.items():
+        if spent.total:
+            yield "", f"version {version}, which cells came from: {_sums(spent.total)}"
+    if spending.earlier and spending.total:
+        yield "in all", f"{would}{_sums(spending.total)}"
+    for name, cost in spending.upstream.items():
+        yield "upstream", f"{name}: {_sums(cost)}"
+
+
+def _sums(total: Mapping[str, float]) -> str:
+    return ", ".join(f"{_money(amount)} {currency}" for currency, amount in total.items())
 
 
 def processed(result: ProcessingResult) -> None:
@@ -229,7 +251,7 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
 def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
     lines = [f"{alias}: {_money(item.amount)} {item.currency}" for alias, item in cost.items()]
     if len(cost) > 1:
-        lines.append(", ".join(f"{_money(amount)} {currency}" for currency, amount in totals(cost).items()) + " in all")
+        lines.append(f"{_sums(totals(cost))} in all")
     return lines
 
 

@@ -79,7 +79,7 @@ class RecordMaker:
         self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
     ) -> None:
         """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
-        self._journal, self._images = journal, images
+        self._journal, self._images, self._spending = journal, images, models.spending
         self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
@@ -153,6 +153,11 @@ class RecordMaker:
             return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
         if (carried := await self._carried(name, record, inputs)) is not None:
             return carried
+        with self._spending.cell():
+            return await self._made(name, record, inputs, journaled=journaled)
+
+    async def _made(self, name: str, record: _Record, inputs: str, *, journaled: bool) -> Cell:
+        """The cell, made now and kept in the journal."""
         cell = await self._generators[name].generate(record=record.index, values=record.values)
         _check(cell, name)
         if self._journal is not None and journaled:
@@ -172,7 +177,7 @@ class RecordMaker:
             if found.fits(record.values, inputs=inputs):
                 cell = await self._taken_over(found, name, record)
                 if cell is not None:
-                    record.group.carried_over += 1
+                    record.group.count_carried(found.version, name)
                     return cell
         return None
 

@@ -62,6 +62,7 @@ class OpenGroup:
         self.indices = np.array(status.remaining, dtype=np.int64)
         self.paid = {(cell.record, cell.column): cell for cell in paid}
         self.carried, self.carried_over = carried, 0
+        self.carried_from: UsageByModel = {}
         self.replayed = 0
         self.counted: set[CountedCell] = set()
         self.failures: dict[int, Failure] = {}
@@ -161,6 +162,11 @@ class OpenGroup:
         if column is not None:
             of_column = self.usage_by_column.get(column, {})
             self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
+
+    def count_carried(self, version: str, column: str) -> None:
+        """A cell was taken over from an earlier version."""
+        self.carried_over += 1
+        self.carried_from = add_usage(self.carried_from, {version: {column: 1}})
 
     @property
     def resized(self) -> bool:

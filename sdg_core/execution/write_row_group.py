@@ -74,6 +74,7 @@ def write_group(
         rows=rows.table.num_rows if plan.resizes else None,
         usage=add_usage(old.usage if old is not None else {}, group.usage),
         usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
+        carried=add_usage(old.carried if old is not None else {}, group.carried_from),
         simulated=plan.simulated,
         counted=counted_in_footer(counted, leave_out=() if plan.resizes else present),
         created_at=utc_now(),

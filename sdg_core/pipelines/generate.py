@@ -40,6 +40,7 @@ from sdg_core.pipelines.handle import (
 )
 from sdg_core.pipelines.publish import build_partition
 from sdg_core.pipelines.source_run import SourceRun, read_content
+from sdg_core.pipelines.spending import pipeline_budget
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -108,6 +109,7 @@ async def agenerate_pipeline(
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
             work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
+            models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally):
