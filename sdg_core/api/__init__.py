@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from sdg_core.processing.process import ProcessingResult
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
+    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
@@ -208,6 +209,7 @@ _MODULES = {
     "sdg_core.processing.process": "ProcessingResult",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
+    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
@@ -289,6 +291,7 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
+    "Project",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -350,7 +353,9 @@ __all__ = [
     "is_pipeline",
     "json_schema",
     "load_dataset",
+    "make_project",
     "measure_constraints",
+    "name_of_folder",
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
@@ -374,6 +379,7 @@ __all__ = [
     "row_group_statuses",
     "scan_parts",
     "seal_of",
+    "starter_dataset",
     "status",
     "store_errors",
     "to_the_second",

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sdg_core.config.seeds import (
     CustomSeedSource,
+    DataFrameSeedSource,
     DatasetSeedSource,
     DirectorySeedSource,
     FileContentsSeedSource,
@@ -44,7 +45,13 @@ class Seeds:
         _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
         schema = self._reader.schema
         self._reader.check_values()
-        return SeedInfo(schema=schema, num_rows=count, digest=self._digest(), files=self._reader.files())
+        return SeedInfo(
+            schema=schema,
+            num_rows=count,
+            digest=self._digest(),
+            files=self._reader.files(),
+            notices=self._reader.notices(),
+        )
 
     def _digest(self) -> str:
         """The reader's; with the rule for numbers of 32 bits, which the first release showed with other digits."""
@@ -83,17 +90,20 @@ def open_seeds(
     seed: int,
     base: Path,
     root: str,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     finished: FinishedParts | None = None,
     stored: Callable[[str], StoredObject] | None = None,
+    frame: Any = None,
     offline: bool = False,
 ) -> Seeds:
     """Open seed data; relative paths start at `base`, `{root}` is the storage root. Raises SeedError.
 
     env: looked up for URLs and tokens. finished: finds the other datasets of the storage root. stored: finds a file of an object
-    store by its URL. offline: run no class of the user and open no connection; what needs one is UnreadSeeds, if it has been read
+    store by its URL. frame: the data frame that `seed_type: df` stands for.
+    offline: run no class of the user and open no connection; what needs one is UnreadSeeds, if it has been read
     before (else SeedNotReadError).
     """
+    env = os.environ if env is None else env
     elsewhere = isinstance(config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource)
     if elsewhere:
         from sdg_core.seeds.remembered import needs_code_or_network, recall, remember
@@ -101,7 +111,9 @@ def open_seeds(
         elsewhere = needs_code_or_network(config, env)
         if elsewhere and offline:
             return UnreadSeeds(recall(config, base=base, root=root))
-    reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored)
+    reader = _open_reader(
+        config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored, frame=frame
+    )
     if config.where is not None:
         from sdg_core.seeds.where import WhereReader
 
@@ -120,6 +132,7 @@ def _open_reader(
     env: Mapping[str, str],
     finished: FinishedParts,
     stored: Callable[[str], StoredObject] | None,
+    frame: Any,
 ) -> SeedReader:
     """Only the kind that is asked for is imported: SQLAlchemy and the hub take their time."""
     match config.source:
@@ -143,6 +156,10 @@ def _open_reader(
             from sdg_core.seeds.dataset import open_dataset_parts
 
             return open_dataset_parts(finished(source.dataset))
+        case DataFrameSeedSource():
+            from sdg_core.seeds.frames import open_frame
+
+            return open_frame(frame)
         case CustomSeedSource() as source:
             from sdg_core.seeds.custom import open_custom
 

@@ -218,9 +218,9 @@ def is_remote(root: StorePath) -> bool:
     return storage_of(root).is_remote
 
 
-def ledger_directory(root: StorePath, *, env: Mapping[str, str] = os.environ) -> Path:
+def ledger_directory(root: StorePath, *, env: Mapping[str, str] | None = None) -> Path:
     """Where the SQLite ledger of a root lies: below the root, or for an object store in the user's state directory."""
     if isinstance(root, Path):
         return root
-    state = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    state = (os.environ if env is None else env).get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "sdg-dagster" / hashlib.sha256(str(root).encode()).hexdigest()[:16]

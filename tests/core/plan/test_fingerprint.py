@@ -563,6 +563,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "HuggingFaceSeedSource.types": inside(SOURCE, "types", {"a": "str"}, before=HUB),
     "DatasetSeedSource.seed_type": Tag(True, SOURCE, DATASET),
     "DatasetSeedSource.dataset": outside(SOURCE, "dataset", "another", before=DATASET),
+    "DataFrameSeedSource.seed_type": Tag(True, SOURCE, {SOURCE: {"seed_type": "df"}}),
     "CustomSeedSource.seed_type": Tag(True, SOURCE, CUSTOM),
     "CustomSeedSource.reader": inside(SOURCE, "reader", "m:Other", before=CUSTOM),
     "CustomSeedSource.params": inside(SOURCE, "params", {"a": 1}, before=CUSTOM),
