@@ -18,7 +18,7 @@ from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import metadata_or_none, read_current
 from sdg_core.store.row_group_state import RowGroupStatus, find_row_groups
 from sdg_core.store.row_groups import Footer
-from sdg_core.store.spending import PaidReply, Spent, config_of_version, earlier_spending, priced, usage_of
+from sdg_core.store.spending import PaidReply, Spent, config_of_version, earlier_spending, priced, spent_in
 from sdg_core.store.versions import Version
 
 Replies = dict[str, list[PaidReply]]
@@ -54,7 +54,7 @@ def spending_of(dataset: Dataset, version: VersionLayout, footers: Sequence[Foot
     models = dataset.plan.config.model_configs
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, dataset.name)
-    own = priced(version, usage_of(footers, replies.get(version.name, ())), models)
+    own = spent_in(version, footers, models, replies=replies.get(version.name, ()))
     earlier = earlier_spending(version, footers, models, replies=replies)
     return DatasetSpending(own, earlier, upstream_cost(dataset))
 
@@ -122,8 +122,9 @@ def budget_of(
     for source in carry_sources(dataset.layout, version):
         if source.name not in spent and _shares_columns(source, plan):
             of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
-            spent[source.name] = priced(source, usage_of(of_files, replies.get(source.name, ())), models)
-    spent[version.layout.name] = priced(version.layout, usage_of(footers, replies.get(version.layout.name, ())), models)
+            spent[source.name] = spent_in(source, of_files, models, replies=replies.get(source.name, ()))
+    mine = replies.get(version.layout.name, ())
+    spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
     currency = next((model.prices.currency for model, _ in plan.models.values() if model.prices is not None), "")
     amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]
     return Budget(

@@ -132,10 +132,13 @@ class RecordMaker:
             else:
                 cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record.group)
+                if name not in self._aliases or self._journal is None:
+                    self._spending.account(cell.usages)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
             if isinstance(error, CellFailedError):
                 self._count(name, error.usage, error.usages, record.group)
+                self._spending.account({**error.usages, **self._own(name, error.usage)})
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
@@ -161,15 +164,21 @@ class RecordMaker:
         cell = await self._generators[name].generate(record=record.index, values=record.values)
         _check(cell, name)
         if self._journal is not None and journaled:
-            usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
+            usages = {**cell.usages, **self._own(name, cell.usage)}
             value = {"value": cell.value, "also": dict(cell.also)}
             used = {alias: vars(usage) for alias, usage in usages.items()}
             try:
-                await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+                kept = self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
             except ValueError as error:
                 raise _unstorable(cell, str(error)) from None
+            self._spending.account(usages)
+            await kept
             record.group.counted.add((self._journal.run_id, name, record.index))
         return cell
+
+    def _own(self, name: str, usage: Usage) -> dict[str, Usage]:
+        """A usage as that of the column's own model."""
+        return {self._aliases[name]: usage} if usage.requests else {}
 
     async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
         """The cell that an earlier version has, if it was made from the same values; its pictures come along."""

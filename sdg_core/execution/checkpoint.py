@@ -4,19 +4,18 @@ The index is written now and then while a run goes on, so that a run that follow
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from types import MappingProxyType
 
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.errors import StoreError
+from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import count_retries
+from sdg_core.store.metadata import count_run
 from sdg_core.store.row_group_state import RowGroupStatus, index_row_groups, scan_row_groups
 from sdg_core.store.versions import record_progress
 
-NO_REASONS: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 INDEX_EVERY = 60.0
 """Seconds between two writings of the index."""
 
@@ -27,15 +26,12 @@ class Checkpointer:
     def __init__(self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> None:
         self._version, self._plan, self.statuses = version, plan, statuses
 
-    def take(self, retry_reasons: Mapping[str, Mapping[str, int]] = NO_REASONS) -> Sequence[RowGroupStatus]:
-        """Look at what has changed, and write metadata and index. Raises StoreError.
-
-        retry_reasons: why requests of the run were sent again, by model alias.
-        """
+    def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
+        """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""
         self._index()
         record_progress(self._version, self._plan, self.statuses)
-        if retry_reasons:
-            count_retries(self._version.metadata, retry_reasons)
+        if spending is not None and spending.used:
+            count_run(self._version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
         return self.statuses
 
     @asynccontextmanager

@@ -89,9 +89,9 @@ async def agenerate(
                         await _run(context, work, ledger, carry_sources(dataset.layout, version))
             except BaseException:
                 with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                    stock.take(models.spending.retry_reasons)
+                    stock.take(models.spending)
                 raise
-        statuses = stock.take(models.spending.retry_reasons)
+        statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return tally.summary(version.layout, run_id=run_id, remaining=remaining)
 

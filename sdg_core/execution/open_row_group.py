@@ -84,6 +84,7 @@ class OpenGroup:
                 self.failures[position] = self._failure(position, fault)
         for (column, alias), usage in rows.usages.items():
             self.add_usage(alias, usage, column=column)
+            self._phases.models.spending.account({alias: usage})
         rows.usages = {}
         names = graph.columns_of(self.phase, per_record=True)
         made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]

@@ -72,8 +72,9 @@ class Journal:
         self._queue.put(None)
         await asyncio.shield(asyncio.to_thread(self._thread.join))
 
-    async def append(self, cell: JournaledCell) -> None:
-        """Returns once the cell is durable. Raises ValueError for a value that cannot be stored, LedgerError.
+    def append(self, cell: JournaledCell) -> "asyncio.Future[None]":
+        """Put a cell in line to be written; done once it is durable. Raises ValueError at once for a value that cannot be stored;
+        the future raises LedgerError.
 
         The value is written as bytes here, not in the thread, so that one odd value costs its own cell.
         """
@@ -81,7 +82,7 @@ class Journal:
         usage = dump_exactly(cell.usage)
         done: asyncio.Future[None] = self._loop.create_future()
         self._queue.put(_Pending(cell, value, usage, done))
-        await done
+        return done
 
     def load(
         self, *, start: int, stop: int, column_hashes: Mapping[str, str], version: str | None = None

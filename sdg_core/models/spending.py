@@ -81,6 +81,7 @@ class Spending:
         self._under_way = self._unbounded = self._open_cells = 0
         self._waiting: deque[_Waiter] = deque()
         self._seen: dict[str, _Seen] = {}
+        self._accounted: UsageByModel = {}
         self.used: UsageByModel = {}
         self.retry_reasons: dict[str, Counter[str]] = {}
 
@@ -136,6 +137,18 @@ class Spending:
         if answered:
             self._learn(hold, usage)
         self._look()
+
+    def account(self, usages: Mapping[str, Usage]) -> None:
+        """A journal or a file is going to count so much of what was used."""
+        self._accounted = add_usage(self._accounted, {alias: vars(usage) for alias, usage in usages.items()})
+
+    @property
+    def unaccounted(self) -> UsageByModel:
+        """What was used for cells that came to nothing, because the run ended while they were under way."""
+        return {
+            alias: {name: max(0, count - self._accounted.get(alias, {}).get(name, 0)) for name, count in counts.items()}
+            for alias, counts in self.used.items()
+        }
 
     def retried(self, alias: str, reason: str) -> None:
         """A request is going to be sent again."""

@@ -11,6 +11,7 @@ from sdg_core.pipelines.handle import PartitionStatus, Pipeline
 from sdg_core.pipelines.tasks import source_range
 from sdg_core.plan.usage import UsageByModel, add_usage, exact_costs
 from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import metadata_or_none
 from sdg_core.store.spending import PaidReply
 
 
@@ -22,6 +23,8 @@ def pipeline_budget(
     if run.max_cost is None and run.max_tokens is None:
         return Budget()
     spent = _used(statuses, paid_replies(ledger, pipeline.name).get(version.name, ()))
+    metadata = metadata_or_none(version)
+    spent = add_usage(spent, metadata.abandoned_usage if metadata is not None else {})
     models = [model for model, _ in pipeline.plan.shell.models.values()]
     amounts = [amount for amount, _ in exact_costs(spent, models).values()]
     return Budget(

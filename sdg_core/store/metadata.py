@@ -56,7 +56,8 @@ class Metadata(BaseModel):
     content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
     removed_by_processor: records of each processor, in order; processor_marks: what each was asked for.
     earlier_versions: usage and cost of the versions that cells were carried over from, by name. retry_reasons: how often
-    requests were sent again, by model alias and reason."""
+    requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
+    files nor the journal count."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -87,6 +88,7 @@ class Metadata(BaseModel):
     processor_marks: dict[str, str] = {}
     earlier_versions: dict[str, dict[str, Any]] = {}
     retry_reasons: dict[str, dict[str, int]] = {}
+    abandoned_usage: UsageByModel = {}
 
     @property
     def sealed(self) -> bool:
@@ -150,12 +152,18 @@ def change_metadata(path: StorePath, **changes: Any) -> Metadata:
     return parse_metadata(path, content)
 
 
-def count_retries(path: StorePath, reasons: Mapping[str, Mapping[str, int]]) -> Metadata:
-    """Add why requests of a run were sent again. Raises what `read_metadata` raises."""
+def count_run(
+    path: StorePath, *, retry_reasons: Mapping[str, Mapping[str, int]], abandoned: Mapping[str, Mapping[str, int]]
+) -> Metadata:
+    """Add what only the run itself knows when it ends. Raises what `read_metadata` raises."""
 
     def counted(old: bytes | None) -> bytes:
         metadata = parse_metadata(path, old)
-        return _dump(metadata.model_copy(update={"retry_reasons": add_usage(metadata.retry_reasons, reasons)}))
+        changes = {
+            "retry_reasons": add_usage(metadata.retry_reasons, retry_reasons),
+            "abandoned_usage": add_usage(metadata.abandoned_usage, abandoned),
+        }
+        return _dump(metadata.model_copy(update=changes))
 
     content = read_modify_write(path, counted)
     return parse_metadata(path, content)

@@ -55,6 +55,15 @@ class Spent:
         return cls(data.get("usage", {}), cost)
 
 
+def spent_in(
+    version: VersionLayout, footers: Sequence[Footer], models: Sequence[ModelConfig], *, replies: Iterable[PaidReply]
+) -> Spent:
+    """What a version has used. replies: those that the journal has of it."""
+    metadata = metadata_or_none(version)
+    abandoned = metadata.abandoned_usage if metadata is not None else {}
+    return priced(version, add_usage(usage_of(footers, replies), abandoned), models)
+
+
 def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageByModel:
     """The usage of files, and of replies in the journal that they do not count."""
     usage = total_usage(footers)[0]
@@ -135,7 +144,7 @@ def earlier_spending(
             if name in existing:
                 earlier = layout.version(name)
                 of_files = [f for f in find_row_groups(earlier).values() if isinstance(f, Footer)]
-                found[name] = priced(earlier, usage_of(of_files, replies.get(name, ())), models)
+                found[name] = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
                 todo.append((earlier, {other for footer in of_files for other in footer.carried}))
             elif name in written:
                 found[name] = Spent.from_dict(written[name])

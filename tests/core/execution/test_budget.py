@@ -215,10 +215,10 @@ def test_pipelines_keep_to_a_limit_and_go_on(tmp_path: Path) -> None:
                 "columns": [{"column_type": "llm-text", "name": "a", "model_alias": "w", "prompt": "{{ content }}"}],
             }
             texts = {f"t{number}": f"text number {number}" for number in range(12)}
-            project = Project(tmp_path, [stage], more={**models, "run": {"max_tokens": 400}}).write(**texts)
+            project = Project(tmp_path, [stage], more={**models, "run": {"max_tokens": 250}}).write(**texts)
             with pytest.raises(BudgetReachedError):
                 await agenerate_pipeline(project.open())
-            assert 0 < paid_tokens(server) <= 400
+            assert 0 < paid_tokens(server) <= 250
             paid = paid_tokens(server)
             with pytest.raises(BudgetReachedError):
                 await agenerate_pipeline(project.open())
