@@ -17,6 +17,7 @@ from sdg_core.execution.dry_run import RunPlan, plan_run
 from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.preview import Preview, make_preview
+from sdg_core.execution.samples import open_samples
 from sdg_core.execution.summary import RunSummary
 from sdg_core.generators.samplers.group_sampler import Acceptance, measure_acceptance
 from sdg_core.ledger.history import RunRecord
@@ -43,7 +44,8 @@ def preview(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
 ) -> Preview:
-    """The first records, made in memory; nothing is stored. Asks models for them if columns need models.
+    """The first records, made in memory. Asks models for them if columns need models; what real models reply is kept in the
+    journal, so that a run need not ask again.
 
     config: as for `open_dataset`, or an open dataset. Raises PlanError for a number below 1.
     """
@@ -53,7 +55,12 @@ def preview(
     if num_records < 1:
         raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
     plan, seeds = dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
+
+    async def work(models: ModelPool) -> Preview:
+        async with open_samples(dataset) as samples:
+            return await make_preview(plan, num_records=num_records, seeds=seeds, models=models, samples=samples)
+
+    return _ask(dataset, work)
 
 
 def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> ImportedConfig:
@@ -62,7 +69,8 @@ def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = N
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
-    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
+    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
+    of real models in the journal, so that a run need not ask again.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
     would be refused.
@@ -70,7 +78,12 @@ def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
     ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models))
+
+    async def work(models: ModelPool) -> Estimate:
+        async with open_samples(dataset) as samples:
+            return await make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models, samples=samples)
+
+    return _ask(dataset, work)
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:

@@ -38,7 +38,8 @@ class RowGroupFinished:
 
     adopted: it was complete before, so nothing was generated. failed: records tried in this run without success.
     generated: records added by this run. seconds: from its start to its file, 0 when adopted.
-    carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal.
+    carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal;
+    sampled: those of them that previews and estimates had asked for.
     head: the first rows of the file as it was written; None when adopted.
     """
 
@@ -53,6 +54,7 @@ class RowGroupFinished:
     carried: int = 0
     replayed: int = 0
     head: pa.Table | None = None
+    sampled: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class RowGroupSaved:
     failed: int
     replayed: int
     carried: int
+    sampled: int = 0
 
 
 @dataclass(frozen=True)

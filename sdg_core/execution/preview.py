@@ -1,4 +1,4 @@
-"""A few records in memory: nothing is read from the store, nothing is written to it."""
+"""A few records in memory: nothing is read from the store, nothing is written to it but replies that were paid for."""
 
 import asyncio
 import time
@@ -11,8 +11,10 @@ import pyarrow as pa
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import as_html
+from sdg_core.execution.samples import kept_samples, sampled_hashes
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
 from sdg_core.generators.whole_group import GroupPhases
+from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
@@ -27,11 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preview:
-    """The first records of a dataset as a table of every column, and the records that failed."""
+    """The first records of a dataset as a table of every column, and the records that failed.
+
+    usage: of what was asked for now. replayed: replies that an earlier preview or estimate had asked for. kept: whether replies
+    are kept for the run."""
 
     table: pa.Table
     failures: tuple[Failure, ...]
     usage: UsageByModel
+    replayed: int = 0
+    kept: bool = False
 
     def to_polars(self) -> "pl.DataFrame":
         """The records."""
@@ -58,11 +65,14 @@ class Sample:
     each: tuple[float, ...]
 
 
-async def make_preview(plan: DatasetPlan, *, num_records: int, seeds: Seeds | None, models: ModelPool) -> Preview:
-    """Make records 0 to `num_records - 1`; they are the same records that a full run makes."""
-    sample = await make_sample(plan, range(num_records), seeds=seeds, models=models)
+async def make_preview(
+    plan: DatasetPlan, *, num_records: int, seeds: Seeds | None, models: ModelPool, samples: Journal | None = None
+) -> Preview:
+    """Make records 0 to `num_records - 1`; they are the same records that a full run makes. samples: where replies are kept."""
+    sample = await make_sample(plan, range(num_records), seeds=seeds, models=models, samples=samples)
     group = sample.group
-    return Preview(group.rows().table, tuple(sorted(group.failures.values())), group.usage)
+    failures = tuple(sorted(group.failures.values()))
+    return Preview(group.rows().table, failures, models.spending.used, group.replayed, samples is not None)
 
 
 async def make_sample(
@@ -72,19 +82,22 @@ async def make_sample(
     seeds: Seeds | None,
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
+    samples: Journal | None = None,
 ) -> Sample:
-    """Make some records, no more at once than the models admit requests. `clock` counts seconds.
+    """Make some records, no more at once than the models admit requests. `clock` counts seconds. samples: where replies are
+    taken from and kept.
 
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-    maker = RecordMaker(plan, models)
+    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan))
+    paid = await asyncio.to_thread(kept_samples, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed)
+    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed, paid=paid)
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 

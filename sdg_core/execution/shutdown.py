@@ -27,7 +27,9 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             lost[index] = error
             records += group.made
         else:
-            saved = RowGroupSaved(group.status.group, group.made, group.failed, group.replayed, group.carried_over)
+            saved = RowGroupSaved(
+                group.status.group, group.made, group.failed, group.replayed, group.carried_over, len(group.samples)
+            )
             context.observer(saved)
             context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
     if lost:

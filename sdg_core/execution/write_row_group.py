@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from sdg_core.dataset.spending import SAMPLES
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import counted_cells, counted_in_footer, journal_spans
 from sdg_core.execution.open_row_group import HEAD_ROWS, OpenGroup, Rows
@@ -130,6 +131,8 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
         for start, stop, columns in journal_spans(context.plan, group.status.group):
             if not (context.plan.resizes and missing):
                 context.journal.discard_committed(start=start, stop=stop, columns=columns, remaining=missing)
+        made = {sample for sample in group.samples if sample[0] not in missing}
+        context.journal.discard_cells(made, version=SAMPLES)
     failpoint("group.after_settle")
     if claims is not None:
         claims.release([index])
