@@ -1,8 +1,8 @@
 """What the remaining records will ask for, judged by a few of them: requests, tokens, money, time.
 
 The sample is spread over the remaining records and made in memory, so that it stands for all of them; it is asked of the
-models, and its replies are kept for the run. What each column of it used is scaled to the cells that the column has to make: cells that a run takes over,
-from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
+models, and its replies are kept for the run. What each column of it used is scaled to the cells that the column has to make:
+cells that a run takes over, from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
 """
 
 import math
@@ -121,13 +121,13 @@ async def make_estimate(
     made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, samples=samples)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
-    first = min(group.failures.values(), default=None)
+    first = min(group.every_failure, default=None)
     slots = max(1, min(models.capacity, len(remaining)))
     each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
-        failed=len(group.failures),
+        failed=len(group.every_failure),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
         used=models.spending.used,
         usage=usage,

@@ -60,8 +60,8 @@ def kept_samples(plan: DatasetPlan, journal: Journal | None, records: Sequence[i
 
 
 def samples_for(context: RunContext, status: RowGroupStatus, counted: set[tuple[str, str, int]]) -> list[JournaledCell]:
-    """The samples that a run can take for the records that a row group lacks; what its file counts comes without usage."""
+    """The samples that a run can take for the records that a row group lacks; what its file counts is marked so."""
     if not context.takes_samples:
         return []
     cells = kept_samples(context.plan, context.journal, status.remaining)
-    return [replace(cell, usage={}) if (SAMPLES, cell.column, cell.record) in counted else cell for cell in cells]
+    return [replace(cell, counted=(SAMPLES, cell.column, cell.record) in counted) for cell in cells]

@@ -14,6 +14,7 @@ class RunSummary:
     remaining: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
     replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
     previews and estimates had asked for.
+    dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
     """
 
     version: VersionLayout
@@ -27,6 +28,7 @@ class RunSummary:
     carried: int = 0
     replayed: int = 0
     sampled: int = 0
+    dropped: int = 0
 
 
 class Tally:
@@ -34,9 +36,8 @@ class Tally:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = (
-            self._sampled
-        ) = 0
+        self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
+        self._dropped = self._sampled = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -47,6 +48,7 @@ class Tally:
             self._carried += event.carried
             self._replayed += event.replayed
             self._sampled += event.sampled
+            self._dropped += event.dropped
         if isinstance(event, RowGroupSaved):
             self._written += 1
         if isinstance(event, RowGroupFinished):
@@ -69,6 +71,7 @@ class Tally:
             carried=self._carried,
             replayed=self._replayed,
             sampled=self._sampled,
+            dropped=self._dropped,
         )
 
     def counts(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from sdg_core.config.models import ModelConfig
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs, totals
 from sdg_core.store.atomic import read_or_none
 from sdg_core.store.layout import DatasetLayout, VersionLayout
@@ -78,10 +79,9 @@ def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageBy
     starts = [footer.start for footer in ordered]
     missing = [frozenset(footer.missing) for footer in ordered]
     for reply in replies:
-        place = bisect_right(starts, reply.record) - 1
-        in_file = (
-            place >= 0 and reply.record < starts[place] + ordered[place].size and reply.record not in missing[place]
-        )
+        record = record_and_candidate(reply.record)[0]
+        place = bisect_right(starts, record) - 1
+        in_file = place >= 0 and record < starts[place] + ordered[place].size and record not in missing[place]
         if not in_file and (reply.run_id, reply.column, reply.record) not in counted:
             usage = add_usage(usage, reply.usage)
     return usage
