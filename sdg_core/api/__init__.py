@@ -63,11 +63,12 @@ if TYPE_CHECKING:
     # isort: off
     # fmt: off
     from sdg_core.errors import (
-        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
-        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
-        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
-        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
-        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
+        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
     # isort: on

@@ -159,7 +159,8 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
         table.add_row("expected", "no request: every cell that costs something is there")
         console.print(table)
         return
-    table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
+    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)
     for line in _cost_lines(result.cost):
@@ -189,8 +190,11 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
-    if summary.replayed:
-        console.print(f"{summary.replayed:,} replies were taken from the journal, and not paid for again")
+    if summary.replayed - summary.sampled:
+        replies = summary.replayed - summary.sampled
+        console.print(f"{replies:,} replies were taken from the journal, and not paid for again")
+    if summary.sampled:
+        console.print(f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again")
     if summary.carried:
         console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)

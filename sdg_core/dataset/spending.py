@@ -21,14 +21,18 @@ from sdg_core.store.row_groups import Footer
 from sdg_core.store.spending import PaidReply, Spent, config_of_version, earlier_spending, priced, spent_in
 from sdg_core.store.versions import Version
 
+SAMPLES = "samples"
+"""What stands for a version in the journal where replies were asked for by previews and estimates."""
+
 Replies = dict[str, list[PaidReply]]
 """What the journal has, by version."""
 
 
 @dataclass(frozen=True)
 class DatasetSpending:
-    """What a dataset has cost. own: its version, replies in the journal included. earlier: by name, the versions that cells were
-    carried over from. upstream: by name, the datasets that it draws its seed rows from, each over all of its versions."""
+    """What a dataset has cost. own: its version, with replies in the journal and samples that no row has yet. earlier: by
+    name, the versions that cells were carried over from. upstream: by name, the datasets that it draws its seed rows from, each over all
+    of its versions."""
 
     own: Spent = field(default_factory=Spent)
     earlier: dict[str, Spent] = field(default_factory=dict)
@@ -54,7 +58,7 @@ def spending_of(dataset: Dataset, version: VersionLayout, footers: Sequence[Foot
     models = dataset.plan.config.model_configs
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, dataset.name)
-    own = spent_in(version, footers, models, replies=replies.get(version.name, ()))
+    own = spent_in(version, footers, models, replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())])
     earlier = earlier_spending(version, footers, models, replies=replies)
     return DatasetSpending(own, earlier, upstream_cost(dataset))
 
@@ -123,7 +127,7 @@ def budget_of(
         if source.name not in spent and _shares_columns(source, plan):
             of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
             spent[source.name] = spent_in(source, of_files, models, replies=replies.get(source.name, ()))
-    mine = replies.get(version.layout.name, ())
+    mine = [*replies.get(version.layout.name, ()), *replies.get(SAMPLES, ())]
     spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
     currency = next((model.prices.currency for model, _ in plan.models.values() if model.prices is not None), "")
     amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]

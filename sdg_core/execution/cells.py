@@ -86,9 +86,11 @@ class RecordMaker:
         *,
         images: ImageStore | None = None,
         journal: Journal | None = None,
+        kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,
     ) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply.
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
+        columns `kept`; default all that models write.
 
         on_prompt: told of every prompt, before its cell is made.
         """
@@ -98,6 +100,7 @@ class RecordMaker:
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
+        self._kept = frozenset(self._aliases if kept is None else kept)
         self.calls_out = any(
             isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
         )
@@ -147,7 +150,7 @@ class RecordMaker:
                 self._tell_of_prompt(name, record)
                 cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record)
-                if name not in self._aliases or self._journal is None:
+                if name not in self._kept or self._journal is None:
                     self._spending.account(cell.usages)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
@@ -166,11 +169,11 @@ class RecordMaker:
     async def _cell(self, name: str, record: _Record) -> Cell:
         """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
         has it."""
-        journaled = self._journal is not None and name in self._aliases
+        journaled = self._journal is not None and name in self._kept
         inputs = _digest([record.values.get(other) for other in self._reads[name]]) if journaled else ""
         paid = record.group.paid.get((record.index, name))
         if paid is not None and paid.inputs in ("", inputs):
-            record.group.replayed += 1
+            record.group.count_replayed(paid)
             record.group.counted.add((paid.run_id, name, record.index))
             usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
             if paid.counted:

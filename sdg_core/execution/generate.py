@@ -79,7 +79,15 @@ async def agenerate(
                 tally(Notice(message))
             models.spending.keep_to(budget_of(dataset, version, plan, before, ledger))
             context = RunContext(
-                plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
+                plan,
+                version.layout,
+                dataset.seeds,
+                models,
+                settings,
+                tally,
+                run_id,
+                on_row_group=on_row_group,
+                takes_samples=not (version.forced or (version.metadata is not None and version.metadata.forced)),
             )
             stock = Checkpointer(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}

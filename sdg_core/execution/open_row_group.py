@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sdg_core.dataset.spending import SAMPLES
 from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.journal_rows import CountedCell
@@ -65,6 +66,7 @@ class OpenGroup:
         self.carried_over = 0
         self.carried_from: UsageByModel = {}
         self.replayed = 0
+        self.samples: set[tuple[int, str]] = set()
         self.counted: set[CountedCell] = set()
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}
@@ -215,6 +217,12 @@ class OpenGroup:
         if column is not None:
             of_column = self.usage_by_column.get(column, {})
             self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
+
+    def count_replayed(self, cell: JournaledCell) -> None:
+        """A reply was taken from the journal."""
+        self.replayed += 1
+        if cell.run_id == SAMPLES:
+            self.samples.add((cell.record, cell.column))
 
     def count_carried(self, version: str, column: str) -> None:
         """A cell was taken over from an earlier version."""

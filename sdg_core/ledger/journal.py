@@ -134,6 +134,15 @@ class Journal:
             ).all()
             self._remove(connection, [(record, column) for record, column in held if record not in remaining])
 
+    def discard_cells(self, done: Collection[tuple[int, str]], *, version: str) -> None:
+        """Remove cells of a version, by record and column: what they hold is durable elsewhere."""
+        if done:
+            with self._ledger.transaction("write") as connection:
+                one = (cells.c.record == sa.bindparam("its_record"), cells.c.column_name == sa.bindparam("its_column"))
+                place = (cells.c.dataset == self._dataset, cells.c.version == version)
+                values = [{"its_record": record, "its_column": column} for record, column in done]
+                connection.execute(cells.delete().where(*place, *one), values)
+
     def prune(self, is_done: Callable[[int, str], bool]) -> None:
         """Remove cells whose row is in a file: left over where a run ended between the file and `settle`.
 
