@@ -31,8 +31,8 @@ Replies = dict[str, list[PaidReply]]
 @dataclass(frozen=True)
 class DatasetSpending:
     """What a dataset has cost. own: its version, with replies in the journal and samples that no row has yet. earlier: by
-    name, the versions that cells were carried over from. upstream: by name, the datasets that it draws its seed rows from, each over all
-    of its versions."""
+    name, the versions that cells were carried over from. upstream: by name, the datasets that it draws its seed rows from, each
+    over all of its versions."""
 
     own: Spent = field(default_factory=Spent)
     earlier: dict[str, Spent] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
-from sdg_core.execution.samples import kept_samples, sampled_hashes
+from sdg_core.execution.samples import known_replies, sampled_hashes
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
 from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
@@ -148,7 +148,7 @@ async def make_sample(
         on_event(CellStarted(record, column))
 
     maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked)
-    paid = await asyncio.to_thread(kept_samples, plan, samples, records)
+    paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))

@@ -49,14 +49,22 @@ async def open_samples(dataset: Dataset) -> AsyncIterator[Journal | None]:
         yield journal
 
 
-def kept_samples(plan: DatasetPlan, journal: Journal | None, records: Sequence[int]) -> list[JournaledCell]:
-    """The samples that there are of some records, ascending. Called in a thread."""
+def kept_samples(
+    plan: DatasetPlan, journal: Journal | None, records: Sequence[int], *, version: str = SAMPLES
+) -> list[JournaledCell]:
+    """The samples that there are of some records, ascending; or what the journal has of a version. Called in a thread."""
     hashes = sampled_hashes(plan)
     if journal is None or not hashes or not len(records):
         return []
     wanted = frozenset(records)
-    cells = journal.load(start=records[0], stop=records[-1] + 1, column_hashes=hashes, version=SAMPLES)
+    cells = journal.load(start=records[0], stop=records[-1] + 1, column_hashes=hashes, version=version)
     return [cell for cell in cells if cell.record in wanted]
+
+
+def known_replies(plan: DatasetPlan, journal: Journal | None, records: Sequence[int]) -> list[JournaledCell]:
+    """What a preview or an estimate need not ask for: samples, and replies that an interrupted run has left. Called in a thread."""
+    left = kept_samples(plan, journal, records, version=plan.fingerprint.version)
+    return [*left, *kept_samples(plan, journal, records)]
 
 
 def samples_for(context: RunContext, status: RowGroupStatus, counted: set[tuple[str, str, int]]) -> list[JournaledCell]:
