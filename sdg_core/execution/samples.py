@@ -62,7 +62,7 @@ def kept_samples(
 
 
 def known_replies(plan: DatasetPlan, journal: Journal | None, records: Sequence[int]) -> list[JournaledCell]:
-    """What a preview or an estimate need not ask for: samples, and replies that an interrupted run has left. Called in a thread."""
+    """What a preview or an estimate need not ask for: samples, and what an interrupted run has left. Called in a thread."""
     left = kept_samples(plan, journal, records, version=plan.fingerprint.version)
     return [*left, *kept_samples(plan, journal, records)]
 
