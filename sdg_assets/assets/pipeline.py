@@ -94,6 +94,17 @@ class SourcesConfig(CheckedConfig):
     max_parallel_requests: int | None = Field(
         default=None, ge=1, description="Most requests under way at once, per model."
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
+    )
     num_retries: int | None = Field(
         default=None, ge=0, description="Further attempts after a retryable failure of a request."
     )

@@ -73,6 +73,17 @@ class GenerateConfig(CheckedConfig):
         ge=1,
         description="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
+    )
     num_retries: int | None = Field(
         default=None,
         ge=0,
