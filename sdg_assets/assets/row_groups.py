@@ -43,7 +43,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         deps=spec.upstream,
         check_specs=[row_groups_check(spec)],
         description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
-        kinds={"parquet", "polars"},
+        kinds=spec.kinds or {"parquet", "polars"},
+        pool=spec.pool,
         metadata={
             **spec.ref.to_metadata(),
             "dagster/column_schema": planned_schema(spec.config),
@@ -54,7 +55,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
     def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
         resume = config.resume_mode()
         try:
-            dataset = api.open_dataset(spec.path, root=store.root_for(spec.path))
+            dataset = api.open_dataset(spec.path, root=store.root_of(spec))
             refuse_sealed(context, dataset, resume=resume)
             exit_with_run_worker(context)
             children = selected_children(context)

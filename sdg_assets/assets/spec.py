@@ -17,25 +17,41 @@ from sdg_core.api import (
     config_part,
     dropped_columns,
     load_dataset,
+    open_dataset,
     producers_of,
     row_group_count,
 )
-from sdg_core.errors import PlanError
+from sdg_core.errors import PlanError, SeedError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a dataset asks for what is missing. timezone: of the cron expression, by its IANA name; UTC without one."""
+
+    cron: str
+    timezone: str | None = None
+    running: bool = False
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
     """A checked dataset file with the attributes that its component gives it.
 
-    asset_attributes: keyword arguments that both assets share (group, owners, tags, pool).
+    key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
+    asset_attributes: keyword arguments that both assets share (group, owners, tags, op tags, condition). kinds: of both assets
+    instead of ours.
     """
 
     path: Path
     config: DatasetConfig
     code_version: str
     max_row_groups_per_run: int = 1000
-    schedule: str | None = None
+    schedule: Schedule | None = None
     checks: Checks | None = None
+    key_prefix: tuple[str, ...] = ()
+    root: str | None = None
+    pool: str | None = None
+    kinds: frozenset[str] | None = None
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -46,7 +62,7 @@ class DatasetSpec:
     @property
     def num_records(self) -> int:
         """Number of records; checked by `load_spec`."""
-        assert self.config.num_records is not None
+        assert isinstance(self.config.num_records, int)
         return self.config.num_records
 
     @property
@@ -57,17 +73,19 @@ class DatasetSpec:
             path=self.path,
             num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
             max_row_groups_per_run=self.max_row_groups_per_run,
+            key_prefix=self.key_prefix,
+            root=self.root,
         )
 
     @property
     def row_groups_key(self) -> dg.AssetKey:
         """The partitioned asset."""
-        return row_groups_key(self.name)
+        return row_groups_key(self.name, self.key_prefix)
 
     @property
     def dataset_key(self) -> dg.AssetKey:
         """The post-generation asset."""
-        return dataset_key(self.name)
+        return dataset_key(self.name, self.key_prefix)
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
@@ -76,7 +94,7 @@ class DatasetSpec:
             case LocalSeedSource(upstream_asset=str(asset)):
                 return [dg.AssetKey(asset.split("/"))]
             case DatasetSeedSource(dataset=name):
-                return [dataset_key(name)]
+                return [dataset_key(name, self.key_prefix)]
             case _:
                 return []
 
@@ -88,6 +106,8 @@ class DatasetSpec:
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
     config = load_dataset(path, env=os.environ, offline=True).config
+    if config.num_records == "seed":
+        config = config.model_copy(update={"num_records": _seed_rows(path)})
     if config.num_records is None:
         raise PlanError(
             f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
@@ -95,6 +115,18 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
     _check_rule_columns(spec)
     return spec
+
+
+def _seed_rows(path: Path) -> int:
+    """How many records a dataset has that has as many as its seed data.
+
+    1 while that cannot be told, as before an upstream asset is materialized: the dataset then has one partition until the
+    definitions are loaded again, and the sensor that resumes says that there are more.
+    """
+    try:
+        return open_dataset(path, offline=True).plan.num_records
+    except SeedError:
+        return 1
 
 
 def _check_rule_columns(spec: DatasetSpec) -> None:

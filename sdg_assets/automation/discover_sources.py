@@ -22,7 +22,7 @@ def build_discovery_job(refs: Sequence[PipelineRef]) -> dg.JobDefinition:
     def discover(context: dg.OpExecutionContext, store: StoreResource) -> None:
         for ref in refs:
             try:
-                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_for(ref.path)))
+                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_of(ref)))
             except SdgError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
@@ -59,7 +59,7 @@ def build_discovery_sensor(refs: Sequence[PipelineRef]) -> dg.SensorDefinition:
         for ref in refs:
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
             try:
-                new, wanted = _look(ref, store.root_for(ref.path), known)
+                new, wanted = _look(ref, store.root_of(ref), known)
             except SdgError as error:
                 reasons.append(f"{ref.name}: {error}")
                 continue

@@ -62,7 +62,9 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
         if ref is None:
             continue
         try:
-            dataset = api.open_dataset(ref.path, root=resolve_for(_root_of(run.run_config) or store.root, ref.path))
+            dataset = api.open_dataset(
+                ref.path, root=resolve_for(_root_of(run.run_config) or ref.root or store.root, ref.path)
+            )
             resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
             reason = rejection(dataset, resume=resume)
         except SdgError as error:
@@ -104,7 +106,7 @@ def reconcile_events_with_files(
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
         try:
-            found = compare(context.instance, dataset, root=store.root_for(dataset.path))
+            found = compare(context.instance, dataset, root=store.root_of(dataset))
         except SdgError as error:
             reasons.append(f"{dataset.name}: {error}")
             continue

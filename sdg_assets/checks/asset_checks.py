@@ -107,7 +107,7 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_for(spec.path)))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_of(spec)))
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for name, measured in found.items():

@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Make synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are made in row "
     "groups, and running a command again goes on where it stopped.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, run again to go on.",

@@ -8,6 +8,7 @@ from sdg_core.cli import inspect_commands, pipeline_commands, project_commands, 
 from sdg_core.cli.app import app, run
 
 COMMANDS = {
+    "init": project_commands.init,
     "validate": inspect_commands.validate,
     "preview": inspect_commands.preview,
     "estimate": inspect_commands.estimate,

@@ -1,6 +1,7 @@
-"""Commands around dataset files: what editors need to know of them. Heavy imports happen inside."""
+"""Commands before there is any data: a new project, and what editors need to know of its files. Heavy imports happen inside."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,41 @@ class FileKind(StrEnum):
 
     DATASET = "dataset"
     PIPELINE = "pipeline"
+
+
+class Template(StrEnum):
+    """What a new project starts with."""
+
+    SUPPORT = "support"
+    QA = "qa"
+    PIPELINE = "pipeline"
+    BLANK = "blank"
+
+
+@reports_errors
+def init(
+    name: Annotated[
+        Path,
+        typer.Argument(metavar="NAME", help="The folder to make; its last part names the project.", show_default=False),
+    ],
+    template: Annotated[
+        Template,
+        typer.Option(
+            help="What to start with: support (tickets and answers), qa (questions about texts of your own), pipeline (questions "
+            "about documents), blank (one column of each kind)."
+        ),
+    ] = Template.SUPPORT,
+) -> None:
+    """Make a Dagster project with a dataset that generates as it is: no key, no server needed."""
+    from sdg_core import api
+
+    project = api.make_project(name, template=template.value)
+    file = project.file.relative_to(project.folder)
+    typer.echo(f"{project.folder} is a project now. Next:\n")
+    if project.folder != Path.cwd():
+        typer.echo(f"  cd {name}")
+    typer.echo(f"  sdg preview {file} -n 2\n  sdg generate {file}\n  DAGSTER_HOME=$PWD dagster dev\n")
+    typer.echo("README.md says the rest. Replies are simulated until the file names a model server.")
 
 
 @reports_errors

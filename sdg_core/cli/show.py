@@ -51,6 +51,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
     table.add_row(
         "records", f"{compiled.num_records:,} in {len(groups):,} row groups of {compiled.config.row_group_size:,}"
     )
+    if compiled.seed_repeats is not None:
+        table.add_row("seed rows", compiled.seed_repeats)
     table.add_row("fingerprint", compiled.fingerprint.config_hash)
     table.add_row("directory", str(dataset.layout.version(compiled.fingerprint.version).directory))
     for alias, (model, provider) in compiled.models.items():

@@ -171,8 +171,12 @@ Selection = Annotated[
 
 
 class SeedConfig(ConfigModel):
-    """Seed data and how records draw from it: record i takes row i, wrapping around at the end."""
+    """Seed data and how records draw from it: record i takes row i, wrapping around at the end.
+
+    where: a template over the columns of the seed data; only rows for which it is true count, before any selection.
+    """
 
     source: SeedSource
+    where: NonEmptyStr | None = None
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
     selection_strategy: Selection | None = None

@@ -33,10 +33,12 @@ class SeedInfo:
 
 @dataclass(frozen=True)
 class SeedContent:
-    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files)."""
+    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files).
+    num_rows: those that records draw from."""
 
     digest: str
     files: Mapping[str, str]
+    num_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,16 @@ class DatasetPlan:
     def num_records(self) -> int:
         """How many records the finished dataset has if none fails."""
         return self.row_groups[-1].stop
+
+    @property
+    def seed_repeats(self) -> str | None:
+        """That seed rows are used more than once, and how often; None where they are not."""
+        rows = self.seed_content.num_rows if self.seed_content is not None else 0
+        if not rows or self.num_records <= rows:
+            return None
+        least, more = divmod(self.num_records, rows)
+        times = f"{least} or {least + 1} times" if more else f"{least} times"
+        return f"{self.num_records:,} records draw from {rows:,} seed rows, so each row is used {times}"
 
     @property
     def resizes(self) -> bool:

@@ -102,6 +102,10 @@ def open_seeds(
         if elsewhere and offline:
             return UnreadSeeds(recall(config, base=base, root=root))
     reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored)
+    if config.where is not None:
+        from sdg_core.seeds.where import WhereReader
+
+        reader = WhereReader(reader, config.where, env=env)
     seeds = Seeds(reader, config=config, seed=seed)
     if elsewhere:
         remember(seeds.info(), config, base=base, root=root)

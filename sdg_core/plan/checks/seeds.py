@@ -12,6 +12,7 @@ from sdg_core.config.seeds import (
     TextFileKeys,
 )
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.checks.processors import check_condition
 
 _SOURCE: Path = ("seed_config", "source")
 _OPAQUE = re.compile(
@@ -22,8 +23,12 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_seeds(config: DatasetConfig) -> Problems:
-    """Every problem of the seed source that shows in the file alone."""
+    """Every problem of the seed data that shows in the file alone."""
     source = config.seed_config.source if config.seed_config is not None else None
+    where = config.seed_config.where if config.seed_config is not None else None
+    if where is not None:
+        for path, message in check_condition(where, "where", None):
+            yield ("seed_config", *path), message
     if isinstance(source, TextFileKeys) and source.encoding is not None and not _is_encoding(source.encoding):
         yield (*_SOURCE, "encoding"), f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8"
     if isinstance(source, TextFileKeys) and source.separator is not None and not _separates(source.separator):

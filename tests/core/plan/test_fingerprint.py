@@ -529,6 +529,7 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SeedColumn.drop": inside(SEED, "drop", True),
     "SeedColumn.description": outside(SEED, "description", "x"),
     "SeedColumn.column_type": Tag(True, SEED),
+    "SeedConfig.where": inside(("seed_config",), "where", "{{ product != '' }}"),
     "SeedConfig.source": outside(("seed_config",), "source", {"path": "elsewhere/y.csv"}),
     "SeedConfig.sampling_strategy": inside(("seed_config",), "sampling_strategy", "shuffle"),
     "SeedConfig.selection_strategy": inside(("seed_config",), "selection_strategy", None),
