@@ -34,4 +34,4 @@ def _claimed(part: str, sensor: dg.SensorDefinition) -> Sequence[str]:
     keys = sensor.metadata.get(KEYS)
     if not isinstance(named, dg.TextMetadataValue) or named.value != part or not isinstance(keys, dg.JsonMetadataValue):
         return ()
-    return [str(key) for key in keys.value or ()]  # type: ignore[union-attr]
+    return [str(key) for key in keys.value or ()]
