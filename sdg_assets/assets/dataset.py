@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.catalog import row_groups_key
+from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
 from sdg_assets.assets.run_config import CheckedConfig
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
@@ -20,7 +20,7 @@ from sdg_assets.recording.metadata import (
     usage_by_model,
     usage_metadata,
 )
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_core import api
 from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
 from sdg_core.errors import SdgError
@@ -46,18 +46,18 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
         description=f"The finished dataset {spec.name}, sealed. {spec.config.description or ''}".strip(),
-        kinds={"parquet"},
+        kinds=spec.kinds or {"parquet"},
         metadata={
+            **place_metadata(FINISHED_OF, spec.path, root=spec.root),
             "dagster/column_schema": planned_schema(spec.config),
             "columns": column_table(spec.config),
         },
         **spec.asset_attributes,
     )
-    def dataset(
-        context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
-    ) -> dg.MaterializeResult[None]:
+    def dataset(context: dg.AssetExecutionContext, config: ProcessConfig) -> dg.MaterializeResult[None]:
+        config.check(context)
         try:
-            opened = api.open_dataset(spec.path, root=store.root_for(spec.path))
+            opened = api.open_dataset(spec.path, root=store_of_run(context).root_of(spec))
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))
@@ -68,8 +68,10 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
-        version = dg.DataVersion(finished_data_version(result.version))
-        return dg.MaterializeResult(metadata=dataset_metadata(opened, result), data_version=version)
+        return dg.MaterializeResult(
+            metadata=dataset_metadata(opened, result, row_groups=spec.row_groups_key),
+            data_version=dg.DataVersion(finished_data_version(result.version)),
+        )
 
     return dataset
 
@@ -80,7 +82,7 @@ def log_notice(log: logging.Logger, event: Event) -> None:
         log.warning(event.message)
 
 
-def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str, Any]:
+def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_groups: dg.AssetKey) -> dict[str, Any]:
     """What the page of a finished dataset shows."""
     plan = opened.plan
     statuses = api.row_group_statuses(opened)
@@ -95,7 +97,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
         "dagster/row_count": result.num_rows,
         "dagster/uri": result.version.processed_dataset.as_uri(),
         "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
-        "dagster/column_lineage": row_groups_lineage(plan, row_groups_key(opened.name)),
+        "dagster/column_lineage": row_groups_lineage(plan, row_groups),
         "config_fingerprint": plan.fingerprint.config_hash,
         "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "records_missing": status.remaining,

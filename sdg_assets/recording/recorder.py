@@ -50,8 +50,9 @@ class Recorder:
     """An observer of a run, and a context manager: at its end everything that was observed is recorded.
 
     A failure to record is raised at the next event or at the end, whichever comes first. keep: what was recorded stays in memory,
-    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made, unless
-    `run.max_missing_rate` allows for that; they are not recorded, so that Dagster counts their partitions as failed.
+    for `repeat`. started: whether the run got past everything that could refuse it. verdict: of the check, complete at the end.
+    empty: row groups of which no record could be made, unless `run.max_missing_rate` allows for that; they are not recorded, so
+    that Dagster counts their partitions as failed.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Recorder:
     ) -> None:
         self.verdict = RowGroupsCheck(plan)
         self.empty: list[RowGroupFinished] = []
+        self.started = False
         self._context = context
         self._plan = plan
         self._kept: list[Finished] | None = [] if keep else None
@@ -105,6 +107,7 @@ class Recorder:
             case Notice():
                 self._context.log.info(event.message)
             case RunStarted():
+                self.started = True
                 self._context.log.info(
                     f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
                     f"{event.complete} are complete"
