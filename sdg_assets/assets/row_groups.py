@@ -74,7 +74,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
-            if recorder is None or not recorder.started:
+            if recorder is None or not recorder.has_made:
                 end_untouched(context, error, file=spec.path)
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:

@@ -194,8 +194,14 @@ def test_sensors_and_checks_run_none_of_the_datasets_code(
 ) -> None:
     """A function of the file says when it is imported."""
     trace = tmp_path / "imported"
-    (tmp_path / "own.py").write_text(f"from pathlib import Path\n\nPath({str(trace)!r}).touch()\n\n\ndef half(record):\n    return 'ok'\n")
-    column = {"column_type": "custom", "name": "half", "generator_function": "./own.py:half", "required_columns": ["id"]}
+    code = f"from pathlib import Path\n\nPath({str(trace)!r}).touch()\n\n\ndef half(record):\n    return 'ok'\n"
+    (tmp_path / "own.py").write_text(code)
+    column = {
+        "column_type": "custom",
+        "name": "half",
+        "generator_function": "./own.py:half",
+        "required_columns": ["id"],
+    }
     location.write({**tickets(), "columns": [uuid(), column]})
     location.repository()
     assert asked(location, instance)[0] == ["00000-00001"]
