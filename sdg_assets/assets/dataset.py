@@ -68,10 +68,9 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
-        return dg.MaterializeResult(
-            metadata=dataset_metadata(opened, result, row_groups=spec.row_groups_key),
-            data_version=dg.DataVersion(finished_data_version(result.version)),
-        )
+        version = dg.DataVersion(finished_data_version(result.version))
+        metadata = dataset_metadata(opened, result, row_groups=spec.row_groups_key)
+        return dg.MaterializeResult(metadata=metadata, data_version=version)
 
     return dataset
 

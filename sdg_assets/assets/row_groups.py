@@ -5,6 +5,7 @@ optional on purpose: a returned or yielded MaterializeResult would claim every p
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -12,7 +13,7 @@ import dagster as dg
 from sdg_assets.assets.run_config import GenerateConfig
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, end_untouched, refuse, refuse_sealed
-from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_assets.recording.recorder import Recorder
@@ -28,6 +29,14 @@ def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
     """One key per row group."""
     groups = plan_row_groups(spec.num_records, spec.config.row_group_size)
     return dg.StaticPartitionsDefinition([group.key for group in groups])
+
+
+def row_group_partitions(file: str | Path) -> dg.StaticPartitionsDefinition:
+    """The partitions of a dataset's row groups, for assets of your own beside them.
+
+    file: the dataset file. Raises ConfigError, or PlanError if it does not say how many records.
+    """
+    return partitions_of(load_spec(Path(file).resolve()))
 
 
 def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
