@@ -4,7 +4,7 @@ from sdg_assets.assets.row_groups import row_group_partitions
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.components.dataset import Dataset
 from sdg_assets.components.pipeline import SourcePipeline
-from sdg_assets.io_manager import DatasetIOManager, scan
+from sdg_assets.inputs import DatasetIOManager, scan
 from sdg_assets.loading import load_defs
 from sdg_assets.operations import with_operations
 

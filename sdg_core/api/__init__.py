@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api.finish import export, finished_digest, process, reopen, report
-    from sdg_core.api.stored import scan, stored_layout
+    from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -122,11 +122,11 @@ if TYPE_CHECKING:
     from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
-    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
+    from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
-    from sdg_core.store.layout import DatasetLayout, VersionLayout, part_files, resolve_root
+    from sdg_core.store.layout import VersionLayout, part_files, resolve_root
     from sdg_core.store.metadata import to_the_second
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
@@ -134,7 +134,6 @@ if TYPE_CHECKING:
     from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
     from sdg_core.store.row_groups import Footer, read_head, read_rows
-    from sdg_core.store.stored import StoredFiles, finished_files, partition_files
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
 
@@ -144,7 +143,7 @@ _MODULES = {
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export finished_digest process reopen report",
-    "sdg_core.api.stored": "scan stored_layout",
+    "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -196,11 +195,11 @@ _MODULES = {
     "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
-    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
+    "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
-    "sdg_core.store.layout": "DatasetLayout VersionLayout part_files resolve_root",
+    "sdg_core.store.layout": "VersionLayout part_files resolve_root",
     "sdg_core.store.metadata": "to_the_second",
     "sdg_core.store.objects": "ObjectPath StorePath",
     "sdg_core.store.os_errors": "store_errors",
@@ -208,7 +207,6 @@ _MODULES = {
     "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
-    "sdg_core.store.stored": "StoredFiles finished_files partition_files",
     "sdg_core.store.version_list": "VersionInfo",
     "sdg_core.store.versions": "Version",
 }
@@ -236,7 +234,6 @@ __all__ = [
     "Cost",
     "Dataset",
     "DatasetConfig",
-    "DatasetLayout",
     "DatasetPlan",
     "DatasetSeedSource",
     "DatasetStatus",
@@ -280,7 +277,6 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
-    "Project",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -307,7 +303,6 @@ __all__ = [
     "ShrinkError",
     "StoreError",
     "StorePath",
-    "StoredFiles",
     "TextPart",
     "Tool",
     "ToolCall",
@@ -336,7 +331,6 @@ __all__ = [
     "export",
     "failures_of",
     "finished_digest",
-    "finished_files",
     "finished_parts",
     "format_ranges",
     "generate",
@@ -349,12 +343,10 @@ __all__ = [
     "make_project",
     "measure_constraints",
     "measured_version",
-    "name_of_folder",
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
     "part_files",
-    "partition_files",
     "plan",
     "plan_row_groups",
     "preview",
@@ -375,10 +367,8 @@ __all__ = [
     "scan",
     "scan_parts",
     "seal_of",
-    "starter_dataset",
     "status",
     "store_errors",
-    "stored_layout",
     "to_the_second",
     "totals",
     "versions",

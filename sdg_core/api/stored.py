@@ -3,16 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import polars as pl
 
 from sdg_core.config.load import is_pipeline
 from sdg_core.plan.load import load_dataset
 from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.roots import choose_root
+from sdg_core.store.stored import StoredFiles, finished_files, partition_files
 
-if TYPE_CHECKING:
-    import polars as pl
-
+__all__ = ["DatasetLayout", "StoredFiles", "finished_files", "partition_files", "scan", "stored_layout"]
 AllPartitions = Literal["all"]
 
 
@@ -22,15 +23,13 @@ def scan(
     partitions: Sequence[str] | AllPartitions | None = None,
     root: str | None = None,
     env: Mapping[str, str] = os.environ,
-) -> "pl.LazyFrame":
+) -> pl.LazyFrame:
     """The finished dataset as a lazy frame, or partitions of it as they are now.
 
     dataset: its name, or the path of its dataset or pipeline file. partitions: keys such as `00003`, or `all` that there are;
     None is the finished dataset. root: as everywhere; for a name, the project is that of the working directory. It reads the
     version last generated into. Raises IncompleteError where there is no such data, StoreError.
     """
-    from sdg_core.store.stored import StoredFiles, finished_files, partition_files
-
     layout = stored_layout(dataset, root=root, env=env)
     if partitions is None:
         return finished_files(layout).scan()

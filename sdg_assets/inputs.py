@@ -16,8 +16,8 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import FINISHED, PARTITIONED, Place, place_of
 from sdg_assets.resources import resolve_for
-from sdg_core import api
-from sdg_core.api import DatasetLayout, StoredFiles
+from sdg_core.api import stored
+from sdg_core.api.stored import DatasetLayout, StoredFiles
 from sdg_core.errors import SdgError
 
 ALLOW_MISSING = "allow_missing_partitions"
@@ -78,12 +78,12 @@ class _Loader(dg.IOManager):
         load = _loader(get_args(wanted)[-1] if each else wanted, argument=context.name)
         layout = _layout(place, root=self._root)
         if context.asset_key.path[-1] not in PARTITIONED:
-            return load(api.finished_files(layout))
+            return load(stored.finished_files(layout))
         keys = context.asset_partition_keys if context.has_asset_partitions else None
         if context.definition_metadata.get(ALLOW_MISSING):
-            there = api.partition_files(layout)
+            there = stored.partition_files(layout)
             keys = [key for key in there if keys is None or key in keys]
-        files = api.partition_files(layout, keys)
+        files = stored.partition_files(layout, keys)
         return {key: load(one) for key, one in files.items()} if each else load(StoredFiles.together(files.values()))
 
 
@@ -98,16 +98,16 @@ def scan(
     """
     layout = _layout(_place_in_location(dataset) or Place(dataset), root=root)
     if partitions is None:
-        return api.finished_files(layout).scan()
+        return stored.finished_files(layout).scan()
     return StoredFiles.together(
-        api.partition_files(layout, None if partitions == "all" else partitions).values()
+        stored.partition_files(layout, None if partitions == "all" else partitions).values()
     ).scan()
 
 
 def _layout(place: Place, *, root: str | None) -> DatasetLayout:
     """root: where the dataset has none of its own; a relative one starts at the project."""
     folder = place.folder or Path.cwd()
-    return api.stored_layout(place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder)
+    return stored.stored_layout(place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder)
 
 
 def _loader(wanted: Any, *, argument: str) -> Callable[[StoredFiles], Any]:
