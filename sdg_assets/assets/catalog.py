@@ -137,6 +137,11 @@ def config_path_of(metadata: Mapping[str, Any]) -> Path | None:
     return _path_in(metadata, CONFIG)
 
 
+def pipeline_path_of(metadata: Mapping[str, Any]) -> Path | None:
+    """The pipeline file whose sources an asset makes, if it does."""
+    return _path_in(metadata, PIPELINE)
+
+
 def finished_path_of(metadata: Mapping[str, Any]) -> Path | None:
     """The file of the dataset or pipeline whose finished dataset an asset is, if it is one."""
     return _path_in(metadata, FINISHED_OF)

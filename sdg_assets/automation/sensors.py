@@ -1,12 +1,12 @@
 """Sensors over all datasets of a code location."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef, ref_of, selected_keys
+from sdg_assets.assets.catalog import DatasetRef, config_path_of, pipeline_path_of, root_in, selected_keys
 from sdg_assets.assets.sealed_guard import REJECTED_TAG, SEALED, rejection
 from sdg_assets.automation.activity import UNFINISHED, keys_at_work
 from sdg_assets.automation.parts import claim, datasets_for
@@ -72,22 +72,18 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
 def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, store: StoreResource) -> str | None:
     """Why a run must not start, or None. store: of the code location; the run may have been launched with another.
 
-    One sealed dataset is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
+    One sealed dataset or pipeline is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
     """
     unknown: SdgError | None = None
     for key in selected_keys(run, repository):
         definition = repository.assets_defs_by_key.get(key)
-        ref = ref_of(definition, key) if definition is not None else None
-        if ref is None:
-            continue
+        metadata = definition.specs_by_key[key].metadata if definition is not None else {}
         try:
-            dataset = api.open_dataset(
-                ref.path,
-                root=resolve_for(_root_of(run.run_config) or ref.root or store.root, ref.path),
-                offline=True,
-            )
-            resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
-            reason = rejection(dataset, resume=resume)
+            opened = _opened(metadata, root=_root_of(run.run_config) or root_in(metadata) or store.root)
+            if opened is None:
+                continue
+            resume = _resume_of(run.run_config, key) or opened.plan.config.run.resume
+            reason = rejection(opened, resume=resume)
         except SdgError as error:
             unknown = error
             continue
@@ -95,6 +91,15 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
             return reason
     if unknown is not None:
         raise unknown
+    return None
+
+
+def _opened(metadata: Mapping[str, Any], *, root: str | None) -> api.Dataset | None:
+    """The dataset, or the pipeline as one, that an asset with this metadata generates; None for any other asset."""
+    if (path := config_path_of(metadata)) is not None:
+        return api.open_dataset(path, root=resolve_for(root, path), offline=True)
+    if (path := pipeline_path_of(metadata)) is not None:
+        return api.pipelines.open_unread(path, root=resolve_for(root, path)).as_dataset()
     return None
 
 
