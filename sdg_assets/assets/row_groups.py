@@ -12,7 +12,7 @@ import dagster as dg
 
 from sdg_assets.assets.run_config import GenerateConfig
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import RUN_CONFIG, end_untouched, refuse, refuse_sealed
+from sdg_assets.assets.sealed_guard import RUN_CONFIG, failure, refuse, refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
@@ -83,9 +83,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
-            if recorder is None or not recorder.has_made:
-                end_untouched(context, error, file=spec.path)
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            touched = recorder is not None and recorder.has_made
+            raise failure(context, error, file=spec.path, touched=touched) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
@@ -93,12 +92,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )
-        yield from recorder.events()
-        yield recorder.verdict.result()
-        if recorder.empty:
-            raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
-        if takers:
-            yield from _release(recorder)
+        yield from _outcome(recorder, released=bool(takers))
 
     return row_groups
 
@@ -151,6 +145,16 @@ def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
         f"no record could be made of row groups {groups}; the first failure: {first}\n"
         "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
     )
+
+
+def _outcome(recorder: Recorder, *, released: bool) -> Iterator[Any]:
+    """What a step yields whose run came to its end. Raises Failure if there is a row group without any record."""
+    yield from recorder.events()
+    yield recorder.verdict.result()
+    if recorder.empty:
+        raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
+    if released:
+        yield from _release(recorder)
 
 
 def _release(recorder: Recorder) -> Iterator[dg.Output[None] | dg.DagsterEvent]:

@@ -56,10 +56,11 @@ def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: P
     raise dg.DagsterExecutionInterruptedError(reason)
 
 
-def end_untouched(context: dg.AssetExecutionContext, error: SdgError, *, file: Path) -> None:
-    """Cancel a run that an error ended before it touched anything, if the error is a refusal; else leave it to the caller."""
-    if isinstance(error, RefusedError | PlanError):
+def failure(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
+    """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
+    if not touched and isinstance(error, RefusedError | PlanError):
         refuse(context, f"Run rejected: {error}", kind=_kind(error), file=file)
+    return dg.Failure(description=str(error), allow_retries=False)
 
 
 def file_mark(file: Path | None) -> str | None:
