@@ -19,7 +19,7 @@ from sdg_assets.assets.dataset import log_notice
 from sdg_assets.assets.row_groups import beginner_of, consumers
 from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import failure, refuse_sealed
+from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
 from sdg_assets.recording.metadata import (
     cost_metadata,
@@ -152,7 +152,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
                 begun_by=beginner_of(context.run),
             )
         except SdgError as error:
-            raise failure(context, error, file=spec.path, touched=bool(recorded)) from None
+            raise ending_of(context, error, file=spec.path, touched=bool(recorded)) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(

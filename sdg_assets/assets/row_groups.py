@@ -12,7 +12,7 @@ import dagster as dg
 
 from sdg_assets.assets.run_config import GenerateConfig
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import RUN_CONFIG, failure, refuse, refuse_sealed
+from sdg_assets.assets.sealed_guard import RUN_CONFIG, ending_of, refuse, refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
@@ -84,7 +84,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                 )
         except SdgError as error:
             touched = recorder is not None and recorder.has_made
-            raise failure(context, error, file=spec.path, touched=touched) from None
+            raise ending_of(context, error, file=spec.path, touched=touched) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(

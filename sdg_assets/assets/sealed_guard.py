@@ -56,7 +56,7 @@ def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: P
     raise dg.DagsterExecutionInterruptedError(reason)
 
 
-def failure(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
+def ending_of(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
     """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
     if not touched and isinstance(error, RefusedError | PlanError):
         refuse(context, f"Run rejected: {error}", kind=_kind(error), file=file)
