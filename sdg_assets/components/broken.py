@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from sdg_assets.assets.catalog import FINISHED
-from sdg_core.api import name_of_folder
+from sdg_core.api import projects
 from sdg_core.errors import SdgError
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"
@@ -38,7 +38,7 @@ def broken(
     be seen at once."""
     if os.environ.get(VALIDATING) or not _has_neighbours(context):
         raise error
-    name = _name_in(file) or name_of_folder(context.path.name, otherwise="dataset")
+    name = _name_in(file) or projects.name_of_folder(context.path.name, otherwise="dataset")
     reason = str(error)
     _LOG.error("%s cannot be used, so %s is not loaded: %s", file, name, reason)
 
