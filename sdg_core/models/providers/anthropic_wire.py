@@ -11,7 +11,7 @@ import orjson
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
-from sdg_core.models.providers.openai_wire import count_of, read_json, text_or_none, write_json
+from sdg_core.models.providers.openai_wire import count_of, name_or_none, read_json, text_or_none, write_json
 from sdg_core.models.types import (
     ChatRequest,
     ChatResponse,
@@ -73,7 +73,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     blocks = answer.get("content") if isinstance(answer, dict) else None
     if not isinstance(blocks, list):
         raise TransientModelError(f"{where} answered 200 without a message: {server_words(body, caller)}")
-    reason = text_or_none(answer.get("stop_reason"))
+    reason = name_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
     text, calls = _of_type(blocks, "text", "text"), _calls(blocks)
     if request.response_schema is not None:
@@ -92,7 +92,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         usage=_usage(answer.get("usage")),
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
-        model=text_or_none(answer.get("model")),
+        model=name_or_none(answer.get("model")),
         signed=tuple(block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED),
     )
 

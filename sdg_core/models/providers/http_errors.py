@@ -9,11 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 import aiohttp
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.models.providers.redaction import Redaction
 from sdg_core.plan.foreign import read_json
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425})
@@ -39,12 +41,14 @@ class Caller:
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @cached_property
+    def redaction(self) -> Redaction:
+        """What takes the API key and the other secrets out of answers."""
+        return Redaction({**dict.fromkeys(self.secrets, "[secret]"), **({self.key: "[API key]"} if self.key else {})})
+
     def redact(self, text: str) -> str:
         """The text without the API key and the other secrets."""
-        text = text if not self.key else text.replace(self.key, "[API key]")
-        for secret in self.secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+        return self.redaction.text(text)
 
     def where(self, model: str) -> str:
         """The endpoint and the model, for the beginning of a message."""

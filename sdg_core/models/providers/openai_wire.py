@@ -24,6 +24,7 @@ from sdg_core.models.types import (
 from sdg_core.plan.foreign import json_text
 from sdg_core.plan.foreign import read_json as read_json_value
 
+_LONGEST_NAME = 200
 _THINK, _THOUGHT = "<think>", "</think>"
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
@@ -83,7 +84,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
             raise _error_inside(place["error"], caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
-    finish_reason = text_or_none(choice.get("finish_reason"))
+    finish_reason = name_or_none(choice.get("finish_reason"))
     thought, text = split_reasoning(_text(message.get("content")))
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
@@ -105,7 +106,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
         reasoning=reasoning,
         tool_calls=calls,
         image_urls=pictures,
-        model=text_or_none(answer.get("model")),
+        model=name_or_none(answer.get("model")),
     )
 
 
@@ -154,6 +155,12 @@ def count_of(raw: object, name: str) -> int:
 def text_or_none(value: object) -> str | None:
     """The value if it is text that says something."""
     return value if isinstance(value, str) and value else None
+
+
+def name_or_none(value: object) -> str | None:
+    """A name that the server gives, such as that of a model; what is longer than any name is cut."""
+    name = text_or_none(value)
+    return name if name is None else name[:_LONGEST_NAME]
 
 
 def _message(message: Message) -> dict[str, Any]:
