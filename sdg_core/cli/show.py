@@ -65,7 +65,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
-    for notice in prompt_notices(compiled.config, names=compiled.schema.names):
+    seed_notices = compiled.seed_content.notices if compiled.seed_content is not None else ()
+    for notice in (*seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")

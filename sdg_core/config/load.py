@@ -249,7 +249,7 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
         elif isinstance(value, dict) and part in value:
             value = value[part]
             path.append(str(part))
-            tag = value.get("seed_type") if isinstance(value, dict) else None
+            tag = value.get("seed_type", value.get("reader")) if isinstance(value, dict) else None
         elif names_a_key and place == len(loc) - 1:
             path.append(part)
     return tuple(path)

@@ -67,13 +67,15 @@ class SqlSeedSource(ConfigModel):
         return self
 
 
-def _hub_path(value: str) -> str:
+def hub_path(value: str) -> str:
+    """Checks that a path names files of a dataset on the hub. Raises ValueError."""
     if re.fullmatch(r"(hf://)?datasets/[^/]+/[^/]+/.+", value) is None:
         raise ValueError(f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}")
     return value
 
 
-def _class_reference(value: str) -> str:
+def class_reference(value: str) -> str:
+    """Checks that a text names a class of a module or file. Raises ValueError."""
     module, _, name = value.rpartition(":")
     if not module or not name.isidentifier():
         raise ValueError(f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}")
@@ -87,7 +89,7 @@ class HuggingFaceSeedSource(TextFileKeys):
     """
 
     seed_type: Literal["hf"] = "hf"
-    path: Annotated[NonEmptyStr, AfterValidator(_hub_path)]
+    path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
     endpoint: NonEmptyStr = "https://huggingface.co"
 
@@ -109,7 +111,7 @@ class CustomSeedSource(ConfigModel):
     """A reader class, `module:Class` or `./file.py:Class`, that extends `sdg_core.seeds.base.SeedReader`."""
 
     seed_type: Literal["custom"] = "custom"
-    reader: Annotated[NonEmptyStr, AfterValidator(_class_reference)]
+    reader: Annotated[NonEmptyStr, AfterValidator(class_reference)]
     params: JsonObject = {}
 
 

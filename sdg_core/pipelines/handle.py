@@ -13,7 +13,8 @@ from typing import Any
 from sdg_core.dataset.handle import Dataset
 from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.pipelines.compile import PipelinePlan, load_pipeline
-from sdg_core.pipelines.readers import Source, content_version, find_sources
+from sdg_core.pipelines.readers.base import Source, SourceError
+from sdg_core.pipelines.readers.find import find_sources
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
@@ -65,9 +66,9 @@ def open_pipeline(
     """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
     env = os.environ if env is None else env
     plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
-    found = find_sources(plan.config.sources, base=plan.base)
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
+    found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env)
     return Pipeline(plan, {source.key: source for source in found}, layout, env)
 
 
@@ -100,11 +101,11 @@ class Versions:
     known: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> str:
-        """The digest of a source's content; empty if it cannot be read, which its own task will say."""
+        """What identifies a source's content; empty if it cannot be read, which its own task will say."""
         if key not in self.known:
             try:
-                self.known[key] = content_version(self.sources[key].path.read_bytes())
-            except OSError:
+                self.known[key] = self.sources[key].open().version
+            except SourceError:
                 self.known[key] = ""
         return self.known[key]
 

@@ -57,7 +57,7 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         models=models,
         simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
         functions=dataset.functions,
-        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows) if seed is not None else None,
+        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices) if seed is not None else None,
         clients=dataset.clients,
         tools=used_tools(config, base=dataset.base),
     )

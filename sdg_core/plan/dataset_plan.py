@@ -22,23 +22,25 @@ from sdg_core.plan.usercode.functions import UserFunction
 
 @dataclass(frozen=True)
 class SeedInfo:
-    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, and the digests of
-    the files that it comes from, by name, if it comes from files."""
+    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, the digests of the
+    files that it comes from, by name, if it comes from files, and what people should know of how it was read."""
 
     schema: pa.Schema
     num_rows: int
     digest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SeedContent:
     """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files).
-    num_rows: those that records draw from."""
+    num_rows: those that records draw from. notices: what people should know of how it was read."""
 
     digest: str
     files: Mapping[str, str]
     num_rows: int = 0
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,10 @@ class SeedReader(ABC):
         """Raise SeedError for values that could not be kept, before anything is paid for; what cannot have any need not look."""
         return
 
+    def notices(self) -> tuple[str, ...]:
+        """What people should know of how the data was read, such as a column under another name."""
+        return ()
+
     def check_unchanged(self) -> None:
         """Raise SeedError if the data is no longer what it was when the reader was made. Called after every read; cheap."""
         return

@@ -89,6 +89,10 @@ class ConcatReader(SeedReader):
         for reader in self._readers:
             reader.check_values()
 
+    def notices(self) -> tuple[str, ...]:
+        """Those of every file."""
+        return tuple(notice for reader in self._readers for notice in reader.notices())
+
     def check_unchanged(self) -> None:
         """Look at every file."""
         for reader in self._readers:

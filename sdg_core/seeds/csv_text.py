@@ -1,7 +1,7 @@
 """csv (RFC 4180) as columns: text, unless one notation prints every value of a column back as it is written.
 
 Blank lines are no rows; an empty field is null, and `""` is the empty text. A header without a name at place N is `column_N`, as
-for the index that pandas writes.
+for the index that pandas writes; one that repeats a name gets a number (`name_2`), which is announced.
 """
 
 import csv
@@ -24,10 +24,17 @@ _TRUTH = (frozenset({"true", "false"}), frozenset({"True", "False"}))
 _DATA_TYPES = {"int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
 
 
-def read_csv(text: str, suffix: str, *, source: str, options: TextOptions) -> pl.DataFrame:
-    """The rows below the header. Raises SeedError naming the line or column that cannot be kept."""
+def read_csv(text: str, *, source: str, options: TextOptions) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The rows below the header, and notices of columns that got another name. Raises SeedError naming the line or column that
+    cannot be kept."""
     separator = options.separator or _separator_of(text, source=source)
-    names = [name or f"column_{place}" for place, name in enumerate(_header(text, separator, source=source))]
+    header = [name or f"column_{place}" for place, name in enumerate(_header(text, separator, source=source))]
+    names = _distinct(header)
+    notices = tuple(
+        f"{source}: column {place + 1} repeats the name {given!r} and is read as {name!r}"
+        for place, (given, name) in enumerate(zip(header, names, strict=True))
+        if given != name
+    )
     check_names(names, source=source, options=options)
     table = _texts(text, separator, width=len(names), source=source)
     frame = pl.from_arrow(table.slice(1))
@@ -41,7 +48,18 @@ def read_csv(text: str, suffix: str, *, source: str, options: TextOptions) -> pl
         else _as_printed(column)
         for column in frame
     ]
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns), notices
+
+
+def _distinct(header: list[str]) -> list[str]:
+    """A name of its own for every column: the second `name` is `name_2`, or the next number that no column has."""
+    names: list[str] = []
+    for given in header:
+        name, number = given, 2
+        while name in names or (name != given and name in header):
+            name, number = f"{given}_{number}", number + 1
+        names.append(name)
+    return names
 
 
 def _separator_of(text: str, *, source: str) -> str:

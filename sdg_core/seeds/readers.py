@@ -45,7 +45,13 @@ class Seeds:
         _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
         schema = self._reader.schema
         self._reader.check_values()
-        return SeedInfo(schema=schema, num_rows=count, digest=self._digest(), files=self._reader.files())
+        return SeedInfo(
+            schema=schema,
+            num_rows=count,
+            digest=self._digest(),
+            files=self._reader.files(),
+            notices=self._reader.notices(),
+        )
 
     def _digest(self) -> str:
         """The reader's; with the rule for numbers of 32 bits, which the first release showed with other digits."""

@@ -85,6 +85,10 @@ class TextFileReader(FileReader):
             return digest
         return f"sha256:{hashlib.sha256(' '.join([digest, *rules]).encode()).hexdigest()}"
 
+    def notices(self) -> tuple[str, ...]:
+        """Columns that are read under another name."""
+        return self._read.notices
+
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows."""
         return self._frame[rows]

@@ -7,7 +7,7 @@ file that is now read in another way than by the first release has another diges
 
 import codecs
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -27,10 +27,12 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class TextTable:
-    """frame: the rows. rules: those of later releases that made it what it is; they belong to the data's digest."""
+    """frame: the rows. rules: those of later releases that made it what it is; they belong to the data's digest. notices: what
+    people should know of how it was read."""
 
     frame: pl.DataFrame
-    rules: tuple[str, ...] = field(default=())
+    rules: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOptions | None = None) -> TextTable:
@@ -40,11 +42,13 @@ def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOp
     """
     options = options or TextOptions()
     text = _decoded(content, options.encoding, source=source)
-    read = read_csv if suffix == ".csv" else read_json
-    frame = read(text, suffix, source=source, options=options)
+    if suffix == ".csv":
+        frame, notices = read_csv(text, source=source, options=options)
+    else:
+        frame, notices = read_json(text, suffix, source=source, options=options), ()
     if options.stated or _first_release_reads(content, suffix, frame):
-        return TextTable(frame)
-    return TextTable(frame, ("text 2",))
+        return TextTable(frame, notices=notices)
+    return TextTable(frame, ("text 2",), notices)
 
 
 def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:

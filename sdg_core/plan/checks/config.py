@@ -4,7 +4,6 @@
 has been looked at; before that (`seed_columns=None`) unknown names are accepted in a config that has seed data.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -26,9 +25,6 @@ from sdg_core.plan.models import is_circular
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
-
-_WORDS = re.compile(r"\{\{-?\s*([^\W\d]\w*(?: +\w+)+)\s*(?:\||-?\}\})")
-_KEYWORDS = frozenset("if else not in is and or".split())
 
 
 def check_config(
@@ -130,15 +126,7 @@ def _check_templates(column: Column) -> Problems:
         try:
             template_references(source)
         except TemplateSyntaxError as error:
-            yield path, f"not a valid template: {error}{_name_with_spaces(source)}"
-
-
-def _name_with_spaces(source: str) -> str:
-    """What to do about a column like `Product Name`, which is the likely reason for several words in a tag; else nothing."""
-    for found in _WORDS.findall(source):
-        if not _KEYWORDS.intersection(found.split()):
-            return f"; {found!r} is no name that a template can read, so rename that column, as in {'_'.join(found.split())!r}"
-    return ""
+            yield path, f"not a valid template: {error}"
 
 
 def _check_references(column: Column, known: set[str] | None) -> Problems:

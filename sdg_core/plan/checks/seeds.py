@@ -35,7 +35,7 @@ def check_seeds(config: DatasetConfig) -> Problems:
         yield (*_SOURCE, "separator"), f"{source.separator!r} cannot separate columns; one ASCII character such as ';'"
     match source:
         case SqlSeedSource():
-            yield from _check_sql(source)
+            yield from check_sql(source)
         case HuggingFaceSeedSource(token=str(token)) if token.startswith("hf_") or not _VARIABLE.fullmatch(token):
             message = "token names an environment variable (such as HF_TOKEN); a token itself does not belong in a file"
             yield (*_SOURCE, "token"), message
@@ -56,7 +56,8 @@ def ordered_at_top_level(query: str) -> bool:
     return re.search(r"\border\s+by\b", "".join(top), re.IGNORECASE) is not None
 
 
-def _check_sql(source: SqlSeedSource) -> Problems:
+def check_sql(source: SqlSeedSource) -> Problems:
+    """What is wrong with how a database is named and asked."""
     if source.url is not None and _SECRET.search(source.url):
         message = "the URL holds a password; put the URL into an environment variable and name that as url_env"
         yield (*_SOURCE, "url"), message

@@ -13,17 +13,18 @@ import minijinja
 from jinja2 import meta, nodes
 
 from sdg_core.plan.templates.check_calls import call_faults
+from sdg_core.plan.templates.column_names import FUNCTIONS, LITERALS, as_named, spelled
 from sdg_core.plan.templates.filters import TooLargeError, add_bounded_filters, unbounded_method
 from sdg_core.plan.templates.limits import TemplateSyntaxError as TemplateSyntaxError
 from sdg_core.plan.templates.limits import checked_tokens, statements
-from sdg_core.plan.templates.rewrite import Token, for_engine
+from sdg_core.plan.templates.rewrite import for_engine
+from sdg_core.plan.templates.tokens import Token
 from sdg_core.plan.templates.work import room_of
 
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
 
-
-RESERVED = frozenset("true false none True False None self cycler dict joiner namespace range".split())
+RESERVED = LITERALS
 """Names that a template resolves by itself, so that a column of that name could not be read."""
 
 _CHECKED = "<string>"
@@ -65,6 +66,7 @@ def template_references(source: str) -> frozenset[str]:
     """Names that a template reads and does not define itself. Raises TemplateSyntaxError."""
     tokens = checked_tokens(source)
     env = environment()
+    source = spelled(source)
     try:
         names = env.undeclared_variables_in_str(source)
         env.add_template(_CHECKED, for_engine(source))
@@ -74,9 +76,9 @@ def template_references(source: str) -> frozenset[str]:
     for tag in statements(tokens):
         if tag in _NOTHING_TO_LOAD:
             raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
-    references = (frozenset(names) | _names_by_jinja(source)) - RESERVED
-    _check_filters(source, references)
-    return references
+    read = (frozenset(names) | _names_by_jinja(source)) - RESERVED - FUNCTIONS
+    _check_filters(source, read)
+    return frozenset(map(as_named, read))
 
 
 def chooses(source: str) -> bool:
@@ -97,9 +99,10 @@ def nested_references(source: str) -> frozenset[str]:
     """The same names with the keys that are read of them, as in `person.city`. Raises TemplateSyntaxError."""
     checked_tokens(source)
     try:
-        return frozenset(environment().undeclared_variables_in_str(source, nested=True))
+        names = environment().undeclared_variables_in_str(spelled(source), nested=True)
     except minijinja.TemplateError as error:
         raise TemplateSyntaxError(first_line(error)) from error
+    return frozenset(map(as_named, names))
 
 
 def _names_by_jinja(source: str) -> frozenset[str]:
@@ -159,7 +162,7 @@ def _lenient() -> minijinja.Environment:
 
 def first_line(error: minijinja.TemplateError) -> str:
     """The reason of a template error, without the source listing that follows it."""
-    return str(error).splitlines()[0].replace(" (in <string>:1)", "")
+    return as_named(str(error).splitlines()[0].replace(" (in <string>:1)", ""))
 
 
 def condition_template(condition: str) -> str:

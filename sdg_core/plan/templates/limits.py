@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import jinja2
 
-from sdg_core.plan.templates.rewrite import Token, split
+from sdg_core.plan.templates.column_names import spelled
+from sdg_core.plan.templates.tokens import Token, split
 
 MAX_SOURCE = 4 * 2**20
 """Characters of a template, text between its tags included."""
@@ -34,11 +35,14 @@ class TemplateSyntaxError(ValueError):
 
 @lru_cache(maxsize=512)
 def checked_tokens(source: str) -> tuple[Token, ...]:
-    """The tokens of a template. Raises TemplateSyntaxError for what has none, and for what is too long or too deep."""
+    """The tokens of a template, every column name as an identifier.
+
+    Raises TemplateSyntaxError for what has none, and for what is too long or too deep.
+    """
     if len(source) > MAX_SOURCE:
         raise TemplateSyntaxError(f"the template has {len(source):,} characters; at most {MAX_SOURCE:,} are possible")
     try:
-        tokens = tuple(split(source))
+        tokens = tuple(split(spelled(source)))
     except jinja2.TemplateSyntaxError as error:
         raise TemplateSyntaxError(f"syntax error: {error.message} (line {error.lineno} of the template)") from None
     except ValueError as error:  # an integer of thousands of digits

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from sdg_core.plan.templates import isolated
+from sdg_core.plan.templates.column_names import identifier, spelled
 from sdg_core.plan.templates.engine import chooses, template_references
 from sdg_core.plan.templates.filters import Choices, drawing
 from sdg_core.plan.templates.variants import RenderError as RenderError
@@ -35,13 +36,14 @@ class Template:
     chooses: whether it uses the filter `random`, so that `render` needs `choices`.
     """
 
-    __slots__ = ("_room", "_variants", "chooses", "names", "source")
+    __slots__ = ("_identifiers", "_room", "_variants", "chooses", "names", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names = tuple(sorted(template_references(source)))
+        self._identifiers = tuple((name, identifier(name)) for name in self.names)
         self.chooses = chooses(source)
-        room = room_of(source)
+        room = room_of(spelled(source))
         self._room = None if room.is_free else room
         self._variants = Variants(source, self.names)
 
@@ -53,7 +55,7 @@ class Template:
         """
         context: dict[str, Any] = {}
         nested = False
-        for name in self.names:
+        for name, variable in self._identifiers:
             try:
                 value = values[name]
             except KeyError:
@@ -61,7 +63,7 @@ class Template:
             if type(value) not in _SCALARS:
                 value = plain_value(value)
                 nested |= type(value) not in _SCALARS
-            context[name] = value
+            context[variable] = value
         if self._room is not None and not self._room.takes(context):
             return isolated.render(self.source, context, nested=nested, choices=choices)
         if not self.chooses:

@@ -8,9 +8,9 @@ that reads it. Nothing else changes, line numbers included; a source that Jinja2
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
-import jinja2
+from sdg_core.plan.templates.column_names import as_named, identifier, spelled
+from sdg_core.plan.templates.tokens import Token, tokens_of
 
 PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
 AS_JSON = "as_json_"
@@ -33,7 +33,6 @@ _OF_COLLECTIONS = frozenset(
 _OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
 _KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
 _MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
-_LEXER = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
 _PRINTED = (
     f" ((EXPRESSION)|{AS_JSON}) if ((EXPRESSION) is mapping or (EXPRESSION) is boolean or (EXPRESSION) is sequence "
     "and (EXPRESSION) is not string) else (EXPRESSION) "
@@ -41,19 +40,12 @@ _PRINTED = (
 _INSERTED = re.compile(rf"\(|\|{FROM_JSON}\)|\|{FROM_JSON_LIST}\)")
 
 
-@dataclass(frozen=True)
-class Token:
-    """One token as Jinja2's lexer names it; white space, text and comments are tokens too."""
-
-    kind: str
-    text: str
-
-
 def for_engine(source: str) -> str:
     """The source with what the engine does not have replaced."""
+    source = spelled(source)
     if not _MAY_NEED.search(source):
         return source
-    tokens = _split(source)
+    tokens = tokens_of(source)
     if tokens is None:
         return source
     _rewrite_filters(tokens)
@@ -65,17 +57,17 @@ def for_engine(source: str) -> str:
 def reading_json(source: str, names: Collection[str]) -> str | None:
     """The rewritten source in which texts that are JSON objects or lists are read where they are looked into, looped over or
     measured; None if it does nothing of the kind. names: the columns that it reads."""
-    tokens = _split(for_engine(source))
+    tokens = tokens_of(for_engine(source))
     if tokens is None:
         return None
-    roots = {*names, *_loop_names(tokens)} - {"loop"}
+    roots = {*map(identifier, names), *_loop_names(tokens)} - {"loop"}
     result = "".join(token.text for token in _with_json(tokens, roots))
     return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
 
 
 def printing_json(source: str) -> str:
     """The source with objects, lists and truth values printed as JSON; text, numbers and null as ever."""
-    tokens = _split(source)
+    tokens = tokens_of(spelled(source))
     if tokens is None:
         return source
     made: list[Token] = []
@@ -93,21 +85,9 @@ def printing_json(source: str) -> str:
 
 def as_written(expression: str) -> str:
     """An expression of a rewritten source as its author wrote it, for messages."""
-    if f"|{FROM_JSON}" not in expression and f"|{FROM_JSON_LIST}" not in expression:
-        return expression
-    return _INSERTED.sub("", expression)
-
-
-def split(source: str) -> list[Token]:
-    """The tokens of a source. Raises jinja2.TemplateSyntaxError."""
-    return [Token(kind, text) for _, kind, text in _LEXER.lex(source)]
-
-
-def _split(source: str) -> list[Token] | None:
-    try:
-        return split(source)
-    except jinja2.TemplateSyntaxError:
-        return None
+    if f"|{FROM_JSON}" in expression or f"|{FROM_JSON_LIST}" in expression:
+        expression = _INSERTED.sub("", expression)
+    return as_named(expression)
 
 
 def _rewrite_filters(tokens: list[Token]) -> None:

@@ -48,6 +48,15 @@ def test_half_a_surrogate_pair_is_the_replacement_character() -> None:
     assert read(content, ".jsonl")["t"].to_list() == ["a\ufffd", "\U0001f44d \\ud83d"]
 
 
+def test_a_repeated_name_gets_a_number_and_is_announced() -> None:
+    table = read_text_table(b"a,b,a,a,a_2\n1,2,3,4,5\n", ".csv", source="seeds")
+    assert table.frame.rows(named=True) == [{"a": 1, "b": 2, "a_3": 3, "a_4": 4, "a_2": 5}]
+    assert table.notices == (
+        "seeds: column 3 repeats the name 'a' and is read as 'a_3'",
+        "seeds: column 4 repeats the name 'a' and is read as 'a_4'",
+    )
+
+
 def test_prices_stay_numbers_and_postcodes_text() -> None:
     frame = read("zip,price,phone\n02144,1.50,+4930\n10115,2.00,+4989\n")
     assert dict(frame.schema) == {"zip": pl.String, "price": pl.Float64, "phone": pl.String}
@@ -62,7 +71,7 @@ def test_semicolons_separate_where_every_line_has_them() -> None:
 @pytest.mark.parametrize(
     ("content", "suffix", "message"),
     [
-        ("a,b,a\n1,2,3\n", ".csv", "two columns are named 'a'"),
+        ('{"a": 1, "a": 2}', ".jsonl", "two values of an object are named 'a'"),
         ('{"n": 123456789012345678901234567890}', ".jsonl", "beyond 64 bits"),
     ],
 )
