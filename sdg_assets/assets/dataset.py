@@ -11,6 +11,7 @@ from sdg_assets.assets.catalog import row_groups_key
 from sdg_assets.assets.run_config import CheckedConfig
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
     cost_metadata,
     failure_table,
@@ -44,7 +45,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         deps=[spec.row_groups_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
-        description=f"The finished dataset {spec.name}, sealed. {spec.config.description or ''}".strip(),
+        description=f"The finished dataset {spec.name}, sealed. {without_pictures(spec.config.description or '')}".strip(),
         kinds={"parquet"},
         metadata={
             "dagster/column_schema": planned_schema(spec.config),

@@ -20,6 +20,7 @@ from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import refuse_sealed
 from sdg_assets.recording.columns import table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import cost_metadata, preview, report_metadata, usage_metadata
 from sdg_assets.resources import StoreResource
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
@@ -106,7 +107,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
-        description=f"Sources of {spec.name}, a few per partition. {spec.description or ''}".strip(),
+        description=f"Sources of {spec.name}, a few per partition. {without_pictures(spec.description or '')}".strip(),
         kinds={"parquet"},
         metadata={CONFIG: dg.MetadataValue.path(str(spec.path)), MAX_PARTITIONS: spec.max_partitions_per_run},
         **spec.asset_attributes,
@@ -213,7 +214,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"The finished dataset of {spec.name}, sealed. {spec.description or ''}".strip(),
+        description=f"The finished dataset of {spec.name}, sealed. {without_pictures(spec.description or '')}".strip(),
         kinds={"parquet"},
         **spec.asset_attributes,
     )

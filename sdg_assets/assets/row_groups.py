@@ -15,6 +15,7 @@ from sdg_assets.assets.sealed_guard import refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import StoreResource
 from sdg_core import api
@@ -42,7 +43,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         code_version=spec.code_version,
         deps=spec.upstream,
         check_specs=[row_groups_check(spec)],
-        description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
+        description=f"Row groups of {spec.name}. {without_pictures(spec.config.description or '')}".strip(),
         kinds={"parquet", "polars"},
         metadata={
             **spec.ref.to_metadata(),

@@ -131,11 +131,19 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 
-def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwrite: bool = False) -> Exported:
+def export(
+    dataset: Dataset,
+    path: str | Path,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    defuse_formulas: bool = False,
+) -> Exported:
     """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
 
-    partial: if it is not finished, the rows there are so far. Raises IncompleteError, RefusedError if the file exists, PlanError
-    for a name that says no format, StoreError.
+    partial: if it is not finished, the rows there are so far. defuse_formulas: in csv, put an apostrophe before text that a
+    spreadsheet would take for a formula. Raises IncompleteError, RefusedError if the file exists, PlanError for a name that says
+    no format, StoreError.
     """
     target = Path(path).absolute()
     check_target(target, overwrite=overwrite)
@@ -147,5 +155,6 @@ def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwri
             remedy="`sdg process` it first, or export the rows there are so far by --partial",
         )
     stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
-    rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
+    schema = dataset.plan.kept_schema
+    rows = export_rows(stored.parts, schema, target, remedy=stored.remedy, defuse_formulas=defuse_formulas)
     return Exported(target, rows, stored.finished)

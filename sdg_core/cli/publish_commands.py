@@ -46,6 +46,10 @@ def export(
     num_records: NumRecords = None,
     partial: Annotated[bool, typer.Option("--partial", help="Unfinished: the rows there are so far.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    defuse: Annotated[
+        bool,
+        typer.Option("--defuse-formulas", help="csv: an apostrophe before text that a spreadsheet would run."),
+    ] = False,
 ) -> None:
     """Write the finished dataset into one file."""
     from sdg_core import api
@@ -54,14 +58,14 @@ def export(
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         opened = pipelines.open_pipeline(file, root=root)
-        exported = pipelines.export(opened, output, partial=partial, overwrite=force)
+        exported = pipelines.export(opened, output, partial=partial, overwrite=force, defuse_formulas=defuse)
         if not exported.finished:
             typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
         typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")
         return
 
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
-    exported = api.export(dataset, output, partial=partial, overwrite=force)
+    exported = api.export(dataset, output, partial=partial, overwrite=force, defuse_formulas=defuse)
     if not exported.finished:
         planned = dataset.plan.num_records
         typer.echo(f"{dataset.name}: not finished: {exported.num_rows:,} rows for {planned:,} records", err=True)

@@ -78,6 +78,11 @@ class RegexParams(ConfigModel):
     pattern: NonEmptyStr
     full_match: Bool = False
 
+    @property
+    def searched(self) -> str:
+        """The pattern in the form in which it is looked for."""
+        return rf"\A(?:{self.pattern})\z" if self.full_match else self.pattern
+
 
 ValidatorParams = Annotated[
     CodeParams | LocalCallableParams | RemoteParams | JsonSchemaParams | RegexParams,

@@ -89,7 +89,12 @@ def report_pipeline(pipeline: Pipeline, *, output: str | Path | None = None) -> 
 
 
 def export_pipeline(
-    pipeline: Pipeline, path: str | Path, *, partial: bool = False, overwrite: bool = False
+    pipeline: Pipeline,
+    path: str | Path,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    defuse_formulas: bool = False,
 ) -> Exported:
     """Write the finished dataset into one file; see `export` of datasets."""
     target = Path(path).absolute()
@@ -102,7 +107,8 @@ def export_pipeline(
         )
     stored = resolve_parts(layout, metadata, as_row_groups(statuses))
     schema = _schema(layout, statuses)
-    return Exported(target, export_rows(stored.parts, schema, target, remedy=stored.remedy), stored.finished)
+    rows = export_rows(stored.parts, schema, target, remedy=stored.remedy, defuse_formulas=defuse_formulas)
+    return Exported(target, rows, stored.finished)
 
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:

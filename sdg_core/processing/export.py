@@ -5,7 +5,7 @@ import datetime
 import decimal
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -23,6 +23,8 @@ from sdg_core.store.row_groups import damage_errors, with_columns
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000
+_FORMULA = r"\A[=+\-@\t\r]"
+_NUMBER = r"\A[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
 Write = Callable[[pa.RecordBatch], None]
 
 
@@ -44,16 +46,20 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise RefusedError(f"{path} exists", remedy="name another file, or replace it by --force; nothing was written")
 
 
-def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "") -> int:
+def export_rows(
+    parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "", defuse_formulas: bool = False
+) -> int:
     """Write the rows of parquet files into one file in the format that its name says; returns how many.
 
-    remedy: what to do about a damaged part. Raises StoreError; the file is then as it was before.
+    defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula. remedy: what to do about
+    a damaged part. Raises StoreError; the file is then as it was before.
     """
     kind, compression = _format(path)
     rows = 0
     with atomic_file(path) as file, ExitStack() as stack:
         target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
-        write = stack.enter_context(_WRITERS[kind](target, schema))
+        writer = _defused_csv if kind == ".csv" and defuse_formulas else _WRITERS[kind]
+        write = stack.enter_context(writer(target, schema))
         for batch in _batches(parts, schema, remedy=remedy):
             write(batch)
             rows += batch.num_rows
@@ -120,16 +126,32 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
-    header = pl.DataFrame({name: [] for name in schema.names}).write_csv()
+def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterator[Write]:
+    names = _defused(pl.Series(schema.names)).to_list() if defuse else schema.names
+    header = pl.DataFrame({name: [] for name in names}).write_csv()
     file.write(header.encode())
     quoted: Literal["always", "necessary"] = "always" if len(schema) == 1 else "necessary"  # an empty line is no row
 
     def write(batch: pa.RecordBatch) -> None:
         columns = [_csv_column(name, batch.column(name)) for name in schema.names]
+        if defuse:
+            columns = [_defused(column) if column.dtype == pl.String else column for column in columns]
         file.write(pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode())
 
     yield write
+
+
+def _defused_csv(file: IO[bytes], schema: pa.Schema) -> AbstractContextManager[Write]:
+    return _csv(file, schema, defuse=True)
+
+
+def _defused(texts: pl.Series) -> pl.Series:
+    """Texts with an apostrophe before what a spreadsheet would run; numbers are no formulas.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    is_number = texts.str.contains(_NUMBER)
+    return texts.str.replace(_FORMULA, "'$0").zip_with(~is_number.fill_null(False), texts)
 
 
 def _csv_column(name: str, values: pa.Array) -> pl.Series:
