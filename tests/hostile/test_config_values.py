@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sdg_core import api
+from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.errors import ConfigError, PermanentModelError
 from sdg_core.models.simulated.json import conforming
 from sdg_core.models.simulated.random_stream import DrawStream
@@ -42,6 +43,22 @@ def test_a_name_of_a_file_fits_into_a_directory(tmp_path: Path) -> None:
     api.open_dataset(
         dataset_config(uuid(), {"column_type": "expression", "name": "c" * 300, "expr": "x"}), root=str(tmp_path)
     )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1" + "0" * 5_000,
+        "0x" + "f" * 5_000,
+        "!!int abc",
+        "!!float abc",
+        "!!bool x",
+        "!!binary x",
+    ],
+)
+def test_scalars_that_are_not_what_they_say(value: str) -> None:
+    with pytest.raises(DocumentSyntaxError, match="line|digits|tag|base64|expected"):
+        parse_document(f"name: t\nseed: {value}\n")
 
 
 @pytest.mark.parametrize(
