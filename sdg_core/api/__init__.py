@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.finish import export, finished_digest, process, reopen, report
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         RowGroupSaved,
         RunStarted,
     )
-    from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
+    from sdg_core.dataset.handle import Dataset, measured_version, open_dataset, row_group_statuses, seal_of
     from sdg_core.dataset.status import DatasetStatus
     from sdg_core.errors import (
         CallbackError,
@@ -156,7 +156,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.finish": "export finished_digest process reopen report",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -167,7 +167,7 @@ _MODULES = {
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
-    "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.handle": "Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
@@ -339,6 +339,7 @@ __all__ = [
     "estimate",
     "export",
     "failures_of",
+    "finished_digest",
     "finished_parts",
     "format_ranges",
     "generate",
@@ -350,6 +351,7 @@ __all__ = [
     "load_dataset",
     "make_project",
     "measure_constraints",
+    "measured_version",
     "name_of_folder",
     "one_line_summary",
     "open_dataset",
