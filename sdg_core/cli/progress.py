@@ -51,6 +51,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
+        self.dropped = 0
 
     def add(self, event: Event) -> None:
         match event:
@@ -60,14 +61,21 @@ class _Counts:
                 self.made += event.made
                 self.failed += event.failed
                 self.elsewhere += event.elsewhere
+                self.dropped += event.dropped
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
             case _:
                 pass
 
     @property
+    def settled(self) -> int:
+        """Records that this run need not do anything about."""
+        return self.made + self.failed + self.dropped
+
+    @property
     def failures(self) -> str:
-        return f"{self.failed:,} failed" if self.failed else ""
+        counts = {"failed": self.failed, "without a candidate that was kept": self.dropped}
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 class _Bar:
@@ -87,7 +95,7 @@ class _Bar:
         if self._task is not None:
             self._progress.update(
                 self._task,
-                completed=counts.made + counts.failed + counts.elsewhere,
+                completed=counts.settled + counts.elsewhere,
                 groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
                 failures=counts.failures,
             )
@@ -107,7 +115,7 @@ class _Lines:
         elif self._clock() - self._last >= LINE_INTERVAL:
             counts, now = self._counts, self._clock()
             self._last = now
-            done = counts.made + counts.failed
+            done = counts.settled
             rate = done / (now - self._began)
             left = (counts.records - counts.elsewhere - done) / rate if rate else 0
             parts = [

@@ -62,6 +62,7 @@ class _Record:
     """A record while it is made: what it has, and what it is skipped in."""
 
     group: OpenGroup
+    position: int
     index: int
     values: dict[str, Any]
     skipped: set[str]
@@ -97,7 +98,7 @@ class RecordMaker:
         """The record's cells of the group's present phase, or why it failed."""
         phase = self._phases[group.phase]
         skipped = group.skipped(position)
-        record = _Record(group, group.index_of(position), group.values(position), skipped, {})
+        record = _Record(group, position, group.index_of(position), group.values(position), skipped, {})
         try:
             if phase.one_by_one:
                 for name in phase.names:
@@ -131,11 +132,11 @@ class RecordMaker:
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
                 cell = await self._cell(name, record)
-                self._count(name, cell.usage, cell.usages, record.group)
+                self._count(name, cell.usage, cell.usages, record)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
             if isinstance(error, CellFailedError):
-                self._count(name, error.usage, error.usages, record.group)
+                self._count(name, error.usage, error.usages, record)
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
@@ -150,6 +151,10 @@ class RecordMaker:
             record.group.replayed += 1
             record.group.counted.add((paid.run_id, name, record.index))
             usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
+            if paid.counted:
+                for alias, usage in usages.items():
+                    record.group.note_usage(record.position, alias, usage)
+                usages = {}
             return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
         if (carried := await self._carried(name, record, inputs)) is not None:
             return carried
@@ -189,11 +194,14 @@ class RecordMaker:
                 return None
         return Cell(value, also=found.also)
 
-    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
+    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record) -> None:
+        """Count what a cell used, for its row group and its row."""
+        both = [*usages.items()]
         if usage.requests:
-            group.add_usage(self._aliases[name], usage, column=name)
-        for alias, used in usages.items():
-            group.add_usage(alias, used, column=name)
+            both.insert(0, (self._aliases[name], usage))
+        for alias, used in both:
+            record.group.add_usage(alias, used, column=name)
+            record.group.note_usage(record.position, alias, used)
 
 
 def _check(cell: Cell, name: str) -> None:

@@ -116,13 +116,13 @@ async def make_estimate(
     made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
-    first = min(group.failures.values(), default=None)
+    first = min(group.every_failure, default=None)
     slots = max(1, min(models.capacity, len(remaining)))
     each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
-        failed=len(group.failures),
+        failed=len(group.every_failure),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
         used=group.usage,
         usage=usage,

@@ -62,7 +62,7 @@ async def make_preview(plan: DatasetPlan, *, num_records: int, seeds: Seeds | No
     """Make records 0 to `num_records - 1`; they are the same records that a full run makes."""
     sample = await make_sample(plan, range(num_records), seeds=seeds, models=models)
     group = sample.group
-    return Preview(group.rows().table, tuple(sorted(group.failures.values())), group.usage)
+    return Preview(group.rows().table, tuple(sorted(group.every_failure)), group.usage)
 
 
 async def make_sample(
@@ -100,10 +100,13 @@ async def make_sample(
             async with asyncio.TaskGroup() as tasks:
                 for position in group.open_positions():
                     tasks.create_task(make(position))
-            if group.last_phase:
-                return seconds
             began = clock()
-            await asyncio.to_thread(group.advance)
+            if not group.last_phase:
+                await asyncio.to_thread(group.advance)
+            elif await asyncio.to_thread(group.judge):
+                await asyncio.to_thread(group.draw_again)
+            else:
+                return seconds
             seconds += clock() - began
 
     watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)

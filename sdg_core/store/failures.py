@@ -10,7 +10,7 @@ from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
 FailureKind = Literal[
-    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated"
+    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated", "rejected"
 ]
 
 
