@@ -70,7 +70,7 @@ class _Loader(yaml.CSafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            shown = node.value[:60] if isinstance(node.value, str) else node.id
+            shown = node.value[:60] if isinstance(node.value, str) else "a list or mapping"
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(
                 None, None, f"{shown!r} is no {kind}, as its tag says", node.start_mark

@@ -123,7 +123,6 @@ def noted(tmp_path: Path) -> list[Any]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-
 @pytest.mark.parametrize(
     "command",
     [
