@@ -23,6 +23,7 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
+from sdg_core.plan.foreign import dump_exactly
 
 _MAX_TOKENS = 32_000
 """Sent where the file sets no `max_tokens`, because the API wants one. A model that takes less says so, and is asked for that
@@ -153,7 +154,7 @@ def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
     calls = []
     for place, block in enumerate(blocks):
         if isinstance(block, dict) and block.get("type") == "tool_use" and isinstance(block.get("name"), str):
-            arguments = orjson.dumps(block.get("input") or {}).decode()
+            arguments = dump_exactly(block.get("input") or {}).decode().strip()
             calls.append(ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments))
     return tuple(calls)
 

@@ -21,7 +21,7 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
-from sdg_core.plan.foreign import json_text
+from sdg_core.plan.foreign import dump_exactly, json_text
 from sdg_core.plan.foreign import read_json as read_json_value
 
 _LONGEST_NAME = 200
@@ -207,7 +207,7 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(function, dict) and isinstance(name, str):
             given = function.get("arguments")
-            arguments = given if isinstance(given, str) else orjson.dumps(given or {}).decode()
+            arguments = given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
             calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
     return tuple(calls)
 
