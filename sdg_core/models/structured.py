@@ -100,8 +100,8 @@ def validate(value: Any, schema: JsonSchema) -> Any:
     compiled = _compiled(orjson.dumps(dict(schema)))
     try:
         check_work(value, schema)
-    except ValueError as error:
-        raise InvalidResponseError(f"the JSON of the reply cannot be checked: {error}") from None
+    except ValueError as reason:
+        raise InvalidResponseError(f"the JSON of the reply cannot be checked: {reason}") from None
     errors = list(compiled.iter_errors(value))
     if not errors:
         return value
