@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.migrations import _migrate
+from sdg_core.system import descriptors
 
 FILE_NAME = ".sdg/ledger.db"
 """The SQLite ledger, below the root."""
@@ -68,6 +69,9 @@ class Ledger:
                 remedy = _DAMAGED.format(where=self.where)
             elif isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_NO_ROOM):
                 remedy = _NO_ROOM
+            elif descriptors.used_up():
+                message = f"{message} (too many open files)"
+                remedy = descriptors.REMEDY
             raise LedgerError(message, remedy=remedy) from error
         except SQLAlchemyError as error:
             words = without(self._secrets, str(error))

@@ -4,6 +4,7 @@ Every fault is classified here and nowhere else (`sdg_core.errors` says what the
 Invariant: text that comes from a server passes through `Caller.redact`, so a key that a server repeats is not shown.
 """
 
+import errno
 import math
 import re
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import aiohttp
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
 from sdg_core.models.providers.redaction import Redaction
 from sdg_core.plan.foreign import read_json
+from sdg_core.system import descriptors
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425})
 _OVERLOADED = 529
@@ -109,6 +111,8 @@ def error_from_exception(error: Exception, *, caller: Caller, model: str, timeou
     if isinstance(error, ValueError | aiohttp.ClientSSLError):  # a URL, header or certificate that will not do
         remedy = f"check model_providers[{caller.provider}].endpoint"
         return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return TransientModelError(f"the connection to {where} failed: too many open files", remedy=descriptors.REMEDY)
     nobody = isinstance(error, aiohttp.ClientConnectorError)
     advice = f"start the server, or correct model_providers[{caller.provider}].endpoint" if nobody else None
     return TransientModelError(f"the connection to {where} failed: {words}", remedy=advice)
