@@ -23,6 +23,11 @@ def let_leases_run_out(root: Path) -> None:
     ledger.close()
 
 
+def finished_files(version: Path) -> dict[str, str]:
+    """Digests of all files but temporaries, which a process that is not done has."""
+    return {name: digest for name, digest in snapshot(version).items() if not name.startswith(".tmp-")}
+
+
 def test_a_late_process_leaves_what_another_has_finished(tmp_path: Path) -> None:
     history = History(tmp_path)
     version = tmp_path / "root" / "tickets" / history.generate(1)
@@ -32,11 +37,11 @@ def test_a_late_process_leaves_what_another_has_finished(tmp_path: Path) -> None
         if not finished:
             let_leases_run_out(history.root)
             assert not api.process(history.open(1)).already_done
-            finished.append(snapshot(version))
+            finished.append(finished_files(version))
 
     late = api.process(history.open(1), on_row_group=stand_still)
     assert late.already_done
-    assert [snapshot(version)] == finished
+    assert [finished_files(version)] == finished
 
 
 def test_a_late_process_does_not_seal_what_another_has_reopened_and_extended(tmp_path: Path) -> None:
@@ -72,6 +77,6 @@ def test_a_late_prune_leaves_the_version_that_a_run_has_gone_back_to(
             history.generate(1 if first != directory.name else 2)
 
     monkeypatch.setattr(prune, "remove_directory", slowly)
-    with pytest.raises(ClaimLostError):
-        remove_versions(history.open(3), prunable(history.open(3)))
-    assert len(removed) == 1 and {*history.names()} == {first, second, third} - {*removed}
+    gone = remove_versions(history.open(3), prunable(history.open(3)))
+    assert [version.name for version in gone] == removed and len(removed) == 1
+    assert {*history.names()} == {first, second, third} - {*removed}
