@@ -36,7 +36,8 @@ def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: 
 
     Every version of the dataset is claimed first, also those that stay, because a run on one of them may take cells over from an
     old one. What may go is decided again then, and before each removal: a run may have returned to a version meanwhile. The
-    claims are renewed until all is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them; StoreError or LedgerError.
+    claims are renewed until all is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them;
+    StoreError or LedgerError.
     """
     with open_ledger_readonly(dataset) as ledger, ExitStack() as held:
         guards: dict[str, CommitGuard] = {}
