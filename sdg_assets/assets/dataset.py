@@ -11,6 +11,7 @@ from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
 from sdg_assets.assets.run_config import CheckedConfig
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
     cost_metadata,
     failure_table,
@@ -40,13 +41,14 @@ class ProcessConfig(CheckedConfig):
 
 def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
     """The asset that turns row groups into the finished dataset."""
+    described = without_pictures(spec.config.description or "")
 
     @dg.asset(
         key=spec.dataset_key,
         deps=[spec.row_groups_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
-        description=f"{spec.name}, finished: post-generation, which seals it. {spec.config.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {described}".strip(),
         kinds=spec.kinds or {"parquet"},
         metadata={
             **place_metadata(FINISHED_OF, spec.path, root=spec.root),

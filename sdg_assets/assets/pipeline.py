@@ -21,6 +21,7 @@ from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
     cost_metadata,
     finished_data_version,
@@ -131,7 +132,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
-        description=f"Sources of {spec.name}, a few per partition. {spec.description or ''}".strip(),
+        description=f"Sources of {spec.name}, a few per partition. {without_pictures(spec.description or '')}".strip(),
         metadata={
             **place_metadata(PIPELINE, spec.path, root=spec.root),
             MAX_PARTITIONS: spec.max_partitions_per_run,
@@ -244,7 +245,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"{spec.name}, finished: post-generation, which seals it. {spec.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {without_pictures(spec.description or '')}".strip(),
         metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )

@@ -16,6 +16,7 @@ from sdg_assets.assets.sealed_guard import RUN_CONFIG, ending_of, refuse, refuse
 from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import store_of_run
 from sdg_core import api
@@ -51,7 +52,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         code_version=spec.code_version,
         deps=spec.upstream,
         check_specs=[row_groups_check(spec)],
-        description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
+        description=f"Row groups of {spec.name}. {without_pictures(spec.config.description or '')}".strip(),
         kinds=spec.kinds or {"parquet", "polars"},
         pool=spec.pool,
         metadata={

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
+from sdg_assets.recording.inert import inert
 from sdg_core.api import (
     HEAD_ROWS,
     DatasetPlan,
@@ -191,7 +192,8 @@ def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Itera
     left = PREVIEW_CHARACTERS
     for number, record in enumerate(records, start=1):
         lines = [
-            f"- **{cell(name)}**: {cell(_shown(record[name]), width=PREVIEW_VALUE)}" for name in names[:BLOCK_COLUMNS]
+            f"- **{inert(cell(name))}**: {inert(cell(_shown(record[name]), width=PREVIEW_VALUE))}"
+            for name in names[:BLOCK_COLUMNS]
         ]
         more = [f"- and {len(names) - BLOCK_COLUMNS} more columns"] if len(names) > BLOCK_COLUMNS else []
         block = "\n".join([f"**Record {number}**", "", *lines, *more])

@@ -141,16 +141,18 @@ def export(
     processor: str | None = None,
     columns: Sequence[str] | None = None,
     split: Sequence[float] | None = None,
+    defuse_formulas: bool = False,
 ) -> Exported:
     """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
 
     partial: if it is not finished, the rows there are so far. processor: what this processor wrote (chat messages, say) instead
     of the dataset. columns: only these, in this order. split: shares of the rows, as in (0.9, 0.1): `out.jsonl` becomes
     `out-train.jsonl` and `out-validation.jsonl`, disjoint, and the same whenever there are as many rows.
+    defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula.
     Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
     """
     target = Path(path).absolute()
-    options = ExportOptions(processor, columns, split, overwrite)
+    options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
     version = existing_version(dataset)
     assert version.metadata is not None

@@ -61,6 +61,10 @@ def export(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    defuse: Annotated[
+        bool,
+        typer.Option("--defuse-formulas", help="csv: an apostrophe before text that a spreadsheet would run."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the finished dataset, or what a processor made of it, into a file or two."""
@@ -74,6 +78,7 @@ def export(
         "processor": processor,
         "columns": [name.strip() for name in columns.split(",")] if columns is not None else None,
         "split": _shares(split) if split is not None else None,
+        "defuse_formulas": defuse,
     }
 
     if pipeline.is_pipeline(file):

@@ -151,15 +151,16 @@ def import_(
     """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
     from sdg_core import api
     from sdg_core.api import write_atomic
+    from sdg_core.cli.output import printable
     from sdg_core.errors import RefusedError
 
     imported = api.import_builder_config(file)
     for key in imported.ignored:
-        typer.echo(f"ignored: {key}", err=True)
+        typer.echo(printable(f"ignored: {key}"), err=True)
     for what in imported.added:
-        typer.echo(f"added: {what}", err=True)
+        typer.echo(printable(f"added: {what}"), err=True)
     for note in imported.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(printable(f"note: {note}"), err=True)
     if output is None:
         typer.echo(imported.text, nl=False)
     elif output.exists():

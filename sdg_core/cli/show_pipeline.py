@@ -17,7 +17,7 @@ from sdg_core.api.pipelines import (
     PipelineSummary,
     stage_label,
 )
-from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.output import print_json, printable, stdout, two_columns
 from sdg_core.cli.show_versions import run_table
 
 _SHOWN = 5
@@ -74,7 +74,7 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
             console.print(table)
     for locator, failure in result.failures:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-        typer.echo(f"failed: {where}: {failure.message}", err=True)
+        typer.echo(printable(f"failed: {where}: {failure.message}"), err=True)
 
 
 def summary(result: PipelineSummary, *, as_json: bool) -> None:

@@ -97,10 +97,11 @@ def export_pipeline(
     processor: str | None = None,
     columns: Sequence[str] | None = None,
     split: Sequence[float] | None = None,
+    defuse_formulas: bool = False,
 ) -> Exported:
     """Write the finished dataset into one file; see `export` of datasets."""
     target = Path(path).absolute()
-    options = ExportOptions(processor, columns, split, overwrite)
+    options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
     layout, metadata, statuses = _existing(pipeline)
     if metadata.post_generation_state != "complete" and not partial:

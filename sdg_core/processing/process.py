@@ -93,18 +93,19 @@ def process(
 ) -> ProcessingResult:
     """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index.
 
-    commit_guard: entered around what makes the output and the seal visible; what it raises keeps them from being so.
+    commit_guard: entered around what makes the beginning, the output and the seal visible; what it raises keeps them from it.
     open_source: opens the evaluation sets of processors. Raises FilterError if a processor cannot be used, or no record is left.
     """
     rows = open_row_processors(plan.config.processors, open_source)
-    update_metadata(
-        version,
-        target_num_records=plan.num_records,
-        total_num_batches=len(plan.row_groups),
-        post_generation_state="started",
-        post_generation_processed=False,
-        **NOTHING_REMOVED,
-    )
+    with commit_guard():
+        update_metadata(
+            version,
+            target_num_records=plan.num_records,
+            total_num_batches=len(plan.row_groups),
+            post_generation_state="started",
+            post_generation_processed=False,
+            **NOTHING_REMOVED,
+        )
     failpoint("processing.after_start")
     transforms = _transforms(plan)
     source = _Source(version, plan, statuses)
