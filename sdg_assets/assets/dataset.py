@@ -17,6 +17,7 @@ from sdg_assets.recording.metadata import (
     finished_data_version,
     preview,
     report_metadata,
+    selection_metadata,
     usage_by_model,
     usage_metadata,
 )
@@ -86,6 +87,12 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
     statuses = api.row_group_statuses(opened)
     status = api.status(opened)
     removed = result.removed_by_processor
+    chosen = status.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     failures = [
         failure
         for item in statuses
@@ -100,6 +107,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
         "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "records_missing": status.remaining,
         "records_failed": status.failed,
+        **selected,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
         "simulated": plan.simulated,

@@ -31,6 +31,16 @@ PREVIEW_ROWS = HEAD_ROWS
 MAX_SHOWN_FAILURES = 20
 SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20
+PLOTTED_VARIETY = (
+    "duplicates",
+    "near_duplicates",
+    "clusters",
+    "distinct_1",
+    "distinct_2",
+    "length",
+    "nearest",
+    "score",
+)
 
 
 def data_version(footer: Footer, *, version: str) -> str:
@@ -94,6 +104,12 @@ def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPla
 
 def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str) -> dict[str, Any]:
     """What a row-group file says of itself."""
+    chosen = footer.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     return {
         "dagster/partition_row_count": footer.num_rows,
         "dagster/uri": uri,
@@ -101,11 +117,24 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
         "config_fingerprint": footer.config_hash,
         "row_group": footer.row_group,
         "start": footer.start,
-        "records_missing": len(footer.missing),
+        "records_missing": len(footer.unfinished),
+        **selected,
         "simulated": footer.simulated,
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, plan.config.model_configs),
         "preview": preview(rows),
+    }
+
+
+def selection_metadata(
+    *, dropped: int, rejected: int, usage: UsageByModel, models: Sequence[ModelConfig]
+) -> dict[str, float]:
+    """What selecting came to: records without a row, candidates that were rejected, and what those cost."""
+    cost = totals(costs(usage, models))
+    return {
+        "records_dropped": dropped,
+        "candidates_rejected": rejected,
+        **{f"cost_of_rejected/{currency}": amount for currency, amount in cost.items()},
     }
 
 
@@ -155,6 +184,17 @@ def report_metadata(version: VersionLayout) -> dict[str, Any]:
         "report": dg.MetadataValue.path(str(place)) if isinstance(place, Path) else dg.MetadataValue.url(str(place)),
         "report_summary": markdown_table(("column", "type", "null", "distinct", "summary"), rows),
         **dict(list(means.items())[:PLOTTED_MEANS]),
+        **_variety(report.get("variety", ())),
+    }
+
+
+def _variety(measured: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Duplicates, distinct n-grams, lengths, neighbours and scores, before and after processors, as numeric series."""
+    return {
+        f"{row['stage']}/{row['column']}/{name}": float(row[name])
+        for row in measured
+        for name in PLOTTED_VARIETY
+        if name in row
     }
 
 
@@ -175,5 +215,5 @@ def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadata
 def _failures_of(event: RowGroupFinished) -> dict[str, Any]:
     """The failures of records that a row group still lacks."""
     version = VersionLayout(event.path.parent.parent)
-    found = failures_of(version.failure_list(event.group.index), event.footer.missing)
+    found = failures_of(version.failure_list(event.group.index), event.footer.unfinished)
     return {"failures": failure_table(found)} if found else {}

@@ -1,9 +1,5 @@
 """The one door for Python users: everything the `sdg` command and the Dagster assets do is a call here.
 
-    dataset = api.open_dataset("support_tickets.yaml")
-    api.generate(dataset)
-    print(api.process(dataset).outputs)
-
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
 they return, the events of a run, and the base classes of seed readers and model clients.
 
@@ -15,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -61,6 +57,7 @@ if TYPE_CHECKING:
         CorruptFileError,
         FilterError,
         FunctionError,
+        HubError,
         IncompleteError,
         LedgerError,
         MetadataCorruptError,
@@ -156,7 +153,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -171,7 +168,7 @@ _MODULES = {
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
@@ -257,6 +254,7 @@ __all__ = [
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
+    "HubError",
     "Image",
     "ImagePart",
     "ImageRequest",
@@ -287,6 +285,7 @@ __all__ = [
     "Problem",
     "ProcessingResult",
     "Project",
+    "PushPlan",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -365,6 +364,7 @@ __all__ = [
     "project_of_data",
     "prompt_notices",
     "prune",
+    "push",
     "read_head",
     "read_report",
     "read_rows",

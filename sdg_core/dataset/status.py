@@ -1,7 +1,7 @@
 """A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
@@ -10,7 +10,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.row_group_state import RowGroupState
-from sdg_core.store.row_groups import total_usage
+from sdg_core.store.row_groups import SelectionCounts, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -28,6 +28,7 @@ class DatasetStatus:
     runs: the latest, newest first, as far as the ledger knows.
     other_place: another directory that holds data of a dataset of this name, where this one holds none.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
+    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
     """
 
     dataset: str
@@ -55,6 +56,8 @@ class DatasetStatus:
     kept_by_processor: dict[str, int]
     removed_by_processor: dict[str, int]
     other_place: str | None = None
+    selection: SelectionCounts | None = None
+    rejected_cost: dict[str, Cost] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -67,6 +70,8 @@ class DatasetStatus:
         }
         data["faults"] = list(self.faults)
         data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
+        rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
+        data["selection"] = {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
         data["records"] = {
             "target": self.target_num_records,
             "actual": self.records,
@@ -92,6 +97,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
     ]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
+    selection = count_selection(status.footer for status in statuses)
     return DatasetStatus(
         dataset=plan.config.name,
         directory=str(version.directory),
@@ -117,5 +123,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
+        selection=selection,
+        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
         other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +45,8 @@ class OpenGroup:
     Positions count the rows: the remaining records in order, until a function changes the rows. A row is settled in a phase when
     it has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
     still missing. Where rows are selected, all phases are gone through once for each candidate (`judge`, `draw_again`), and
-    positions count the records that are not decided yet.
+    positions count the records that are not decided yet. Threads: `lock` is held while the candidate changes and while the group
+    is written, because a run that is cancelled writes it while a thread may still be at work on it.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class OpenGroup:
         self.selection = Selection(select, plan.schema) if select is not None else None
         self.candidate = 0
         self._again: list[int] = []
+        self.lock = RLock()
         self._failed_before: list[Failure] = []
         self._begin(status.remaining, paid, carried)
 
@@ -91,8 +94,11 @@ class OpenGroup:
     def judge(self) -> bool:
         """Judge the rows that are whole and were not judged yet; whether some record is to be drawn again, once every row of this
         candidate is settled. Nothing to do where nothing is selected."""
-        if self.selection is None or not self.last_phase:
-            return False
+        with self.lock:
+            return self._judge() if self.selection is not None and self.last_phase else False
+
+    def _judge(self) -> bool:
+        assert self.selection is not None
         places = np.flatnonzero(self._done & ~self._judged)
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
@@ -107,10 +113,11 @@ class OpenGroup:
     def draw_again(self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})) -> None:
         """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
         a thread."""
-        self._failed_before += self.failures.values()
-        self.candidate += 1
-        records, self._again = sorted(self._again), []
-        self._begin(records, paid, carried)
+        with self.lock:
+            self._failed_before += self.failures.values()
+            self.candidate += 1
+            records, self._again = sorted(self._again), []
+            self._begin(records, paid, carried)
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""

@@ -68,6 +68,11 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
             f"{format_ranges([s.group.index for s in absent])}",
             remedy="generate them first",
         )
+    if plan.config.select is not None and all(s.footer is None or not s.footer.num_rows for s in statuses):
+        raise IncompleteError(
+            f"select kept no candidate of any of {plan.num_records} records, so there is nothing to process",
+            remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",
+        )
     remaining = sum(len(status.remaining) for status in statuses)
     if remaining and not allow_missing and remaining > plan.config.run.max_missing_rate * plan.num_records:
         partial = [status.group.index for status in statuses if status.remaining]
@@ -126,7 +131,7 @@ def process(
             processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
         )
     failpoint("processing.after_seal")
-    outputs = tuple(version.processed / name for name in _output_names(plan))
+    outputs = tuple(version.processed / name for name in output_names(plan))
     removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
     return ProcessingResult(version, num_rows, outputs, already_done=False, removed_by_processor=removed)
 
@@ -179,7 +184,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
             remedy="`sdg reopen FILE`, then generate and process again",
         )
     transforms = _transforms(plan)
-    names = _output_names(plan)
+    names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
     if present != set(names):
@@ -206,8 +211,8 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     )
 
 
-def _output_names(plan: DatasetPlan) -> list[str]:
-    """What there is in `processed/`."""
+def output_names(plan: DatasetPlan) -> list[str]:
+    """What there is in `processed/`: the dataset, what processors make beside it, and what they removed."""
     transforms = [
         processor.name for processor in plan.config.processors if isinstance(processor, SchemaTransformProcessor)
     ]
