@@ -72,11 +72,19 @@ class RowGroupSaved:
 
 
 @dataclass(frozen=True)
+class CellStarted:
+    """Of a preview or an estimate: a model is about to be asked for a cell."""
+
+    record: int
+    column: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something a person should know: a new version, a quarantined file, simulated replies."""
 
     message: str
 
 
-Event = RunStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
+Event = RunStarted | CellStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
 Observer = Callable[[Event], None]

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,17 @@ from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCell
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.generators.base import Cell, CellFailedError
-from sdg_core.generators.dispatch import cell_generators
+from sdg_core.generators.dispatch import PromptedGenerator, cell_generators
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Usage
+from sdg_core.models.types import Message, Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.foreign import check_value
+
+OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
+"""Told the record, the column, and the messages that a model is sent first."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,19 @@ class RecordMaker:
     """
 
     def __init__(
-        self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
+        self,
+        plan: DatasetPlan,
+        models: ModelPool,
+        *,
+        images: ImageStore | None = None,
+        journal: Journal | None = None,
+        on_prompt: OnPrompt | None = None,
     ) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply.
+
+        on_prompt: told of every prompt, before its cell is made.
+        """
+        self._on_prompt = on_prompt
         self._journal, self._images = journal, images
         self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
@@ -131,6 +144,7 @@ class RecordMaker:
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
+                self._tell_of_prompt(name, record)
                 cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record)
                 made = {name: cell.value, **cell.also}
@@ -140,6 +154,11 @@ class RecordMaker:
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
+
+    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+        generator = self._generators[name]
+        if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
+            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
 
     async def _cell(self, name: str, record: _Record) -> Cell:
         """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
@@ -215,7 +234,11 @@ def _check(cell: Cell, name: str) -> None:
 
 
 def _unstorable(cell: Cell, reason: str) -> CellFailedError:
-    return CellFailedError(reason, kind="malformed", attempts=cell.usage.requests, usage=cell.usage, usages=cell.usages)
+    requests = cell.usage.requests + sum(usage.requests for usage in cell.usages.values())
+    said = cell.value if isinstance(cell.value, str) else repr(cell.value)
+    return CellFailedError(
+        reason, kind="malformed", attempts=requests, usage=cell.usage, usages=cell.usages, reply=said
+    )
 
 
 def _digest(values: Sequence[Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.dry_run import plan_columns
@@ -107,13 +108,14 @@ async def make_estimate(
     seeds: Seeds | None,
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
+    on_event: Observer = lambda event: None,
 ) -> Estimate:
     """Make a sample of the remaining records and reckon what all of them will take. Nothing is asked if nothing has to be."""
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
     chosen = spread(remaining, sample)
-    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock)
+    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
     first = min(group.every_failure, default=None)

@@ -24,7 +24,7 @@ from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
-from sdg_core.store.failures import Failure
+from sdg_core.store.failures import Failure, kept_reply
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 HEAD_ROWS = 3
@@ -149,7 +149,9 @@ class OpenGroup:
 
     def _failure(self, position: int, fault: Fault) -> Failure:
         message = f"row {position} of the resized row group: {fault.message}" if self._rows.resized else fault.message
-        return Failure(self.record_of(position), fault.column, fault.kind, message, fault.attempts)
+        reply = kept_reply(fault.reply) if fault.reply is not None else None
+        record = self.record_of(position)
+        return Failure(record, fault.column, fault.kind, message, fault.attempts, reply, fault.finish_reason)
 
     def record_of(self, position: int) -> int:
         """The record of a row. Rows of a resized group belong to no record; their failures are listed with the one there."""
@@ -197,7 +199,7 @@ class OpenGroup:
         """A row has failed for good."""
         fault = Fault(column, "expression", error.message)
         if isinstance(error, CellFailedError):
-            fault = Fault(column, error.kind, error.message, error.attempts)
+            fault = Fault(column, error.kind, error.message, error.attempts, error.reply, error.finish_reason)
         self._rows.fail(position, fault)
         self.failures[position] = self._failure(position, fault)
         return self.failures[position]

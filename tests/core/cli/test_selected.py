@@ -28,7 +28,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = selecting(tmp_path)
-    show.plan(dataset, acceptances=())
+    show.plan(dataset, acceptances=(), as_json=False)
     assert "a record is drawn up to 2 times until {{ grade == 3 }}; else it has no row" in printed(capsys)
     run_plan(api.plan(dataset), as_json=False)
     assert "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
@@ -95,5 +95,5 @@ def test_validate_says_what_becomes_of_a_record(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], select: dict[str, object], words: str
 ) -> None:
     keep = {"keep": "{{ grade == 3 }}", **select}
-    show.plan(selecting(tmp_path, **keep), acceptances=())  # type: ignore[arg-type]
+    show.plan(selecting(tmp_path, **keep), acceptances=(), as_json=False)  # type: ignore[arg-type]
     assert words in printed(capsys)
