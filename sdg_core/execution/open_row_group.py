@@ -260,7 +260,8 @@ class OpenGroup:
         for field in self._plan.schema:
             if field.name in self._cells:
                 cells = self._cells[field.name]
-                arrays.append(pa.array([cells[place] for place in places], type=field.type))
+                chosen = cells if everything else [cells[place] for place in places.tolist()]
+                arrays.append(pa.array(chosen, type=field.type))
             else:
                 series = self._rows.frame[field.name]
                 kept = series if everything else series.gather(places)
