@@ -121,6 +121,13 @@ class OpenGroup:
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
+        if self.selection is None:  # functions that ask models wait for the loop, which must then not wait for them
+            self._advance()
+            return
+        with self.lock:
+            self._advance()
+
+    def _advance(self) -> None:
         self._keep_cells()
         self.phase += 1
         rows, graph = self._rows, self._plan.graph
@@ -262,7 +269,8 @@ class OpenGroup:
         for field in self._plan.schema:
             if field.name in self._cells:
                 cells = self._cells[field.name]
-                arrays.append(pa.array([cells[place] for place in places], type=field.type))
+                chosen = cells if everything else [cells[place] for place in places.tolist()]
+                arrays.append(pa.array(chosen, type=field.type))
             else:
                 series = self._rows.frame[field.name]
                 kept = series if everything else series.gather(places)
