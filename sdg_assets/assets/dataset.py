@@ -18,6 +18,7 @@ from sdg_assets.recording.metadata import (
     finished_data_version,
     preview,
     report_metadata,
+    selection_metadata,
     usage_by_model,
     usage_metadata,
 )
@@ -90,6 +91,12 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
     statuses = api.row_group_statuses(opened)
     status = api.status(opened)
     removed = result.removed_by_processor
+    chosen = status.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     failures = [
         failure
         for item in statuses
@@ -99,6 +106,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
         "dagster/row_count": result.num_rows,
         "records_missing": status.remaining,
         "records_failed": status.failed,
+        **selected,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
         **cost_metadata(status.usage, plan.config.model_configs),

@@ -90,7 +90,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
-            f"{summary.generated} records generated, {summary.failed} failed, {summary.adopted} row groups adopted, "
+            f"{summary.generated} records generated, {summary.failed} failed, {summary.dropped} dropped by select, "
+            f"{summary.adopted} row groups adopted, "
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     # fmt: off
     from sdg_core.errors import (
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
-        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
         ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
         RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
@@ -144,7 +144,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
     "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
@@ -163,7 +163,7 @@ _MODULES = {
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
@@ -253,6 +253,7 @@ __all__ = [
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
+    "HubError",
     "Image",
     "ImagePart",
     "ImageRequest",
@@ -282,6 +283,7 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
+    "PushPlan",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -360,6 +362,7 @@ __all__ = [
     "project_of_data",
     "prompt_notices",
     "prune",
+    "push",
     "read_head",
     "read_report",
     "read_rows",
