@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+    from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
     from sdg_core.dataset.events import (
         Event,
         Notice,
@@ -114,6 +115,8 @@ if TYPE_CHECKING:
         Usage,
         VideoPart,
     )
+    from sdg_core.pipelines.build import Pipeline
+    from sdg_core.pipelines.handle import open_pipeline
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan
@@ -166,6 +169,7 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
+    "sdg_core.custom": "Failed Filtered Resources SourceReader Stage",
     "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
     "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
@@ -192,6 +196,8 @@ _MODULES = {
         "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
         "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
     ),
+    "sdg_core.pipelines.build": "Pipeline",
+    "sdg_core.pipelines.handle": "open_pipeline",
     "sdg_core.plan.compile": "config_part dropped_columns",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",
@@ -252,8 +258,10 @@ __all__ = [
     "Estimate",
     "Event",
     "Exported",
+    "Failed",
     "Failure",
     "FilterError",
+    "Filtered",
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
@@ -282,6 +290,7 @@ __all__ = [
     "Observer",
     "OnRowGroup",
     "PermanentModelError",
+    "Pipeline",
     "PlanError",
     "Preview",
     "Problem",
@@ -290,6 +299,7 @@ __all__ = [
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
+    "Resources",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",
@@ -311,6 +321,8 @@ __all__ = [
     "SeedNotReadError",
     "SeedReader",
     "ShrinkError",
+    "SourceReader",
+    "Stage",
     "StoreError",
     "StorePath",
     "TextPart",
@@ -353,6 +365,7 @@ __all__ = [
     "name_of_folder",
     "one_line_summary",
     "open_dataset",
+    "open_pipeline",
     "parse_row_groups",
     "part_files",
     "plan",

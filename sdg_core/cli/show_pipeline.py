@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sdg_core.api import format_ranges
 from sdg_core.api.pipelines import (
-    Pipeline,
+    OpenPipeline,
     PipelinePreview,
     PipelineRunPlan,
     PipelineStatus,
@@ -31,7 +31,7 @@ _STYLES = {
 }
 
 
-def validated(pipeline: Pipeline) -> None:
+def validated(pipeline: OpenPipeline) -> None:
     """The outcome of `sdg validate`."""
     console = stdout()
     console.print(Text.assemble(("ok", "green"), f" {pipeline.plan.parsed.source}"), soft_wrap=True)
