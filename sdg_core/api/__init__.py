@@ -5,10 +5,8 @@
     print(api.process(dataset).outputs)
 
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and the base classes of seed readers and model clients.
-
-A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
-what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
+they return, the events of a run, and base classes. A name is imported from its module when it is first used, so a program loads
+only what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds them together.
 """
 
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
-    from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
     from sdg_core.dataset.events import (
         Event,
         Notice,
@@ -115,8 +113,6 @@ if TYPE_CHECKING:
         Usage,
         VideoPart,
     )
-    from sdg_core.pipelines.build import Pipeline
-    from sdg_core.pipelines.handle import open_pipeline
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan
@@ -160,6 +156,7 @@ _MODULES = {
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -169,17 +166,15 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
-    "sdg_core.custom": "Failed Filtered Resources SourceReader Stage",
     "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
     "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
-        "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
-        "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
-        "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
-        "UnrecognizedFileError"
+        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError ConstraintError CorruptFileError "
+        "FilterError FunctionError IncompleteError LedgerError MetadataCorruptError MetadataError MetadataFieldError "
+        "MetadataMissingError MetadataVersionError ModelError PermanentModelError PlanError Problem RateLimitedError "
+        "RefusedError RowGroupSizeError RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError "
+        "StoreError TransientModelError UnrecognizedFileError"
     ),
     "sdg_core.execution.context": "OnRowGroup",
     "sdg_core.execution.dry_run": "ColumnPlan RunPlan",
@@ -196,8 +191,6 @@ _MODULES = {
         "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
         "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
     ),
-    "sdg_core.pipelines.build": "Pipeline",
-    "sdg_core.pipelines.handle": "open_pipeline",
     "sdg_core.plan.compile": "config_part dropped_columns",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",
@@ -258,10 +251,8 @@ __all__ = [
     "Estimate",
     "Event",
     "Exported",
-    "Failed",
     "Failure",
     "FilterError",
-    "Filtered",
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
@@ -299,7 +290,6 @@ __all__ = [
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
-    "Resources",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",
@@ -321,7 +311,6 @@ __all__ = [
     "SeedNotReadError",
     "SeedReader",
     "ShrinkError",
-    "SourceReader",
     "Stage",
     "StoreError",
     "StorePath",
