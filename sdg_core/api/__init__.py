@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.finish import export, finished_digest, process, reopen, report
     from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.verbs import (
         check_models,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.events import (
+        CellStarted,
         Event,
         Notice,
         Observer,
@@ -47,43 +48,27 @@ if TYPE_CHECKING:
         RowGroupSaved,
         RunStarted,
     )
-    from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
-    from sdg_core.dataset.status import DatasetStatus
-    from sdg_core.errors import (
-        CallbackError,
-        CellError,
-        ClaimedError,
-        ClaimLostError,
-        ConfigDriftError,
-        ConfigError,
-        ConstraintError,
-        CorruptFileError,
-        FilterError,
-        FunctionError,
-        IncompleteError,
-        LedgerError,
-        MetadataCorruptError,
-        MetadataError,
-        MetadataFieldError,
-        MetadataMissingError,
-        MetadataVersionError,
-        ModelError,
-        PermanentModelError,
-        PlanError,
-        Problem,
-        RateLimitedError,
-        RefusedError,
-        RowGroupSizeError,
-        RunAbortedError,
-        SdgError,
-        SealedError,
-        SeedError,
-        SeedNotReadError,
-        ShrinkError,
-        StoreError,
-        TransientModelError,
-        UnrecognizedFileError,
+    from sdg_core.dataset.handle import (
+        ConfigLike,
+        Dataset,
+        measured_version,
+        open_dataset,
+        row_group_statuses,
+        seal_of,
     )
+    from sdg_core.dataset.status import DatasetStatus
+
+    # isort: off
+    # fmt: off
+    from sdg_core.errors import (
+        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
+        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
+        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
+        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
+        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+    )
+    # fmt: on
+    # isort: on
     from sdg_core.execution.context import OnRowGroup
     from sdg_core.execution.dry_run import ColumnPlan, RunPlan
     from sdg_core.execution.estimate import Estimate
@@ -155,7 +140,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.finish": "export finished_digest process reopen report",
     "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
@@ -166,8 +151,10 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
-    "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
-    "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.events": (
+        "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
+    ),
+    "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError ConstraintError CorruptFileError "
@@ -227,6 +214,7 @@ __all__ = [
     "AudioPart",
     "CallbackError",
     "CellError",
+    "CellStarted",
     "ChatClient",
     "ChatRequest",
     "ChatResponse",
@@ -237,6 +225,7 @@ __all__ = [
     "ColumnPlan",
     "ConfigDriftError",
     "ConfigError",
+    "ConfigLike",
     "ConstraintError",
     "CorruptFileError",
     "Cost",
@@ -340,6 +329,7 @@ __all__ = [
     "estimate",
     "export",
     "failures_of",
+    "finished_digest",
     "finished_parts",
     "format_ranges",
     "generate",
@@ -351,6 +341,7 @@ __all__ = [
     "load_dataset",
     "make_project",
     "measure_constraints",
+    "measured_version",
     "name_of_folder",
     "one_line_summary",
     "open_dataset",

@@ -12,6 +12,12 @@ def remove_stale_temp_files(layout: DatasetLayout, version: VersionLayout) -> No
     if is_remote(layout.root):
         clean_temporaries(layout.directory)
         return
-    places = (version.row_groups, version.dropped_columns, version.failures, *version.image_directories())
+    places = (
+        version.row_groups,
+        version.dropped_columns,
+        version.failures,
+        version.rejected,
+        *version.image_directories(),
+    )
     for directory in (layout.directory, version.directory, *places):
         clean_temporaries(directory)
