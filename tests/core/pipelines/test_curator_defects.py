@@ -41,7 +41,7 @@ async def in_any_order(record):
 
 async def after_the_others(record):
     if record["source"] == "docs/z.txt":
-        while len([*SOURCES.glob("*/sources/*.parquet")]) < 3:
+        while len([*SOURCES.glob("*/sources/[0-9]*.parquet")]) < 3:
             await asyncio.sleep(0.01)
         return "not a record"
     return record
