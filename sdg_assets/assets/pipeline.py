@@ -183,7 +183,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
 
 
 def _materialization(
-    spec: PipelineSpec, pipeline: pipelines.Pipeline, event: pipelines.PartitionFinished
+    spec: PipelineSpec, pipeline: pipelines.OpenPipeline, event: pipelines.PartitionFinished
 ) -> dg.AssetMaterialization:
     footer = event.footer
     rows = read_head(event.path, PREVIEW_ROWS)

@@ -5,10 +5,8 @@
     print(api.process(dataset).outputs)
 
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and the base classes of seed readers and model clients.
-
-A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
-what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
+they return, the events of a run, and base classes. A name is imported from its module when it is first used, so a program loads
+only what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds them together.
 """
 
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
+    from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
@@ -145,6 +144,7 @@ _MODULES = {
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
+    "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
@@ -279,6 +279,7 @@ __all__ = [
     "Observer",
     "OnRowGroup",
     "PermanentModelError",
+    "Pipeline",
     "PlanError",
     "Preview",
     "Problem",
@@ -308,6 +309,7 @@ __all__ = [
     "SeedNotReadError",
     "SeedReader",
     "ShrinkError",
+    "Stage",
     "StoreError",
     "StorePath",
     "TextPart",
@@ -352,6 +354,7 @@ __all__ = [
     "measured_version",
     "one_line_summary",
     "open_dataset",
+    "open_pipeline",
     "parse_row_groups",
     "part_files",
     "plan",

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sdg_core.api import format_ranges
 from sdg_core.api.pipelines import (
-    Pipeline,
+    OpenPipeline,
     PipelinePreview,
     PipelineRunPlan,
     PipelineStatus,
@@ -31,7 +31,7 @@ _STYLES = {
 }
 
 
-def validated(pipeline: Pipeline, *, as_json: bool) -> None:
+def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     """The outcome of `sdg validate`."""
     if as_json:
         compiled = pipeline.plan

@@ -31,8 +31,8 @@ from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.handle import (
+    OpenPipeline,
     PartitionStatus,
-    Pipeline,
     Versions,
     check_partition_keys,
     classify,
@@ -45,6 +45,7 @@ from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget
+from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -69,7 +70,7 @@ OnPartition = Callable[[PartitionFinished], None]
 
 
 async def agenerate_pipeline(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     *,
     partitions: Sequence[str] | None = None,
     resume: ResumeMode | None = None,
@@ -127,7 +128,7 @@ async def agenerate_pipeline(
     return _summary(pipeline, layout, run, run_id, known)
 
 
-def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[str]:
+def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozenset[str]:
     by_locator = {source.locator: key for key, source in pipeline.sources.items()}
     if sources is None:
         return frozenset(pipeline.sources)
@@ -141,7 +142,7 @@ def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[st
 
 
 def _summary(
-    pipeline: Pipeline, layout: SourcesLayout, run: "_Run", run_id: str, known: Sequence[Any]
+    pipeline: OpenPipeline, layout: SourcesLayout, run: "_Run", run_id: str, known: Sequence[Any]
 ) -> PipelineSummary:
     """The counts of the run, and the states that the files show after it."""
     statuses = scan(pipeline, layout, known)
@@ -178,7 +179,7 @@ class _Run:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: OpenPipeline,
         version: Version,
         layout: SourcesLayout,
         ledger: Ledger,
@@ -212,15 +213,11 @@ class _Run:
             to_make = any(not status.is_settled for status in work)
             if self._journal is not None and to_make:
                 self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
-            self._runner = StageRunner(
-                self._pipeline.plan.stages if to_make else (),
-                self._models,
-                journal=self._journal,
-                budget=self._budget,
-            )
+            stages = self._pipeline.plan.stages if to_make else ()
+            self._runner = StageRunner(stages, self._models, journal=self._journal, budget=self._budget)
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 try:
-                    async with asyncio.TaskGroup() as tasks:
+                    async with set_up(stages), asyncio.TaskGroup() as tasks:
                         watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
                         await self._all(work)
                         for watch in watches:
