@@ -28,17 +28,19 @@ from sdg_core.errors import SdgError
 
 CONFIG, MAX_PARTITIONS = "sdg/pipeline", "sdg/max_partitions_per_run"
 PREVIEW_ROWS = 5
+MAX_REQUESTED = 1000
+"""Partitions of a requested run where the component does not say."""
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """A checked pipeline file with the attributes that its component gives it."""
+    """A checked pipeline file with the attributes that its component gives it. max_partitions_per_run: None if it says none."""
 
     name: str
     path: Path
     code_version: str
     description: str | None = None
-    max_partitions_per_run: int = 1000
+    max_partitions_per_run: int | None = None
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -96,19 +98,29 @@ class SourcesConfig(CheckedConfig):
         return chosen
 
 
+def _backfill_policy(spec: PipelineSpec) -> dg.BackfillPolicy:
+    """Slices of at most `max_partitions_per_run` where it is given; nobody knows beforehand how many sources there will be."""
+    if spec.max_partitions_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=spec.max_partitions_per_run)
+
+
 def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
     """The asset that makes a pipeline's partitions."""
 
     @dg.asset(
         key=spec.sources_key,
         partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(spec.name)),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_backfill_policy(spec),
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
         description=f"Sources of {spec.name}, a few per partition. {spec.description or ''}".strip(),
         kinds={"parquet"},
-        metadata={CONFIG: dg.MetadataValue.path(str(spec.path)), MAX_PARTITIONS: spec.max_partitions_per_run},
+        metadata={
+            CONFIG: dg.MetadataValue.path(str(spec.path)),
+            MAX_PARTITIONS: spec.max_partitions_per_run or MAX_REQUESTED,
+        },
         **spec.asset_attributes,
     )
     def sources(context: dg.AssetExecutionContext, config: SourcesConfig, store: StoreResource) -> Iterator[Any]:

@@ -123,9 +123,11 @@ if TYPE_CHECKING:
     from sdg_core.plan.load import load_dataset
     from sdg_core.plan.row_groups import (
         RowGroup,
+        Shard,
         contiguous_ranges,
         format_ranges,
         parse_row_groups,
+        parse_shard,
         plan_row_groups,
         row_group_count,
         row_group_key,
@@ -195,7 +197,8 @@ _MODULES = {
     "sdg_core.plan.kinds": "column_type producers_of",
     "sdg_core.plan.load": "load_dataset",
     "sdg_core.plan.row_groups": (
-        "RowGroup contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
+        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups parse_shard plan_row_groups row_group_count "
+        "row_group_key"
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
@@ -303,6 +306,7 @@ __all__ = [
     "SeedError",
     "SeedNotReadError",
     "SeedReader",
+    "Shard",
     "ShrinkError",
     "StoreError",
     "StorePath",
@@ -344,6 +348,7 @@ __all__ = [
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
+    "parse_shard",
     "part_files",
     "plan",
     "plan_row_groups",

@@ -74,11 +74,11 @@ def generate(
     resume: object = None,
     retry: bool = False,
     sources: list[str] | None = None,
-    partitions: list[str] | None = None,
+    shard: str | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> None:
     """`sdg generate` and `sdg retry`."""
-    from sdg_core.api import pipelines
+    from sdg_core.api import parse_shard, pipelines
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.progress import watching
     from sdg_core.pipelines.handle import with_settings
@@ -90,7 +90,7 @@ def generate(
             resume=resume,  # type: ignore[arg-type]
             retry=retry,
             sources=sources,
-            partitions=partitions,
+            shard=parse_shard(shard) if shard is not None else None,
             on_event=on_event,
         )
     show_pipeline.summary(result)
@@ -106,12 +106,16 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     show_pipeline.status(pipelines.status(pipelines.open_pipeline(file, root=root)), as_json=as_json)
 
 
-def plan(file: Path, *, root: str | None, resume: object, as_json: bool) -> None:
+def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
     """`sdg plan`."""
-    from sdg_core.api import pipelines
+    from sdg_core.api import parse_shard, pipelines
     from sdg_core.cli import show_pipeline
 
-    found = pipelines.plan(pipelines.open_pipeline(file, root=root), resume=resume)  # type: ignore[arg-type]
+    found = pipelines.plan(
+        pipelines.open_pipeline(file, root=root),
+        resume=resume,  # type: ignore[arg-type]
+        shard=parse_shard(shard) if shard is not None else None,
+    )
     show_pipeline.run_plan(found, as_json=as_json)
     if found.refused is not None:
         raise typer.Exit(REFUSED)

@@ -132,7 +132,9 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
 def run_summary(summary: RunSummary) -> None:
     """The outcome of `sdg generate`."""
     console = stdout()
-    if not summary.written and not summary.remaining:
+    if not summary.written and not summary.remaining and not summary.adopted:
+        console.print("nothing to do: this slice has no row groups")
+    elif not summary.written and not summary.remaining:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(

@@ -66,7 +66,9 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
 def summary(result: PipelineSummary) -> None:
     """The outcome of `sdg generate`."""
     console = stdout()
-    if not result.made and not result.removed and not result.remaining:
+    if not result.made and not result.removed and not result.remaining and not result.adopted:
+        console.print("nothing to do: no sources here")
+    elif not result.made and not result.removed and not result.remaining:
         console.print(f"nothing to do: all {result.adopted:,} sources are complete")
     else:
         console.print(

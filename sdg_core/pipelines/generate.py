@@ -50,6 +50,7 @@ from sdg_core.pipelines.store import (
     write_partition,
 )
 from sdg_core.pipelines.tasks import SourceResult, source_range
+from sdg_core.plan.row_groups import Shard
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -67,6 +68,7 @@ async def agenerate_pipeline(
     pipeline: Pipeline,
     *,
     partitions: Sequence[str] | None = None,
+    shard: Shard | None = None,
     resume: ResumeMode | None = None,
     retry: bool = False,
     sources: Sequence[str] | None = None,
@@ -77,7 +79,8 @@ async def agenerate_pipeline(
 ) -> PipelineSummary:
     """Make what is missing, partial or changed; the rest is adopted.
 
-    partitions: keys; default all. retry: try sources again that were given up; `sources` names some of them by locator or key.
+    partitions: keys; default all. shard: only this slice of them. retry: try sources again that were given up; `sources` names
+    some of them by locator or key.
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
@@ -88,7 +91,11 @@ async def agenerate_pipeline(
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
     before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
-    wanted = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    wanted: Sequence[int] = range(len(planned))
+    if partitions is not None:
+        wanted = check_partition_keys(planned, partitions)
+    if shard is not None:
+        wanted = shard.of(wanted)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
         shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
@@ -104,7 +111,7 @@ async def agenerate_pipeline(
             )
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
-            remove_stale_temp_files(pipeline.layout, layout)
+            remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
             work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
@@ -112,7 +119,7 @@ async def agenerate_pipeline(
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally):
                 await run.run(work)
-    return _summary(pipeline, layout, run, run_id, known)
+    return _summary(pipeline, layout, run, run_id, known, wanted=frozenset(wanted))
 
 
 def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[str]:
@@ -129,11 +136,18 @@ def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[st
 
 
 def _summary(
-    pipeline: Pipeline, layout: SourcesLayout, run: "_Run", run_id: str, known: Sequence[Any]
+    pipeline: Pipeline,
+    layout: SourcesLayout,
+    run: "_Run",
+    run_id: str,
+    known: Sequence[Any],
+    *,
+    wanted: frozenset[int],
 ) -> PipelineSummary:
-    """The counts of the run, and the states that the files show after it."""
+    """The counts of the run, and the states that the files of its partitions (`wanted`) show after it."""
     statuses = scan(pipeline, layout, known)
-    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
+    written = {status.partition.index: status.footer for status in statuses if status.footer is not None}
+    entries = [entry for index, footer in written.items() if index in wanted for entry in footer.sources]
     states: dict[str, int] = {}
     filtered: dict[str, int] = {}
     for entry in entries:
@@ -141,10 +155,9 @@ def _summary(
         for reason, count in entry.filtered.items():
             filtered[reason] = filtered.get(reason, 0) + count
     usage: UsageByModel = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-    rows = sum(entry.rows for entry in entries)
+    for footer in written.values():
+        usage = add_usage(usage, footer.usage)
+    rows = sum(footer.num_rows for footer in written.values())
     settled = sum(status.is_settled for status in statuses)
     update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage)
     return PipelineSummary(
