@@ -16,8 +16,8 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
     max_partitions_per_run: int | None = Field(
         default=None,
         gt=0,
-        description="Most partitions of one run; a backfill that wants more starts several. Default: 1000 in a requested run, all in "
-        "a backfill.",
+        description="Most partitions of one run; a backfill that wants more starts several. Default: 1000 in a requested run, "
+        "all in a backfill.",
     )
     pool: str | None = Field(default=None, description="Concurrency pool of the assets.")
     group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")

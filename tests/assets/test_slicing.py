@@ -1,4 +1,4 @@
-"""Which backfill policy the assets have: slices where a dataset does not fit into one run, else what `--partition-range` wants."""
+"""Which backfill policy the assets have: slices where a dataset does not fit into one run, else one run."""
 
 from pathlib import Path
 
