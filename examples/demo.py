@@ -25,7 +25,7 @@ SHOWN = 3
 def main() -> None:
     """Bring the demo dataset to completion and show it."""
     os.chdir(PROJECT)
-    root = Path(os.environ.get("SDG_ROOT", "data")).absolute()
+    root = api.resolve_root(None, env=os.environ, base=PROJECT)
     passages = root / "python_docs" / "passages.parquet"
     if passages.exists():
         say(f"[1/3] passages: {passages} is there")

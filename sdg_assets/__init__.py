@@ -3,6 +3,7 @@
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.components.dataset import Dataset
 from sdg_assets.components.pipeline import SourcePipeline
+from sdg_assets.loading import load_defs
 from sdg_assets.operations import with_operations
 
-__all__ = ["Dataset", "SourcePipeline", "stale_or_missing", "with_operations"]
+__all__ = ["Dataset", "SourcePipeline", "load_defs", "stale_or_missing", "with_operations"]

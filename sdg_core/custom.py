@@ -9,7 +9,8 @@
 The name and the shape of the declaration are those of NeMo Data Designer, so that a function decorated there works here.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -80,6 +81,30 @@ class Failed:
     retryable: bool = True
     kind: str = "function"
     attempts: int = 1
+
+
+class SourceReader(ABC):
+    """A reader of a pipeline's sources: `sources: {reader: custom, reader_class: ./readers.py:Tickets, params: {...}}`.
+
+    `params` are the constructor's keyword arguments. Methods may raise anything: `items` stops the run, the others fail the
+    source that they were asked about.
+    """
+
+    @abstractmethod
+    def items(self) -> Iterable[Any]:
+        """Every source that there is now: whatever `expand` needs to know of one. Called once."""
+
+    @abstractmethod
+    def expand(self, item: Any) -> Iterable[Mapping[str, Any] | Failed | Filtered]:
+        """The records of a source, always in the same order; they may be generated one by one."""
+
+    def locator(self, item: Any) -> str:
+        """The name of a source, the same in every run and different for every source."""
+        return str(item)
+
+    def version(self, item: Any) -> str | None:
+        """Changes whenever the records do; None to have the records read and compared instead."""
+        return None
 
 
 def dataset_callable(target: _Function) -> _Function:

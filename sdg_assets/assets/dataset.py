@@ -56,7 +56,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
     ) -> dg.MaterializeResult[None]:
         try:
-            opened = api.open_dataset(spec.path, root=str(store.root_path()))
+            opened = api.open_dataset(spec.path, root=store.root_for(spec.path))
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))

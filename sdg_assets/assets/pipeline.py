@@ -133,7 +133,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
 
         try:
             pipeline = with_settings(
-                pipelines.open_pipeline(spec.path, root=str(store.root_path())), **config.changes()
+                pipelines.open_pipeline(spec.path, root=store.root_for(spec.path)), **config.changes()
             )
             refuse_sealed(context, pipeline.as_dataset(), resume=resume)
             exit_with_run_worker(context)
@@ -233,7 +233,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ProcessPipelineConfig, store: StoreResource
     ) -> dg.MaterializeResult[None]:
         try:
-            pipeline = pipelines.open_pipeline(spec.path, root=str(store.root_path()))
+            pipeline = pipelines.open_pipeline(spec.path, root=store.root_for(spec.path))
             result = pipelines.process(
                 pipeline,
                 allow_missing=config.allow_missing,

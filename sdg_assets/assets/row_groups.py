@@ -62,7 +62,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
     def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
         resume = config.resume_mode()
         try:
-            dataset = api.open_dataset(spec.path, root=str(store.root_path()))
+            dataset = api.open_dataset(spec.path, root=store.root_for(spec.path))
             refuse_sealed(context, dataset, resume=resume)
             exit_with_run_worker(context)
             children = selected_children(context)

@@ -17,10 +17,11 @@ from sdg_core.api import (
     config_part,
     dropped_columns,
     load_dataset,
+    open_dataset,
     producers_of,
     row_group_count,
 )
-from sdg_core.errors import PlanError
+from sdg_core.errors import PlanError, SeedError
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class DatasetSpec:
     @property
     def num_records(self) -> int:
         """Number of records; checked by `load_spec`."""
-        assert self.config.num_records is not None
+        assert isinstance(self.config.num_records, int)
         return self.config.num_records
 
     @property
@@ -88,6 +89,8 @@ class DatasetSpec:
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
     config = load_dataset(path, env=os.environ, offline=True).config
+    if config.num_records == "seed":
+        config = config.model_copy(update={"num_records": _seed_rows(path)})
     if config.num_records is None:
         raise PlanError(
             f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
@@ -95,6 +98,18 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
     _check_rule_columns(spec)
     return spec
+
+
+def _seed_rows(path: Path) -> int:
+    """How many records a dataset has that has as many as its seed data.
+
+    1 while that cannot be told, as before an upstream asset is materialized: the dataset then has one partition until the
+    definitions are loaded again, and the sensor that resumes says that there are more.
+    """
+    try:
+        return open_dataset(path, offline=True).plan.num_records
+    except SeedError:
+        return 1
 
 
 def _check_rule_columns(spec: DatasetSpec) -> None:

@@ -22,7 +22,7 @@ def build_discovery_job(refs: Sequence[PipelineRef]) -> dg.JobDefinition:
     def discover(context: dg.OpExecutionContext, store: StoreResource) -> None:
         for ref in refs:
             try:
-                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=str(store.root_path())))
+                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_for(ref.path)))
             except SdgError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
@@ -59,7 +59,7 @@ def build_discovery_sensor(refs: Sequence[PipelineRef]) -> dg.SensorDefinition:
         for ref in refs:
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
             try:
-                new, wanted = _look(ref, str(store.root_path()), known)
+                new, wanted = _look(ref, store.root_for(ref.path), known)
             except SdgError as error:
                 reasons.append(f"{ref.name}: {error}")
                 continue
@@ -78,7 +78,7 @@ def build_discovery_sensor(refs: Sequence[PipelineRef]) -> dg.SensorDefinition:
     return discover_sources
 
 
-def _look(ref: PipelineRef, root: str, known: set[str]) -> tuple[list[str], list[int]]:
+def _look(ref: PipelineRef, root: str | None, known: set[str]) -> tuple[list[str], list[int]]:
     """Keys of partitions that Dagster does not know, and the numbers of those to be made; none of a sealed pipeline."""
     pipeline = pipelines.open_pipeline(ref.path, root=root)
     new = [partition.key for partition in pipelines.discover(pipeline) if partition.key not in known]

@@ -27,12 +27,16 @@ class IncompleteRowGroups:
     total: int
 
 
-def find_incomplete(dataset: DatasetRef, *, root: str) -> IncompleteRowGroups | str:
+def find_incomplete(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGroups | str:
     """What a dataset lacks by its files, or why nothing may be asked for: it is complete, sealed, or at fault."""
     try:
         opened = api.open_dataset(dataset.path, root=root)
         if (sealed := api.seal_of(opened)) is not None:
             return f"{dataset.name} is sealed: version {sealed.layout.name} has been post-processed"
+        if (other := opened.layout.other_place()) is not None and not opened.layout.root_given:
+            return (
+                f"{dataset.name} holds no data in {opened.layout.directory}, but {other} does: set SDG_ROOT, or move it"
+            )
         statuses = api.row_group_statuses(opened)
     except SdgError as error:
         return str(error)

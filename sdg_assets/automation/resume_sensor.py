@@ -37,7 +37,7 @@ def resume_row_groups(context: dg.SensorEvaluationContext, store: StoreResource)
     assert context.repository_def is not None
     return resume_all(
         datasets_of(context.repository_def),
-        root=str(store.root_path()),
+        store=store,
         cursor=context.cursor,
         busy=keys_at_work(context.instance, context.repository_def),
         now=datetime.now(UTC),
@@ -45,7 +45,12 @@ def resume_row_groups(context: dg.SensorEvaluationContext, store: StoreResource)
 
 
 def resume_all(
-    datasets: Sequence[DatasetRef], *, root: str, cursor: str | None, busy: frozenset[dg.AssetKey], now: datetime
+    datasets: Sequence[DatasetRef],
+    *,
+    store: StoreResource,
+    cursor: str | None,
+    busy: frozenset[dg.AssetKey],
+    now: datetime,
 ) -> dg.SensorResult:
     """The requests of one tick. busy: row-group assets that an unfinished run or backfill works on."""
     before = load_cursor(cursor)
@@ -58,7 +63,7 @@ def resume_all(
             after[dataset.name] = remembered
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
-        remaining = find_incomplete(dataset, root=root)
+        remaining = find_incomplete(dataset, root=store.root_for(dataset.path))
         if isinstance(remaining, str):
             after[dataset.name] = remembered
             reasons.append(remaining)

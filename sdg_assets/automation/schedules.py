@@ -24,12 +24,12 @@ def build_schedule(spec: DatasetSpec) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext, store: StoreResource) -> Requests:
         tick = context.scheduled_execution_time.isoformat()
-        yield from request_lacking(spec.ref, root=str(store.root_path()), tick=tick)
+        yield from request_lacking(spec.ref, root=store.root_for(spec.path), tick=tick)
 
     return schedule
 
 
-def request_lacking(dataset: DatasetRef, *, root: str, tick: str) -> Requests:
+def request_lacking(dataset: DatasetRef, *, root: str | None, tick: str) -> Requests:
     """Run requests for contiguous ranges of row groups that are not complete, or why there is nothing to ask for."""
     remaining = find_incomplete(dataset, root=root)
     if isinstance(remaining, str):

@@ -10,7 +10,7 @@ from sdg_assets.assets.catalog import datasets_of, ref_of, selected_keys
 from sdg_assets.assets.sealed_guard import REJECTED_TAG, rejection
 from sdg_assets.automation.resume_sensor import UNFINISHED, keys_at_work
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import StoreResource, resolve_for
 from sdg_core import api
 from sdg_core.errors import SdgError
 
@@ -36,7 +36,7 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
         if _location(run) != _location(reported):
             continue
         try:
-            reason = why_rejected(run, repository, root=str(store.root_path()))
+            reason = why_rejected(run, repository, store=store)
         except SdgError as error:
             context.log.warning(f"cannot tell whether run {run.run_id} is aimed at a sealed dataset: {error}")
             continue
@@ -50,8 +50,8 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
         yield dg.SkipReason("\n".join(reasons))
 
 
-def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, root: str) -> str | None:
-    """Why a run must not start, or None. root: of the code location; the run may have been launched with another.
+def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, store: StoreResource) -> str | None:
+    """Why a run must not start, or None. store: of the code location; the run may have been launched with another.
 
     One sealed dataset is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
     """
@@ -62,7 +62,7 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, roo
         if ref is None:
             continue
         try:
-            dataset = api.open_dataset(ref.path, root=_root_of(run.run_config) or root)
+            dataset = api.open_dataset(ref.path, root=resolve_for(_root_of(run.run_config) or store.root, ref.path))
             resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
             reason = rejection(dataset, resume=resume)
         except SdgError as error:
@@ -104,7 +104,7 @@ def reconcile_events_with_files(
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
         try:
-            found = compare(context.instance, dataset, root=str(store.root_path()))
+            found = compare(context.instance, dataset, root=store.root_for(dataset.path))
         except SdgError as error:
             reasons.append(f"{dataset.name}: {error}")
             continue

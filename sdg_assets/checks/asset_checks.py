@@ -107,7 +107,7 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=str(store.root_path())))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_for(spec.path)))
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for name, measured in found.items():
@@ -127,7 +127,7 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
 
 
 def check_dataset(
-    dataset: DatasetRef, *, rules: dict[str, Rule], chosen: set[str], root: str
+    dataset: DatasetRef, *, rules: dict[str, Rule], chosen: set[str], root: str | None
 ) -> Iterator[tuple[str, Measured]]:
     """The chosen checks of a dataset, measured. Raises SdgError if it cannot be opened."""
     opened = api.open_dataset(dataset.path, root=root)

@@ -43,7 +43,7 @@ def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
                 "and its finished output."
             )
         try:
-            reopened = api.reopen(api.open_dataset(dataset.path, root=str(store.root_path())))
+            reopened = api.reopen(api.open_dataset(dataset.path, root=store.root_for(dataset.path)))
         except SdgError as error:
             raise _refused(str(error)) from None
         if not reopened:
@@ -72,12 +72,11 @@ def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
     )
     def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig, store: StoreResource) -> None:
         chosen = [_named(datasets, name) for name in config.datasets] or datasets
-        root = str(store.root_path())
         found: list[Differences] = []
         faults: list[str] = []
         for dataset in chosen:
             try:
-                found.append(_reconcile(context, dataset, root=root, dry_run=config.dry_run))
+                found.append(_reconcile(context, dataset, root=store.root_for(dataset.path), dry_run=config.dry_run))
             except SdgError as error:  # one that cannot be compared does not keep the others from it
                 faults.append(f"{dataset.name}: {error}")
                 context.log.error(faults[-1])
@@ -98,7 +97,7 @@ def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
     return reconcile
 
 
-def _reconcile(context: dg.OpExecutionContext, dataset: DatasetRef, *, root: str, dry_run: bool) -> Differences:
+def _reconcile(context: dg.OpExecutionContext, dataset: DatasetRef, *, root: str | None, dry_run: bool) -> Differences:
     found = compare(context.instance, dataset, root=root)
     context.log.info(str(found))
     if found and not dry_run:

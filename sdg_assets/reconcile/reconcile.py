@@ -57,7 +57,7 @@ class Differences:
             yield f"{name}: the finished dataset shows as made, but {self.finished_lost}"
 
 
-def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str) -> Differences:
+def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | None) -> Differences:
     """Compare the events of a dataset with its files. Row groups that a run works on are left out. Raises SdgError."""
     opened = api.open_dataset(dataset.path, root=root)
     statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
     from sdg_core.config.dataset import DatasetConfig
+    from sdg_core.config.json_schema import json_schema
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
     from sdg_core.processing.process import ProcessingResult
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
+    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
@@ -145,6 +147,7 @@ if TYPE_CHECKING:
     from sdg_core.store.objects import ObjectPath, StorePath
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
+    from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
     from sdg_core.store.row_groups import Footer, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "sdg_core.plan.effects": "Effects",
+    "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export process reopen report",
@@ -205,6 +209,7 @@ _MODULES = {
     "sdg_core.processing.process": "ProcessingResult",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
+    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
@@ -213,6 +218,7 @@ _MODULES = {
     "sdg_core.store.objects": "ObjectPath StorePath",
     "sdg_core.store.os_errors": "store_errors",
     "sdg_core.store.parts": "finished_parts scan_parts",
+    "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
@@ -283,6 +289,7 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
+    "Project",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -343,8 +350,11 @@ __all__ = [
     "import_builder_config",
     "is_own_file",
     "is_pipeline",
+    "json_schema",
     "load_dataset",
+    "make_project",
     "measure_constraints",
+    "name_of_folder",
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
@@ -355,6 +365,7 @@ __all__ = [
     "preview",
     "process",
     "producers_of",
+    "project_of_data",
     "prompt_notices",
     "prune",
     "read_head",
@@ -368,6 +379,7 @@ __all__ = [
     "row_group_statuses",
     "scan_parts",
     "seal_of",
+    "starter_dataset",
     "status",
     "store_errors",
     "to_the_second",

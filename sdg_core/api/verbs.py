@@ -7,10 +7,7 @@ from typing import Any, TypeVar
 
 from sdg_core.config.run import ResumeMode, RunSettings
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import (
-    Dataset,
-    open_dataset,
-)
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
 from sdg_core.dataset.status import DatasetStatus, describe
@@ -39,22 +36,29 @@ Result = TypeVar("Result")
 
 
 def preview(
-    path: str | Path,
+    config: ConfigLike | Dataset,
     *,
     num_records: int = 10,
     root: str | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
 ) -> Preview:
-    """The first records, made in memory; nothing is stored. Asks models for them if columns need models."""
-    dataset = open_dataset(path, root=root, num_records=num_records, functions=functions, clients=clients)
+    """The first records, made in memory; nothing is stored. Asks models for them if columns need models.
+
+    config: as for `open_dataset`, or an open dataset. Raises PlanError for a number below 1.
+    """
+    dataset = config if isinstance(config, Dataset) else None
+    if dataset is None:
+        dataset = open_dataset(config, root=root, num_records=num_records, functions=functions, clients=clients)  # type: ignore[arg-type]
+    if num_records < 1:
+        raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
     plan, seeds = dataset.plan, dataset.seeds
     return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
 
 
-def import_builder_config(path: str | Path, *, env: Mapping[str, str] = os.environ) -> ImportedConfig:
+def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> ImportedConfig:
     """A builder config of Data Designer as a dataset file of this project. Raises ConfigError."""
-    return import_config(Path(path), env=env)
+    return import_config(Path(path), env=os.environ if env is None else env)
 
 
 def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:

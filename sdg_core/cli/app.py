@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Make synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are made in row "
     "groups, and running a command again goes on where it stopped.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, run again to go on.",
@@ -30,7 +30,7 @@ _untrusted = False
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
 Root = Annotated[
     str | None,
-    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the working directory.", show_default=False),
+    typer.Option(help="Storage root. Default: SDG_ROOT, else `data` in the project of FILE.", show_default=False),
 ]
 NumRecords = Annotated[
     int | None,

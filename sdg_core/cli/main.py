@@ -4,10 +4,11 @@ import signal
 import sys
 from types import FrameType
 
-from sdg_core.cli import inspect_commands, pipeline_commands, publish_commands, run_commands
+from sdg_core.cli import inspect_commands, pipeline_commands, project_commands, publish_commands, run_commands
 from sdg_core.cli.app import app, run
 
 COMMANDS = {
+    "init": project_commands.init,
     "validate": inspect_commands.validate,
     "preview": inspect_commands.preview,
     "estimate": inspect_commands.estimate,
@@ -22,6 +23,7 @@ COMMANDS = {
     "export": publish_commands.export,
     "prune": run_commands.prune,
     "import": run_commands.import_,
+    "schema": project_commands.schema,
 }
 """The commands in the order of work, which is that of `sdg --help`."""
 

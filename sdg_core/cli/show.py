@@ -4,6 +4,7 @@ Text is shown as it is: paths and data may hold brackets and colons that rich wo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import typer
 from rich.table import Table
@@ -50,6 +51,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
     table.add_row(
         "records", f"{compiled.num_records:,} in {len(groups):,} row groups of {compiled.config.row_group_size:,}"
     )
+    if compiled.seed_repeats is not None:
+        table.add_row("seed rows", compiled.seed_repeats)
     table.add_row("fingerprint", compiled.fingerprint.config_hash)
     table.add_row("directory", str(dataset.layout.version(compiled.fingerprint.version).directory))
     for alias, (model, provider) in compiled.models.items():
@@ -62,7 +65,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
-    for notice in prompt_notices(compiled.config, names=compiled.schema.names):
+    seed_notices = compiled.seed_content.notices if compiled.seed_content is not None else ()
+    for notice in (*seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
@@ -162,6 +166,10 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
     table = two_columns()
     table.add_row("dataset", current.dataset + (" (simulated replies)" if current.simulated else ""))
     table.add_row("directory", current.directory + ("" if current.exists else " (no data yet)"))
+    if current.other_place is not None:
+        table.add_row(
+            Text("notice", "yellow"), f"{current.other_place} holds data: --root {Path(current.other_place).parent}"
+        )
     table.add_row("versions", ", ".join(current.versions) or "none")
     table.add_row("records", f"{current.records:,} of {current.target_num_records:,}")
     for state, keys in current.states.items():

@@ -1,6 +1,7 @@
 """What commands print of pipelines."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -107,6 +108,10 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     table = two_columns()
     table.add_row("pipeline", data["pipeline"] + (" (simulated replies)" if data["simulated"] else ""))
     table.add_row("directory", data["directory"] + ("" if data["exists"] else " (no data yet)"))
+    if data["other_place"] is not None:
+        table.add_row(
+            Text("notice", "yellow"), f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}"
+        )
     table.add_row("versions", ", ".join(data["versions"]) or "none")
     table.add_row("rows", f"{data['records']['actual']:,}")
     for state, found in data["states"].items():

@@ -15,9 +15,9 @@ from sdg_core.config.columns import Column
 from sdg_core.config.environment import mappings
 
 BLOCK = "data_designer"
-_ONLY_THERE = ("library_version", "profilers", "build_stage")
+ONLY_THERE = ("library_version", "profilers", "build_stage")
 """Keys that matter only to Data Designer, whatever their value."""
-_OFF: Mapping[str, tuple[Any, ...]] = {
+OFF: Mapping[str, tuple[Any, ...]] = {
     "tool_configs": (None, []),
     "mcp_providers": (None, []),
     "constraints": (None, []),
@@ -81,7 +81,8 @@ def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         blocks = [{"name": name, "endpoint": "http://127.0.0.1:8000/v1"} for name in missing]
         completed["model_providers"] = [*(raw.get("model_providers") or []), *blocks]
         added += [f"model provider {name!r}, with a placeholder: write its endpoint and api_key" for name in missing]
-    wanted = [name for tools in mappings(raw.get("tool_configs")) for name in tools.get("providers") or ()]
+    lists = [tools.get("providers") for tools in mappings(raw.get("tool_configs"))]
+    wanted = [name for names in lists if isinstance(names, list) for name in names]
     missing = _undefined(wanted, raw.get("mcp_providers"))
     if missing:
         servers = [{"name": name, "provider_type": "stdio", "command": "command-of-the-server"} for name in missing]
@@ -93,8 +94,9 @@ def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def _undefined(wanted: list[Any], given: Any) -> list[str]:
     if given is not None and not isinstance(given, list):
         return []
-    defined = {item.get("name") for item in mappings(given or [])}
-    return [name for name in dict.fromkeys(wanted) if isinstance(name, str) and name not in defined]
+    defined = [item.get("name") for item in mappings(given or [])]
+    names = dict.fromkeys(name for name in wanted if isinstance(name, str))
+    return [name for name in names if name not in defined]
 
 
 def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
@@ -102,13 +104,13 @@ def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[st
 
     known: the keys that the top level has here.
     """
-    ignored = [key for key in _ONLY_THERE if raw.get(key)]
+    ignored = [key for key in ONLY_THERE if raw.get(key)]
     top = {
         key: value
         for key, value in raw.items()
-        if key not in _ONLY_THERE and not (key not in known and _off(key, value))
+        if key not in ONLY_THERE and not (key not in known and _off(key, value))
     }
-    top = {key: value for key, value in top.items() if not (value is None and key in _OFF)}
+    top = {key: value for key, value in top.items() if not (value is None and key in OFF)}
     for key, drop in (
         ("columns", _column),
         ("processors", _processor),
@@ -122,7 +124,7 @@ def drop_inert_keys(raw: dict[str, Any], known: frozenset[str]) -> tuple[dict[st
 
 
 def _off(key: str, value: Any) -> bool:
-    return key in _OFF and any(value == off and type(value) is type(off) for off in _OFF[key])
+    return key in OFF and any(value == off and type(value) is type(off) for off in OFF[key])
 
 
 def _column(column: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _fields_of(kind: Any) -> frozenset[str] | None:
 
 
 def _processor(processor: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in processor.items() if key not in _ONLY_THERE}
+    return {key: value for key, value in processor.items() if key not in ONLY_THERE}
 
 
 def _model(model: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def _tools(tools: dict[str, Any]) -> dict[str, Any]:
 def _with_known_providers(raw: dict[str, Any]) -> dict[str, Any]:
     """Define the providers that models name, that the file does not define, and that everybody knows."""
     given = raw.get("model_providers") or []
-    defined = {provider.get("name") for provider in mappings(given)}
+    defined = [provider.get("name") for provider in mappings(given)]
     wanted = [model.get("provider") for model in mappings(raw.get("model_configs"))]
     names = [name for name in _PROVIDERS if name in wanted and name not in defined]
     if not names or not isinstance(given, list):

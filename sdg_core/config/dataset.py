@@ -1,8 +1,8 @@
 """The dataset file as a whole. Rules that span several parts (references, cycles) are in `sdg_core.plan.checks.config`."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, StrictInt
+from pydantic import AliasChoices, Discriminator, Field, StrictInt, Tag
 
 from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt
 from sdg_core.config.columns import Column
@@ -14,12 +14,24 @@ from sdg_core.config.seeds import SeedConfig
 from sdg_core.config.tools import McpProvider, ToolConfig
 
 DEFAULT_ROW_GROUP_SIZE = 1000
+AS_SEED: Literal["seed"] = "seed"
+"""What `num_records` says where there are as many records as seed rows."""
+
+
+def _kind_of_number(value: Any) -> str:
+    return "word" if value == AS_SEED else "number"
+
+
+NumRecords = Annotated[
+    Annotated[PositiveInt, Tag("number")] | Annotated[Literal["seed"], Tag("word")], Discriminator(_kind_of_number)
+]
 
 
 class DatasetConfig(ConfigModel):
     """A dataset: its name, how many records, and how each column comes about.
 
-    num_records: None in a file that only describes columns; generating then needs the number from the caller.
+    num_records: a number, or `seed`: as many as the seed data has rows, after `where` and its selection. May be left out of a
+    file that only describes columns; generating then needs the number from the caller.
     row_group_size: records per row group (parquet file, Dagster partition); `buffer_size` is an alias.
     seed: root of all randomness.
     license: of the data, as the dataset card names it, such as `cc-by-4.0`.
@@ -28,7 +40,7 @@ class DatasetConfig(ConfigModel):
     name: DatasetName
     description: NonEmptyStr | None = None
     license: NonEmptyStr | None = None
-    num_records: PositiveInt | None = None
+    num_records: NumRecords | None = None
     row_group_size: Annotated[PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))] = (
         DEFAULT_ROW_GROUP_SIZE
     )

@@ -17,7 +17,7 @@ def apply_environment(raw: dict[str, Any], env: Mapping[str, str]) -> tuple[dict
     models = []
     for index, model in enumerate(mappings(raw.get("model_configs"))):
         variable = model.get("model_env")
-        if model.get("provider") in switched and variable is not None:
+        if str(model.get("provider")) in switched and variable is not None:
             if not env.get(str(variable)):
                 message = f"environment variable {variable} is not set, but the provider's endpoint_env is; set both"
                 problems.append((("model_configs", index, "model_env"), message))

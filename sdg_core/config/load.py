@@ -80,13 +80,23 @@ def parse_config(
 ) -> ParsedConfig:
     """Parse the text of a dataset file.
 
-    source: what to call the file in messages. default_name: the dataset's name if the file gives none.
-    env: looked up for `endpoint_env` and `model_env` only. Raises ConfigError if the text is not a YAML mapping.
+    Raises ConfigError if the text is not a YAML mapping. See `interpret`.
     """
     try:
         document = parse_document(text, is_json=source.endswith(".json"))
     except DocumentSyntaxError as error:
         raise ConfigError(source, [Problem("YAML", error.message, error.line)]) from error
+    return interpret(document, source=source, default_name=default_name, env=env, reading=reading)
+
+
+def interpret(
+    document: Document, *, source: str, default_name: str, env: Mapping[str, str], reading: Reading = AS_IT_IS
+) -> ParsedConfig:
+    """The config that plain data means.
+
+    source: what to call the file in messages. default_name: the dataset's name if the file gives none.
+    env: looked up for `endpoint_env` and `model_env` only. Raises ConfigError if the data is not a mapping.
+    """
     if not isinstance(document.data, dict):
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
         raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
@@ -239,7 +249,7 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
         elif isinstance(value, dict) and part in value:
             value = value[part]
             path.append(str(part))
-            tag = value.get("seed_type") if isinstance(value, dict) else None
+            tag = value.get("seed_type", value.get("reader")) if isinstance(value, dict) else None
         elif names_a_key and place == len(loc) - 1:
             path.append(part)
     return tuple(path)

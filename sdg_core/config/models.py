@@ -33,7 +33,7 @@ class Simulation(ConfigModel):
     malformed: share of replies that are broken off, as those of a model that does not keep to the format.
     """
 
-    latency: Annotated[Latency, BeforeValidator(_latency)] = Latency(mean=0.0)
+    latency: Annotated[Latency, BeforeValidator(_latency, json_schema_input_type=Price | Latency)] = Latency(mean=0.0)
     rate_limited: Rate = 0.0
     transient: Rate = 0.0
     malformed: Rate = 0.0

@@ -19,26 +19,18 @@ from sdg_core.config.columns import Column
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import Processor, QualityBounds
 from sdg_core.config.run import RunSettings
+from sdg_core.config.sources import Sources
 from sdg_core.config.tools import McpProvider, ToolConfig
 
 
-class Sources(ConfigModel):
-    """Where sources come from; each file that `path` matches is one.
+class StageBase(ConfigModel):
+    """What all stages have. checkpoint: keep what the stage makes of a source, so that it is not made again: neither after a kill
+    nor when a later stage is edited."""
 
-    reader: files gives one record per file (`content`); jsonl, csv and parquet one per line or row. Every record also has
-    `source`, the file's path relative to the config.
-    sources_per_partition: how many new sources share a file of the output; default 1, more above 10,000 sources.
-    allow_empty: whether finding no source is fine, because they come later.
-    """
-
-    reader: Literal["files", "jsonl", "csv", "parquet"]
-    path: NonEmptyStr
-    encoding: NonEmptyStr = "utf-8"
-    sources_per_partition: PositiveInt | None = None
-    allow_empty: Bool = False
+    checkpoint: Bool = False
 
 
-class SplitStage(ConfigModel):
+class SplitStage(StageBase):
     """Cuts the text of a column into pieces: one task becomes one per piece. size, overlap: in units."""
 
     stage: Literal["split"]
@@ -48,7 +40,7 @@ class SplitStage(ConfigModel):
     overlap: NonNegativeInt = 0
 
 
-class FilterStage(ConfigModel):
+class FilterStage(StageBase):
     """Keeps the tasks for which the template renders true, or whose text in `column` passes every `quality` rule.
 
     reason: under which the others are counted; for quality rules it is the rule that failed.
@@ -69,21 +61,21 @@ class FilterStage(ConfigModel):
         return self
 
 
-class ColumnsStage(ConfigModel):
+class ColumnsStage(StageBase):
     """Adds columns, of every kind that a dataset has."""
 
     stage: Literal["columns"]
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
 
 
-class ExplodeStage(ConfigModel):
+class ExplodeStage(StageBase):
     """One task per item of a list. Items that are mappings become columns; others take the place of the list."""
 
     stage: Literal["explode"]
     column: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
 
-class FunctionStage(ConfigModel):
+class FunctionStage(StageBase):
     """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`."""
 
     stage: Literal["function"]
@@ -91,17 +83,16 @@ class FunctionStage(ConfigModel):
     batch_size: PositiveInt | None = None
     params: JsonObject = {}
     version: Scalar | None = None
-    checkpoint: Bool = False
 
 
-class SelectStage(ConfigModel):
+class SelectStage(StageBase):
     """Keeps these columns only."""
 
     stage: Literal["select"]
     columns: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
-class RenameStage(ConfigModel):
+class RenameStage(StageBase):
     """Renames columns, old name to new."""
 
     stage: Literal["rename"]

@@ -39,7 +39,8 @@ def _traced(value: Any) -> Any:
     return {True: "all_messages", False: "none"}.get(value, value) if isinstance(value, bool) else value
 
 
-Trace = Annotated[Literal["none", "last_message", "all_messages"], BeforeValidator(_traced)]
+_TraceName = Literal["none", "last_message", "all_messages"]
+Trace = Annotated[_TraceName, BeforeValidator(_traced, json_schema_input_type=_TraceName | bool)]
 
 
 def _output_format(value: Any) -> Any:

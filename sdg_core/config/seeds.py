@@ -8,7 +8,20 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from sdg_core.config.base import Bool, ConfigModel, DatasetName, JsonObject, NonEmptyStr, NonNegativeInt, PositiveInt
 
 
-class LocalSeedSource(ConfigModel):
+class TextFileKeys(ConfigModel):
+    """How text files of a source are read; absent, this is found out where it is safe.
+
+    separator: of csv, one character. encoding: one that Python knows. null_values: texts that stand for null. types: of columns,
+    by name.
+    """
+
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: NonEmptyStr | None = None
+    null_values: tuple[NonEmptyStr, ...] = ()
+    types: dict[str, Literal["str", "int", "float", "bool"]] = {}
+
+
+class LocalSeedSource(TextFileKeys):
     """csv, parquet, json or jsonl files: one, a glob (`parts/*.parquet`, in sorted order), or a list of them (as listed).
 
     A relative `path` is relative to the dataset file; `{root}/...` means the storage root, where upstream assets write.
@@ -54,27 +67,29 @@ class SqlSeedSource(ConfigModel):
         return self
 
 
-def _hub_path(value: str) -> str:
+def hub_path(value: str) -> str:
+    """Checks that a path names files of a dataset on the hub. Raises ValueError."""
     if re.fullmatch(r"(hf://)?datasets/[^/]+/[^/]+/.+", value) is None:
         raise ValueError(f"a path of files on the hub is needed, as in datasets/user/name/**/*.parquet, got {value!r}")
     return value
 
 
-def _class_reference(value: str) -> str:
+def class_reference(value: str) -> str:
+    """Checks that a text names a class of a module or file. Raises ValueError."""
     module, _, name = value.rpartition(":")
     if not module or not name.isidentifier():
         raise ValueError(f"a class is needed, as in my_package.readers:Reader or ./readers.py:Reader, got {value!r}")
     return value
 
 
-class HuggingFaceSeedSource(ConfigModel):
+class HuggingFaceSeedSource(TextFileKeys):
     """Files of a dataset on the Hugging Face hub, `datasets/<user>/<name>/**/*.parquet`.
 
     `token` names the environment variable that holds an access token.
     """
 
     seed_type: Literal["hf"] = "hf"
-    path: Annotated[NonEmptyStr, AfterValidator(_hub_path)]
+    path: Annotated[NonEmptyStr, AfterValidator(hub_path)]
     token: NonEmptyStr | None = None
     endpoint: NonEmptyStr = "https://huggingface.co"
 
@@ -86,17 +101,27 @@ class DatasetSeedSource(ConfigModel):
     dataset: DatasetName
 
 
+class DataFrameSeedSource(ConfigModel):
+    """A data frame that is passed in Python; a file cannot hold one."""
+
+    seed_type: Literal["df"] = "df"
+
+
 class CustomSeedSource(ConfigModel):
     """A reader class, `module:Class` or `./file.py:Class`, that extends `sdg_core.seeds.base.SeedReader`."""
 
     seed_type: Literal["custom"] = "custom"
-    reader: Annotated[NonEmptyStr, AfterValidator(_class_reference)]
+    reader: Annotated[NonEmptyStr, AfterValidator(class_reference)]
     params: JsonObject = {}
 
 
 def _local_by_default(value: Any) -> Any:
-    """A source that gives nothing but a path is local."""
-    if isinstance(value, dict) and "path" in value and value.keys() <= {"path", "upstream_asset"}:
+    """A source that gives nothing but a path and how it is read is local."""
+    if (
+        isinstance(value, dict)
+        and "path" in value
+        and value.keys() <= LocalSeedSource.model_fields.keys() - {"seed_type"}
+    ):
         return {**value, "seed_type": "local"}
     return value
 
@@ -109,6 +134,7 @@ SeedSource = Annotated[
         | SqlSeedSource
         | HuggingFaceSeedSource
         | DatasetSeedSource
+        | DataFrameSeedSource
         | CustomSeedSource,
         Field(discriminator="seed_type"),
     ],
@@ -154,8 +180,12 @@ Selection = Annotated[
 
 
 class SeedConfig(ConfigModel):
-    """Seed data and how records draw from it: record i takes row i, wrapping around at the end."""
+    """Seed data and how records draw from it: record i takes row i, wrapping around at the end.
+
+    where: a template over the columns of the seed data; only rows for which it is true count, before any selection.
+    """
 
     source: SeedSource
+    where: NonEmptyStr | None = None
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
     selection_strategy: Selection | None = None

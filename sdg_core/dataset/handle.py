@@ -2,55 +2,96 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sdg_core.config.load import Reading
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.load import AS_IT_IS, Reading
 from sdg_core.config.seeds import SeedConfig, SeedSource
 from sdg_core.dataset.resume import check_row_group_size
 from sdg_core.errors import IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
-from sdg_core.plan.load import LoadedDataset, load_dataset
+from sdg_core.plan.load import LoadedDataset, load_dataset, load_in_memory
 from sdg_core.seeds.readers import Seeds, open_seeds
-from sdg_core.store.layout import DatasetLayout, VersionLayout, resolve_root
+from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.objects import StorePath, object_path
-from sdg_core.store.parts import finished_parts
+from sdg_core.store.objects import object_path
+from sdg_core.store.parts import finished_parts, resolve_parts, scan_parts
+from sdg_core.store.roots import choose_root
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 from sdg_core.store.versions import Version, earlier_versions, find_version
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class SupportsToDict(Protocol):
+    """What a builder config of Data Designer can do."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as the file that it writes holds it."""
+
+
+ConfigLike = str | Path | Mapping[str, Any] | DatasetConfig | SupportsToDict
+"""A dataset file, or the config itself: a mapping of what a file would hold, a config object, or a builder of Data Designer."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An open dataset: its checked file, its plan, its seed data, and where it is stored."""
+    """An open dataset: its checked config, its plan, its seed data, and where it is stored."""
 
-    loaded: LoadedDataset
-    plan: DatasetPlan
-    seeds: Seeds | None
+    loaded: LoadedDataset = field(repr=False)
+    plan: DatasetPlan = field(repr=False)
+    seeds: Seeds | None = field(repr=False)
     layout: DatasetLayout
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
         """The dataset's name."""
         return self.plan.config.name
 
+    def scan(self) -> "pl.LazyFrame":
+        """The finished dataset, or before that the rows there are so far, read when they are asked for.
+
+        What lies on an object store is read at once. Raises IncompleteError if there is no row, StoreError.
+        """
+        import polars as pl
+
+        version = existing_version(self)
+        assert version.metadata is not None
+        stored = resolve_parts(version.layout, version.metadata, scan_version(self, version.layout))
+        local = [part for part in stored.parts if isinstance(part, Path)]
+        if len(local) == len(stored.parts):
+            return pl.scan_parquet(local, glob=False, hive_partitioning=False)
+        with scan_parts(stored.parts) as frame:
+            return frame.collect().lazy()
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The rows of `scan`, in memory."""
+        return self.scan().collect()
+
 
 def open_dataset(
-    path: str | Path,
+    config: ConfigLike,
     *,
     root: str | None = None,
     num_records: int | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    base: str | Path | None = None,
     offline: bool = False,
 ) -> Dataset:
-    """Read and check a dataset file and look at its seed data.
+    """Read and check a dataset file, or a config that is given in Python, and look at its seed data.
 
-    root: the storage root; default SDG_ROOT, else `data` in the working directory. num_records: overrides the file's.
+    config: a path, or what such a file would hold as a mapping, in which functions, pydantic classes, clients and the data
+    frame of the seed data may stand as objects; or a config object, or a builder of Data Designer. base: the folder that
+    relative paths of what is not a file start at; default the working directory.
+    root: the storage root; default SDG_ROOT, else `data` in the project of the file. num_records: overrides the file's.
+    env: the environment; default that of the process.
     functions: by name, for columns whose function is passed in Python instead of being named `module:function`.
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
     A builder config that was read in another way before, and of which there is data from then, is read as it was then.
@@ -58,24 +99,29 @@ def open_dataset(
     that needs code or a network is known from when it was last read (else SeedNotReadError).
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
-    loaded = load_dataset(Path(path), env=env, functions=functions, clients=clients, offline=offline)
+    env = os.environ if env is None else env
+
+    def load(reading: Reading) -> LoadedDataset:
+        options: Any = {"env": env, "functions": functions, "clients": clients, "reading": reading, "offline": offline}
+        if isinstance(config, str | Path):
+            return load_dataset(Path(config), **options)
+        return load_in_memory(config, base=Path(base) if base is not None else Path.cwd(), **options)
+
+    loaded = load(AS_IT_IS)
     loaded.check_variables(env)
     if num_records is not None:
         if num_records < 1:
             raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
         loaded = replace(loaded, config=loaded.config.model_copy(update={"num_records": num_records}))
-    resolved = resolve_root(root, env=env, base=Path.cwd())
+    chosen = choose_root(root, env=env, folder=loaded.base)
+    layout = DatasetLayout(chosen.path, loaded.config.name, chosen.given, chosen.others)
     seeds = None
     if loaded.config.seed_config is not None:
-        seeds = _open_seeds(loaded, loaded.config.seed_config, resolved, env, offline=offline)
+        seeds = _open_seeds(loaded, loaded.config.seed_config, layout, env, offline=offline)
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
-    layout = DatasetLayout(resolved, plan.config.name)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
-        reading = Reading(as_before=True)
-        before = load_dataset(
-            Path(path), env=env, functions=functions, clients=clients, reading=reading, offline=offline
-        )
+        before = load(Reading(as_before=True))
         before = replace(before, config=before.config.model_copy(update={"num_records": loaded.config.num_records}))
         old_plan = compile_plan(before, seed)
         if find_version(layout, old_plan) is not None:
@@ -85,20 +131,21 @@ def open_dataset(
 
 def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
     """Open a seed source that a dataset names beside its seed data. Raises SeedError."""
-    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout.root, dataset.env)
+    return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout, dataset.env)
 
 
 def _open_seeds(
-    loaded: LoadedDataset, config: SeedConfig, root: StorePath, env: Mapping[str, str], *, offline: bool = False
+    loaded: LoadedDataset, config: SeedConfig, layout: DatasetLayout, env: Mapping[str, str], *, offline: bool = False
 ) -> Seeds:
     return open_seeds(
         config,
         seed=loaded.config.seed,
         base=loaded.base,
-        root=str(root),
+        root=str(layout.root),
         env=env,
-        finished=lambda name: finished_parts(DatasetLayout(root, name)),
+        finished=lambda name: finished_parts(replace(layout, dataset=name)),
         stored=object_path,
+        frame=loaded.frame,
         offline=offline,
     )
 
@@ -137,9 +184,10 @@ def existing_version(dataset: Dataset) -> Version:
     """The version of this config, which must have been started. Raises IncompleteError."""
     version = find_version(dataset.layout, dataset.plan)
     if version is None or version.metadata is None:
+        other = dataset.layout.other_place()
         raise IncompleteError(
             f"{dataset.layout.directory} holds no data of this config (fingerprint {dataset.plan.fingerprint.version})",
-            remedy="generate it first",
+            remedy=f"{other} holds data: add --root {other.parent}" if other is not None else "generate it first",
         )
     return version
 

@@ -7,6 +7,7 @@ from sdg_core.dataset.drift import describe_drift
 from sdg_core.errors import (
     ConfigDriftError,
     CorruptFileError,
+    RefusedError,
     RowGroupSizeError,
     SealedError,
     ShrinkError,
@@ -43,6 +44,9 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
         found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
+    found += plan.seed_content.notices if plan.seed_content is not None else ()
+    if plan.seed_repeats is not None:
+        found.append(plan.seed_repeats)
     found += prompt_notices(plan.config, names=plan.schema.names)
     return found
 
@@ -54,8 +58,15 @@ def choose_version(
 
     begun_by: a run or a backfill; with `never` it goes on in the version that it began itself.
 
-    Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError.
+    Raises ConfigDriftError, a MetadataError, SealedError, RowGroupSizeError or ShrinkError; RefusedError if nobody named the root
+    and the dataset was started below another one.
     """
+    if (other := layout.other_place()) is not None and not layout.root_given:
+        raise RefusedError(
+            f"{layout.directory} holds no data, but {other} holds data of a dataset of this name: a run would pay for it again",
+            remedy=f"go on there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
+            f"to start again on purpose, give --root {layout.root}",
+        )
     if mode == "never":
         return _forced_version(layout, plan, begun_by=begun_by)
     current = read_current(layout.current)
@@ -65,7 +76,10 @@ def choose_version(
         return found
     previous = previous_version(layout, current)
     if previous is None:
-        return Version(layout.version(plan.fingerprint.version), None, "no data yet: starting")
+        notice = "no data yet: starting"
+        if other is not None:
+            notice += f"; {other} holds data of a dataset of this name, which is not used: --root {other.parent} goes on there"
+        return Version(layout.version(plan.fingerprint.version), None, notice)
     if mode == "always":
         raise ConfigDriftError(
             f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"

@@ -26,6 +26,7 @@ class DatasetStatus:
     failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     versions: the names of all there are. version_details: the same, the one changed last first.
     runs: the latest, newest first, as far as the ledger knows.
+    other_place: another directory that holds data of a dataset of this name, where this one holds none.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
     """
 
@@ -53,6 +54,7 @@ class DatasetStatus:
     faults: tuple[str, ...]
     kept_by_processor: dict[str, int]
     removed_by_processor: dict[str, int]
+    other_place: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -115,4 +117,5 @@ def describe(dataset: Dataset) -> DatasetStatus:
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
+        other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

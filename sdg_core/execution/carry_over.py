@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import ImageColumn, ModelColumn
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -219,7 +220,9 @@ class _EarlierFiles:
         made = {other for name in names for other in (name, *side_effects_of(self._plan.column(name)))}
         read = {other for name in names for other in self._plan.graph.dependencies[name]}
         values = {name: table.column(name).to_pylist() for name in made}
-        return _Rows(records, values, {name: pl.Series(pl.from_arrow(table.column(name))).to_list() for name in read})
+        return _Rows(
+            records, values, {name: python_values(pl.Series(pl.from_arrow(table.column(name)))) for name in read}
+        )
 
     def _has(self, table: pa.Table, name: str) -> bool:
         """Whether a file has everything that belongs to a cell, with the types of the plan."""

@@ -15,6 +15,7 @@ from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.journal_rows import CountedCell
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.custom.columns import typed_series
+from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.whole_group import Fault, GroupPhases
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
@@ -91,7 +92,7 @@ class OpenGroup:
         if not names and self.last_phase:
             self._done = rows.alive()
         needed = self._needed[self.phase]
-        self._values = {name: series.to_list() for name, series in rows.frame.items() if name in needed}
+        self._values = {name: python_values(series) for name, series in rows.frame.items() if name in needed}
 
     def _keep_cells(self) -> None:
         """Make columns of the cells of the phase that ends."""

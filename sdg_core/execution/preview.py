@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.execution.preview_table import as_html
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.models.pool import ModelPool
@@ -19,6 +21,9 @@ from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -27,6 +32,20 @@ class Preview:
     table: pa.Table
     failures: tuple[Failure, ...]
     usage: UsageByModel
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The records."""
+        import polars as pl
+
+        frame = pl.from_arrow(self.table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        remarks = [f"record {each.record} failed, column {each.column}: {each.message}" for each in self.failures]
+        rows = [list(record.values()) for record in self.table.to_pylist()]
+        return as_html(self.table.column_names, rows, remarks)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ import polars as pl
 from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Frame, GroupColumn
-from sdg_core.generators.render import Template, compiled
+from sdg_core.generators.single_precision import python_values
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices
+from sdg_core.plan.templates.render import Template, compiled
 
 Dtype = Literal["str", "int", "float", "bool"]
 
@@ -172,7 +173,9 @@ def _rows(template: Template, *, frame: Frame | pl.DataFrame, length: int) -> It
     names = [name for name in template.names if name in known]
     if not names:
         return ({} for _ in range(length))
-    return (dict(zip(names, row, strict=True)) for row in zip(*(frame[name].to_list() for name in names), strict=True))
+    return (
+        dict(zip(names, row, strict=True)) for row in zip(*(python_values(frame[name]) for name in names), strict=True)
+    )
 
 
 def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | None:

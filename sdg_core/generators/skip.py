@@ -10,9 +10,9 @@ from typing import Any
 
 from sdg_core.config.columns import SkippableColumn
 from sdg_core.errors import CellError
-from sdg_core.generators.render import Template, compiled
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import side_effects_of
+from sdg_core.plan.templates.render import Template, compiled
 from sdg_core.plan.templates.skip import is_true, skip_value, truth_template
 
 

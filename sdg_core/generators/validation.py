@@ -13,9 +13,9 @@ from sdg_core.config.validators import CodeParams, LocalCallableParams, RemotePa
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Cell, CellFailedError, Frame, GroupColumn
 from sdg_core.generators.custom.columns import typed_series
-from sdg_core.generators.render import plain_value
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import derived_type
+from sdg_core.plan.templates.render import plain_value
 from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.system.batcher import Batcher

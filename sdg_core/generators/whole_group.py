@@ -19,6 +19,7 @@ from sdg_core.generators.custom.columns import RECORD_INDEX, call_whole_column, 
 from sdg_core.generators.custom.models import CustomFunctionModels
 from sdg_core.generators.dispatch import group_column
 from sdg_core.generators.samplers.group_sampler import Drawing
+from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.skip import SkipRule, skip_flags, skip_rules
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Usage
@@ -124,7 +125,7 @@ class GroupPhases:
         """Which of the rows `todo` skip the column; rows whose condition cannot be evaluated fail."""
         places = np.flatnonzero(todo)
         names = [other for other in (rule.when.names if rule.when is not None else ()) if other in rows.frame]
-        columns = [rows.frame[other].gather(places).to_list() for other in names]
+        columns = [python_values(rows.frame[other].gather(places)) for other in names]
         values = (
             [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
             if columns

@@ -26,11 +26,15 @@ from sdg_core.config.pipeline import (
     Stage,
 )
 from sdg_core.config.processors import DropColumnsProcessor
+from sdg_core.config.seeds import SqlSeedSource
+from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.errors import ConfigError, Problem
-from sdg_core.pipelines.readers import columns_of
+from sdg_core.pipelines.readers.custom import custom_mark
+from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
@@ -42,6 +46,7 @@ from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import UserFunctionError, find_callable, resolve_functions, source_hash_of
+from sdg_core.plan.usercode.loader import UserCodeError
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
@@ -49,13 +54,15 @@ Functions = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage, resolved. columns: the plan of its columns. call: the user's function. reads: what its columns read of a task."""
+    """A stage, resolved. columns: the plan of its columns. call: the user's function. reads: what its columns read of a task.
+    prefix: the fingerprint of the pipeline up to it, which its checkpoints are filed under."""
 
     place: int
     stage: Stage
     columns: DatasetPlan | None = None
     call: Callable[..., Any] | None = None
     reads: tuple[str, ...] = ()
+    prefix: str = ""
 
     @property
     def label(self) -> str:
@@ -82,9 +89,10 @@ class PipelinePlan:
 
 
 def load_pipeline(
-    path: Path, *, env: Mapping[str, str] = os.environ, functions: Functions | None = None, clients: Any = None
+    path: Path, *, env: Mapping[str, str] | None = None, functions: Functions | None = None, clients: Any = None
 ) -> PipelinePlan:
     """Read and check a pipeline file. Raises ConfigError with every problem found."""
+    env = os.environ if env is None else env
     return _Compiler(read_pipeline(path, env=env), path.resolve().parent, functions or {}, clients or {}).compile()
 
 
@@ -97,7 +105,7 @@ class _Compiler:
         self._problems: list[Problem] = []
         self._known = columns_of(read.config.sources)
         self._clients: Mapping[str, Any] = {}
-        self._hash = digest({"reader": self._hashed_reader()})
+        self._hash = digest({"reader": self._reader()})
         self._hashes: dict[str, str] = {}
 
     def compile(self) -> PipelinePlan:
@@ -115,9 +123,26 @@ class _Compiler:
     def _problem(self, path: YamlPath, message: str) -> None:
         self._problems.append(self._parsed.problem(path, message))
 
-    def _hashed_reader(self) -> dict[str, Any]:
-        where = {"path", "sources_per_partition", "allow_empty"}
-        return {key: value for key, value in hashed_fields(self._config.sources).items() if key not in where}
+    def _reader(self) -> dict[str, Any]:
+        """Check the reader; returns what the fingerprint has of it. Where sources lie is out: they have versions."""
+        config = self._config.sources
+        found = hashed_fields(config)
+        absent = missing_extra(config.reader)
+        if absent is not None:
+            self._problem(("sources", "reader"), absent)
+        match config:
+            case SqlSources(url=url, url_env=variable, query=query):
+                asked = SqlSeedSource(url=url, url_env=variable, query=query or "SELECT 1 ORDER BY 1")
+                for path, message in check_sql(asked):
+                    self._problem(("sources", *path[2:]), message)
+            case DatasetSources(dataset=name) if name == self._config.name:
+                self._problem(("sources", "dataset"), f"pipeline {name!r} cannot read itself; name another dataset")
+            case CustomSources():
+                try:
+                    found["source_hash"] = custom_mark(config, base=self._base)
+                except UserCodeError as error:
+                    self._problem(("sources", "reader_class"), str(error))
+        return found
 
     def _as_dataset(self, columns: tuple[Any, ...]) -> DatasetConfig:
         config = self._config
@@ -126,7 +151,8 @@ class _Compiler:
         return DatasetConfig.model_construct(**values, num_records=1, row_group_size=1, columns=columns)
 
     def _stage(self, place: int, stage: Stage) -> StagePlan:
-        plan, own = StagePlan(place, stage), hashed_fields(stage)
+        plan = StagePlan(place, stage)
+        own = {name: value for name, value in hashed_fields(stage).items() if name != "checkpoint"}
         match stage:
             case SplitStage():
                 self._split(place, stage)
@@ -140,7 +166,7 @@ class _Compiler:
                 self._known = None
             case FunctionStage():
                 plan, mark = self._function(plan, stage)
-                own |= {"source_hash": mark}
+                own |= {"source_hash": mark, "checkpoint": False}  # which it had when it could not be true
                 self._known = None
             case SelectStage():
                 for number, name in enumerate(stage.columns):
@@ -149,7 +175,7 @@ class _Compiler:
             case RenameStage():
                 self._rename(place, stage)
         self._hash = digest({"before": self._hash, "stage": own})
-        return plan
+        return replace(plan, prefix=self._hash)
 
     def _need(self, name: str, path: YamlPath) -> None:
         if self._known is not None and name not in self._known:
@@ -195,8 +221,6 @@ class _Compiler:
         self._known = kept
 
     def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
-        if stage.checkpoint:
-            self._problem(("stages", plan.place, "checkpoint"), "checkpoints are not available yet; leave the key out")
         try:
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
             return replace(plan, call=call), source_hash_of(call, "function", version=stage.version)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
+from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.handle import (
     PartitionStatus,
@@ -38,8 +40,10 @@ from sdg_core.pipelines.handle import (
     partitions_of,
     scan,
 )
-from sdg_core.pipelines.publish import build_partition
-from sdg_core.pipelines.source_run import SourceRun, read_content
+from sdg_core.pipelines.publish import build_partition, rows_of
+from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.row_buffer import RowBuffer
+from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -298,15 +302,18 @@ class _Run:
         """Make what the partition needs and publish it; what it has stays as it is."""
         entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
         results: dict[str, SourceResult] = {}
+        made: dict[str, pa.Table] = {}
         kept_before = await asyncio.to_thread(self._tables, status)
 
         async def make(key: str) -> None:
-            results[key] = await self._source(key, self._before(entries.get(key), key))
+            rows = RowBuffer(partial(rows_of, self._pipeline, key))
+            results[key] = await self._source(key, entries.get(key), rows)
+            made[key] = rows.table() if results[key].was_read else pa.table({})
 
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
-        footer = await asyncio.to_thread(self._publish, status, results, entries, kept_before)
+        footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
         await asyncio.to_thread(self._forget, footer)
         self._count(status, results)
         path = self._layout.row_group(status.partition.index)
@@ -315,25 +322,27 @@ class _Run:
             PartitionFinished(status.partition.key, footer, path, False, made=status.to_make, replayed=replayed)
         )
 
-    def _before(self, entry: SourceEntry | None, key: str) -> SourceEntry | None:
+    def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
         """What is kept of a source, if it is still the same and its rows can be told apart."""
-        if entry is None or entry.version != self._versions.of(key):
+        if entry is None or entry.version != version:
             return None
         return entry if self._pipeline.plan.config.sink.lineage else None
 
-    async def _source(self, key: str, before: SourceEntry | None) -> SourceResult:
+    async def _source(self, key: str, entry: SourceEntry | None, rows: RowBuffer) -> SourceResult:
+        """Make a source; `rows` gets what it comes to."""
         source, plan = self._pipeline.sources[key], self._pipeline.plan
+        now, version = await asyncio.to_thread(opened, source)
+        before = self._before(entry, version)
         paid = await asyncio.to_thread(self._paid, key, before)
         run = SourceRun(
             plan.stages,
-            reader=plan.config.sources,
             max_attempts=self._settings.max_attempts,
             run_id=self._run_id,
             before=before,
             afresh=key in self._retry,
+            checkpoints=SourceCheckpoints(self._pipeline.layout.checkpoints, key=key, version=version),
         )
-        content = await asyncio.to_thread(read_content, source)
-        result = await run.run(source, self._runner, paid=paid, content=content)
+        result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
         reason = self._budget.verdict(remaining=1)
         if reason is not None:
             raise RunAbortedError(
@@ -367,12 +376,11 @@ class _Run:
         self,
         status: PartitionStatus,
         results: dict[str, SourceResult],
-        entries: dict[str, SourceEntry],
+        made: dict[str, pa.Table],
         tables: dict[str, pa.Table],
     ) -> PartitionFooter:
-        kept = {key for key in results if self._before(entries.get(key), key) is not None}
         table, footer = build_partition(
-            self._pipeline, status, results, tables=tables, kept=kept, run_id=self._run_id, layout=self._layout
+            self._pipeline, status, results, made=made, tables=tables, run_id=self._run_id, layout=self._layout
         )
         index = status.partition.index
         path = self._layout.row_group(index)

@@ -13,7 +13,8 @@ from typing import Any
 from sdg_core.dataset.handle import Dataset
 from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.pipelines.compile import PipelinePlan, load_pipeline
-from sdg_core.pipelines.readers import Source, content_version, find_sources
+from sdg_core.pipelines.readers.base import Source, SourceError
+from sdg_core.pipelines.readers.find import find_sources
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
@@ -27,7 +28,7 @@ from sdg_core.pipelines.store import (
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.store.layout import resolve_root
+from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
@@ -35,10 +36,10 @@ from sdg_core.store.versions import Version, earlier_versions, find_version
 class Pipeline:
     """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
 
-    plan: PipelinePlan
-    sources: Mapping[str, Source]
+    plan: PipelinePlan = field(repr=False)
+    sources: Mapping[str, Source] = field(repr=False)
     layout: PipelineLayout
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -58,14 +59,16 @@ def open_pipeline(
     path: str | Path,
     *,
     root: str | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
+    env = os.environ if env is None else env
     plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
-    found = find_sources(plan.config.sources, base=plan.base)
-    layout = PipelineLayout(resolve_root(root, env=env, base=Path.cwd()), plan.config.name)
+    chosen = choose_root(root, env=env, folder=plan.base)
+    layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
+    found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env)
     return Pipeline(plan, {source.key: source for source in found}, layout, env)
 
 
@@ -98,11 +101,11 @@ class Versions:
     known: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> str:
-        """The digest of a source's content; empty if it cannot be read, which its own task will say."""
+        """What identifies a source's content; empty if it cannot be read, which its own task will say."""
         if key not in self.known:
             try:
-                self.known[key] = content_version(self.sources[key].path.read_bytes())
-            except OSError:
+                self.known[key] = self.sources[key].open().version
+            except SourceError:
                 self.known[key] = ""
         return self.known[key]
 

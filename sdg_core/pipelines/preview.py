@@ -1,5 +1,6 @@
 """The first rows of a pipeline, in memory: nothing is read from the store, nothing is written to it."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.handle import Pipeline
 from sdg_core.pipelines.publish import sink_columns
-from sdg_core.pipelines.source_run import SourceRun, read_content, row_values
+from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.source_run import SourceRun, row_values
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import to_table
-from sdg_core.pipelines.tasks import FailedTask, SourceResult
+from sdg_core.pipelines.tasks import FailedTask, Task
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ async def preview_pipeline(pipeline: Pipeline, *, rows: int, models: ModelPool) 
             break
         run = SourceRun(
             pipeline.plan.stages,
-            reader=pipeline.plan.config.sources,
             max_attempts=1,
             run_id="",
             at_most=rows - len(found),
         )
-        result: SourceResult = await run.run(source, runner, paid=(), content=read_content(source))
-        found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in result.rows]
+        made: list[Task] = []
+        now, version = await asyncio.to_thread(opened, source)
+        result = await run.run(source, now, runner, version=version, paid=(), keep=made.extend)
+        found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in made]
         failures += [(source.locator, failure) for failure in result.failed]
     found = found[:rows]
     table = to_table(found, sink_columns(pipeline, found), pipeline.plan.types)

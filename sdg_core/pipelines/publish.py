@@ -1,6 +1,6 @@
 """What a partition's file becomes: the rows it has, those that were made now, and the account of every source. Writes nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow as pa
 from sdg_core.pipelines.handle import PartitionStatus, Pipeline
 from sdg_core.pipelines.source_run import row_values
 from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout, joined, to_table
-from sdg_core.pipelines.tasks import SourceResult
+from sdg_core.pipelines.tasks import SourceResult, Task
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.metadata import utc_now
 
@@ -18,14 +18,14 @@ def build_partition(
     status: PartitionStatus,
     results: Mapping[str, SourceResult],
     *,
+    made: Mapping[str, pa.Table],
     tables: Mapping[str, pa.Table],
-    kept: Collection[str],
     run_id: str,
     layout: SourcesLayout,
 ) -> tuple[pa.Table, PartitionFooter]:
     """The rows and the footer of a partition.
 
-    tables: the rows that the file has, by source. kept: sources made now whose earlier rows stay beside the new ones.
+    made: the rows of sources that were made now. tables: the rows that the file has, by source.
     Raises StoreError if columns of its sources cannot stand in one file.
     """
     plan, before = pipeline.plan, status.footer
@@ -38,7 +38,7 @@ def build_partition(
             continue
         table, entry = tables.get(key), entries.get(key)
         if (result := results.get(key)) is not None:
-            table = _merged(_table(pipeline, result), table if key in kept else None)
+            table = _merged(made[key], table if result.extends else None)
             entry = _entry(result, table.num_rows)
             usage = add_usage(usage, result.usage)
         if entry is not None and table is not None:
@@ -61,9 +61,10 @@ def build_partition(
     return joined(parts, where=layout.row_group(status.partition.index)), footer
 
 
-def _table(pipeline: Pipeline, result: SourceResult) -> pa.Table:
+def rows_of(pipeline: Pipeline, key: str, tasks: Sequence[Task]) -> pa.Table:
+    """Finished tasks of a source as the rows that are written. Raises StoreError."""
     plan = pipeline.plan
-    rows = [row_values(task, result.key, lineage=plan.config.sink.lineage) for task in result.rows]
+    rows = [row_values(task, key, lineage=plan.config.sink.lineage) for task in tasks]
     return to_table(rows, sink_columns(pipeline, rows), plan.types)
 
 

@@ -1,23 +1,40 @@
-"""One source through all stages. The task that owns it awaits all that its stages make, so nothing is counted to know
-when it is done.
+"""One source through all stages, a batch of its records at a time, so that no source has to fit in memory. The task that owns it
+awaits all that its stages make, so nothing is counted to know when it is done.
 
 What failed before is done again alone: its ancestors are made again to get there, everything beside it is left as it is.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-from sdg_core.config.pipeline import Sources
 from sdg_core.custom import Failed, Filtered
 from sdg_core.ledger.journal import JournaledCell
+from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints, storable
 from sdg_core.pipelines.compile import StagePlan
-from sdg_core.pipelines.readers import Source, SourceError, content_version, read_tasks
+from sdg_core.pipelines.readers.base import SOURCE_COLUMN, OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.stages import SourceWork, StageRunner
 from sdg_core.pipelines.store import SourceEntry
 from sdg_core.pipelines.tasks import READ_STAGE, FailedTask, Outcome, SourceResult, StageAccount, Task
 
+BATCH = 1000
+"""Records of a source that are on their way at once."""
 Path = tuple[int, ...]
+
+
+@dataclass
+class _Batch:
+    """A batch on its way. start: the position of its first record. read: how many it took. failed: whether anything has."""
+
+    number: int
+    start: int
+    read: int
+    last: bool
+    accounts: list[StageAccount]
+    failed: bool = False
 
 
 class SourceRun:
@@ -27,16 +44,16 @@ class SourceRun:
         self,
         stages: Sequence[StagePlan],
         *,
-        reader: Sources,
         max_attempts: int,
         run_id: str,
         before: SourceEntry | None = None,
         afresh: bool = False,
         at_most: int | None = None,
+        checkpoints: SourceCheckpoints | None = None,
     ) -> None:
         """`afresh`: failures of earlier runs do not count as attempts any more. at_most: tasks that a stage hands on."""
-        self._at_most = at_most
-        self._stages, self._reader, self._run_id = stages, reader, run_id
+        self._at_most, self._checkpoints = at_most, checkpoints
+        self._stages, self._run_id = stages, run_id
         self._max_attempts, self._before = max_attempts, before
         failed = before.failed if before is not None else ()
         self._targets = {failure.path: failure for failure in failed if failure.path}
@@ -44,10 +61,13 @@ class SourceRun:
         self.accounts = self._accounts_before()
         self.failures: list[tuple[FailedTask, bool]] = []
 
+    def _new_accounts(self) -> list[StageAccount]:
+        return [StageAccount("read"), *(StageAccount(plan.stage.stage) for plan in self._stages)]
+
     def _accounts_before(self) -> list[StageAccount]:
         """The accounts without what is done again."""
         if not self._targets or self._before is None:
-            return [StageAccount("read"), *(StageAccount(plan.stage.stage) for plan in self._stages)]
+            return self._new_accounts()
         accounts = [replace(account, filtered=dict(account.filtered)) for account in self._before.stages]
         for failure in self._targets.values():
             account = accounts[failure.stage + 1]
@@ -56,28 +76,76 @@ class SourceRun:
         return accounts
 
     async def run(
-        self, source: Source, runner: StageRunner, *, paid: Sequence[JournaledCell], content: bytes | str
+        self,
+        source: Source,
+        opened: OpenSource | SourceError,
+        runner: StageRunner,
+        *,
+        version: str,
+        paid: Sequence[JournaledCell],
+        keep: Callable[[Sequence[Task]], None],
     ) -> SourceResult:
-        """The outcome. content: the source's bytes, or why they cannot be read."""
+        """The outcome. opened: the source, or why it cannot be read. keep: is given finished tasks, a batch at a time; they count
+        only if the result says that the source was read to its end."""
         work = SourceWork(source.key, paid, {})
-        version = content_version(content) if isinstance(content, bytes) else ""
+        if isinstance(opened, SourceError):
+            return self._unreadable(source, opened, version=version, work=work)
+        records = _Records(opened)
         try:
-            if isinstance(content, str):
-                raise SourceError(content)
-            read = read_tasks(self._reader, source, content)
+            number = start = 0
+            last = False
+            while not last:
+                batch, tasks = await self._batch(source, records, runner, work, number=number, start=start)
+                for total, account in zip(self.accounts, batch.accounts, strict=True):
+                    total.add(account)
+                await asyncio.to_thread(keep, [task for task in tasks if task.counted])
+                last = batch.last or self._at_most is not None
+                number, start = number + 1, start + batch.read
+            await asyncio.to_thread(records.check_unchanged)
         except SourceError as error:
-            failure = Failed(f"{source.locator} {error}", kind="read")
-            self._fail((), READ_STAGE, failure)
-            return self._result(source, version, [], work)
-        tasks = [item[0] if isinstance(item, tuple) else item for item in read]
-        outcomes: list[Outcome] = [item[1] if isinstance(item, tuple) else item.values for item in read]
-        tasks = self._settle(READ_STAGE, self._marked(READ_STAGE, tasks), outcomes)
-        for plan in self._stages:
+            return self._unreadable(source, error, version=version, work=work)
+        finally:
+            await asyncio.to_thread(records.close)
+        return self._result(source, version, work)
+
+    async def _batch(
+        self, source: Source, records: "_Records", runner: StageRunner, work: SourceWork, *, number: int, start: int
+    ) -> tuple[_Batch, list[Task]]:
+        """A batch through all stages, or those after its last checkpoint; returns its account, and what it comes to."""
+        stage, kept = await asyncio.to_thread(self._kept, number)
+        if kept is not None:
+            accounts = [*kept.accounts, *self._new_accounts()[len(kept.accounts) :]]
+            batch = _Batch(number, start, kept.read, kept.last, self._new_accounts() if self._targets else accounts)
+            tasks = [replace(task, counted=not self._targets) for task in kept.tasks]
+        else:
+            taken, last = await asyncio.to_thread(records.take, start, self._at_most or BATCH)
+            batch = _Batch(number, start, len(taken), last, self._new_accounts())
+            tasks = [Task((start + at,), _values(record, source)) for at, record in enumerate(taken)]
+            outcomes: list[Outcome] = [
+                record if isinstance(record, Failed | Filtered) else task.values
+                for task, record in zip(tasks, taken, strict=True)
+            ]
+            tasks = self._settle(READ_STAGE, self._marked(READ_STAGE, tasks), outcomes, batch)
+        for plan in self._stages[stage + 1 :]:
             tasks = self._marked(plan.place, tasks)
             wanted = [task for task in tasks if self._is_wanted(task)]
             outcomes = await runner.run(plan, wanted, work) if wanted else []
-            tasks = self._settle(plan.place, wanted, outcomes)
-        return self._result(source, version, [task for task in tasks if task.counted], work)
+            if plan.stage.checkpoint:
+                outcomes = await asyncio.to_thread(_storable, outcomes)
+            tasks = self._settle(plan.place, wanted, outcomes, batch)
+            if plan.stage.checkpoint and self._checkpoints is not None and not (batch.failed or self._targets):
+                found = Checkpoint(tasks, batch.accounts[: plan.place + 2], batch.read, batch.last)
+                await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
+        return batch, tasks
+
+    def _kept(self, number: int) -> tuple[int, Checkpoint | None]:
+        """The last stage that a batch has a checkpoint of, and that; of none, the reader."""
+        if self._checkpoints is not None:
+            first_failed = min((target.stage for target in self._targets.values()), default=len(self._stages))
+            for plan in reversed(self._stages[:first_failed] if first_failed >= 0 else ()):
+                if plan.stage.checkpoint and (found := self._checkpoints.load(plan.prefix, number)) is not None:
+                    return plan.place, found
+        return READ_STAGE, None
 
     def _is_wanted(self, task: Task) -> bool:
         return task.counted or any(target[: len(task.path)] == task.path for target in self._targets)
@@ -94,14 +162,16 @@ class SourceRun:
             marked.append(replace(task, counted=begins or (task.counted and not first)))
         return marked
 
-    def _settle(self, stage: int, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
-        """Put every outcome into the account; returns what goes on."""
+    def _settle(self, stage: int, tasks: Sequence[Task], outcomes: Sequence[Outcome], batch: _Batch) -> list[Task]:
+        """Put every outcome into the batch's account; returns what goes on."""
         following: list[Task] = []
-        account = self.accounts[stage + 1]
+        account = batch.accounts[stage + 1]
+        before = len(self.failures)
         for task, outcome in zip(tasks, outcomes, strict=True):
             if task.counted:
                 account.tasks_in += 1
             following += self._settle_one(stage, account, task, outcome)
+        batch.failed = batch.failed or len(self.failures) > before
         return following[: self._at_most]
 
     def _settle_one(self, stage: int, account: StageAccount, task: Task, outcome: Outcome) -> list[Task]:
@@ -143,7 +213,17 @@ class SourceRun:
                 account.failed += 1
                 self._fail(path, target.stage, replace(failure, kind=target.kind))
 
-    def _result(self, source: Source, version: str, rows: list[Task], work: SourceWork) -> SourceResult:
+    def _unreadable(self, source: Source, error: SourceError, *, version: str, work: SourceWork) -> SourceResult:
+        """The source could not be read to its end: none of it counts, but what earlier runs made stays."""
+        self.accounts, self.failures = self._accounts_before(), []
+        failure = Failed(f"{source.locator} {error}", kind="read")
+        if self._targets:
+            self._fail_again(Task((), {}), failure)
+        else:
+            self._fail((), READ_STAGE, failure)
+        return replace(self._result(source, version, work), was_read=False)
+
+    def _result(self, source: Source, version: str, work: SourceWork) -> SourceResult:
         state = "complete"
         if self.failures:
             state = "partial" if any(may_succeed for _, may_succeed in self.failures) else "failed"
@@ -153,22 +233,71 @@ class SourceRun:
             locator=source.locator,
             version=version,
             state=state,
-            rows=rows,
             read=self.accounts[0].tasks_in,
             accounts=self.accounts,
             failed=[failure for failure, _ in self.failures],
             usage=work.usage,
             runs=list(dict.fromkeys(runs)),
             replayed=work.replayed,
+            extends=bool(self._targets),
         )
 
 
-def read_content(source: Source) -> bytes | str:
-    """A source's bytes, or why they cannot be read."""
-    try:
-        return source.path.read_bytes()
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+class _Records:
+    """The records of an open source, taken in threads, batch by batch. Nothing is read before the first is asked for."""
+
+    def __init__(self, opened: OpenSource) -> None:
+        self._opened = opened
+        self._records: Iterator[Record] | None = None
+        self._ahead: list[Record] = []
+        self._place = 0
+
+    def take(self, start: int, count: int) -> tuple[list[Record], bool]:
+        """So many records from position `start`, and whether they are the last. Raises SourceError."""
+        if self._records is None:
+            self._records = self._opened.records()
+        if start > self._place:  # what comes before is in a checkpoint
+            deque(islice(self._records, start - self._place - len(self._ahead)), maxlen=0)
+            self._ahead = []
+        found = [*self._ahead, *islice(self._records, count - len(self._ahead))]
+        self._ahead = list(islice(self._records, 1))
+        self._place = start + len(found)
+        return found, not self._ahead
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError if the source has changed since it was opened; one that was not read has not."""
+        if self._records is not None:
+            self._opened.check_unchanged()
+
+    def close(self) -> None:
+        """Let go of what reading holds open."""
+        close = getattr(self._records, "close", None)
+        if close is not None:
+            close()
+
+
+def _values(record: Record, source: Source) -> dict[str, Any]:
+    values = {} if isinstance(record, Failed | Filtered) else record
+    return {SOURCE_COLUMN: source.locator, **values}
+
+
+def _storable(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Outcomes of a stage with a checkpoint, their values as the checkpoint will give them."""
+    found: list[Outcome] = []
+    for outcome in outcomes:
+        try:
+            match outcome:
+                case Failed() | Filtered():
+                    found.append(outcome)
+                case list():
+                    found.append([storable(values) for values in outcome])
+                case _:
+                    found.append(storable(outcome))
+        except ValueError as error:
+            found.append(
+                Failed(f"a checkpoint cannot keep what the stage made: {error}", retryable=False, kind="output")
+            )
+    return found
 
 
 def row_values(task: Task, key: str, *, lineage: bool) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.filters.quality import QualityRule, failed_rule
 from sdg_core.generators.expressions import cast_text
-from sdg_core.generators.render import compiled
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
@@ -29,6 +28,7 @@ from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.split import split_text
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus

@@ -21,7 +21,8 @@ _MAX_RUNS = 5
 
 @dataclass(frozen=True)
 class PipelineStatus:
-    """What is on disk. partitions: every one with its state; versions: all there are, the one changed last first."""
+    """What is on disk. partitions: every one with its state; versions: all there are, the one changed last first. other_place:
+    another directory that holds data of a pipeline of this name, where this one holds none."""
 
     pipeline: Pipeline
     directory: str
@@ -32,6 +33,7 @@ class PipelineStatus:
     partitions: tuple[PartitionStatus, ...]
     versions: tuple[VersionInfo, ...]
     runs: tuple[RunRecord, ...]
+    other_place: str | None = None
 
     @property
     def entries(self) -> list[Any]:
@@ -91,6 +93,7 @@ class PipelineStatus:
             "cost": {alias: vars(cost) for alias, cost in costs(self.usage, plan.config.model_configs).items()},
             "simulated": plan.shell.simulated,
             "sealed": self.sealed,
+            "other_place": self.other_place,
             "post_generation_state": self.post_generation_state,
             "versions": [version.name for version in self.versions],
             "version_details": [version.to_dict() for version in self.versions],
@@ -113,6 +116,7 @@ def describe_pipeline(pipeline: Pipeline) -> PipelineStatus:
         partitions=tuple(statuses),
         versions=list_versions(pipeline.layout, matching=layout.name),
         runs=tuple(latest_runs(pipeline.as_dataset(), at_most=_MAX_RUNS)),
+        other_place=str(other) if (other := pipeline.layout.other_place()) is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The files of a pipeline: which partition holds which sources, and the partitions themselves.
 
     <root>/<pipeline>/partitions/00000.json                      written once, never changed: partitions are sticky
+    <root>/<pipeline>/checkpoints/                               see `sdg_core.pipelines.checkpoints`
     <root>/<pipeline>/<version>/sources/00000.parquet            rows of its sources, in order, and their accounts
 
 The rest of a version is a dataset's (`sdg_core.store.layout`).
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
-from sdg_core.pipelines.readers import Source
+from sdg_core.pipelines.readers.base import Source
 from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
 from sdg_core.plan.usage import UsageByModel
@@ -71,6 +72,11 @@ class PipelineLayout(DatasetLayout):
     def partitions(self) -> StorePath:
         """Which sources each partition holds."""
         return self.directory / "partitions"
+
+    @property
+    def checkpoints(self) -> StorePath:
+        """What stages with `checkpoint: true` made, for all versions."""
+        return self.directory / "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -247,12 +253,27 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
     except (pa.ArrowException, TypeError, ValueError):
         pass  # a later stage put values of another type in its place
     try:
-        return pa.array(values)
+        array = pa.array(values)
+        return pa.array(_without_empty(values)) if _has_empty_struct(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
             f"column {name!r} cannot be written: its values have no type in common ({error})",
             remedy="make them alike in a stage before the sink, or leave the column out by sink.columns",
         ) from error
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    """Whether a type has mappings without a key, which parquet cannot hold."""
+    if pa.types.is_struct(kind) and kind.num_fields == 0:
+        return True
+    return any(_has_empty_struct(kind.field(at).type) for at in range(kind.num_fields))
+
+
+def _without_empty(value: Any) -> Any:
+    """The value with null in the place of empty mappings."""
+    if isinstance(value, Mapping):
+        return {key: _without_empty(part) for key, part in value.items()} or None
+    return [_without_empty(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def joined(tables: Iterable[pa.Table], *, where: object) -> pa.Table:

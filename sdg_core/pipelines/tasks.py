@@ -68,6 +68,16 @@ class StageAccount:
     expanded: int = 0
     made: int = 0
 
+    def add(self, other: "StageAccount") -> None:
+        """Add what became of other tasks at the same stage."""
+        self.tasks_in += other.tasks_in
+        self.handed_on += other.handed_on
+        self.failed += other.failed
+        self.expanded += other.expanded
+        self.made += other.made
+        for reason, count in other.filtered.items():
+            self.filtered[reason] = self.filtered.get(reason, 0) + count
+
     def is_balanced(self) -> bool:
         """Whether every task is accounted for."""
         return self.tasks_in == self.handed_on + sum(self.filtered.values()) + self.failed + self.expanded
@@ -75,19 +85,24 @@ class StageAccount:
 
 @dataclass
 class SourceResult:
-    """What became of one source. `state` is complete, partial (some of it may yet succeed) or failed (given up)."""
+    """What became of one source. `state` is complete, partial (some of it may yet succeed) or failed (given up).
+
+    extends: its rows are to stand beside those that an earlier run made of the same version. was_read: to its end; otherwise it
+    has no rows.
+    """
 
     key: str
     locator: str
     version: str
     state: str
-    rows: list[Task]
     read: int
     accounts: list[StageAccount]
     failed: list[FailedTask]
     usage: UsageByModel
     runs: list[str]
     replayed: int = 0
+    extends: bool = False
+    was_read: bool = True
 
     @property
     def filtered(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from sdg_core.config.columns import (
     SeedColumn,
 )
-from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.dataset import AS_SEED, DatasetConfig
 from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.plan.checks.config import check_config
@@ -31,10 +31,8 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     problems = check_config(config, seed_columns=seed_columns)
     if problems:
         raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in problems])
-    if config.num_records is None:
-        raise PlanError(
-            f"{dataset.source}: num_records is not set", remedy="add num_records to the file, or pass --num-records"
-        )
+    num_records = _number_of_records(dataset, seed)
+    config = config.model_copy(update={"num_records": num_records})
     graph = build_graph(config)
     schema = _schema(config, seed)
     unfit = check_constraint_types(config, schema)
@@ -55,14 +53,27 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         schema=schema,
         seed_columns=seed_columns,
         dropped=dropped,
-        row_groups=plan_row_groups(config.num_records, config.row_group_size),
+        row_groups=plan_row_groups(num_records, config.row_group_size),
         models=models,
         simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
         functions=dataset.functions,
-        seed_content=SeedContent(seed.digest, seed.files) if seed is not None else None,
+        seed_content=SeedContent(seed.digest, seed.files, seed.num_rows, seed.notices) if seed is not None else None,
         clients=dataset.clients,
         tools=used_tools(config, base=dataset.base),
     )
+
+
+def _number_of_records(dataset: LoadedDataset, seed: SeedInfo | None) -> int:
+    """How many records there shall be. Raises PlanError if the file does not say."""
+    asked = dataset.config.num_records
+    if asked is None:
+        raise PlanError(
+            f"{dataset.source}: num_records is not set", remedy="add num_records to the file, or pass --num-records"
+        )
+    if asked != AS_SEED:
+        return asked
+    assert seed is not None  # checked with the config
+    return seed.num_rows
 
 
 def config_part(config: DatasetConfig) -> str:

@@ -22,21 +22,25 @@ from sdg_core.plan.usercode.functions import UserFunction
 
 @dataclass(frozen=True)
 class SeedInfo:
-    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, and the digests of
-    the files that it comes from, by name, if it comes from files."""
+    """What planning needs to know of seed data: its columns, its selected rows, the digest of its content, the digests of the
+    files that it comes from, by name, if it comes from files, and what people should know of how it was read."""
 
     schema: pa.Schema
     num_rows: int
     digest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SeedContent:
-    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files)."""
+    """What seed data holds: the digest of all of it, and of its files by name (in their order; none if it is not files).
+    num_rows: those that records draw from. notices: what people should know of how it was read."""
 
     digest: str
     files: Mapping[str, str]
+    num_rows: int = 0
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,16 @@ class DatasetPlan:
     def num_records(self) -> int:
         """How many records the finished dataset has if none fails."""
         return self.row_groups[-1].stop
+
+    @property
+    def seed_repeats(self) -> str | None:
+        """That seed rows are used more than once, and how often; None where they are not."""
+        rows = self.seed_content.num_rows if self.seed_content is not None else 0
+        if not rows or self.num_records <= rows:
+            return None
+        least, more = divmod(self.num_records, rows)
+        times = f"{least} or {least + 1} times" if more else f"{least} times"
+        return f"{self.num_records:,} records draw from {rows:,} seed rows, so each row is used {times}"
 
     @property
     def resizes(self) -> bool:

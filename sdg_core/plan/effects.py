@@ -12,6 +12,7 @@ from sdg_core.config.columns import CustomColumn, LlmStructuredColumn, Validatio
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.seeds import (
     CustomSeedSource,
+    DataFrameSeedSource,
     DatasetSeedSource,
     DirectorySeedSource,
     FileContentsSeedSource,
@@ -85,7 +86,7 @@ def _outside(config: DatasetConfig, base: Path) -> list[str]:
             return [f"reads the database {f'that {variable} names' if variable is not None else host_of(url or '')}"]
         case HuggingFaceSeedSource(endpoint=endpoint):
             return [f"downloads from {host_of(endpoint)}"]
-        case DatasetSeedSource() | CustomSeedSource():
+        case DatasetSeedSource() | DataFrameSeedSource() | CustomSeedSource():
             return []
         case other:
             assert_never(other)

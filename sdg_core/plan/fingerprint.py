@@ -47,6 +47,16 @@ from sdg_core.config.seeds import (
     LocalSeedSource,
     SqlSeedSource,
 )
+from sdg_core.config.sources import (
+    CustomSources,
+    DatasetSources,
+    DocumentSources,
+    FileSources,
+    HtmlSources,
+    HubSources,
+    SourcesBase,
+    SqlSources,
+)
 from sdg_core.config.tools import HttpMcpProvider, StdioMcpProvider, ToolConfig
 from sdg_core.config.validators import RemoteParams
 from sdg_core.plan.graph import ColumnGraph
@@ -70,6 +80,14 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     SqlSeedSource: frozenset({"url", "url_env", "query"}),
     HuggingFaceSeedSource: frozenset({"path", "token", "endpoint"}),
     DatasetSeedSource: frozenset({"dataset"}),
+    SourcesBase: frozenset({"sources_per_partition", "allow_empty"}),
+    FileSources: frozenset({"path"}),
+    HtmlSources: frozenset({"path"}),
+    DocumentSources: frozenset({"path"}),
+    SqlSources: frozenset({"url", "url_env", "table", "query", "key"}),
+    HubSources: frozenset({"path", "token", "endpoint"}),
+    DatasetSources: frozenset({"dataset", "committed"}),
+    CustomSources: frozenset({"reader_class"}),
     ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers"}),
     Simulation: frozenset({"latency", "rate_limited", "transient"}),
     ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
@@ -96,6 +114,7 @@ ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     ExpressionColumn: {"cast": "exact"},
     UuidParams: {"hyphens": True},
     Simulation: {"malformed": 0.0},
+    FileSources: {"front_matter": False},
     ChatColumn: {"with_trace": "none", "extract_reasoning_content": False, "on_truncated": "fail"},
 }
 """Fields that came after the first release, with the value that means what was so before: it does not count, so that existing

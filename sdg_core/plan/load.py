@@ -2,18 +2,22 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, read_config
+from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, interpret, read_config
+from sdg_core.config.yaml_document import Document
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.in_memory import SOURCE, take_apart
 from sdg_core.plan.project import is_own
 from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import UserFunction, resolve_functions
 from sdg_core.plan.variables import check_variables
+
+Functions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class LoadedDataset:
     """A checked dataset file. `base` is the directory that relative paths in it start from.
 
     functions: the user's functions that the config names, by the column that calls them. clients: the user's client classes
-    or objects, by the provider that stands for them.
+    or objects, by the provider that stands for them. frame: the seed data, if it was passed in Python.
     """
 
     config: DatasetConfig
@@ -29,6 +33,7 @@ class LoadedDataset:
     base: FilePath
     functions: Mapping[str, UserFunction] = field(default_factory=dict)
     clients: Mapping[str, Any] = field(default_factory=dict)
+    frame: Any = field(default=None, repr=False)
 
     @property
     def source(self) -> str:
@@ -45,8 +50,8 @@ class LoadedDataset:
 def load_dataset(
     path: FilePath,
     *,
-    env: Mapping[str, str] = os.environ,
-    functions: Mapping[str, Callable[..., Any]] | None = None,
+    env: Mapping[str, str] | None = None,
+    functions: Functions | None = None,
     clients: Mapping[str, Any] | None = None,
     reading: Reading = AS_IT_IS,
     offline: bool = False,
@@ -57,13 +62,56 @@ def load_dataset(
     (objects or classes) by the name of their custom provider.
     offline: run none of the code that the file names; functions and classes are read from their source.
     """
-    parsed = read_config(path, env=env, reading=reading)
-    base = path.resolve().parent
+    parsed = read_config(path, env=os.environ if env is None else env, reading=reading)
+    own = is_own(path, working_directory=FilePath.cwd())
+    return _check(
+        parsed, base=path.resolve().parent, functions=functions or {}, clients=clients or {}, offline=offline, own=own
+    )
+
+
+def load_in_memory(
+    config: object,
+    *,
+    base: FilePath,
+    env: Mapping[str, str] | None = None,
+    functions: Functions | None = None,
+    clients: Mapping[str, Any] | None = None,
+    reading: Reading = AS_IT_IS,
+    offline: bool = False,
+) -> LoadedDataset:
+    """The same for a config that is given in Python (`sdg_core.plan.in_memory`); `base` is where relative paths in it start."""
+    given = take_apart(config)
+    parsed = interpret(
+        Document(given.data, {}),
+        source=SOURCE,
+        default_name="dataset",
+        env=os.environ if env is None else env,
+        reading=reading,
+    )
+    loaded = _check(
+        parsed,
+        base=base.resolve(),
+        functions={**given.functions, **(functions or {})},
+        clients={**given.clients, **(clients or {})},
+        offline=offline,
+        own=True,
+    )
+    return replace(loaded, frame=given.frame)
+
+
+def _check(
+    parsed: ParsedConfig,
+    *,
+    base: FilePath,
+    functions: Functions,
+    clients: Mapping[str, Any],
+    offline: bool,
+    own: bool,
+) -> LoadedDataset:
     if parsed.config is None:
         raise ConfigError(parsed.source, _by_line(parsed.problems))
-    asked = resolve_clients(parsed.config, base=base, given=clients or {}, offline=offline)
-    own = is_own(path, working_directory=FilePath.cwd())
-    resolved = resolve_functions(asked.config, base=base, given=functions or {}, offline=offline, own=own)
+    asked = resolve_clients(parsed.config, base=base, given=clients, offline=offline)
+    resolved = resolve_functions(asked.config, base=base, given=functions, offline=offline, own=own)
     found = [
         *asked.problems,
         *resolved.problems,

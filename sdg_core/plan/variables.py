@@ -60,13 +60,13 @@ _CREDENTIALS = re.compile(
 
 
 def check_variables(
-    config: DatasetConfig, *, env: Mapping[str, str] = os.environ, working_directory: FilePath | None = None
+    config: DatasetConfig, *, env: Mapping[str, str] | None = None, working_directory: FilePath | None = None
 ) -> Problems:
     """Every variable that the file would send to a host where it does not belong."""
     sent = [*sent_variables(config)]
     if not sent:
         return
-    allowed = allowed_pairs(env, working_directory or FilePath.cwd())
+    allowed = allowed_pairs(os.environ if env is None else env, working_directory or FilePath.cwd())
     for where, variable, url in sent:
         host = host_of(url)
         if not may_be_sent(variable, host, allowed=allowed):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdg_core.errors import PlanError, RefusedError
+from sdg_core.generators.single_precision import python_values
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.objects import StorePath
 from sdg_core.store.row_groups import damage_errors, with_columns
@@ -110,7 +111,9 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
     plain = pa.schema([(field.name, _without_nanoseconds(field.type)) for field in schema])
 
     def write(batch: pa.RecordBatch) -> None:
-        records = pa.Table.from_batches([batch]).cast(plain, safe=False).to_pylist()
+        table = pa.Table.from_batches([batch]).cast(plain, safe=False)
+        columns = [_values(table[name]) for name in plain.names]
+        records = (dict(zip(plain.names, row, strict=True)) for row in zip(*columns, strict=True))
         file.write(b"".join(_json(record) + b"\n" for record in records))
 
     yield write
@@ -133,7 +136,7 @@ def _csv_column(name: str, values: pa.Array) -> pl.Series:
     """A column as csv can hold it: nested values as JSON, bytes as base64, times in ISO 8601."""
     if pa.types.is_nested(values.type):
         values = values.cast(_without_nanoseconds(values.type), safe=False)
-        texts = [None if value is None else _json(value).decode() for value in values.to_pylist()]
+        texts = [None if value is None else _json(value).decode() for value in _values(values)]
         return pl.Series(name, texts, dtype=pl.String)
     column = pl.Series(name, values)
     if isinstance(column.dtype, pl.Datetime):
@@ -141,6 +144,17 @@ def _csv_column(name: str, values: pa.Array) -> pl.Series:
     if isinstance(column.dtype, pl.Duration):
         return column.dt.total_microseconds() / 1e6
     return column.bin.encode("base64") if column.dtype == pl.Binary else column
+
+
+def _values(values: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """As Python has them; numbers of 32 bits by their own digits."""
+    return python_values(pl.Series(values)) if _is_single(values.type) else values.to_pylist()
+
+
+def _is_single(kind: pa.DataType) -> bool:
+    if pa.types.is_float32(kind):
+        return True
+    return any(_is_single(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _without_nanoseconds(kind: pa.DataType) -> pa.DataType:

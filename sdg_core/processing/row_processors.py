@@ -30,9 +30,9 @@ from sdg_core.filters.clusters import Duplicates, Ids
 from sdg_core.filters.decontaminate import EvaluationIndex
 from sdg_core.filters.deduplicate import duplicates_by, normalised
 from sdg_core.filters.quality import QualityRule, failed_rule
-from sdg_core.generators.render import compiled, plain_value
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.fingerprint import canonical_json
+from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import is_true, truth_template
 from sdg_core.seeds.readers import Seeds
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.errors import CellError, SdgError
-from sdg_core.generators.render import NestedTemplate
 from sdg_core.plan.checks.processors import text_leaves
 from sdg_core.plan.templates.engine import template_references
+from sdg_core.plan.templates.render import NestedTemplate
 from sdg_core.plan.templates.rewrite import printing_json
 
 TEMPLATE_KEY = b"sdg_template"

@@ -107,7 +107,13 @@ def _seed(plan: DatasetPlan, version: VersionLayout) -> SeedFacts | None:
         return None
     content = read_seed_content(version.seed_content)
     config: Mapping[str, Any] = plan.config.seed_config.model_dump(mode="json", exclude_none=True)
-    return SeedFacts(config, content.digest if content else None, dict(content.files) if content else {})
+    return SeedFacts(
+        config,
+        content.digest if content else None,
+        dict(content.files) if content else {},
+        num_rows=plan.seed_content.num_rows if plan.seed_content is not None else None,
+        repeats=plan.seed_repeats,
+    )
 
 
 def _models(plan: DatasetPlan) -> tuple[ModelFacts, ...]:

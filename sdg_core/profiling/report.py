@@ -14,11 +14,16 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class SeedFacts:
-    """Seed data: what the config says of it, the digest of its content, and those of its files by name."""
+    """Seed data: what the config says of it, the digest of its content, and those of its files by name.
+
+    num_rows: those that records draw from. repeats: that rows are used more than once, in words.
+    """
 
     config: Mapping[str, Any]
     digest: str | None
     files: Mapping[str, str]
+    num_rows: int | None = None
+    repeats: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sdg_core.errors import SeedError
 from sdg_core.seeds.columns import conform, empty_frame, frame_of
+from sdg_core.seeds.time_bounds import check_times, is_bounded
 
 Rows = NDArray[np.int64]
 Item = TypeVar("Item")
@@ -54,6 +55,14 @@ class SeedReader(ABC):
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows with these absolute numbers, in this order, repeats included; at least one, each within range."""
 
+    def check_values(self) -> None:
+        """Raise SeedError for values that could not be kept, before anything is paid for; what cannot have any need not look."""
+        return
+
+    def notices(self) -> tuple[str, ...]:
+        """What people should know of how the data was read, such as a column under another name."""
+        return ()
+
     def check_unchanged(self) -> None:
         """Raise SeedError if the data is no longer what it was when the reader was made. Called after every read; cheap."""
         return
@@ -67,6 +76,9 @@ class SeedReader(ABC):
         if len(outside):
             raise SeedError(f"seed row {outside[0]} does not exist: the seed data has {self.num_rows} rows")
         frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
+        for field in self.schema:
+            if is_bounded(field.type):
+                check_times(field.name, frame[field.name].to_arrow(), source="seed data")
         if frame.height != len(rows):
             raise SeedError(f"{type(self).__name__} returned {frame.height} seed rows where {len(rows)} were asked for")
         return frame

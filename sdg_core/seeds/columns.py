@@ -5,6 +5,10 @@ import pyarrow as pa
 
 from sdg_core.errors import SeedError
 
+_EXTENSION_NAME = b"ARROW:extension:name"
+"""Where a field says that it is of an extension type that this process does not know."""
+_KEPT_EXTENSIONS = frozenset({"arrow.json", "arrow.uuid"})
+
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Names and plain types, as polars holds them; a column that is null throughout is text."""
@@ -18,7 +22,7 @@ def _refuse_unkept(schema: pa.Schema) -> None:
     if repeated:
         raise SeedError(f"two columns of the seed data are named {repeated[0]!r}", remedy="rename one of them")
     for field in schema:
-        reason = _unkept(field.type)
+        reason = _unkept(field)
         if reason is not None:
             raise SeedError(
                 f"seed column {field.name!r} has type {field.type}, {reason}",
@@ -26,19 +30,34 @@ def _refuse_unkept(schema: pa.Schema) -> None:
             )
 
 
-def _unkept(data_type: pa.DataType) -> str | None:
-    """Why a type cannot be kept; None for one that can."""
+def _unkept(field: pa.Field) -> str | None:
+    """Why values of a column cannot be kept as they are; None if they can. Only then is polars asked: it panics for some."""
+    data_type = field.type
+    name = (field.metadata or {}).get(_EXTENSION_NAME, b"").decode(errors="replace")
     if isinstance(data_type, pa.BaseExtensionType):
-        known = data_type.extension_name in ("arrow.json", "arrow.uuid")
-        return None if known else "an extension type that cannot be kept as it is"
+        name = data_type.extension_name
+    if name:
+        return None if name in _KEPT_EXTENSIONS else f"an extension type ({name}) that cannot be kept as it is"
     if pa.types.is_decimal256(data_type):
         return "a decimal of more digits than can be read"
-    if pa.types.is_struct(data_type):
-        if data_type.num_fields == 0:
-            return "an object without keys, which parquet cannot hold"
-        return next((reason for field in data_type if (reason := _unkept(field.type)) is not None), None)
-    if pa.types.is_list(data_type) or pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type):
-        return _unkept(data_type.value_type)
+    if pa.types.is_interval(data_type):
+        return "a span of calendar months that cannot be kept"
+    if pa.types.is_timestamp(data_type) and data_type.tz is not None and data_type.tz[0] in "+-":
+        return "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone"
+    if pa.types.is_struct(data_type) and data_type.num_fields == 0:
+        return "an object without keys, which parquet cannot hold"
+    if pa.types.is_dictionary(data_type):
+        return _unkept(pa.field(field.name, data_type.value_type))
+    children = [data_type.field(place) for place in range(data_type.num_fields)]
+    found = next((reason for reason in map(_unkept, children) if reason is not None), None)
+    return found or _refused_by_polars(field)
+
+
+def _refused_by_polars(field: pa.Field) -> str | None:
+    try:
+        raw_schema(pa.schema([field]))
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        return f"which cannot be read: {str(error).splitlines()[0]}"
     return None
 
 

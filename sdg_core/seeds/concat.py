@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from sdg_core.config.seeds import TextFileKeys
 from sdg_core.errors import SeedError
 from sdg_core.plan.fingerprint import digest
 from sdg_core.seeds.base import Rows, SeedReader, gather
@@ -15,17 +16,37 @@ from sdg_core.seeds.columns import plain_schema
 from sdg_core.seeds.files import SeedFile
 from sdg_core.seeds.parquet import ChunkCache, ParquetReader
 from sdg_core.seeds.tables import FileReader, TextFileReader, check_format
+from sdg_core.seeds.text_options import TextOptions
 
 
-def open_files(files: Sequence[SeedFile]) -> SeedReader:
-    """A reader of one or several csv, parquet, json or jsonl files. Raises SeedError for an unknown format."""
+def open_files(files: Sequence[SeedFile], *, options: TextOptions | None = None) -> SeedReader:
+    """A reader of one or several csv, parquet, json or jsonl files. Raises SeedError for an unknown format.
+
+    options: how the text files among them are read.
+    """
     for file in files:
         check_format(file)
+    if options is not None and options.stated and all(file.suffix == ".parquet" for file in files):
+        raise SeedError(
+            f"seed file {files[0].name} is parquet, which says itself how it is read",
+            remedy="remove separator, encoding, null_values and types from seed_config.source",
+        )
     cache = ChunkCache()
     readers = [
-        ParquetReader(file, cache=cache) if file.suffix == ".parquet" else TextFileReader(file) for file in files
+        ParquetReader(file, cache=cache) if file.suffix == ".parquet" else TextFileReader(file, options=options)
+        for file in files
     ]
     return readers[0] if len(readers) == 1 else ConcatReader(readers)
+
+
+def text_options(source: TextFileKeys) -> TextOptions:
+    """What a source says of its text files."""
+    return TextOptions(
+        separator=source.separator,
+        encoding=source.encoding,
+        null_values=frozenset(source.null_values),
+        types=source.types,
+    )
 
 
 class ConcatReader(SeedReader):
@@ -62,6 +83,15 @@ class ConcatReader(SeedReader):
     def files(self) -> Mapping[str, str]:
         """Those of the readers, in order."""
         return {name: digest for reader in self._readers for name, digest in reader.files().items()}
+
+    def check_values(self) -> None:
+        """Those of every file."""
+        for reader in self._readers:
+            reader.check_values()
+
+    def notices(self) -> tuple[str, ...]:
+        """Those of every file."""
+        return tuple(notice for reader in self._readers for notice in reader.notices())
 
     def check_unchanged(self) -> None:
         """Look at every file."""

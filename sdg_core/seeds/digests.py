@@ -26,7 +26,7 @@ def kept_digest(
     compute: Callable[[], tuple[str, bool]],
     *,
     changed_at: float = 0.0,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """The digest of a file's content, computed only if it is not kept.
 
@@ -35,7 +35,8 @@ def kept_digest(
     change, 0 where stamps tell any two contents apart.
     """
     size, *marks = stamp
-    directory = cache_directory(env) if isinstance(size, int) and size >= LARGE and None not in marks else None
+    is_kept = isinstance(size, int) and size >= LARGE and None not in marks
+    directory = cache_directory(os.environ if env is None else env) if is_kept else None
     if directory is None:
         return compute()[0]
     path = directory / hashlib.sha256(repr((place, stamp)).encode("utf-8", "backslashreplace")).hexdigest()

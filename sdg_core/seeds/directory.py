@@ -27,7 +27,8 @@ _LISTING = [(name, pa.string()) for name in ("source_kind", "source_path", "rela
 class DirectoryReader(ItemReader[str]):
     """Files below a directory, by relative path; a base class for readers that turn a file into rows.
 
-    file_pattern: a glob that the file's name (not its path) matches. recursive: also in directories below.
+    file_pattern: a glob that the file's name (not its path) matches. recursive: also in directories below. Hidden directories
+    (`.git`) are left out, and hidden files unless the pattern starts with a dot.
     A subclass defines `schema` and `rows_of`, and may define `count`; its items are relative paths with `/`.
     """
 
@@ -88,11 +89,15 @@ class DirectoryReader(ItemReader[str]):
     def _files(self) -> dict[str, LocalFile]:
         found: list[str] = []
         for directory, directories, names in os.walk(self.directory, onerror=_unreadable):
-            paths = [Path(directory, name) for name in names if fnmatchcase(name, self._pattern)]
+            paths = [Path(directory, name) for name in names if self._is_wanted(name)]
             found += [path.relative_to(self.directory).as_posix() for path in paths if path.is_file()]
-            if not self._recursive:
-                directories.clear()
+            directories[:] = [name for name in directories if self._recursive and not name.startswith(".")]
         return {relative: LocalFile(self.directory / relative) for relative in sorted(found)}
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the pattern matches a file's name; hidden files are meant only by a pattern that starts with a dot."""
+        is_hidden = name.startswith(".") and not self._pattern.startswith(".")
+        return fnmatchcase(name, self._pattern) and not is_hidden
 
 
 class ListingReader(DirectoryReader):

@@ -115,12 +115,25 @@ def _stamp(found: os.stat_result) -> Stamp:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
+def _check_name(path: Path) -> None:
+    """Raise SeedError for a name that is no UTF-8 text: it could not be written into a row or a record of the data."""
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError as error:
+        raise SeedError(
+            f"the name of seed file {name.decode(errors='backslashreplace')} is not UTF-8",
+            remedy="rename the file, or leave it out (of a directory by file_pattern)",
+        ) from error
+
+
 class LocalFile(SeedFile):
     """A file of this machine."""
 
     def __init__(self, path: Path) -> None:
         check_readable(path)
         self.path = path
+        _check_name(path)
         super().__init__(str(path))
 
     def stamp(self) -> Stamp:

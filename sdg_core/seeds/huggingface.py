@@ -6,7 +6,6 @@ during a run is an error, as with local files.
 """
 
 import hashlib
-import posixpath
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
@@ -14,7 +13,7 @@ from typing import IO, Any, cast
 from sdg_core.config.seeds import HuggingFaceSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
-from sdg_core.seeds.concat import open_files
+from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import SeedFile, Stamp
 
 FileSystem = Any
@@ -47,24 +46,40 @@ def open_hugging_face(
     recheck: float = RECHECK_SECONDS,
 ) -> SeedReader:
     """Open the files that `path` matches, sorted. Raises SeedError if there are none, or the hub refuses."""
+    found, find = find_files(source, env=env, connect=connect, recheck=recheck)
+    if not found:
+        raise SeedError(
+            f"no file matches hf://{source.path.removeprefix(_PREFIX)} at {source.endpoint}",
+            remedy="as in datasets/user/name/**/*.parquet; a private dataset needs `token`, the name of a variable",
+        )
+    return open_files([find(name) for name in found], options=text_options(source))
+
+
+def find_files(
+    source: HuggingFaceSeedSource,
+    *,
+    env: Mapping[str, str],
+    connect: Callable[[HuggingFaceSeedSource, str | None], FileSystem] = hub,
+    recheck: float = RECHECK_SECONDS,
+    where: str = "seed_config.source",
+) -> tuple[list[str], Callable[[str], "HubFile"]]:
+    """The paths that match, sorted, and what opens one of them. where: the place of `source` in the file, for messages.
+
+    Raises SeedError if the hub refuses, or the token's variable is not set.
+    """
     token = env.get(source.token) if source.token is not None else None
     if source.token is not None and not token:
         raise SeedError(
             f"environment variable {source.token} is not set",
-            remedy="seed_config.source.token says that it holds a token",
+            remedy=f"{where}.token says that it holds a token",
         )
     files = _Hub(connect(source, token), recheck=recheck)
     path = source.path.removeprefix(_PREFIX)
     try:
         found = sorted(str(name) for name in files.system.glob(path))
     except Exception as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
-        raise SeedError(f"seed path hf://{path} at {source.endpoint}: {_first_line(error)}") from error
-    if not found:
-        raise SeedError(
-            f"no file matches hf://{path} at {source.endpoint}",
-            remedy="as in datasets/user/name/**/*.parquet; a private dataset needs `token`, the name of a variable",
-        )
-    return open_files([HubFile(name, files) for name in found])
+        raise SeedError(f"{where}.path hf://{path} at {source.endpoint}: {_first_line(error)}") from error
+    return found, lambda name: HubFile(name, files)
 
 
 class _Hub:
@@ -88,11 +103,6 @@ class HubFile(SeedFile):
     def __init__(self, path: str, files: _Hub) -> None:
         self._path, self._files = path, files
         super().__init__(f"{_PREFIX}{path}")
-
-    @property
-    def suffix(self) -> str:
-        """The format, `.csv` for instance."""
-        return posixpath.splitext(self._path)[1].lower()
 
     def stamp(self) -> Stamp:
         """What the hub says of the file."""

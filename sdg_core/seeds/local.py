@@ -7,7 +7,7 @@ from pathlib import Path
 from sdg_core.config.seeds import LocalSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
-from sdg_core.seeds.concat import open_files
+from sdg_core.seeds.concat import open_files, text_options
 from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile, StoredObject
 from sdg_core.seeds.forbidden import check_readable
 
@@ -27,7 +27,7 @@ def open_local(
             files.append(_in_object_store(path.replace("{root}", root), source, stored))
         else:
             files += [LocalFile(found) for found in _matching(path, source, base=base, root=root)]
-    return open_files(files)
+    return open_files(files, options=text_options(source))
 
 
 def _in_object_store(url: str, source: LocalSeedSource, stored: Callable[[str], StoredObject]) -> SeedFile:

@@ -18,6 +18,7 @@ from sdg_core.seeds.base import FrameCache, Rows, gather, take
 from sdg_core.seeds.columns import frame_of
 from sdg_core.seeds.files import SeedFile
 from sdg_core.seeds.tables import FileReader
+from sdg_core.seeds.time_bounds import bounds, check_number, check_times, is_bounded
 
 CHUNK_ROWS = 16_384
 CHUNK_BYTES = 8 * 2**20
@@ -47,6 +48,41 @@ class ParquetReader(FileReader):
     def num_rows(self) -> int:
         """Number of rows, from the footer."""
         return int(self._footer[0].num_rows)
+
+    def check_values(self) -> None:
+        """Look at the bounds of columns of times: in the footer, else by reading these columns."""
+        source = f"seed file {self.file.name}"
+        unknown = [
+            field for field in self.arrow_schema if is_bounded(field.type) and not self._check_footer(field, source)
+        ]
+        if not unknown:
+            return
+        try:
+            with self.file.open() as file:
+                opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
+                for batch in opened.iter_batches(CHUNK_ROWS, columns=[field.name for field in unknown]):
+                    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                        check_times(name, values, source=source)
+        except (pa.ArrowException, OSError) as error:
+            raise self.file.unreadable(error) from error
+
+    def _check_footer(self, field: pa.Field, source: str) -> bool:
+        """Whether the footer knows the bounds of a column. Raises SeedError if they are out of what can be kept."""
+        # parquet has no seconds, and holds Arrow's milliseconds of a date as days
+        is_converted = pa.types.is_date64(field.type) or getattr(field.type, "unit", None) == "s"
+        if bounds(field.type) is None or is_converted:
+            return False
+        metadata = self._footer[0]
+        places = [place for place in range(metadata.num_columns) if metadata.schema.column(place).path == field.name]
+        if len(places) != 1 or metadata.schema.column(places[0]).physical_type not in ("INT32", "INT64"):
+            return False
+        for group in range(metadata.num_row_groups):
+            facts = metadata.row_group(group).column(places[0])
+            if facts.statistics is None or not facts.statistics.has_min_max:
+                return False
+            for number in (facts.statistics.min_raw, facts.statistics.max_raw):
+                check_number(field.name, number, data_type=field.type, source=source)
+        return True
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows, from the chunks that hold them."""

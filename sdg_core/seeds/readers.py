@@ -4,14 +4,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.seeds import (
     CustomSeedSource,
+    DataFrameSeedSource,
     DatasetSeedSource,
     DirectorySeedSource,
     FileContentsSeedSource,
@@ -22,6 +24,7 @@ from sdg_core.config.seeds import (
 )
 from sdg_core.errors import SeedError
 from sdg_core.plan.dataset_plan import SeedInfo
+from sdg_core.plan.fingerprint import digest
 from sdg_core.seeds.addressing import seed_rows, selected_range
 from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.files import StoredObject
@@ -40,9 +43,21 @@ class Seeds:
     def info(self) -> SeedInfo:
         """What planning needs to know. Raises SeedError if the data cannot be read or the selection does not fit."""
         _, count = selected_range(self._reader.num_rows, self._config.selection_strategy)
+        schema = self._reader.schema
+        self._reader.check_values()
         return SeedInfo(
-            schema=self._reader.schema, num_rows=count, digest=self._reader.digest(), files=self._reader.files()
+            schema=schema,
+            num_rows=count,
+            digest=self._digest(),
+            files=self._reader.files(),
+            notices=self._reader.notices(),
         )
+
+    def _digest(self) -> str:
+        """The reader's; with the rule for numbers of 32 bits, which the first release showed with other digits."""
+        found = self._reader.digest()
+        is_single = any(pa.types.is_float32(field.type) for field in self._reader.schema)
+        return digest([found, "single precision 2"]) if is_single else found
 
     def read(self, indices: NDArray[np.int64]) -> pl.DataFrame:
         """The seed columns of the records with these indices. Raises SeedError if the data has changed since it was opened:
@@ -75,17 +90,20 @@ def open_seeds(
     seed: int,
     base: Path,
     root: str,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     finished: FinishedParts | None = None,
     stored: Callable[[str], StoredObject] | None = None,
+    frame: Any = None,
     offline: bool = False,
 ) -> Seeds:
     """Open seed data; relative paths start at `base`, `{root}` is the storage root. Raises SeedError.
 
     env: looked up for URLs and tokens. finished: finds the other datasets of the storage root. stored: finds a file of an object
-    store by its URL. offline: run no class of the user and open no connection; what needs one is UnreadSeeds, if it has been read
+    store by its URL. frame: the data frame that `seed_type: df` stands for.
+    offline: run no class of the user and open no connection; what needs one is UnreadSeeds, if it has been read
     before (else SeedNotReadError).
     """
+    env = os.environ if env is None else env
     elsewhere = isinstance(config.source, CustomSeedSource | HuggingFaceSeedSource | SqlSeedSource)
     if elsewhere:
         from sdg_core.seeds.remembered import needs_code_or_network, recall, remember
@@ -93,7 +111,13 @@ def open_seeds(
         elsewhere = needs_code_or_network(config, env)
         if elsewhere and offline:
             return UnreadSeeds(recall(config, base=base, root=root))
-    reader = _open_reader(config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored)
+    reader = _open_reader(
+        config, base=base, root=root, env=env, finished=finished or _no_datasets, stored=stored, frame=frame
+    )
+    if config.where is not None:
+        from sdg_core.seeds.where import WhereReader
+
+        reader = WhereReader(reader, config.where, env=env)
     seeds = Seeds(reader, config=config, seed=seed)
     if elsewhere:
         remember(seeds.info(), config, base=base, root=root)
@@ -108,6 +132,7 @@ def _open_reader(
     env: Mapping[str, str],
     finished: FinishedParts,
     stored: Callable[[str], StoredObject] | None,
+    frame: Any,
 ) -> SeedReader:
     """Only the kind that is asked for is imported: SQLAlchemy and the hub take their time."""
     match config.source:
@@ -131,6 +156,10 @@ def _open_reader(
             from sdg_core.seeds.dataset import open_dataset_parts
 
             return open_dataset_parts(finished(source.dataset))
+        case DataFrameSeedSource():
+            from sdg_core.seeds.frames import open_frame
+
+            return open_frame(frame)
         case CustomSeedSource() as source:
             from sdg_core.seeds.custom import open_custom
 

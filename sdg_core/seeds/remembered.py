@@ -73,6 +73,9 @@ def _place(config: SeedConfig, *, base: Path, root: str) -> Path | None:
         except UserCodeError as error:
             raise SeedError(f"seed_config.source.reader: {error}") from error
     directory = cache_directory(os.environ)
-    key = json.dumps([config.model_dump(mode="json"), str(base), root, code], sort_keys=True)
+    written = config.model_dump(mode="json")
+    if config.where is None:
+        del written["where"]  # what was kept before there was such a key is still found
+    key = json.dumps([written, str(base), root, code], sort_keys=True)
     digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
     return directory.parent / "seeds" / digest if directory is not None else None

@@ -4,7 +4,9 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
+import orjson
 import polars as pl
 import pyarrow as pa
 
@@ -13,7 +15,9 @@ from sdg_core.seeds.base import Rows, SeedReader
 from sdg_core.seeds.columns import conform, plain_schema, raw_schema
 from sdg_core.seeds.files import COMPRESSIONS, SeedFile
 from sdg_core.seeds.text import TextTable, read_text_table
+from sdg_core.seeds.text_options import TextOptions
 
+_BATCH_ROWS = 10_000
 _TEXT_FORMATS = (".csv", ".jsonl", ".ndjson", ".json")
 FORMATS = (".parquet", *_TEXT_FORMATS)
 
@@ -59,6 +63,10 @@ class FileReader(SeedReader):
 class TextFileReader(FileReader):
     """One csv, json or jsonl file, held in memory. Types are inferred from every row (`sdg_core.seeds.text`)."""
 
+    def __init__(self, file: SeedFile, *, options: TextOptions | None = None) -> None:
+        super().__init__(file)
+        self._options = options
+
     @property
     def arrow_schema(self) -> pa.Schema:
         """What was inferred."""
@@ -76,6 +84,10 @@ class TextFileReader(FileReader):
         if not rules:
             return digest
         return f"sha256:{hashlib.sha256(' '.join([digest, *rules]).encode()).hexdigest()}"
+
+    def notices(self) -> tuple[str, ...]:
+        """Columns that are read under another name."""
+        return self._read.notices
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows."""
@@ -97,7 +109,7 @@ class TextFileReader(FileReader):
             if self.file.compression is not None:
                 with pa.input_stream(pa.BufferReader(content), compression=self.file.compression) as stream:
                     content = stream.read()
-            return read_text_table(content, self.file.suffix, source=f"seed file {name}")
+            return read_text_table(content, self.file.suffix, source=f"seed file {name}", options=self._options)
         except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
             raise self.file.unreadable(error) from error
 
@@ -129,6 +141,20 @@ class TableReader(SeedReader):
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The rows."""
         return self._frame[rows]
+
+
+def table_digest(table: pa.Table) -> str:
+    """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
+    table = table.cast(plain_schema(table.schema))
+    state = hashlib.sha256(str([(f.name, str(f.type), table[f.name].null_count) for f in table.schema]).encode())
+    for start in range(0, table.num_rows, _BATCH_ROWS):
+        for row in table.slice(start, _BATCH_ROWS).to_pylist():
+            state.update(orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+    return f"sha256:{state.hexdigest()}"
+
+
+def _text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def check_format(file: SeedFile) -> None:

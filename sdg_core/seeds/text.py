@@ -1,110 +1,89 @@
-"""Text formats of seed data: csv, json and json lines to a table, lossless or refused.
+"""Text formats of seed data as columns, lossless or refused.
 
-polars infers types from every row; what it would bend is kept as it is written. A csv column stays text if its numbers would
-not print back: leading zeros, a plus sign, or more digits than a number keeps. Semicolons separate where they must be meant.
+A csv column is read as text first and becomes numbers or truth values only if one notation prints every value back as it is
+written (`_notation_of`). JSON is parsed by Python's decoder, which keeps whole numbers of any size and reports where it stops. A
+file that is now read in another way than by the first release has another digest: `TextTable.rules` says so.
 """
 
-import csv
+import codecs
 import io
-import re
 from dataclasses import dataclass
 
 import polars as pl
 
 from sdg_core.errors import SeedError
+from sdg_core.seeds.csv_text import read_csv
+from sdg_core.seeds.json_text import read_json
+from sdg_core.seeds.text_options import TextOptions
 
-_BOM = b"\xef\xbb\xbf"
-_NOT_A_NUMBER = r"^\s*(?:[+-]?0[0-9]|\+|-?[0-9]{16,}\s*$)"
-"""Numbers that are names: postcodes, telephone numbers, long ids."""
-_SURROGATES = re.compile(
-    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-"""An escaped backslash or a whole pair, which stay; or half of one."""
-_SEPARATORS = (";", "\t", "|")
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks of encodings other than UTF-8, the longer ones first."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """frame: the rows. rules: those of later releases that made it what it is; they belong to the data's digest."""
+    """frame: the rows. rules: those of later releases that made it what it is; they belong to the data's digest. notices: what
+    people should know of how it was read."""
 
     frame: pl.DataFrame
     rules: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
-def read_text_table(content: bytes, suffix: str, *, source: str) -> TextTable:
-    """Read `.csv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming what cannot be kept, and what polars raises."""
-    content = content.removeprefix(_BOM)
+def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOptions | None = None) -> TextTable:
+    """Read `.csv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming the place that cannot be kept.
+
+    source: what to call the data in messages. options: what the dataset file says of the format.
+    """
+    options = options or TextOptions()
+    text = _decoded(content, options.encoding, source=source)
     if suffix == ".csv":
-        return _read_csv(content, source)
-    content = _without_half_surrogates(content)
-    if suffix == ".json":
-        frame = pl.read_json(io.BytesIO(content), infer_schema_length=None)
+        frame, notices = read_csv(text, source=source, options=options)
     else:
-        frame = pl.read_ndjson(io.BytesIO(content), infer_schema_length=None)
-    for name, data_type in frame.schema.items():
-        if "Int128" in str(data_type):
-            raise SeedError(
-                f"{source}: column {name!r} holds whole numbers beyond 64 bits", remedy="write them as text, in quotes"
-            )
-    return TextTable(frame)
+        frame, notices = read_json(text, suffix, source=source, options=options), ()
+    if options.stated or _first_release_reads(content, suffix, frame):
+        return TextTable(frame, notices=notices)
+    return TextTable(frame, ("text 2",), notices)
 
 
-def _read_csv(content: bytes, source: str) -> TextTable:
-    frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None)
-    separator, rules = ",", []
-    if frame.width == 1:
-        separator = _separator_in(content, frame.columns[0])
-        if separator != ",":
-            rules.append(f"separator {separator!r}")
-            frame = pl.read_csv(io.BytesIO(content), infer_schema_length=None, separator=separator)
-    _refuse_repeated_names(content, separator, source)
-    kept = _text_columns(frame, content, separator)
-    if kept:
-        rules.append(f"text {kept}")
-        frame = pl.read_csv(
-            io.BytesIO(content),
-            infer_schema_length=None,
-            separator=separator,
-            schema_overrides=dict.fromkeys(kept, pl.String),
-        )
-    if "" in frame.columns:  # an index that pandas wrote
-        frame = frame.rename({"": "column_0"})
-    return TextTable(frame, tuple(rules))
+def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
+    remedy = "set encoding in seed_config.source, as in latin-1"
+    if encoding is None:
+        marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+        if marked is not None:
+            raise SeedError(f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source")
+    try:
+        return content.decode(encoding or "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SeedError(
+            f"{source} is not {encoding or 'utf-8'} text: {error.reason} at byte {error.start}, line {line}",
+            remedy=remedy,
+        ) from error
+    except UnicodeError as error:
+        raise SeedError(f"{source} is not {encoding} text: {error}", remedy=remedy) from error
 
 
-def _separator_in(content: bytes, header: str) -> str:
-    """The separator of a file in which commas make one column only: one that every line has equally often."""
-    lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
-    for separator in _SEPARATORS:
-        if separator in header and len({line.count(separator) for line in lines}) == 1:
-            return separator
-    return ","
-
-
-def _refuse_repeated_names(content: bytes, separator: str, source: str) -> None:
-    first = content.split(b"\n", 1)[0].decode("utf-8", "replace")
-    names = next(csv.reader([first], delimiter=separator), [])
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise SeedError(f"{source}: two columns are named {repeated[0]!r}", remedy="rename one of them")
-
-
-def _text_columns(frame: pl.DataFrame, content: bytes, separator: str) -> list[str]:
-    """The columns that polars takes for numbers although their texts would not print back."""
-    numeric = [name for name, data_type in frame.schema.items() if data_type.is_numeric()]
-    if not numeric:
-        return []
-    texts = pl.read_csv(io.BytesIO(content), infer_schema=False, separator=separator, columns=numeric)
-    odd = [name for name in numeric if texts[name].str.contains(_NOT_A_NUMBER).any()]
-    exact = {name for name in odd if _prints_back(frame[name], texts[name])}
-    return [name for name in odd if name not in exact]
-
-
-def _prints_back(numbers: pl.Series, texts: pl.Series) -> bool:
-    """Whether whole numbers of 64 bits are written as they would be printed."""
-    return numbers.dtype == pl.Int64 and bool((numbers.cast(pl.String) == texts.str.strip_chars()).all())
-
-
-def _without_half_surrogates(content: bytes) -> bytes:
-    """JSON in which an escaped half of a surrogate pair is U+FFFD, as decoders of text have it; polars would write NUL."""
-    return _SURROGATES.sub(lambda match: match[0] if match[1] is not None else rb"\ufffd", content)
+def _first_release_reads(content: bytes, suffix: str, frame: pl.DataFrame) -> bool:
+    """Whether the reader of the first release, which took what polars infers, gives the same table."""
+    stream = io.BytesIO(content)
+    try:
+        match suffix:
+            case ".csv":
+                former = pl.read_csv(stream, infer_schema_length=None)
+            case ".json":
+                former = pl.read_json(stream, infer_schema_length=None)
+            case _:
+                former = pl.read_ndjson(stream, infer_schema_length=None)
+    except pl.exceptions.PolarsError:
+        return True  # it could not be read, so there is no data made from it
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        return True
+    return former.schema == frame.schema and former.equals(frame)

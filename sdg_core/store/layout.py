@@ -32,6 +32,7 @@ from sdg_core.store.storage import StoredFile
 
 DEFAULT_ROOT = "data"
 ROOT_VARIABLE = "SDG_ROOT"
+_VERSION = re.compile(r"([0-9a-f]{12})(?:-(\d+))?")
 _BATCH = re.compile(rf"batch_(\d{{{KEY_WIDTH}}})\.parquet")
 
 
@@ -149,10 +150,16 @@ class VersionLayout:
 
 @dataclass(frozen=True)
 class DatasetLayout:
-    """The paths of a dataset below a root directory."""
+    """The paths of a dataset below a root directory.
+
+    root_given: somebody named the root. other_roots: directories where data of the same file may lie, because the root was chosen
+    otherwise then.
+    """
 
     root: StorePath
     dataset: str
+    root_given: bool = True
+    other_roots: tuple[Path, ...] = ()
 
     @property
     def directory(self) -> StorePath:
@@ -172,8 +179,19 @@ class DatasetLayout:
         """Names of the versions that exist, by name and then number."""
         with store_errors("list", self.directory):
             names = directory_names(self.directory)
-        found = (re.fullmatch(r"([0-9a-f]{12})(?:-(\d+))?", name) for name in names)
+        found = (_VERSION.fullmatch(name) for name in names)
         return [match[0] for match in sorted((m for m in found if m), key=lambda m: (m[1], int(m[2] or 1)))]
+
+    def other_place(self) -> Path | None:
+        """Where else there is data of a dataset of this name, if there is none here."""
+        if not self.other_roots or self.versions():
+            return None
+        return next((root / self.dataset for root in self.other_roots if _is_started(root / self.dataset)), None)
+
+
+def _is_started(directory: Path) -> bool:
+    """Whether a directory holds a version of a dataset; one that cannot be read holds none that a run could go on with."""
+    return any(_VERSION.fullmatch(found.parent.name) for found in directory.glob("*/metadata.json"))
 
 
 def part_files(directory: StorePath) -> tuple[StorePath, ...]:
@@ -182,13 +200,17 @@ def part_files(directory: StorePath) -> tuple[StorePath, ...]:
 
 
 def resolve_root(root: str | None, *, env: Mapping[str, str], base: Path) -> StorePath:
-    """The storage root: the argument, else SDG_ROOT, else `data` below `base`. Raises StoreError for a URL of no store."""
-    chosen = root or env.get(ROOT_VARIABLE) or str(base / DEFAULT_ROOT)
+    """The storage root: the argument, else SDG_ROOT, else `data`. Raises StoreError for a URL of no store.
+
+    base: where a relative SDG_ROOT, and the default, start; a relative argument starts at the working directory.
+    """
+    chosen = root or env.get(ROOT_VARIABLE) or DEFAULT_ROOT
     if chosen.startswith("file://"):
         return Path(url2pathname(urlsplit(chosen).path))
     if "://" in chosen:
         return object_path(chosen)
-    return Path(chosen).expanduser().absolute()
+    place = Path(chosen).expanduser()
+    return place.absolute() if root else base.absolute() / place
 
 
 def is_remote(root: StorePath) -> bool:
@@ -196,9 +218,9 @@ def is_remote(root: StorePath) -> bool:
     return storage_of(root).is_remote
 
 
-def ledger_directory(root: StorePath, *, env: Mapping[str, str] = os.environ) -> Path:
+def ledger_directory(root: StorePath, *, env: Mapping[str, str] | None = None) -> Path:
     """Where the SQLite ledger of a root lies: below the root, or for an object store in the user's state directory."""
     if isinstance(root, Path):
         return root
-    state = env.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    state = (os.environ if env is None else env).get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "sdg-dagster" / hashlib.sha256(str(root).encode()).hexdigest()[:16]

@@ -80,11 +80,15 @@ def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
     name = layout.dataset
     current = read_current(layout.current)
     if current is None:
-        raise SeedError(
-            f"the seed data is dataset {name!r}, but {layout.directory} holds no data",
-            remedy=f"`sdg generate` and `sdg process` its file with the same root, or materialize {name}/row_groups and "
-            f"then {name}/dataset",
+        remedy = (
+            f"`sdg generate` and `sdg process` its file with the same root, or materialize {name}/row_groups and "
+            f"then {name}/dataset"
         )
+        if (other := layout.other_place()) is not None:
+            remedy = (
+                f"{other} holds data of it: move it to {layout.directory}, or use one root for both (--root, SDG_ROOT)"
+            )
+        raise SeedError(f"the seed data is dataset {name!r}, but {layout.directory} holds no data", remedy=remedy)
     version = layout.version(current)
     metadata = read_metadata(version.metadata)
     with store_errors("list", version.processed_dataset):

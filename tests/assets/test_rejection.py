@@ -12,6 +12,7 @@ import pytest
 from sdg_assets.assets.sealed_guard import REJECTED_TAG
 from sdg_assets.automation.sensors import why_rejected
 from sdg_assets.definitions import defs
+from sdg_assets.resources import StoreResource
 from sdg_core.errors import SdgError
 from tests.support.dagster_process import (
     ASSET_JOB,
@@ -147,7 +148,7 @@ def test_the_run_config_decides_which_root_and_which_resume_mode_are_judged(
 
     def rejected(config: dict[str, Any]) -> bool:
         run = dg.DagsterRun(ASSET_JOB, asset_selection=frozenset([dg.AssetKey(ASSET.split("/"))]), run_config=config)
-        return why_rejected(run, repository, root=str(sealed.root)) is not None
+        return why_rejected(run, repository, store=StoreResource(root=str(sealed.root))) is not None
 
     def store(root: Any) -> dict[str, Any]:
         return {"resources": {"store": {"config": {"root": root}}}}
@@ -165,7 +166,9 @@ def test_a_run_over_several_datasets_is_judged_by_each_of_them(sealed: DagsterHo
     def why(*assets: str) -> str | None:
         keys = [dg.AssetKey(asset.split("/")) for asset in assets]
         return why_rejected(
-            dg.DagsterRun(ASSET_JOB, asset_selection=frozenset(keys)), repository, root=str(sealed.root)
+            dg.DagsterRun(ASSET_JOB, asset_selection=frozenset(keys)),
+            repository,
+            store=StoreResource(root=str(sealed.root)),
         )
 
     for order in range(8):  # a set of its own each time, since the order of a set is not ours to choose

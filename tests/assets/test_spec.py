@@ -17,3 +17,12 @@ def test_another_dataset_is_an_upstream_asset(tmp_path: Path) -> None:
         config = dataset_config(uuid(), seed_config={"source": source})
         spec = load_spec(write_config(tmp_path / "tickets.yaml", config))
         assert [tuple(key.path) for key in spec.upstream] == ([upstream] if upstream else [])
+
+
+def test_a_dataset_as_long_as_its_seed_has_that_many_partitions_once_there_is_seed_data(tmp_path: Path) -> None:
+    seed_config = {"source": {"path": "x.csv"}, "where": "{{ n > 3 }}"}
+    config = dataset_config(uuid(), num_records="seed", row_group_size=2, seed_config=seed_config)
+    path = write_config(tmp_path / "tickets.yaml", config)
+    assert load_spec(path).ref.num_row_groups == 1
+    (tmp_path / "x.csv").write_text("n\n" + "".join(f"{number}\n" for number in range(10)))
+    assert load_spec(path).ref.num_row_groups == 3

@@ -4,6 +4,7 @@ import hashlib
 import io
 import platform
 from collections import Counter
+from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
@@ -27,7 +28,7 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     """Collect the passages and write `<root>/python_docs/passages.parquet`."""
     found = collect_passages()
     table = to_table(found)
-    path = passages_path(store.root_path())
+    path = passages_path(store.root_path(Path(__file__)))
     content = parquet_bytes(table)
     write_atomic(path, content)
     return dg.MaterializeResult(

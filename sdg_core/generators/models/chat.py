@@ -13,13 +13,13 @@ from sdg_core.errors import ModelError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.models.conversation import Conversation, Limits, converse
 from sdg_core.generators.models.media import ImageStore, Media, media_parts
-from sdg_core.generators.render import Template
 from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
+from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
 
 

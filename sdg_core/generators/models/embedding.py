@@ -9,9 +9,9 @@ from sdg_core.config.columns import EmbeddingColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.models.chat import ModelBinding
-from sdg_core.generators.render import plain_value
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import EmbeddingRequest
+from sdg_core.plan.templates.render import plain_value
 
 
 class EmbeddingGenerator:

@@ -13,9 +13,9 @@ from sdg_core.config.columns import ImageColumn
 from sdg_core.errors import CellError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.models.chat import ModelBinding, media_of
-from sdg_core.generators.render import Template
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import ImagePart, ImageRequest
+from sdg_core.plan.templates.render import Template
 
 
 class ImageGenerator:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
-from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.dataset import AS_SEED, DatasetConfig
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
 from sdg_core.plan.checks.custom import check_custom
@@ -67,7 +67,10 @@ def check_config(
 
 
 def _check_size(config: DatasetConfig) -> Problems:
-    if config.num_records and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS:
+    if config.num_records == AS_SEED:
+        if config.seed_config is None:
+            yield ("num_records",), "seed means as many records as the seed data has rows, but there is no seed_config"
+    elif config.num_records and row_group_count(config.num_records, config.row_group_size) > MAX_ROW_GROUPS:
         yield ("row_group_size",), too_many_row_groups(config.num_records, config.row_group_size)
 
 

@@ -59,7 +59,7 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
 def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Problems:
     match processor:
         case FilterProcessor(keep=str(keep)):
-            yield from _check_template(keep, "keep", known)
+            yield from check_condition(keep, "keep", known)
         case FilterProcessor():
             assert processor.column is not None
             if known is not None and processor.column not in known:
@@ -69,7 +69,7 @@ def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Pro
                 if known is not None and name not in known:
                     yield ("columns", place), _unknown(name, known)
     if isinstance(processor, DeduplicateProcessor) and processor.score is not None:
-        yield from _check_template(as_template(processor.score), "score", known)
+        yield from check_condition(as_template(processor.score), "score", known)
 
 
 def as_template(source: str) -> str:
@@ -89,7 +89,8 @@ def _template_faults(source: str, known: Set[str] | None) -> Iterator[str]:
         yield _unknown(name, known or ())
 
 
-def _check_template(source: str, field: str, known: Set[str] | None) -> Problems:
+def check_condition(source: str, field: str, known: Set[str] | None) -> Problems:
+    """Problems of a template that is asked of records, in the field that holds it. known: as in `check_processors`."""
     if "{{" not in source and "{%" not in source:
         yield (field,), f"is a plain text; write a template, such as {{{{ {source.strip()} }}}}"
         return

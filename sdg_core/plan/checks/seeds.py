@@ -4,8 +4,15 @@ import codecs
 import re
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.seeds import DatasetSeedSource, FileContentsSeedSource, HuggingFaceSeedSource, SqlSeedSource
+from sdg_core.config.seeds import (
+    DatasetSeedSource,
+    FileContentsSeedSource,
+    HuggingFaceSeedSource,
+    SqlSeedSource,
+    TextFileKeys,
+)
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.checks.processors import check_condition
 
 _SOURCE: Path = ("seed_config", "source")
 _OPAQUE = re.compile(
@@ -16,11 +23,19 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_seeds(config: DatasetConfig) -> Problems:
-    """Every problem of the seed source that shows in the file alone."""
+    """Every problem of the seed data that shows in the file alone."""
     source = config.seed_config.source if config.seed_config is not None else None
+    where = config.seed_config.where if config.seed_config is not None else None
+    if where is not None:
+        for path, message in check_condition(where, "where", None):
+            yield ("seed_config", *path), message
+    if isinstance(source, TextFileKeys) and source.encoding is not None and not _is_encoding(source.encoding):
+        yield (*_SOURCE, "encoding"), f"unknown encoding {source.encoding!r}; one that Python knows, such as utf-8"
+    if isinstance(source, TextFileKeys) and source.separator is not None and not _separates(source.separator):
+        yield (*_SOURCE, "separator"), f"{source.separator!r} cannot separate columns; one ASCII character such as ';'"
     match source:
         case SqlSeedSource():
-            yield from _check_sql(source)
+            yield from check_sql(source)
         case HuggingFaceSeedSource(token=str(token)) if token.startswith("hf_") or not _VARIABLE.fullmatch(token):
             message = "token names an environment variable (such as HF_TOKEN); a token itself does not belong in a file"
             yield (*_SOURCE, "token"), message
@@ -41,7 +56,8 @@ def ordered_at_top_level(query: str) -> bool:
     return re.search(r"\border\s+by\b", "".join(top), re.IGNORECASE) is not None
 
 
-def _check_sql(source: SqlSeedSource) -> Problems:
+def check_sql(source: SqlSeedSource) -> Problems:
+    """What is wrong with how a database is named and asked."""
     if source.url is not None and _SECRET.search(source.url):
         message = "the URL holds a password; put the URL into an environment variable and name that as url_env"
         yield (*_SOURCE, "url"), message
@@ -52,6 +68,10 @@ def _check_sql(source: SqlSeedSource) -> Problems:
     elif not ordered_at_top_level(source.query):
         message = "the query has no ORDER BY, so its rows may come in another order each time; order by a unique column"
         yield (*_SOURCE, "query"), message
+
+
+def _separates(character: str) -> bool:
+    return character.isascii() and character not in '"\r\n\0'
 
 
 def _is_encoding(name: str) -> bool:

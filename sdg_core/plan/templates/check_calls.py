@@ -14,7 +14,7 @@ from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
 from sdg_core.plan.names import did_you_mean
-from sdg_core.plan.templates.filters import ADDED
+from sdg_core.plan.templates.filters import ADDED, TooLargeError
 from sdg_core.plan.templates.rewrite import POSITIONAL
 
 _SAMPLES: tuple[Any, ...] = ("", 1, [], {})
@@ -22,7 +22,7 @@ _ABOUT_ARGUMENTS = {"TooManyArguments", "MissingArgument"}
 
 
 def call_faults(tree: nodes.Template, env: minijinja.Environment) -> Iterator[str]:
-    """What is wrong with the filters and tests that a parsed template calls."""
+    """What is wrong with the filters and tests that a parsed template calls. Raises TooLargeError."""
     for call in tree.find_all((nodes.Filter, nodes.Test)):
         if isinstance(call, nodes.Filter | nodes.Test) and call.dyn_args is None and call.dyn_kwargs is None:
             fault = _fault(call, env)
@@ -36,8 +36,9 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
     own = ADDED.get(_own_name(call))
     if kind == "filter" and own is not None:
         return _unbound(call.name, own, count=len(call.args), names=names)
-    given = ", ".join([*(f"a{place}" for place in range(len(call.args))), *(f"{name}=1" for name in names)])
+    given = ", ".join([*(f"a{place}" for place in range(len(call.args))), *(f"{name}=k_{name}" for name in names)])
     values = {f"a{place}": _sample(argument) for place, argument in enumerate(call.args)}
+    values |= {f"k_{pair.key}": _sample(pair.value, otherwise=1) for pair in call.kwargs}
     operator = "|" if kind == "filter" else " is "
     errors = [
         _error(env, f"value{operator}{call.name}" + (f"({given})" if given else ""), value=sample, **values)
@@ -67,8 +68,8 @@ def _unbound(name: str, function: Callable[..., Any], *, count: int, names: list
     return None
 
 
-def _sample(argument: nodes.Node) -> Any:
-    return argument.value if isinstance(argument, nodes.Const) else ""
+def _sample(argument: nodes.Node, *, otherwise: Any = "") -> Any:
+    return argument.value if isinstance(argument, nodes.Const) else otherwise
 
 
 def _error(env: minijinja.Environment, expression: str, **values: Any) -> minijinja.TemplateError | None:
@@ -76,6 +77,8 @@ def _error(env: minijinja.Environment, expression: str, **values: Any) -> miniji
         env.eval_expr(expression, **values)
     except minijinja.TemplateError as error:
         return error
+    except TooLargeError:
+        raise
     except (TypeError, ValueError, AttributeError):
         return None
     return None

@@ -5,21 +5,26 @@ access to Python internals); it is handed fresh plain JSON only. https://docs.rs
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import jinja2
 import minijinja
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 from sdg_core.plan.templates.check_calls import call_faults
+from sdg_core.plan.templates.column_names import FUNCTIONS, LITERALS, as_named, spelled
 from sdg_core.plan.templates.filters import TooLargeError, add_bounded_filters, unbounded_method
+from sdg_core.plan.templates.limits import TemplateSyntaxError as TemplateSyntaxError
+from sdg_core.plan.templates.limits import checked_tokens, statements
 from sdg_core.plan.templates.rewrite import for_engine
+from sdg_core.plan.templates.tokens import Token
+from sdg_core.plan.templates.work import room_of
 
 FUEL = 200_000
 """Instructions one rendering may take; a loop over a few thousand items fits."""
 
-
-RESERVED = frozenset("true false none True False None self cycler dict joiner namespace range".split())
+RESERVED = LITERALS
 """Names that a template resolves by itself, so that a column of that name could not be read."""
 
 _CHECKED = "<string>"
@@ -32,8 +37,6 @@ def _unfolded(_: object, value: object) -> object:
 
 
 _JINJA = jinja2.Environment(autoescape=False, finalize=_unfolded)
-_RAW = re.compile(r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}", re.DOTALL)
-_TAG = re.compile(r"\{%[-+]?\s*(\w+)")
 _NOTHING_TO_LOAD = {"include", "import", "from", "extends"}
 _RANDOM = re.compile(r"\|\s*random\b")
 _UNKNOWN = {"UnknownFilter", "UnknownTest"}
@@ -58,63 +61,82 @@ def new_environment() -> minijinja.Environment:
     return env
 
 
-class TemplateSyntaxError(ValueError):
-    """A template that cannot be parsed; the message says where."""
-
-
 @lru_cache(maxsize=4096)
 def template_references(source: str) -> frozenset[str]:
     """Names that a template reads and does not define itself. Raises TemplateSyntaxError."""
+    tokens = checked_tokens(source)
     env = environment()
+    source = spelled(source)
     try:
         names = env.undeclared_variables_in_str(source)
         env.add_template(_CHECKED, for_engine(source))
         env.remove_template(_CHECKED)
     except minijinja.TemplateError as error:
         raise TemplateSyntaxError(first_line(error)) from error
-    for tag in _TAG.findall(_RAW.sub("", source)):
+    for tag in statements(tokens):
         if tag in _NOTHING_TO_LOAD:
             raise TemplateSyntaxError(f"{{% {tag} %}} is not available: there are no other templates")
-    references = (frozenset(names) | _names_by_jinja(source)) - RESERVED
-    _check_filters(source, references)
-    return references
+    read = (frozenset(names) | _names_by_jinja(source)) - RESERVED - FUNCTIONS
+    _check_filters(source, read)
+    return frozenset(map(as_named, read))
 
 
 def chooses(source: str) -> bool:
-    """Whether a template draws with the filter `random`."""
-    return _RANDOM.search(_RAW.sub("", source)) is not None
+    """Whether a template draws with the filter `random`. Raises TemplateSyntaxError."""
+    return "random" in source and _RANDOM.search("".join(_read_by_engine(checked_tokens(source)))) is not None
+
+
+def _read_by_engine(tokens: Iterable[Token]) -> Iterator[str]:
+    """The tokens outside comments and raw blocks."""
+    is_raw = False
+    for token in tokens:
+        is_raw = token.kind == "raw_begin" or (is_raw and token.kind != "raw_end")
+        if not is_raw and not token.kind.startswith("comment"):
+            yield token.text
 
 
 def nested_references(source: str) -> frozenset[str]:
     """The same names with the keys that are read of them, as in `person.city`. Raises TemplateSyntaxError."""
+    checked_tokens(source)
     try:
-        return frozenset(environment().undeclared_variables_in_str(source, nested=True))
+        names = environment().undeclared_variables_in_str(spelled(source), nested=True)
     except minijinja.TemplateError as error:
         raise TemplateSyntaxError(first_line(error)) from error
+    return frozenset(map(as_named, names))
 
 
 def _names_by_jinja(source: str) -> frozenset[str]:
     """The same names as Jinja2 sees them, because minijinja overlooks a name that is only sliced (`{{ text[:80] }}`)."""
     try:
-        tree = _JINJA.parse(source)
+        return _names_in(_JINJA.parse(source))
     except jinja2.TemplateSyntaxError:  # minijinja accepts a little more than Jinja2
         return frozenset()
+    except RecursionError:
+        raise TemplateSyntaxError("nested too deeply") from None
+    except TooLargeError as error:
+        raise TemplateSyntaxError(str(error)) from error
+
+
+def _names_in(tree: nodes.Template) -> frozenset[str]:
     refused = unbounded_method(tree) or next(call_faults(tree, _lenient()), None)
     if refused is not None:
         raise TemplateSyntaxError(refused)
     finder = meta.TrackingCodeGenerator(_JINJA)
     finder.optimizer = None  # with `_unfolded`: look for names, compute nothing
-    try:
-        finder.visit(tree)
-    except jinja2.TemplateSyntaxError:  # a filter that only minijinja has
-        return frozenset()
+    finder.visit(tree)  # raises for a filter that only minijinja has
     return frozenset(finder.undeclared_identifiers)
 
 
 def _check_filters(source: str, names: frozenset[str]) -> None:
-    """minijinja looks filters and tests up when it renders: so render once, with nothing, and mind only that."""
+    """minijinja looks filters and tests up when it renders: so render once, with nothing, and mind only that.
+
+    A template that makes much of nothing is not rendered here.
+    """
+    nothing = dict.fromkeys(names, "")
+    if not room_of(source).takes(nothing):
+        return
     try:
-        _lenient().render_str(for_engine(source), **dict.fromkeys(names, ""))
+        _lenient().render_str(for_engine(source), **nothing)
     except minijinja.TemplateError as error:
         if error.kind in _UNKNOWN:  # only for what Jinja2 cannot parse; the rest is checked call by call
             raise TemplateSyntaxError(first_line(error)) from error
@@ -140,7 +162,7 @@ def _lenient() -> minijinja.Environment:
 
 def first_line(error: minijinja.TemplateError) -> str:
     """The reason of a template error, without the source listing that follows it."""
-    return str(error).splitlines()[0].replace(" (in <string>:1)", "")
+    return as_named(str(error).splitlines()[0].replace(" (in <string>:1)", ""))
 
 
 def condition_template(condition: str) -> str:
@@ -150,11 +172,19 @@ def condition_template(condition: str) -> str:
 
 def condition_fault(condition: str) -> str | None:
     """Why text is not one expression; None if it is. Names and filters are checked in the template."""
+    template = "{{" + condition + "}}"
     try:
-        environment().eval_expr(for_engine("{{" + condition + "}}")[2:-2])
+        checked_tokens(template)
+        if room_of(template).takes({}):
+            environment().eval_expr(for_engine(template)[2:-2])
+        else:
+            environment().add_template(_CHECKED, for_engine(template))
+            environment().remove_template(_CHECKED)
     except minijinja.TemplateError as error:
         if error.kind != "SyntaxError":
             return None  # it has no values yet
         hint = "; write it without braces" if "{{" in condition or "{%" in condition else ""
         return f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
+    except TemplateSyntaxError as error:
+        return f"not a valid condition: {error}"
     return None

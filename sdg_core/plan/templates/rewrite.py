@@ -8,9 +8,9 @@ that reads it. Nothing else changes, line numbers included; a source that Jinja2
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
-import jinja2
+from sdg_core.plan.templates.column_names import as_named, identifier, spelled
+from sdg_core.plan.templates.tokens import Token, tokens_of
 
 PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
 AS_JSON = "as_json_"
@@ -33,7 +33,6 @@ _OF_COLLECTIONS = frozenset(
 _OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
 _KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
 _MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
-_LEXER = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
 _PRINTED = (
     f" ((EXPRESSION)|{AS_JSON}) if ((EXPRESSION) is mapping or (EXPRESSION) is boolean or (EXPRESSION) is sequence "
     "and (EXPRESSION) is not string) else (EXPRESSION) "
@@ -41,17 +40,12 @@ _PRINTED = (
 _INSERTED = re.compile(rf"\(|\|{FROM_JSON}\)|\|{FROM_JSON_LIST}\)")
 
 
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-
-
 def for_engine(source: str) -> str:
     """The source with what the engine does not have replaced."""
+    source = spelled(source)
     if not _MAY_NEED.search(source):
         return source
-    tokens = _split(source)
+    tokens = tokens_of(source)
     if tokens is None:
         return source
     _rewrite_filters(tokens)
@@ -63,20 +57,20 @@ def for_engine(source: str) -> str:
 def reading_json(source: str, names: Collection[str]) -> str | None:
     """The rewritten source in which texts that are JSON objects or lists are read where they are looked into, looped over or
     measured; None if it does nothing of the kind. names: the columns that it reads."""
-    tokens = _split(for_engine(source))
+    tokens = tokens_of(for_engine(source))
     if tokens is None:
         return None
-    roots = {*names, *_loop_names(tokens)} - {"loop"}
+    roots = {*map(identifier, names), *_loop_names(tokens)} - {"loop"}
     result = "".join(token.text for token in _with_json(tokens, roots))
     return result if f"|{FROM_JSON}" in result or f"|{FROM_JSON_LIST}" in result else None
 
 
 def printing_json(source: str) -> str:
     """The source with objects, lists and truth values printed as JSON; text, numbers and null as ever."""
-    tokens = _split(source)
+    tokens = tokens_of(spelled(source))
     if tokens is None:
         return source
-    made: list[_Token] = []
+    made: list[Token] = []
     place = 0
     while place < len(tokens):
         made.append(tokens[place])
@@ -91,19 +85,12 @@ def printing_json(source: str) -> str:
 
 def as_written(expression: str) -> str:
     """An expression of a rewritten source as its author wrote it, for messages."""
-    if f"|{FROM_JSON}" not in expression and f"|{FROM_JSON_LIST}" not in expression:
-        return expression
-    return _INSERTED.sub("", expression)
+    if f"|{FROM_JSON}" in expression or f"|{FROM_JSON_LIST}" in expression:
+        expression = _INSERTED.sub("", expression)
+    return as_named(expression)
 
 
-def _split(source: str) -> list[_Token] | None:
-    try:
-        return [_Token(kind, text) for _, kind, text in _LEXER.lex(source)]
-    except jinja2.TemplateSyntaxError:
-        return None
-
-
-def _rewrite_filters(tokens: list[_Token]) -> None:
+def _rewrite_filters(tokens: list[Token]) -> None:
     """`|truncate(8)` to `|truncate_(8)`: the engine takes the length by name only, and no count for `replace`."""
     for place, token in enumerate(tokens):
         call = _after(tokens, place)
@@ -116,7 +103,7 @@ def _rewrite_filters(tokens: list[_Token]) -> None:
             tokens[place] = _name(POSITIONAL[token.text])
 
 
-def _rewrite_methods(tokens: list[_Token]) -> None:
+def _rewrite_methods(tokens: list[Token]) -> None:
     """`left.zfill(5)` to `(left|method_('zfill', 5))`."""
     place = 0
     while place < len(tokens):
@@ -133,7 +120,7 @@ def _rewrite_methods(tokens: list[_Token]) -> None:
         place += 1
 
 
-def _rewrite_percent(tokens: list[_Token]) -> None:
+def _rewrite_percent(tokens: list[Token]) -> None:
     """`'%05d' % n` to `('%05d'|percent_(n))`; the values of a tuple are arguments of their own."""
     place = 0
     while place < len(tokens):
@@ -149,8 +136,8 @@ def _rewrite_percent(tokens: list[_Token]) -> None:
         place += 1
 
 
-def _with_json(tokens: list[_Token], roots: Collection[str]) -> list[_Token]:
-    made: list[_Token] = []
+def _with_json(tokens: list[Token], roots: Collection[str]) -> list[Token]:
+    made: list[Token] = []
     place = 0
     while place < len(tokens):
         token = tokens[place]
@@ -166,7 +153,7 @@ def _with_json(tokens: list[_Token], roots: Collection[str]) -> list[_Token]:
     return made
 
 
-def _chain(tokens: list[_Token], place: int, roots: Collection[str]) -> tuple[list[_Token], int]:
+def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[list[Token], int]:
     """A name with everything that is looked up in it, and the place behind it."""
     expression = [tokens[place]]
     place += 1
@@ -190,11 +177,11 @@ def _chain(tokens: list[_Token], place: int, roots: Collection[str]) -> tuple[li
             return expression, place
 
 
-def _read(expression: list[_Token], filter_name: str) -> list[_Token]:
+def _read(expression: list[Token], filter_name: str) -> list[Token]:
     return [_op("("), *expression, _op("|"), _name(filter_name), _op(")")]
 
 
-def _loop_names(tokens: list[_Token]) -> set[str]:
+def _loop_names(tokens: list[Token]) -> set[str]:
     """Names that loops give to their items."""
     found: set[str] = set()
     inside = False
@@ -208,7 +195,7 @@ def _loop_names(tokens: list[_Token]) -> set[str]:
     return found
 
 
-def _statement(tokens: list[_Token], place: int) -> str:
+def _statement(tokens: list[Token], place: int) -> str:
     """The first word of the tag that a place is in."""
     while place >= 0 and tokens[place].kind != "block_begin":
         place -= 1
@@ -216,7 +203,7 @@ def _statement(tokens: list[_Token], place: int) -> str:
     return tokens[first].text if place >= 0 and first < len(tokens) else ""
 
 
-def _expression_start(tokens: list[_Token], place: int) -> int:
+def _expression_start(tokens: list[Token], place: int) -> int:
     """Where the operand begins that ends at a place: a name or literal with its lookups and calls."""
     while True:
         if tokens[place].text in _CLOSE and tokens[place].kind == "operator":
@@ -233,7 +220,7 @@ def _expression_start(tokens: list[_Token], place: int) -> int:
         place = _before(tokens, before)
 
 
-def _operand_end(tokens: list[_Token], place: int) -> int:
+def _operand_end(tokens: list[Token], place: int) -> int:
     """Where the operand ends that begins at a place, filters included."""
     if _is(tokens, place, "-", "+"):
         place = _after(tokens, place)
@@ -248,15 +235,15 @@ def _operand_end(tokens: list[_Token], place: int) -> int:
             return end
 
 
-def _is_tuple(operand: list[_Token]) -> bool:
+def _is_tuple(operand: list[Token]) -> bool:
     return operand[0].text == "(" and _closing(operand, 0) == len(operand) - 1 and _count_at_top(operand[1:-1], ",") > 0
 
 
-def _is_slice(index: list[_Token]) -> bool:
+def _is_slice(index: list[Token]) -> bool:
     return _count_at_top(index, ":") > 0
 
 
-def _count_at_top(tokens: list[_Token], sign: str) -> int:
+def _count_at_top(tokens: list[Token], sign: str) -> int:
     depth = count = 0
     for token in tokens:
         if token.kind == "operator":
@@ -265,7 +252,7 @@ def _count_at_top(tokens: list[_Token], sign: str) -> int:
     return count
 
 
-def _closing(tokens: list[_Token], place: int) -> int:
+def _closing(tokens: list[Token], place: int) -> int:
     """The bracket that closes the one at a place; the last token if it never closes."""
     depth = 0
     for end in range(place, len(tokens)):
@@ -277,7 +264,7 @@ def _closing(tokens: list[_Token], place: int) -> int:
     return len(tokens) - 1
 
 
-def _opening(tokens: list[_Token], place: int) -> int:
+def _opening(tokens: list[Token], place: int) -> int:
     depth = 0
     for start in range(place, -1, -1):
         if tokens[start].kind == "operator":
@@ -288,7 +275,7 @@ def _opening(tokens: list[_Token], place: int) -> int:
     return 0
 
 
-def _after(tokens: list[_Token], place: int) -> int:
+def _after(tokens: list[Token], place: int) -> int:
     """The place of the next token that is not white space; the end if there is none."""
     place += 1
     while place < len(tokens) and tokens[place].kind == "whitespace":
@@ -296,20 +283,20 @@ def _after(tokens: list[_Token], place: int) -> int:
     return place
 
 
-def _before(tokens: list[_Token], place: int) -> int:
+def _before(tokens: list[Token], place: int) -> int:
     place -= 1
     while place >= 0 and tokens[place].kind == "whitespace":
         place -= 1
     return place
 
 
-def _is(tokens: list[_Token], place: int, *signs: str) -> bool:
+def _is(tokens: list[Token], place: int, *signs: str) -> bool:
     return 0 <= place < len(tokens) and tokens[place].kind == "operator" and tokens[place].text in signs
 
 
-def _op(text: str) -> _Token:
-    return _Token("operator", text)
+def _op(text: str) -> Token:
+    return Token("operator", text)
 
 
-def _name(text: str) -> _Token:
-    return _Token("name", text)
+def _name(text: str) -> Token:
+    return Token("name", text)

@@ -10,7 +10,8 @@ from sdg_core.config.columns import ExpressionColumn
 from sdg_core.errors import CellError
 from sdg_core.generators import expressions
 from sdg_core.generators.expressions import Dtype, cast_text, evaluate_cell, evaluate_group
-from sdg_core.generators.render import compiled
+from sdg_core.generators.single_precision import python_values
+from sdg_core.plan.templates.render import compiled
 
 DTYPES: list[Dtype] = ["str", "int", "float", "bool"]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
@@ -109,7 +110,7 @@ def _cell(column: ExpressionColumn, values: dict[str, Any]) -> tuple[Any, str | 
 def test_a_group_gives_what_its_cells_give(case: tuple[ExpressionColumn, dict[str, pl.Series], int]) -> None:
     column, frame, length = case
     group = evaluate_group(column, frame=frame, length=length)
-    lists = {name: series.to_list() for name, series in frame.items()}
+    lists = {name: python_values(series) for name, series in frame.items()}
     cells = [_cell(column, {name: values[row] for name, values in lists.items()}) for row in range(length)]
     assert group.values.to_list() == [value for value, _ in cells]
     assert group.failed == {row: reason for row, (_, reason) in enumerate(cells) if reason is not None}

@@ -1,5 +1,6 @@
 """Pipeline files that are wrong: every problem at once, with its place, before anything runs."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,76 @@ def test_where_and_how_many_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     project.stages = [{**SPLIT, "size": 3}]
     project.write()
     assert load_pipeline(project.file).fingerprint.config_hash != before
+
+
+FINGERPRINTS = [
+    ({"reader": "files", "path": "*.md", "encoding": "latin-1"}, "6dd755e47d80"),
+    ({"reader": "parquet", "path": "*.md", "encoding": "latin-1"}, "14226feb25d4"),
+]
+
+
+@pytest.mark.parametrize(("sources", "version"), FINGERPRINTS)
+def test_fingerprints_of_the_first_release_stay(tmp_path: Path, sources: dict[str, Any], version: str) -> None:
+    (tmp_path / "own.py").write_text("def f(r): return r\n")
+    stages = [
+        {"stage": "split", "column": "content", "size": 10},
+        {"stage": "function", "function": "./own.py:f", "batch_size": 3, "checkpoint": True},
+        {"stage": "filter", "keep": "{{ content }}"},
+        {"stage": "select", "columns": ["content"]},
+    ]
+    assert load_pipeline(Project(tmp_path, stages, sources).write().file).fingerprint.version == version
+
+
+SQL: dict[str, Any] = {"reader": "sql", "url": "sqlite:///a.db", "table": "t"}
+HUB: dict[str, Any] = {"reader": "hf", "path": "datasets/u/d/*.csv"}
+FILES: dict[str, Any] = {"reader": "files", "path": "*.md"}
+OWN: dict[str, Any] = {"reader": "custom", "reader_class": "./own.py:R"}
+SOURCE_FIELDS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    (FILES, {"path": "*.txt", "sources_per_partition": 2, "allow_empty": True}, False),
+    (FILES, {"encoding": "latin-1"}, True),
+    (FILES, {"front_matter": True}, True),
+    (FILES, {"reader": "pdf"}, True),
+    ({"reader": "html", "path": "*"}, {"path": "a"}, False),
+    ({"reader": "html", "path": "*"}, {"encoding": "latin-1"}, True),
+    ({"reader": "docx", "path": "*"}, {"path": "a"}, False),
+    (SQL, {"url": None, "url_env": "DB", "table": None, "query": "SELECT 1 ORDER BY 1", "key": "id"}, False),
+    (HUB, {"path": "datasets/u/e/*.csv", "token": "T", "endpoint": "https://hub"}, False),
+    ({"reader": "dataset", "dataset": "a"}, {"dataset": "b", "committed": True}, False),
+    (OWN, {"params": {"a": 1}}, True),
+    (OWN, {"version": 2}, True),
+    (OWN, {"reader_class": "./own.py:Same"}, False),
+]
+
+
+@pytest.mark.parametrize(("sources", "changes", "counts"), SOURCE_FIELDS)
+def test_which_fields_of_a_reader_count(
+    tmp_path: Path, sources: dict[str, Any], changes: dict[str, Any], counts: bool
+) -> None:
+    (tmp_path / "own.py").write_text("class R: ...\nclass Same: ...\n")
+    before, after = (
+        load_pipeline(Project(tmp_path, [], fields).write().file).fingerprint.version
+        for fields in (sources, {**sources, **changes})
+    )
+    assert (before != after) == counts
+
+
+@pytest.mark.parametrize(
+    ("reader", "module", "extra"),
+    [
+        ("html", "trafilatura", "documents"),
+        ("pdf", "pypdfium2", "documents"),
+        ("docx", "docx", "documents"),
+        ("hf", "huggingface_hub", "hf"),
+    ],
+)
+def test_a_missing_library_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    path = "datasets/u/d/*.csv" if reader == "hf" else "*"
+    project = Project(tmp_path, [], {"reader": reader, "path": path}).write()
+    with pytest.raises(ConfigError, match=rf"sources\.reader: .*pip install 'sdg-dagster\[{extra}\]'"):
+        load_pipeline(project.file)
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.directory import DirectoryReader, open_directory
 from sdg_core.seeds.files import LocalFile
 
-FILES = {"b.txt": "B", "a.md": "A", "sub/c.txt": "C", "sub/deep/a.txt": "D", ".hidden.txt": "H"}
+FILES = {"b.txt": "B", "a.md": "A", "sub/c.txt": "C", "sub/deep/a.txt": "D", "_e.txt": "E"}
+HIDDEN = {".hidden.txt": "H", ".git/config": "G", "sub/.cache/x.txt": "X"}
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
+    for name, text in (FILES | HIDDEN).items():
         path = tmp_path / "files" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -43,10 +44,22 @@ def test_files_come_by_relative_path_with_their_content(base: Path) -> None:
     }
 
 
+def test_hidden_files_are_meant_only_by_a_pattern_with_a_dot(base: Path) -> None:
+    assert [row["relative_path"] for row in listed(base, file_pattern=".*")] == [".hidden.txt"]
+    assert {row["relative_path"] for row in listed(base)} == {*FILES}
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_name(base: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(base / "files") + b"/caf\xe9.txt"))).write_text("x", encoding="utf-8")
+    with pytest.raises(SeedError, match=r"caf\\xe9\.txt is not UTF-8"):
+        listed(base)
+    assert len(listed(base, file_pattern="b.txt")) == 1
+
+
 def test_a_pattern_is_matched_by_the_name_not_the_path(base: Path) -> None:
     assert [row["relative_path"] for row in listed(base, file_pattern="[a-b].*")] == ["a.md", "b.txt", "sub/deep/a.txt"]
     assert [row["relative_path"] for row in listed(base, file_pattern="*.txt", recursive=False)] == [
-        ".hidden.txt",
+        "_e.txt",
         "b.txt",
     ]
     with pytest.raises(SeedError, match=r"holds no file that matches 'sub/\*'\n  -> check file_pattern"):
@@ -116,7 +129,7 @@ def test_files_of_several_rows_are_addressed_by_row_and_counted_once(base: Path)
     reader = lines(base)
     assert reader.num_rows == 5 and reader.expanded == 4
     rows = reader.read(np.array([4, 3, 2, 1, 0, 2]))
-    assert rows["line"].to_list() == ["D", "3", "2", "1", "H", "2"]
+    assert rows["line"].to_list() == ["D", "3", "2", "1", "E", "2"]
     assert reader.expanded == 7
     reader.read(np.arange(5))
     assert reader.expanded == 7, "expanded items are kept for the next row group"

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from sdg_core.config.columns import SamplerColumn
 from sdg_core.errors import CellError
-from sdg_core.generators.render import compiled
 from sdg_core.generators.samplers.conditions import choose_branches, compiled_condition, evaluate_condition
 from sdg_core.generators.samplers.sampler import sample
 from sdg_core.plan.sampling.rng import RandomSource
 from sdg_core.plan.templates.engine import condition_template
+from sdg_core.plan.templates.render import compiled
 
 INTS = st.one_of(
     st.integers(-3, 3), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1])

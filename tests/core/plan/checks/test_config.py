@@ -52,7 +52,7 @@ def test_a_sound_config_has_no_faults() -> None:
         (expressions(a="{{ b }}", b="{{ a }}") + SEEDED, "columns[0]", 2, "in a circle: a -> b -> a"),
         (expressions(a="{{ b"), "columns[0].expr", 2, "not a valid template"),
         (expressions(a="{{ 1|shout }}"), "columns[0].expr", 2, "unknown filter: filter shout"),
-        (expressions(range="1"), "columns[0].name", 2, "means something else in templates"),
+        (expressions(none="1"), "columns[0].name", 2, "means something else in templates"),
         (
             "columns:\n- {column_type: llm-text, name: a, prompt: x, model_alias: writr}" + SIMULATED,
             "columns[0].model_alias",

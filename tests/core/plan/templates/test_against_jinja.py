@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.generators.render import RenderError, Template
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.plan.templates.engine import TemplateSyntaxError
+from sdg_core.plan.templates.render import RenderError, Template
 
 _JINJA = jinja2.Environment(autoescape=False, keep_trailing_newline=True)
 

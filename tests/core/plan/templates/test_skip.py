@@ -3,7 +3,7 @@
 import pytest
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, LlmTextColumn, SkippableColumn, ValidationColumn
-from sdg_core.generators.render import RenderError, compiled
+from sdg_core.plan.templates.render import RenderError, compiled
 from sdg_core.plan.templates.skip import is_true, skip_value, truth_template
 
 

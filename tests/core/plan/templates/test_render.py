@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
-from sdg_core.generators.render import NestedTemplate, RenderError, Template, plain_value, render_nested
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
+from sdg_core.plan.templates.render import NestedTemplate, RenderError, Template, plain_value, render_nested
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)

@@ -1,8 +1,8 @@
 """Templates compiled once and rendered many times.
 
-A rendering is a pure function of the template and the columns it names. Each template lives in an environment of its own
-(no lock shared with other templates), sees only the values it names, and gets them as fresh plain
-JSON, so that `{{ rows.append(1) }}` changes a copy. Every fault comes out as a `RenderError` of one line.
+A rendering is a pure function of the template and the columns it names. It sees only the values it names, and gets them as
+fresh plain JSON, so that `{{ rows.append(1) }}` changes a copy. Every fault comes out as a `RenderError` of one line.
+What could take more memory or time than a rendering may is rendered in a process of its own (`work`, `isolated`).
 
 Threads: a template may be rendered by several threads at once. minijinja lets go of the interpreter lock before it waits for
 its own, so they cannot block each other for good; compiling happens in the constructor, before anybody else has the object.
@@ -15,21 +15,18 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-import minijinja
 import numpy as np
 import polars as pl
 
-from sdg_core.errors import CellError
-from sdg_core.plan.templates.engine import chooses, first_line, new_environment, template_references
-from sdg_core.plan.templates.filters import Choices, drawing, reads_json
-from sdg_core.plan.templates.rewrite import as_written, for_engine, reading_json
+from sdg_core.plan.templates import isolated
+from sdg_core.plan.templates.column_names import identifier, spelled
+from sdg_core.plan.templates.engine import chooses, template_references
+from sdg_core.plan.templates.filters import Choices, drawing
+from sdg_core.plan.templates.variants import RenderError as RenderError
+from sdg_core.plan.templates.variants import Variants
+from sdg_core.plan.templates.work import room_of
 
-_NAME = "template"
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
-class RenderError(CellError):
-    """A template could not be rendered with the values of one record; the message is one line."""
 
 
 class Template:
@@ -39,13 +36,16 @@ class Template:
     chooses: whether it uses the filter `random`, so that `render` needs `choices`.
     """
 
-    __slots__ = ("_json", "_plain", "chooses", "names", "source")
+    __slots__ = ("_identifiers", "_room", "_variants", "chooses", "names", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names = tuple(sorted(template_references(source)))
+        self._identifiers = tuple((name, identifier(name)) for name in self.names)
         self.chooses = chooses(source)
-        self._compile()
+        room = room_of(spelled(source))
+        self._room = None if room.is_free else room
+        self._variants = Variants(source, self.names)
 
     def render(self, values: Mapping[str, Any], choices: Choices | None = None) -> str:
         """The text. `choices` are the random numbers of the record. Raises RenderError.
@@ -53,15 +53,9 @@ class Template:
         A text that is a JSON object or list is read where the template looks into it, loops over it or measures it; where it
         is printed, it stays as it is.
         """
-        if not self.chooses:
-            return self._render(values)
-        with drawing(choices):
-            return self._render(values)
-
-    def _render(self, values: Mapping[str, Any]) -> str:
         context: dict[str, Any] = {}
         nested = False
-        for name in self.names:
+        for name, variable in self._identifiers:
             try:
                 value = values[name]
             except KeyError:
@@ -69,59 +63,13 @@ class Template:
             if type(value) not in _SCALARS:
                 value = plain_value(value)
                 nested |= type(value) not in _SCALARS
-            context[name] = value
-        variant = self._plain
-        if self._json is not None and any(map(reads_json, context.values())):
-            variant, nested = self._json, True
-        text = self._text(variant.printing, context)
-        if nested and " method " in text:
-            self._text(variant.guarded, context)  # raises if one was printed
-        return text
-
-    def _text(self, env: minijinja.Environment, context: Mapping[str, Any]) -> str:
-        try:
-            return env.render_template(_NAME, **context)
-        except minijinja.TemplateError as error:
-            raise RenderError(self._reason(error, env)) from None
-        except RenderError:
-            raise
-        except BaseException as error:
-            if type(error).__name__ == "PanicException":
-                self._compile()  # a panic leaves the environment locked for ever
-            elif not isinstance(error, Exception):
-                raise
-            raise RenderError(f"{type(error).__name__}: {error}".splitlines()[0]) from None
-
-    def _compile(self) -> None:
-        self._plain = _Variant(for_engine(self.source))
-        json_source = reading_json(self.source, self.names)
-        self._json = _Variant(json_source) if json_source is not None else None
-
-    def _reason(self, error: minijinja.TemplateError, env: minijinja.Environment) -> str:
-        reason = first_line(error).replace(f" (in {_NAME}:1)", "")
-        if error.kind == "UndefinedError" and error.range is not None:
-            variant = self._json if self._json is not None and env in self._json else self._plain
-            reason = reason.replace("undefined value", f"undefined value {variant.expression(*error.range)!r}", 1)
-        return reason.replace(f" (in {_NAME}:{error.line})", f" (line {error.line} of the template)")
-
-
-class _Variant:
-    """A source in the engine's words: an environment that renders it, and one that refuses to print methods."""
-
-    __slots__ = ("guarded", "printing", "source")
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.printing = _own_environment(source)
-        self.guarded = _own_environment(source)
-        self.guarded.finalizer = _refuse_methods
-
-    def __contains__(self, env: minijinja.Environment) -> bool:
-        return env is self.printing or env is self.guarded
-
-    def expression(self, start: int, end: int) -> str:
-        """The expression between two places (in bytes) as its author wrote it."""
-        return as_written(self.source.encode()[start:end].decode(errors="replace"))
+            context[variable] = value
+        if self._room is not None and not self._room.takes(context):
+            return isolated.render(self.source, context, nested=nested, choices=choices)
+        if not self.chooses:
+            return self._variants.text(context, nested=nested)
+        with drawing(choices):
+            return self._variants.text(context, nested=nested)
 
 
 class NestedTemplate:
@@ -194,23 +142,6 @@ def _bytes_text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return base64.b64encode(value).decode("ascii")
-
-
-def _own_environment(source: str) -> minijinja.Environment:
-    """Settings of the environment that checked the template, but nothing else in it."""
-    env = new_environment()
-    env.add_template(_NAME, source)
-    return env
-
-
-def _refuse_methods(value: Any) -> Any:
-    """What is printed, unless it is a Python method: `{{ row.items }}` without the key `items` would print an address.
-
-    Serves to tell, not to print: what passes through it comes out changed (1.0 as 1).
-    """
-    if callable(value):
-        raise RenderError(f"{getattr(value, '__name__', 'it')!r} is a method here, not a key; call it, or use ['key']")
-    return value
 
 
 def _compile_nested(template: Any) -> Any:

@@ -1,0 +1,32 @@
+"""A preview as notebooks show it: a table of its records, and the records that failed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+LONGEST = 300
+"""Characters of a value that are shown."""
+
+
+def shown_value(value: Any, *, longest: int | None = LONGEST) -> str:
+    """A value for people: text as it is, structs and lists as JSON; cut off at `longest` characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{text[:longest].rstrip()} … ({len(text):,} characters)"
+
+
+def as_html(columns: Sequence[str], records: Iterable[Sequence[Any]], remarks: Iterable[str]) -> str:
+    """A table, and remarks below it. Everything that comes from data is escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    rows = (
+        f"<tr><th>{number}</th>{''.join(_cell(value) for value in values)}</tr>"
+        for number, values in enumerate(records)
+    )
+    below = "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
+    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{below}"
+
+
+def _cell(value: Any) -> str:
+    return f'<td style="text-align:left;white-space:pre-wrap">{escape(shown_value(value))}</td>'

@@ -1,0 +1,121 @@
+"""`reader: custom`: a class of the user's that lists items and expands each into records (`sdg_core.custom.SourceReader`)."""
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sdg_core.config.sources import CustomSources
+from sdg_core.custom import Failed, Filtered
+from sdg_core.errors import SdgError, SeedError
+from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
+from sdg_core.pipelines.readers.tables import row_text
+from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
+
+_PLACE = "sources.reader_class"
+
+
+def custom_mark(config: CustomSources, *, base: Path) -> str:
+    """What the reader's code contributes to the fingerprint: its module's text, or the version that the file gives.
+
+    Runs none of it. Raises UserCodeError if there is no such class.
+    """
+    definition = find_definition(config.reader_class, base=base, what="class")
+    if config.version is not None:
+        return f"version {config.version}"
+    return digest(definition.module_text)
+
+
+def custom_sources(config: CustomSources, *, base: Path) -> list[Source]:
+    """One source per item. Raises SeedError for a class that is no reader, or items of the same name."""
+    try:
+        found = load_definition(find_definition(config.reader_class, base=base, what="class"))
+    except UserCodeError as error:
+        raise SeedError(f"{_PLACE}: {error}") from error
+    absent = [name for name in ("items", "expand") if not callable(getattr(found, name, None))]
+    if not inspect.isclass(found) or absent or inspect.isabstract(found):
+        what = f"does not define {' and '.join(absent)}" if absent else "is not a class that can be made"
+        raise SeedError(
+            f"{_PLACE}: {config.reader_class} {what}",
+            remedy="extend sdg_core.custom.SourceReader: items() and expand()",
+        )
+    try:
+        inspect.signature(found).bind(**config.params)
+    except TypeError as error:
+        taken = ", ".join(inspect.signature(found).parameters) or "none"
+        raise SeedError(f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}") from error
+    reader = _called(config.reader_class, "the constructor", lambda: found(**config.params))
+    items = _called(config.reader_class, "items", lambda: list(reader.items()))
+    sources: dict[str, Source] = {}
+    for item in items:
+        locator = _called(config.reader_class, "locator", lambda item=item: _locator(reader, item))
+        if locator in sources:
+            raise SeedError(
+                f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
+                remedy="define locator(item) so that every item has a name of its own, the same in every run",
+            )
+        sources[locator] = ItemSource(locator, reader, item)
+    return [*sources.values()]
+
+
+def _locator(reader: Any, item: Any) -> str:
+    name = getattr(reader, "locator", None) or getattr(reader, "describe", None)
+    return str(name(item) if name is not None else item)
+
+
+def _called(name: str, what: str, call: Any) -> Any:
+    """The result of user code. Its errors become SeedError, ours stay."""
+    try:
+        return call()
+    except SdgError:
+        raise
+    except Exception as error:  # user code may raise anything
+        raise SeedError(f"{_PLACE}: {name}: {what} raised {type(error).__name__}: {error}") from error
+
+
+class ItemSource(Source):
+    """An item of a user's reader."""
+
+    __slots__ = ("_item", "_reader")
+
+    def __init__(self, locator: str, reader: Any, item: Any) -> None:
+        super().__init__(f"custom:{locator}", locator)
+        self._reader, self._item = reader, item
+
+    def open(self) -> OpenSource:
+        """The item."""
+        return OpenItem(self._reader, self._item)
+
+
+class OpenItem(OpenSource):
+    """An item of a user's reader. Its version is what the reader says, or the digest of its records."""
+
+    def __init__(self, reader: Any, item: Any) -> None:
+        self._reader, self._item = reader, item
+
+    @property
+    def version(self) -> str:
+        """Raises SourceError if the user's code does."""
+        known = getattr(self._reader, "version", None)
+        try:
+            given = known(self._item) if callable(known) else None
+        except Exception as error:  # user code may raise anything
+            raise SourceError(f"has no version: {type(error).__name__}: {error}") from error
+        if given is not None:
+            return f"custom:{given}"
+        state = hashlib.sha256()
+        for record in self.records():
+            state.update((row_text(record) if isinstance(record, Mapping) else repr(record).encode()) + b"\n")
+        return f"sha256:{state.hexdigest()}"
+
+    def records(self) -> Iterator[Record]:
+        """What the item expands to. Raises SourceError if the user's code does."""
+        try:
+            for record in self._reader.expand(self._item):
+                if not isinstance(record, Mapping | Failed | Filtered):
+                    raise TypeError(f"expand gave a {type(record).__name__}, not a mapping")
+                yield dict(record) if isinstance(record, Mapping) else record
+        except Exception as error:  # user code may raise anything
+            raise SourceError(f"cannot be read: {type(error).__name__}: {error}") from error

@@ -1,0 +1,115 @@
+"""The sources that there are now, by what the pipeline file says of them; and what is known of readers without reading."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, assert_never
+
+from sdg_core.config.sources import (
+    CustomSources,
+    DatasetSources,
+    DocumentSources,
+    FileSources,
+    HtmlSources,
+    HubSources,
+    Sources,
+    SqlSources,
+)
+from sdg_core.errors import SeedError
+from sdg_core.pipelines.readers.base import SOURCE_COLUMN, Record, Source
+from sdg_core.pipelines.readers.files import is_url, local_sources, object_sources
+from sdg_core.pipelines.readers.tables import read_parquet
+from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
+from sdg_core.seeds.files import SeedFile
+from sdg_core.store.objects import StorePath
+
+_LIBRARIES = {
+    "html": ("trafilatura", "documents"),
+    "pdf": ("pypdfium2", "documents"),
+    "docx": ("docx", "documents"),
+    "hf": ("huggingface_hub", "hf"),
+}
+"""The module that a reader needs, and the extra that installs it."""
+_COLUMNS = {
+    "files": ("content",),
+    "html": ("content", "title"),
+    "pdf": ("content", "title", "pages"),
+    "docx": ("content", "title"),
+}
+
+
+def missing_extra(reader: str) -> str | None:
+    """What to install before a reader can be used; None if everything is there."""
+    module, extra = _LIBRARIES.get(reader, (None, None))
+    if module is None or find_spec(module) is not None:
+        return None
+    return f"the reader {reader} needs a library that is not installed: pip install 'sdg-dagster[{extra}]'"
+
+
+def columns_of(config: Sources) -> frozenset[str] | None:
+    """The columns of a record; None where they are known only from the data."""
+    known = _COLUMNS.get(config.reader)
+    if known is None:
+        return None
+    more = ("front_matter",) if isinstance(config, FileSources) and config.front_matter else ()
+    return frozenset({*known, *more, SOURCE_COLUMN})
+
+
+def find_sources(config: Sources, *, base: Path, root: StorePath, env: Mapping[str, str]) -> list[Source]:
+    """The sources that there are now, by locator. Raises SeedError if there is none and that is not allowed, or where they come
+    from cannot be asked."""
+    match config:
+        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
+            found = _files(path, reader=config.reader, base=base, root=root, read=_format(config))
+            what = f"sources.path {path!r} matches no file" + ("" if is_url(path) else f" below {base}")
+        case SqlSources():
+            from sdg_core.pipelines.readers.tables import sql_sources
+
+            found, what = sql_sources(config, base=base, root=str(root), env=env), "sources: the database has no row"
+        case HubSources():
+            from sdg_core.pipelines.readers.hub import hub_sources
+
+            found, what = hub_sources(config, env=env), f"sources.path {config.path!r} matches no file on the hub"
+        case DatasetSources(dataset=name):
+            from sdg_core.pipelines.readers.datasets import dataset_sources
+
+            found, what = dataset_sources(config, root=root), f"sources.dataset: {name!r} has no rows yet"
+        case CustomSources(reader_class=name):
+            from sdg_core.pipelines.readers.custom import custom_sources
+
+            found, what = custom_sources(config, base=base), f"sources.reader_class: {name} has no items"
+        case _:
+            assert_never(config)
+    if not found and not config.allow_empty:
+        where = "correct the pattern (** stands for any directories), or set" if "path" in what else "set"
+        raise SeedError(what, remedy=f"{where} sources.allow_empty: true if sources come later")
+    return found
+
+
+def _files(
+    path: str, *, reader: str, base: Path, root: StorePath, read: Callable[[SeedFile], Iterator[Record]]
+) -> list[Source]:
+    pattern = path.replace("{root}", str(root) if is_url(str(root)) else str(Path(str(root)).absolute()))
+    if is_url(pattern):
+        return object_sources(pattern, reader=reader, read=read)
+    return local_sources(pattern, reader=reader, base=base, read=read)
+
+
+def _format(config: FileSources | HtmlSources | DocumentSources) -> Callable[[SeedFile], Iterator[Record]]:
+    """What reads a file of this kind; only the libraries that are asked for are imported."""
+    formats: dict[str, Callable[[SeedFile, Any], Iterator[Record]]] = {
+        "files": read_text,
+        "jsonl": read_json_lines,
+        "csv": read_csv,
+        "parquet": read_parquet,
+    }
+    if config.reader in ("html", "pdf", "docx"):
+        from sdg_core.pipelines.readers.documents import read_docx, read_html, read_pdf
+
+        formats |= {"html": read_html, "pdf": read_pdf, "docx": read_docx}
+    read = formats[config.reader]
+
+    def with_config(file: SeedFile) -> Iterator[Record]:
+        return read(file, config)
+
+    return with_config

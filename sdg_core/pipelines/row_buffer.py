@@ -1,0 +1,48 @@
+"""The rows of one source on their way to its partition: in memory while they are few, in a file once they are not."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from sdg_core.pipelines.store import joined
+from sdg_core.pipelines.tasks import Task
+
+SPILL_BYTES = 64 * 2**20
+"""Bytes of rows that a source holds in memory."""
+
+
+class RowBuffer:
+    """Collects finished tasks as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has no name and goes with the
+    process."""
+
+    def __init__(self, to_table: Callable[[Sequence[Task]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
+        self._to_table, self._limit = to_table, spill_bytes
+        self._tables: list[pa.Table] = []
+        self._held = 0
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """Take the rows of some tasks. Raises StoreError if a column's values have no type in common."""
+        table = self._to_table(tasks)
+        self._tables.append(table)
+        self._held += table.nbytes
+        if self._held > self._limit:
+            self._tables = [_on_disk(self.table())]
+            self._held = 0
+
+    def table(self) -> pa.Table:
+        """All rows so far."""
+        return joined([table for table in self._tables if table.num_rows] or self._tables[:1], where="a source")
+
+
+def _on_disk(table: pa.Table) -> pa.Table:
+    """The same table, read from a mapped file."""
+    descriptor, path = tempfile.mkstemp(prefix="sdg-rows-", suffix=".arrow")
+    os.close(descriptor)
+    try:
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+    finally:
+        os.unlink(path)

@@ -1,0 +1,126 @@
+"""JSON and JSON lines as columns. A column has one type: whole numbers of 64 bits, real numbers, texts, or nested values.
+
+`.json` is a list of records, one record, or JSON lines. Blank lines are no rows; a key that a record does not have is null.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from sdg_core.errors import SeedError
+from sdg_core.seeds.text_options import ARROW_TYPES, TextOptions, TypeName, check_names
+
+_INT64 = 2**63
+_SURROGATES = re.compile(
+    r"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+"""An escaped backslash or a whole pair, which stay; or half of one."""
+Record = dict[str, Any]
+
+
+class _RepeatedKeyError(ValueError):
+    """An object has two values of one name."""
+
+
+def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> pl.DataFrame:
+    """One row per object. Raises SeedError naming the line or column that cannot be kept."""
+    records = _records(_without_half_surrogates(text), suffix, source=source)
+    if not records:
+        raise SeedError(f"{source} holds no record", remedy="one object per row is needed")
+    names = [*dict.fromkeys(name for record in records for name in record)]
+    check_names(names, source=source, options=options)
+    arrays = []
+    for name in names:
+        values = [record.get(name) for record in records]
+        if options.null_values:
+            values = [None if isinstance(value, str) and value in options.null_values else value for value in values]
+        where = f"{source}: column {name!r}"
+        arrays.append(_array(values, options.types.get(name), where=where))
+    frame = pl.from_arrow(pa.table(arrays, names=names))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _without_half_surrogates(text: str) -> str:
+    """JSON in which an escaped half of a surrogate pair is U+FFFD, as decoders of text have it."""
+    return _SURROGATES.sub(lambda match: match[0] if match[1] is not None else r"\ufffd", text)
+
+
+def _records(text: str, suffix: str, *, source: str) -> list[Record]:
+    if suffix == ".json":
+        try:
+            found = json.loads(text, object_pairs_hook=_unique)
+        except _RepeatedKeyError as error:
+            raise SeedError(f"{source}: {error}", remedy="rename one of them") from error
+        except json.JSONDecodeError as error:
+            if "Extra data" not in error.msg:
+                raise SeedError(f"{source} cannot be read as json: {error}") from error
+        except RecursionError as error:
+            raise SeedError(f"{source} is nested too deeply") from error
+        else:
+            rows = found if isinstance(found, list) else [found]
+            return [_record(row, f"{source}, row {place}") for place, row in enumerate(rows, 1)]
+    lines = enumerate(text.split("\n"), 1)
+    return [_line(line, suffix, f"{source}, line {number}") for number, line in lines if line.strip()]
+
+
+def _line(line: str, suffix: str, where: str) -> Record:
+    try:
+        return _record(json.loads(line, object_pairs_hook=_unique), where)
+    except _RepeatedKeyError as error:
+        raise SeedError(f"{where}: {error}", remedy="rename one of them") from error
+    except json.JSONDecodeError as error:
+        raise SeedError(f"{where}, cannot be read as {suffix[1:]}: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise SeedError(f"{where} is nested too deeply") from error
+
+
+def _record(value: Any, where: str) -> Record:
+    if not isinstance(value, dict):
+        raise SeedError(f"{where} is not an object", remedy='every row is an object, as in {"name": "Ann"}')
+    return value
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> Record:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise _RepeatedKeyError(f"two values of an object are named {repeated!r}")
+    return record
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield name
+            yield from _leaves(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _leaves(child)
+    else:
+        yield value
+
+
+def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.Array:
+    if type_name == "str":
+        values = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    large = next((x for v in values for x in _leaves(v) if type(x) is int and not -_INT64 <= x < _INT64), None)
+    if large is not None:
+        raise SeedError(
+            f"{where} holds {large}, a whole number beyond 64 bits",
+            remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
+        )
+    try:
+        array = pa.array(values, type=ARROW_TYPES[type_name] if type_name is not None else None)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        expected = f"is {type_name} by seed_config.source.types" if type_name else "holds values of several types"
+        raise SeedError(
+            f"{where} {expected}: {reason}", remedy="give it one type, or set types in seed_config.source to str for it"
+        ) from error
+    return array

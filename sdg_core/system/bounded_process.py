@@ -1,0 +1,148 @@
+"""Work that may take all memory, hang or overflow the stack, done in a process that may do so without harm.
+
+A `BoundedProcess` starts an interpreter that calls one function for each request, within bounds of memory and time. It gets none
+of this process's environment, and whatever ends it ends one request: the next one starts another.
+Messages are lines of JSON. While it works on a request, the process may ask back.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+MEMORY = 2**29
+"""Bytes of address space that the work may take beyond what the interpreter and its modules take."""
+_CHUNK = 2**16
+_START = """
+import importlib, json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from sdg_core.system.bounded_process import serve
+serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]))
+"""
+
+Answer = Callable[[Any], Any]
+"""What a question that the process asks back is answered with."""
+
+
+class WorkEndedError(Exception):
+    """The process ended, or was ended, before it answered; the message says why."""
+
+
+class BoundedProcess:
+    """`function` is a name as in `package.module:function`, called as `function(request, ask)`, with and returning plain JSON."""
+
+    def __init__(self, function: str, *, seconds: float) -> None:
+        self._module, _, self._function = function.partition(":")
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def call(self, request: Any, *, answer: Answer) -> Any:
+        """What the function returns. Raises WorkEndedError."""
+        with self._lock:
+            process = self._running()
+            deadline = time.monotonic() + self._seconds
+            try:
+                while True:
+                    _send(process, {"request": request})
+                    message = _receive(process, deadline)
+                    if "result" in message:
+                        return message["result"]
+                    request = answer(message["question"])
+            except BaseException:
+                self._end()
+                raise
+
+    def close(self) -> None:
+        """End the process; a later call starts another."""
+        with self._lock:
+            self._end()
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is not None and self._owner != os.getpid():
+            self._process = None  # that of a parent process
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
+        if self._process is None:
+            self._owner = os.getpid()
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+                start_new_session=True,
+            )
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def serve(function: Callable[[Any, Answer], Any]) -> None:
+    """The other side: answer requests until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _bound_memory()
+    reader, writer = sys.stdin.buffer, sys.stdout.buffer
+
+    def tell(message: dict[str, Any]) -> None:
+        writer.write(json.dumps(message).encode() + b"\n")
+        writer.flush()
+
+    def ask(question: Any) -> Any:
+        tell({"question": question})
+        return json.loads(reader.readline())["request"]
+
+    while line := reader.readline():
+        tell({"result": function(json.loads(line)["request"], ask)})
+
+
+def _bound_memory() -> None:
+    """No system but Linux says how much an interpreter has; there, time alone is bounded."""
+    try:
+        import resource
+
+        with open("/proc/self/statm", "rb") as statistics:
+            used = int(statistics.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        return
+
+
+def _send(process: "subprocess.Popen[bytes]", message: Any) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.flush()
+    except OSError:
+        raise WorkEndedError("the process ended") from None
+
+
+def _receive(process: "subprocess.Popen[bytes]", deadline: float) -> Any:
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise WorkEndedError("it took too long")
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            raise WorkEndedError("it took more than the memory or the stack that it may have")
+        received += chunk
+    return json.loads(received)
