@@ -128,7 +128,6 @@ if TYPE_CHECKING:
         contiguous_ranges,
         format_ranges,
         parse_row_groups,
-        parse_shard,
         plan_row_groups,
         row_group_count,
         row_group_key,
@@ -201,8 +200,7 @@ _MODULES = {
     "sdg_core.plan.kinds": "column_type producers_of",
     "sdg_core.plan.load": "load_dataset",
     "sdg_core.plan.row_groups": (
-        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups parse_shard plan_row_groups row_group_count "
-        "row_group_key"
+        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
@@ -358,7 +356,6 @@ __all__ = [
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
-    "parse_shard",
     "part_files",
     "plan",
     "plan_row_groups",

@@ -1,6 +1,6 @@
 """What options of several commands mean together."""
 
-from sdg_core.api import parse_row_groups, parse_shard
+from sdg_core.api import Shard, parse_row_groups
 
 
 def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) -> tuple[int, ...] | None:
@@ -12,4 +12,4 @@ def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) 
     if shard is None:
         return listed
     everything = listed if listed is not None else tuple(range(count))
-    return tuple(parse_shard(shard).of(everything))
+    return tuple(Shard.parse(shard).of(everything))

@@ -78,7 +78,7 @@ def generate(
     settings: Mapping[str, object] | None = None,
 ) -> None:
     """`sdg generate` and `sdg retry`."""
-    from sdg_core.api import parse_shard, pipelines
+    from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.progress import watching
     from sdg_core.pipelines.handle import with_settings
@@ -90,7 +90,7 @@ def generate(
             resume=resume,  # type: ignore[arg-type]
             retry=retry,
             sources=sources,
-            shard=parse_shard(shard) if shard is not None else None,
+            shard=Shard.parse(shard) if shard is not None else None,
             on_event=on_event,
         )
     show_pipeline.summary(result)
@@ -108,13 +108,13 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
 
 def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
     """`sdg plan`."""
-    from sdg_core.api import parse_shard, pipelines
+    from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
 
     found = pipelines.plan(
         pipelines.open_pipeline(file, root=root),
         resume=resume,  # type: ignore[arg-type]
-        shard=parse_shard(shard) if shard is not None else None,
+        shard=Shard.parse(shard) if shard is not None else None,
     )
     show_pipeline.run_plan(found, as_json=as_json)
     if found.refused is not None:

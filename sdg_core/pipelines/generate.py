@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -53,14 +52,14 @@ from sdg_core.pipelines.store import (
     write_down,
     write_partition,
 )
+from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.row_groups import Shard
-from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_rows
-from sdg_core.store.versions import Version, update_metadata
+from sdg_core.store.versions import Version
 
 PARTITIONS_AT_ONCE = 32
 
@@ -123,7 +122,7 @@ async def agenerate_pipeline(
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally):
                 await run.run(work)
-    return _summary(pipeline, layout, run, run_id, known, wanted=frozenset(wanted))
+    return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
 
 
 def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[str]:
@@ -137,45 +136,6 @@ def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[st
             f"there is no source {', '.join(map(repr, unknown))}", remedy="name it as `sdg status FILE --json` does"
         )
     return frozenset(key for key in wanted.values() if key is not None)
-
-
-def _summary(
-    pipeline: Pipeline,
-    layout: SourcesLayout,
-    run: "_Run",
-    run_id: str,
-    known: Sequence[Any],
-    *,
-    wanted: frozenset[int],
-) -> PipelineSummary:
-    """The counts of the run, and the states that the files of its partitions (`wanted`) show after it."""
-    statuses = scan(pipeline, layout, known)
-    written = {status.partition.index: status.footer for status in statuses if status.footer is not None}
-    entries = [entry for index, footer in written.items() if index in wanted for entry in footer.sources]
-    states: dict[str, int] = {}
-    filtered: dict[str, int] = {}
-    for entry in entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
-        for reason, count in entry.filtered.items():
-            filtered[reason] = filtered.get(reason, 0) + count
-    usage: UsageByModel = {}
-    for footer in written.values():
-        usage = add_usage(usage, footer.usage)
-    rows = sum(footer.num_rows for footer in written.values())
-    settled = sum(status.is_settled for status in statuses)
-    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage)
-    return PipelineSummary(
-        version=layout,
-        run_id=run_id,
-        made=run.made,
-        adopted=run.adopted,
-        removed=run.removed,
-        replayed=run.replayed,
-        rows=rows,
-        states=states,
-        filtered=filtered,
-        failures=tuple((entry.locator, failure) for entry in entries for failure in entry.failed),
-    )
 
 
 class _Run:
@@ -203,6 +163,11 @@ class _Run:
         self._held: LeaseKeeper
         self._runner: StageRunner
         self._versions = Versions(pipeline.sources)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was done, in sources."""
+        return {"made": self.made, "adopted": self.adopted, "removed": self.removed, "replayed": self.replayed}
 
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""

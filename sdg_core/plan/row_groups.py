@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sdg_core.errors import PlanError
 
@@ -99,24 +99,26 @@ class Shard:
         """The slice of some row groups or partitions in order; empty where there are fewer than slices."""
         return list(items[self.index :: self.count])
 
-
-def parse_shard(text: str) -> Shard:
-    """`3/8`, the fourth of eight slices. Raises PlanError for other text and for a slice that does not exist."""
-    match = re.fullmatch(r"\s*([0-9]+)\s*/\s*([0-9]+)\s*", text)
-    if match is None:
-        raise PlanError(
-            f"shard {text!r} cannot be read",
-            remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
-        )
-    index, count = int(match[1]), int(match[2])
-    if count == 0:
-        raise PlanError(f"shard {text!r}: there are no slices", remedy="write INDEX/COUNT with a count of at least 1")
-    if index >= count:
-        raise PlanError(
-            f"shard {text!r}: slice {index} does not exist",
-            remedy=f"slices count from 0: {count} of them are 0/{count} to {count - 1}/{count}",
-        )
-    return Shard(index, count)
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`3/8`, the fourth of eight slices. Raises PlanError for other text and for a slice that does not exist."""
+        match = re.fullmatch(r"\s*([0-9]+)\s*/\s*([0-9]+)\s*", text)
+        if match is None:
+            raise PlanError(
+                f"shard {text!r} cannot be read",
+                remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
+            )
+        index, count = int(match[1]), int(match[2])
+        if count == 0:
+            raise PlanError(
+                f"shard {text!r}: there are no slices", remedy="write INDEX/COUNT with a count of at least 1"
+            )
+        if index >= count:
+            raise PlanError(
+                f"shard {text!r}: slice {index} does not exist",
+                remedy=f"slices count from 0: {count} of them are 0/{count} to {count - 1}/{count}",
+            )
+        return cls(index, count)
 
 
 def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> list[tuple[int, int]]:

@@ -12,7 +12,6 @@ from sdg_core.plan.row_groups import (
     contiguous_ranges,
     format_ranges,
     parse_row_groups,
-    parse_shard,
     plan_row_groups,
     row_group_count,
     row_group_key,
@@ -113,7 +112,7 @@ def test_slices_are_everything_once_even_and_stay_when_a_dataset_grows(count: in
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
 def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
     shard = Shard(*pair)
-    assert parse_shard(str(shard)) == parse_shard(f" {shard.index} / {shard.count} ") == shard
+    assert Shard.parse(str(shard)) == Shard.parse(f" {shard.index} / {shard.count} ") == shard
 
 
 @pytest.mark.parametrize(
@@ -137,5 +136,5 @@ def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
 )
 def test_text_that_names_no_slice(text: str, message: str) -> None:
     with pytest.raises(PlanError) as caught:
-        parse_shard(text)
+        Shard.parse(text)
     assert message in str(caught.value) and repr(text) in str(caught.value)
