@@ -14,6 +14,7 @@ from sdg_assets.recording.columns import column_table, descriptions_of, planned_
 from sdg_assets.recording.metadata import (
     cost_metadata,
     failure_table,
+    finished_data_version,
     preview,
     report_metadata,
     usage_by_model,
@@ -67,7 +68,8 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
-        return dg.MaterializeResult(metadata=dataset_metadata(opened, result))
+        version = dg.DataVersion(finished_data_version(result.version))
+        return dg.MaterializeResult(metadata=dataset_metadata(opened, result), data_version=version)
 
     return dataset
 

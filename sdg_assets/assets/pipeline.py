@@ -20,7 +20,13 @@ from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import refuse_sealed
 from sdg_assets.recording.columns import table_schema
-from sdg_assets.recording.metadata import cost_metadata, preview, report_metadata, usage_metadata
+from sdg_assets.recording.metadata import (
+    cost_metadata,
+    finished_data_version,
+    preview,
+    report_metadata,
+    usage_metadata,
+)
 from sdg_assets.resources import StoreResource
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
@@ -202,14 +208,17 @@ def _materialization(
             **usage_metadata(footer.usage),
             **cost_metadata(footer.usage, pipeline.plan.config.model_configs),
         },
-        tags={"dagster/code_version": spec.code_version, "dagster/data_version": _data_version(footer)},
+        tags={
+            "dagster/code_version": spec.code_version,
+            "dagster/data_version": _data_version(footer, version=event.path.parent.parent.name),
+        },
     )
 
 
-def _data_version(footer: PartitionFooter) -> str:
-    """Identifies the content: the config, and each source with its version and its failed tasks."""
+def _data_version(footer: PartitionFooter, *, version: str) -> str:
+    """Identifies the content: the version directory it lies in, and each source with its version and its failed tasks."""
     parts = [(e.key, e.version, sorted((f.task, f.stage) for f in e.failed)) for e in footer.sources]
-    return hashlib.sha256(repr((footer.config_hash, parts)).encode("utf-8", "backslashreplace")).hexdigest()
+    return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 class ProcessPipelineConfig(CheckedConfig):
@@ -244,6 +253,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         except SdgError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         return dg.MaterializeResult(
+            data_version=dg.DataVersion(finished_data_version(result.version)),
             metadata={
                 "dagster/row_count": result.num_rows,
                 "dagster/uri": result.version.processed_dataset.as_uri(),
@@ -257,7 +267,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
                 **cost_metadata(status["usage"], pipeline.plan.config.model_configs),
                 **report_metadata(result.version),
                 **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
-            }
+            },
         )
 
     return dataset

@@ -86,6 +86,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )
+        yield from recorder.events()
         yield recorder.verdict.result()
         if recorder.empty:
             raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
@@ -136,7 +137,7 @@ def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
     )
 
 
-def _release(recorder: Recorder) -> Iterator[dg.Output[None]]:
+def _release(recorder: Recorder) -> Iterator[dg.Output[None] | dg.DagsterEvent]:
     """Let the assets downstream of this one run in the same run; without an output Dagster would skip them.
 
     The output makes Dagster record every partition of the run once more, with a data version of its own making, so what is
@@ -144,3 +145,4 @@ def _release(recorder: Recorder) -> Iterator[dg.Output[None]]:
     """
     yield dg.Output(None)
     recorder.repeat()
+    yield from recorder.events()

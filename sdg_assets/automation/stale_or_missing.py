@@ -14,7 +14,7 @@ import dagster as dg
 from sdg_assets import dagster_private
 from sdg_assets.assets.catalog import config_path_of
 from sdg_assets.reconcile.reconcile import recorded_versions
-from sdg_assets.recording.metadata import planned_data_version
+from sdg_assets.recording.metadata import is_made_in
 from sdg_core import api
 from sdg_core.errors import SdgError
 
@@ -85,14 +85,15 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
 def stale_row_groups(instance: dg.DagsterInstance, key: dg.AssetKey, path: str, *, root: str | None) -> Sequence[str]:
     """Recorded row groups that this config, on this seed data, would make otherwise; none where that cannot be told."""
     try:
-        plan = api.open_dataset(path, root=root).plan
+        opened = api.open_dataset(path, root=root, offline=True)
+        version, _ = api.measured_version(opened)
     except SdgError:
         return []  # nothing can be made either; the run, the sensors and `dg check defs` say why
     recorded = recorded_versions(instance, key)
     return [
         group.key
-        for group in plan.row_groups
-        if group.key in recorded and recorded[group.key] != planned_data_version(plan.fingerprint.config_hash, group)
+        for group in opened.plan.row_groups
+        if group.key in recorded and not is_made_in(recorded[group.key], version=version.name, group=group)
     ]
 
 

@@ -15,7 +15,13 @@ from sdg_assets import dagster_private
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.dataset import dataset_metadata, log_notice
 from sdg_assets.recording.columns import lineage_metadata
-from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, file_metadata, upstream_tags
+from sdg_assets.recording.metadata import (
+    PREVIEW_ROWS,
+    data_version,
+    file_metadata,
+    finished_data_version,
+    upstream_tags,
+)
 from sdg_assets.recording.recorder import is_made
 from sdg_core import api
 from sdg_core.api import RowGroupState, RowGroupStatus, format_ranges, part_files, read_head
@@ -61,6 +67,7 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | No
     """Compare the events of a dataset with its files. Row groups that a run works on are left out. Raises SdgError."""
     opened = api.open_dataset(dataset.path, root=root)
     statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]
+    version, _ = api.measured_version(opened)
     shown = _shown(instance, dataset)
     recorded = recorded_versions(instance, dataset.row_groups_key)
     unrecorded, lost = [], []
@@ -70,7 +77,7 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | No
             continue
         if status.footer is not None and is_made(status.footer, opened.plan):
             red = shown.get(key) == "FAILED" and status.state is RowGroupState.COMPLETE
-            if red or recorded.get(key) != data_version(status.footer):
+            if red or recorded.get(key) != data_version(status.footer, version=version.name):
                 unrecorded.append(status)
         elif shown.get(key) == "MATERIALIZED":
             lost.append(status)
@@ -84,8 +91,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     tags = {"dagster/code_version": plan.fingerprint.config_part}
     seeded = upstream_tags(context.instance, dataset.upstream) if found.unrecorded else {}
     lineage = lineage_metadata(plan, dataset.upstream)
-    version = api.status(found.opened).version
-    layout = found.opened.layout.version(version)
+    layout, _ = api.measured_version(found.opened)
     for status in found.unrecorded:
         assert status.footer is not None
         path = layout.row_group(status.group.index)
@@ -98,7 +104,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
                     **lineage,
                     "adopted": True,
                 },
-                tags={**tags, **seeded, "dagster/data_version": data_version(status.footer)},
+                tags={**tags, **seeded, "dagster/data_version": data_version(status.footer, version=layout.name)},
             )
         )
     if found.lost:
@@ -107,6 +113,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     if found.finished_unrecorded:
         result = api.process(found.opened, on_event=lambda event: log_notice(context.log, event))
         metadata = dataset_metadata(found.opened, result)
+        tags["dagster/data_version"] = finished_data_version(result.version)
         context.log_event(dg.AssetMaterialization(dataset.dataset_key, metadata=metadata, tags=tags))
     if found.finished_lost is not None:
         reason = f"{dataset.name}: {found.finished_lost}"
@@ -168,9 +175,8 @@ def _compare_finished(
     sealed = api.seal_of(opened)
     complete = sealed is not None and sealed.metadata is not None and sealed.metadata.post_generation_processed
     if complete and sealed is not None and part_files(sealed.layout.processed_dataset):
-        recorded = materialization.metadata.get("config_fingerprint") if materialization is not None else None
-        current = recorded is not None and recorded.value == opened.plan.fingerprint.config_hash
-        return not current or shows_failed, None
+        recorded = (materialization.tags or {}).get("dagster/data_version") if materialization is not None else None
+        return recorded != finished_data_version(sealed.layout) or shows_failed, None
     if materialization is None or shows_failed:
         return False, None
     return False, "there is no finished dataset of this config"

@@ -22,6 +22,7 @@ from sdg_core.api import (
     VersionLayout,
     costs,
     failures_of,
+    finished_digest,
     read_report,
     totals,
 )
@@ -32,18 +33,32 @@ SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20
 
 
-def data_version(footer: Footer) -> str:
-    """Identifies the content that a row-group file should have: fingerprint and record range."""
-    return _digest(footer.config_hash, footer.start, footer.size)
+def data_version(footer: Footer, *, version: str) -> str:
+    """Identifies what a row-group file holds: the version directory it lies in, its record range, the records without a row.
+
+    The first half is that of version and range alone, so that a sensor can compare it with a plan and read no file.
+    """
+    missing = ",".join(map(str, footer.missing))
+    return _made_in(version, footer.start, footer.size) + _half_digest(missing)
 
 
-def planned_data_version(config_hash: str, group: RowGroup) -> str:
-    """The data version of a row group once it is made by this plan."""
-    return _digest(config_hash, group.start, group.size)
+def is_made_in(recorded: str | None, *, version: str, group: RowGroup) -> bool:
+    """Whether a recorded data version is that of a row group of this range in this version, whatever records it is missing."""
+    return recorded is not None and recorded.startswith(_made_in(version, group.start, group.size))
 
 
-def _digest(config_hash: str, start: int, size: int) -> str:
-    return hashlib.sha256(f"{config_hash}:{start}:{size}".encode()).hexdigest()
+def finished_data_version(version: VersionLayout) -> str:
+    """Identifies what a finished dataset holds: its version directory and the content of its files."""
+    return hashlib.sha256(f"{version.name}:{finished_digest(version)}".encode()).hexdigest()
+
+
+def _made_in(version: str, start: int, size: int) -> str:
+    return _half_digest(f"{version}:{start}:{size}")
+
+
+def _half_digest(text: str) -> str:
+    """128 bits: half a sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[str, str]:

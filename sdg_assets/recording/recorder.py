@@ -6,12 +6,13 @@ lost with its process is recorded by the next run, which finds the files and ado
 writes what has finished.
 """
 
+import multiprocessing
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,14 +23,19 @@ from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.asset_checks import RowGroupsCheck
 from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, row_group_metadata, upstream_tags
-from sdg_core.api import DatasetPlan, Event, Footer, Notice, RowGroupFinished, RunStarted, read_head
+from sdg_core.api import DatasetPlan, Event, Footer, Notice, RecordsSettled, RowGroupFinished, RunStarted, read_head
 
 LINGER = 0.2
 """Seconds that a finished row group waits at most for others to be recorded with."""
 MOST = 200
 """Events of a batch."""
+PROGRESS_EVERY = 15.0
+"""Seconds between two lines of the run's log that say how far it is."""
+MOST_RETURNED = 1000
+"""Events that a run in the caller's own process gives back, as `dg.materialize` shows them in its result."""
 
-Write = Callable[[Sequence["Finished"]], None]
+Write = Callable[[Sequence["Finished"]], Sequence[dg.DagsterEvent]]
+"""Records a batch; returns events that the step is still to hand on, so that they are in the result of `dg.materialize`."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Recorder:
         self._write = batch_writer(context) or single_writer(context)
         self._finished: queue.SimpleQueue[tuple[RowGroupFinished, float] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
+        self._progress = Progress(context)
+        self._returned: list[dg.DagsterEvent] = []
         # Not a daemon: a process that is told to end waits for it, even if an interruption breaks the wait in __exit__.
         self._thread = threading.Thread(target=self._record, name="sdg-recorder")
 
@@ -86,11 +94,14 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Take note of an event of the engine."""
         match event:
+            case RecordsSettled():
+                self._progress.settled(event)
             case RowGroupFinished() if not is_made(event.footer, self._plan):
                 self.empty.append(event)
             case RowGroupFinished():
                 self._raise_error()
                 self._finished.put((event, time.time()))
+                self._progress.finished(event)
             case Notice():
                 self._context.log.info(event.message)
             case RunStarted():
@@ -98,13 +109,24 @@ class Recorder:
                     f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
                     f"{event.complete} are complete"
                 )
+                self._progress.started(event)
             case _:
                 pass
 
     def repeat(self) -> None:
-        """Record everything once more."""
+        """Record everything once more, now: pages show the latest event by its time."""
         assert self._kept is not None
-        self._write(self._kept)
+        now = time.time()
+        self._hand_on(self._write([replace(finished, at=now) for finished in self._kept]))
+
+    def events(self) -> Iterator[dg.DagsterEvent]:
+        """What was recorded since the last call, for the step to yield: it is stored already, and only shown to the caller."""
+        yield from self._returned
+        self._returned.clear()
+
+    def _hand_on(self, events: Sequence[dg.DagsterEvent]) -> None:
+        if multiprocessing.parent_process() is None:  # else it would only be sent to another process, which drops it
+            self._returned += events[: MOST_RETURNED - len(self._returned)]
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -118,7 +140,7 @@ class Recorder:
                 continue  # after a failure the rest is only taken off the queue
             try:
                 finished = [Finished(self._materialization(event), at) for event, at in batch]
-                self._write(finished)
+                self._hand_on(self._write(finished))
                 if self._kept is not None:
                     self._kept += finished
             except Exception as error:  # noqa: BLE001 - raised in the run's own thread
@@ -146,7 +168,44 @@ class Recorder:
             self._context.asset_key,
             partition=event.group.key,
             metadata={**row_group_metadata(event, rows, self._plan), **self._lineage},
-            tags={**self._tags, "dagster/data_version": data_version(event.footer)},
+            tags={
+                **self._tags,
+                "dagster/data_version": data_version(event.footer, version=event.path.parent.parent.name),
+            },
+        )
+
+
+class Progress:
+    """How far a run is, as a line of its log now and then."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log = context.log
+        self._next = time.monotonic() + PROGRESS_EVERY
+        self._records = self._row_groups = self._made = self._failed = self._files = 0
+
+    def started(self, event: RunStarted) -> None:
+        """What lies ahead."""
+        self._records, self._row_groups = event.records, event.row_groups
+
+    def settled(self, event: RecordsSettled) -> None:
+        """Some records more are made or have failed."""
+        self._made += event.made
+        self._failed += event.failed
+        self._records -= event.elsewhere
+        if time.monotonic() >= self._next:
+            self._say()
+
+    def finished(self, event: RowGroupFinished) -> None:
+        """A file more is on disk."""
+        self._files += not event.adopted
+        if time.monotonic() >= self._next:
+            self._say()
+
+    def _say(self) -> None:
+        self._next = time.monotonic() + PROGRESS_EVERY
+        self._log.info(
+            f"{self._made:,} of {self._records:,} records generated, {self._failed:,} failed; "
+            f"{self._files:,} of {self._row_groups:,} row groups are on disk"
         )
 
 
@@ -158,9 +217,10 @@ def is_made(footer: Footer, plan: DatasetPlan) -> bool:
 def single_writer(context: dg.AssetExecutionContext) -> Write:
     """Writes events one by one, by what Dagster promises to keep."""
 
-    def write(batch: Sequence[Finished]) -> None:
+    def write(batch: Sequence[Finished]) -> Sequence[dg.DagsterEvent]:
         for finished in batch:
             context.log_event(finished.materialization)
+        return ()  # Dagster hands on what it has logged
 
     return write
 
@@ -179,15 +239,18 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
         return None
     run = context.run
 
-    def entry(finished: Finished) -> dg.EventLogEntry:
-        event = dg.DagsterEvent(
+    def dagster_event(finished: Finished) -> dg.DagsterEvent:
+        return dg.DagsterEvent(
             event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
             job_name=run.job_name,
             node_handle=handle,
             event_specific_data=dagster_private.StepMaterializationData(finished.materialization),
             message=f"Materialized row group {finished.materialization.partition}.",
+            step_key=str(handle),
             pid=os.getpid(),
         )
+
+    def entry(event: dg.DagsterEvent, finished: Finished) -> dg.EventLogEntry:
         return dg.EventLogEntry(  # type: ignore[no-untyped-call]
             user_message="",
             level="DEBUG",
@@ -201,11 +264,13 @@ def batch_writer(context: dg.AssetExecutionContext) -> Write | None:
 
     one_by_one = single_writer(context)
 
-    def write(batch: Sequence[Finished]) -> None:
+    def write(batch: Sequence[Finished]) -> Sequence[dg.DagsterEvent]:
+        events = [dagster_event(finished) for finished in batch]
         try:
-            store([entry(finished) for finished in batch])
+            store([entry(event, finished) for event, finished in zip(events, batch, strict=True)])
         except Exception as error:  # noqa: BLE001 - as Dagster does when a batch fails; what fails again is raised
             context.log.warning(f"{len(batch)} events could not be recorded at once, so they are one by one: {error}")
-            one_by_one(batch)
+            return one_by_one(batch)
+        return events
 
     return write

@@ -4,8 +4,8 @@
     api.generate(dataset)
     print(api.process(dataset).outputs)
 
-Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and the base classes of seed readers and model clients.
+Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what they
+return, the events of a run, and the bases of seed readers and model clients.
 
 A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
 what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, process, reopen, report
+    from sdg_core.api.finish import export, finished_digest, process, reopen, report
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         RowGroupSaved,
         RunStarted,
     )
-    from sdg_core.dataset.handle import Dataset, open_dataset, row_group_statuses, seal_of
+    from sdg_core.dataset.handle import Dataset, measured_version, open_dataset, row_group_statuses, seal_of
     from sdg_core.dataset.status import DatasetStatus
     from sdg_core.errors import (
         CallbackError,
@@ -157,7 +157,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export process reopen report",
+    "sdg_core.api.finish": "export finished_digest process reopen report",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -168,15 +168,14 @@ _MODULES = {
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
-    "sdg_core.dataset.handle": "Dataset open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.handle": "Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
-        "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
-        "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
-        "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
-        "UnrecognizedFileError"
+        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError ConstraintError CorruptFileError "
+        "FilterError FunctionError IncompleteError LedgerError MetadataCorruptError MetadataError MetadataFieldError "
+        "MetadataMissingError MetadataVersionError ModelError PermanentModelError PlanError Problem RateLimitedError "
+        "RefusedError RowGroupSizeError RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError "
+        "TransientModelError UnrecognizedFileError"
     ),
     "sdg_core.execution.context": "OnRowGroup",
     "sdg_core.execution.dry_run": "ColumnPlan RunPlan",
@@ -341,6 +340,7 @@ __all__ = [
     "estimate",
     "export",
     "failures_of",
+    "finished_digest",
     "finished_parts",
     "format_ranges",
     "generate",
@@ -352,6 +352,7 @@ __all__ = [
     "load_dataset",
     "make_project",
     "measure_constraints",
+    "measured_version",
     "name_of_folder",
     "one_line_summary",
     "open_dataset",
@@ -388,10 +389,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -21,8 +21,9 @@ from sdg_core.profiling.build import (
     write_page,
     write_report,
 )
+from sdg_core.seeds.dataset import open_dataset_parts
 from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.layout import VersionLayout
+from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 
@@ -149,3 +150,8 @@ def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwri
     stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
     rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
     return Exported(target, rows, stored.finished)
+
+
+def finished_digest(version: VersionLayout) -> str:
+    """`sha256:` over the content of a finished dataset's files, by which datasets that it seeds know it. Raises SeedError."""
+    return open_dataset_parts(part_files(version.processed_dataset)).digest()

@@ -22,6 +22,7 @@ from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.system.failpoints import failpoint
 
 SCHEMA_VERSION = 1
 _SIZE = 8
@@ -82,6 +83,7 @@ class SourceCheckpoints:
         with atomic_file(place / self._name(batch)) as file:
             file.write(len(content).to_bytes(_SIZE, "big"))
             file.write(pa.compress(content, "zstd", asbytes=True))
+        failpoint("checkpoint.after_save")
 
     def _name(self, batch: int) -> str:
         return f"{self._version}-{batch:06d}.jsonl.zst"

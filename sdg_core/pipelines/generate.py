@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow as pa
 from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
@@ -39,6 +38,7 @@ from sdg_core.pipelines.handle import (
     partitions_of,
     scan,
 )
+from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
 from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
@@ -53,7 +53,7 @@ from sdg_core.pipelines.store import (
     write_partition,
 )
 from sdg_core.pipelines.summary import summarize
-from sdg_core.pipelines.tasks import SourceResult, source_range
+from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -163,6 +163,9 @@ class _Run:
         self._held: LeaseKeeper
         self._runner: StageRunner
         self._versions = Versions(pipeline.sources)
+        self._cells: PaidCells | None = None
+        forced = version.forced or (version.metadata is not None and version.metadata.forced)
+        self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
 
     @property
     def counts(self) -> dict[str, int]:
@@ -177,6 +180,8 @@ class _Run:
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as self._journal:
             to_make = any(not status.is_settled for status in work)
+            if self._journal is not None and to_make:
+                self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
             self._runner = StageRunner(
                 self._pipeline.plan.stages if to_make else (),
                 self._models,
@@ -192,6 +197,11 @@ class _Run:
                             watch.cancel()
                 except BaseExceptionGroup as errors:
                     raise first_error(errors) from errors
+
+    def _paid_cells(self, journal: Journal) -> PaidCells:
+        others = carry_sources(self._pipeline.layout, self._version)
+        earlier = [self._pipeline.layout.version(other.name) for other in others]
+        return PaidCells.of(self._layout, earlier, journal, self._pipeline.plan.fingerprint.column_hashes)
 
     async def _watch_stall(self) -> None:
         if self._pipeline.plan.shell.models:
@@ -269,17 +279,23 @@ class _Run:
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
         kept_before = await asyncio.to_thread(self._tables, status)
+        carried: CellsBySource = {}
+        if self._cells is not None:
+            carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
 
         async def make(key: str) -> None:
             rows = RowBuffer(partial(rows_of, self._pipeline, key))
-            results[key] = await self._source(key, entries.get(key), rows)
+            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()))
             made[key] = rows.table() if results[key].was_read else pa.table({})
 
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
+        if self._cells is not None:
+            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried)
         footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
-        await asyncio.to_thread(self._forget, footer)
+        if self._cells is not None:
+            await asyncio.to_thread(self._cells.forget, results)
         self._count(status, results)
         path = self._layout.row_group(status.partition.index)
         replayed = sum(result.replayed for result in results.values())
@@ -293,19 +309,24 @@ class _Run:
             return None
         return entry if self._pipeline.plan.config.sink.lineage else None
 
-    async def _source(self, key: str, entry: SourceEntry | None, rows: RowBuffer) -> SourceResult:
-        """Make a source; `rows` gets what it comes to."""
+    async def _source(
+        self, key: str, entry: SourceEntry | None, rows: RowBuffer, *, carried: Sequence[JournaledCell]
+    ) -> SourceResult:
+        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for."""
         source, plan = self._pipeline.sources[key], self._pipeline.plan
         now, version = await asyncio.to_thread(opened, source)
         before = self._before(entry, version)
-        paid = await asyncio.to_thread(self._paid, key, before)
+        paid = [*carried]
+        if self._cells is not None:
+            counted = before.runs if before is not None else ()
+            paid += await asyncio.to_thread(self._cells.journaled_of, key, counted=counted)
         run = SourceRun(
             plan.stages,
             max_attempts=self._settings.max_attempts,
             run_id=self._run_id,
             before=before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._pipeline.layout.checkpoints, key=key, version=version),
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version),
         )
         result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
         reason = self._budget.verdict(remaining=1)
@@ -315,16 +336,6 @@ class _Run:
                 remedy="finished sources are kept; fix the cause and run the same command to go on",
             )
         return result
-
-    def _paid(self, key: str, before: SourceEntry | None) -> list[JournaledCell]:
-        """The cells of a source in the journal; without their usage where the file counts it already."""
-        if self._journal is None:
-            return []
-        start, stop = source_range(key)
-        counted = frozenset(before.runs) if before is not None else frozenset()
-        hashes = self._pipeline.plan.fingerprint.column_hashes
-        cells = self._journal.load(start=start, stop=stop, column_hashes=hashes)
-        return [replace(cell, usage={}) if cell.run_id in counted else cell for cell in cells]
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""
@@ -351,16 +362,6 @@ class _Run:
         path = self._layout.row_group(index)
         write_partition(path, table, footer, commit_guard=lambda: self._held.commit_guard(index, release=True))
         return footer
-
-    def _forget(self, footer: PartitionFooter) -> None:
-        """Remove from the journal what is in the file. Cells of partial sources stay: their ancestors are made again."""
-        if self._journal is None:
-            return
-        columns = self._pipeline.plan.fingerprint.column_hashes
-        for entry in footer.sources:
-            if entry.state == "complete" and self._run_id in entry.runs:
-                start, stop = source_range(entry.key)
-                self._journal.discard_committed(start=start, stop=stop, columns=[*columns])
 
     def _count(self, status: PartitionStatus, results: dict[str, SourceResult]) -> None:
         self.made += len(results)

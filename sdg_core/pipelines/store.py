@@ -51,6 +51,15 @@ class SourcesLayout(VersionLayout):
         """The file of a partition."""
         return self.row_groups / f"{row_group_key(index)}.parquet"
 
+    def cells(self, index: int) -> StorePath:
+        """What was paid for the complete sources of a partition; see `sdg_core.pipelines.paid_cells`."""
+        return self.directory / "cells" / f"{row_group_key(index)}.jsonl.zst"
+
+    @property
+    def checkpoints(self) -> StorePath:
+        """Checkpoints of a forced version, which takes none from others."""
+        return self.directory / "checkpoints"
+
     def row_group_files(self, *, first: int = 0) -> dict[int, StoredFile]:
         """The partitions that exist, by number."""
         with store_errors("list", self.row_groups):

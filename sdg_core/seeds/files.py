@@ -128,13 +128,14 @@ def _check_name(path: Path) -> None:
 
 
 class LocalFile(SeedFile):
-    """A file of this machine."""
+    """A file of this machine. any_name: its name need not be UTF-8; then it is written with escapes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, any_name: bool = False) -> None:
         check_readable(path)
         self.path = path
-        _check_name(path)
-        super().__init__(str(path))
+        if not any_name:
+            _check_name(path)
+        super().__init__(os.fsencode(path).decode(errors="backslashreplace"))
 
     def stamp(self) -> Stamp:
         """Size, times and inode: a file put back with its old time has another change time."""

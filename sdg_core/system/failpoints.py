@@ -18,6 +18,7 @@ FAILPOINTS = (
     "metadata.after_write",
     "claim.after_take",
     "journal.after_commit",
+    "checkpoint.after_save",
     "group.after_dropped",
     "group.before_settle",
     "group.after_settle",

@@ -80,7 +80,7 @@ def test_what_a_chained_run_records_last_is_true_of_the_files(
     )
     layout = only_version(location.root, "a")
     assert {key: tags["dagster/data_version"] for key, tags in recorded.items()} == {
-        f"{index:05d}": data_version(read_footer(layout.row_group(index))) for index in range(3)
+        f"{index:05d}": data_version(read_footer(layout.row_group(index)), version=layout.name) for index in range(3)
     }
 
 

@@ -1,7 +1,6 @@
 """Both datasets through `dagster asset materialize`: what is written, and what the instance records of it."""
 
 import functools
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_assets.definitions import defs
+from sdg_assets.recording.metadata import data_version
+from sdg_core.store.row_groups import read_footer
 from tests.support.dagster_process import DAGSTER_WARNINGS, MODULE, DagsterHome
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("materialize"), *DAGSTER_WARNINGS]
@@ -75,7 +76,8 @@ def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, a
     assert len(str(metadata["preview"]).splitlines()) == 5
     tags = event.tags or {}
     assert tags["dagster/code_version"] == code_version(asset)
-    assert tags["dagster/data_version"] == hashlib.sha256(f"{fingerprint}:{index * 250}:250".encode()).hexdigest()
+    footer = read_footer(path)
+    assert tags["dagster/data_version"] == data_version(footer, version=path.parts[-3])
 
 
 @pytest.fixture(scope="module")

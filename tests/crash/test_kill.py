@@ -131,7 +131,7 @@ def test_killed_processing_ends_in_the_output_of_an_uninterrupted_one(tmp_path: 
     assert not list(version.directory.glob(".tmp*"))
 
 
-RUN_POINTS = [point for point in FAILPOINTS if not point.startswith(("processing", "reopen", "journal"))]
+RUN_POINTS = [point for point in FAILPOINTS if not point.startswith(("processing", "reopen", "journal", "checkpoint"))]
 
 
 @pytest.mark.parametrize("point", [*RUN_POINTS, "journal.after_commit:2", "file.after_replace:4", "claim.after_take:3"])

@@ -132,7 +132,7 @@ class Resuming(RuleBasedStateMachine):
             running.result()
 
     @rule(
-        point=st.sampled_from([p for p in FAILPOINTS if not p.startswith(("processing", "reopen"))]),
+        point=st.sampled_from([p for p in FAILPOINTS if not p.startswith(("processing", "reopen", "checkpoint"))]),
         count=st.integers(1, 6),
     )
     def generate_and_be_killed(self, point: str, count: int) -> None:

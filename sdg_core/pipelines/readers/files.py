@@ -78,7 +78,7 @@ class FileSource(Source):
     def open(self) -> OpenSource:
         """The file as it is now."""
         try:
-            return OpenFile(LocalFile(Path(self._path)), self.locator, self._read)
+            return OpenFile(LocalFile(Path(self._path), any_name=True), self.locator, self._read)
         except SeedError as error:
             raise unreadable(error) from error
 

@@ -202,6 +202,60 @@ def _sums(node: Choice, limit: int) -> dict[str, float] | None:
     return found
 
 
+def tidy(text: str) -> str:
+    """The text without white space at its ends, and with single spaces inside: some of Faker's lists have more."""
+    return " ".join(text.split())
+
+
+def tidied(texts: pl.Series) -> pl.Series:
+    """`tidy` of each text."""
+    return texts.str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def is_untidy(node: Node) -> bool:
+    """Whether `tidy` could change a text of the grammar."""
+    spaces = _spaces(node)
+    return spaces.start or spaces.end or spaces.twice
+
+
+@dataclass(frozen=True)
+class _Spaces:
+    """Where the texts of a grammar may have white space: at the start, at the end, twice in a row; or be empty."""
+
+    start: bool
+    end: bool
+    twice: bool
+    empty: bool = False
+
+
+def _spaces(node: Node) -> _Spaces:
+    match node:
+        case Literal(text=text):
+            return _Spaces(text[:1].isspace(), text[-1:].isspace(), tidy(f".{text}.") != f".{text}.", not text)
+        case Mask(template=template):
+            return _spaces(Literal(template.decode(errors="replace")))
+        case Choice(options=options):
+            found = [_spaces(option) for option in options]
+            return _Spaces(
+                start=any(spaces.start for spaces in found),
+                end=any(spaces.end for spaces in found),
+                twice=any(spaces.twice for spaces in found),
+                empty=any(spaces.empty for spaces in found),
+            )
+        case Join(parts=parts):
+            joined = _Spaces(start=False, end=False, twice=False, empty=True)
+            for part in map(_spaces, parts):
+                joined = _Spaces(
+                    start=joined.start or (joined.empty and part.start),
+                    end=part.end or (part.empty and joined.end),
+                    twice=joined.twice or part.twice or (joined.end and part.start),
+                    empty=joined.empty and part.empty,
+                )
+            return joined
+        case _:
+            assert_never(node)
+
+
 def draw(node: Node, draws: Draws, slot: int) -> pl.Series:
     """One text per record; reads the `slots(node)` slots from `slot` on."""
     match node:

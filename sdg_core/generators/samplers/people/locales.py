@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sdg_core.generators.samplers.inverse_cdf import InverseCdf
 from sdg_core.generators.samplers.people.faker import Source
-from sdg_core.generators.samplers.people.grammar import Node, draw, slots, texts_of
+from sdg_core.generators.samplers.people.grammar import Node, draw, is_untidy, slots, texts_of, tidied, tidy
 from sdg_core.generators.samplers.people.words import Draws
 from sdg_core.plan.sampling.people import SEXES
 from sdg_core.plan.sampling.rng import RandomSource
@@ -69,6 +69,7 @@ class Lists:
 
     names: `first`, `last`, `middle` and `job` to sex to texts and weights. spelt: names in Latin letters.
     orders: sex to ways to write a full name, with weights. postcodes: state, or its abbreviation, to the lowest and highest.
+    untidy: fields whose grammars give texts with stray spaces.
     """
 
     names: Mapping[str, Mapping[str, Weights]]
@@ -79,6 +80,7 @@ class Lists:
     abbreviations: Mapping[str, str]
     postcodes: Mapping[str, tuple[int, int]]
     grammars: Mapping[str, Node]
+    untidy: frozenset[str]
     country: str | None
 
 
@@ -110,6 +112,7 @@ def lists(locale: str) -> Lists:
         abbreviations=abbreviations,
         postcodes=_postcodes(address, abbreviations),
         grammars={field: node for field, node in grammars.items() if node is not None},
+        untidy=frozenset(field for field, node in grammars.items() if node is not None and is_untidy(node)),
         country=_country(locale, person.__lang__ if _own(people, "person", locale) else locale),
     )
 
@@ -144,10 +147,13 @@ def _names(people: Source, source: Source) -> dict[str, dict[str, Weights]]:
 def _weights(node: Node) -> Weights:
     """The texts of a grammar; of a very large one, those of a few thousand draws."""
     texts = texts_of(node, limit=_MAX_TEXTS)
-    if texts is not None:
-        return texts
-    draws = Draws(RandomSource(0), "sdg/people", np.arange(max(_CITIES, slots(node)), dtype=np.int64))
-    return dict.fromkeys(draw(node, draws, 0), 1.0)
+    if texts is None:
+        draws = Draws(RandomSource(0), "sdg/people", np.arange(max(_CITIES, slots(node)), dtype=np.int64))
+        return dict.fromkeys(tidied(draw(node, draws, 0)), 1.0)
+    weights: dict[str, float] = {}
+    for text, weight in texts.items():
+        weights[tidy(text)] = weights.get(tidy(text), 0.0) + weight
+    return weights
 
 
 def _texts(node: Node | None) -> tuple[str, ...]:
@@ -157,7 +163,9 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 def _spelt(person: Any) -> dict[str, str]:
     """Japanese names come with their reading."""
     tables = ("first_name_female_pairs", "first_name_male_pairs", "last_name_pairs")
-    return {row[0]: row[-1] for table in tables for row in getattr(person, table, ()) if isinstance(row, tuple)}
+    return {
+        tidy(row[0]): tidy(row[-1]) for table in tables for row in getattr(person, table, ()) if isinstance(row, tuple)
+    }
 
 
 def _orders(person: Any, sex: str) -> Weights:

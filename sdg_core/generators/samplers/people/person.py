@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sdg_core.config.people import MAX_AGE, PeopleParams
-from sdg_core.generators.samplers.people.grammar import draw, text_series
+from sdg_core.generators.samplers.people.grammar import draw, text_series, tidied
 from sdg_core.generators.samplers.people.locales import Lists, SexedTexts, lists
 from sdg_core.generators.samplers.people.places import Places, draw_places, places
 from sdg_core.generators.samplers.people.words import Draws
@@ -250,7 +250,10 @@ def _draw_address(params: PeopleParams, parts: Lists, draws: Draws) -> dict[str,
 
 def _draw_grammar(parts: Lists, field: str, draws: Draws) -> pl.Series:
     node = parts.grammars.get(field)
-    return _nothing(draws) if node is None else draw(node, draws, GRAMMAR_SLOTS[field].start)
+    if node is None:
+        return _nothing(draws)
+    texts = draw(node, draws, GRAMMAR_SLOTS[field].start)
+    return tidied(texts) if field in parts.untidy else texts
 
 
 def _uuids(draws: Draws) -> pl.Series:

@@ -34,6 +34,13 @@ def frame(params: PeopleParams, count: int = 300, *, seed: int = 7, start: int =
     return sample_people("customer", params, indices=indices, random=RandomSource(seed)).struct.unnest()
 
 
+@pytest.mark.parametrize("locale", ["es_AR", "az_AZ", "en_IN", "es_CL", "en_AU"])
+def test_texts_have_no_stray_spaces(locale: str) -> None:
+    people_of_it = frame(PersonFromFakerParams(locale=locale), 1000)
+    texts = people_of_it.select(pl.col(pl.String)).unpivot()
+    assert texts.filter(pl.col("value").str.contains(r"^\s|\s$|\s\s")).is_empty()
+
+
 def years_between(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
