@@ -6,6 +6,7 @@ when it starts, not when it ends: a broker that has lost sight of a long run mus
 
 import multiprocessing
 import os
+from multiprocessing.process import AuthenticationString  # type: ignore[attr-defined]
 
 from celery.signals import worker_process_init
 from dagster_celery.make_app import make_app
@@ -27,8 +28,10 @@ app = make_app(  # type: ignore[no-untyped-call]
 
 @worker_process_init.connect
 def _may_have_children(**_: object) -> None:
-    """Let a task start a process for each step, as Dagster's default executor does; Celery's own processes are daemonic."""
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    """Let a task start a process for each step, as Dagster's default executor does. Celery's processes are daemonic, and their
+    keys can be handed to its own children only; Celery has no setting for either."""
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config.update(daemon=False, authkey=AuthenticationString(os.urandom(32)))
 
 
 create_execute_job_task(app)

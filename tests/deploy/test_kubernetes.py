@@ -61,10 +61,9 @@ def test_the_job_makes_every_slice_once(tmp_path: Path) -> None:
     here = {"SDG_FILE": str(file), "SDG_ROOT": str(tmp_path / "root")}
     assert here.keys() < variables.keys(), "what is set here, is set there"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for index in (1, 6):
-        env = environment(**{**variables, **here}, JOB_COMPLETION_INDEX=str(index), PATH=path)
-        done = subprocess.run(container["command"], env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    env = environment(**{**variables, **here}, JOB_COMPLETION_INDEX="1", PATH=path)
+    done = subprocess.run(container["command"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert only_version(tmp_path / "root").existing_row_groups() == [1]
 
 
