@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.events import (
+        CellStarted,
         Event,
         Notice,
         Observer,
@@ -48,43 +49,27 @@ if TYPE_CHECKING:
         RowGroupSaved,
         RunStarted,
     )
-    from sdg_core.dataset.handle import Dataset, measured_version, open_dataset, row_group_statuses, seal_of
-    from sdg_core.dataset.status import DatasetStatus
-    from sdg_core.errors import (
-        CallbackError,
-        CellError,
-        ClaimedError,
-        ClaimLostError,
-        ConfigDriftError,
-        ConfigError,
-        ConstraintError,
-        CorruptFileError,
-        FilterError,
-        FunctionError,
-        IncompleteError,
-        LedgerError,
-        MetadataCorruptError,
-        MetadataError,
-        MetadataFieldError,
-        MetadataMissingError,
-        MetadataVersionError,
-        ModelError,
-        PermanentModelError,
-        PlanError,
-        Problem,
-        RateLimitedError,
-        RefusedError,
-        RowGroupSizeError,
-        RunAbortedError,
-        SdgError,
-        SealedError,
-        SeedError,
-        SeedNotReadError,
-        ShrinkError,
-        StoreError,
-        TransientModelError,
-        UnrecognizedFileError,
+    from sdg_core.dataset.handle import (
+        ConfigLike,
+        Dataset,
+        measured_version,
+        open_dataset,
+        row_group_statuses,
+        seal_of,
     )
+    from sdg_core.dataset.status import DatasetStatus
+
+    # isort: off
+    # fmt: off
+    from sdg_core.errors import (
+        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
+        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
+        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
+        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
+        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+    )
+    # fmt: on
+    # isort: on
     from sdg_core.execution.context import OnRowGroup
     from sdg_core.execution.dry_run import ColumnPlan, RunPlan
     from sdg_core.execution.estimate import Estimate
@@ -167,8 +152,10 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
-    "sdg_core.dataset.events": ("Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"),
-    "sdg_core.dataset.handle": "Dataset measured_version open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.events": (
+        "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
+    ),
+    "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError ConstraintError CorruptFileError "
@@ -228,6 +215,7 @@ __all__ = [
     "AudioPart",
     "CallbackError",
     "CellError",
+    "CellStarted",
     "ChatClient",
     "ChatRequest",
     "ChatResponse",
@@ -238,6 +226,7 @@ __all__ = [
     "ColumnPlan",
     "ConfigDriftError",
     "ConfigError",
+    "ConfigLike",
     "ConstraintError",
     "CorruptFileError",
     "Cost",

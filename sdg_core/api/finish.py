@@ -11,7 +11,7 @@ from sdg_core.dataset.ledger import exclusive_access, latest_runs
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.errors import IncompleteError, LedgerError
 from sdg_core.processing import process as processing
-from sdg_core.processing.export import Exported, check_target, export_rows
+from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import (
     MadeReport,
@@ -132,14 +132,26 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 
-def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwrite: bool = False) -> Exported:
+def export(
+    dataset: Dataset,
+    path: str | Path,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    processor: str | None = None,
+    columns: Sequence[str] | None = None,
+    split: Sequence[float] | None = None,
+) -> Exported:
     """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
 
-    partial: if it is not finished, the rows there are so far. Raises IncompleteError, RefusedError if the file exists, PlanError
-    for a name that says no format, StoreError.
+    partial: if it is not finished, the rows there are so far. processor: what this processor wrote (chat messages, say) instead
+    of the dataset. columns: only these, in this order. split: shares of the rows, as in (0.9, 0.1): `out.jsonl` becomes
+    `out-train.jsonl` and `out-validation.jsonl`, disjoint, and the same whenever there are as many rows.
+    Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
     """
     target = Path(path).absolute()
-    check_target(target, overwrite=overwrite)
+    options = ExportOptions(processor, columns, split, overwrite)
+    check_target(target, overwrite=overwrite or split is not None)
     version = existing_version(dataset)
     assert version.metadata is not None
     if version.metadata.post_generation_state != "complete" and not partial:
@@ -148,8 +160,7 @@ def export(dataset: Dataset, path: str | Path, *, partial: bool = False, overwri
             remedy="`sdg process` it first, or export the rows there are so far by --partial",
         )
     stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
-    rows = export_rows(stored.parts, dataset.plan.kept_schema, target, remedy=stored.remedy)
-    return Exported(target, rows, stored.finished)
+    return export_version(version.layout, stored, dataset.plan.kept_schema, target, options=options)
 
 
 def finished_digest(version: VersionLayout) -> str:

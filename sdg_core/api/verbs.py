@@ -39,21 +39,27 @@ def preview(
     config: ConfigLike | Dataset,
     *,
     num_records: int = 10,
+    first: int = 0,
     root: str | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    on_event: Observer = lambda event: None,
 ) -> Preview:
-    """The first records, made in memory; nothing is stored. Asks models for them if columns need models.
+    """Some records, made in memory; nothing is stored. Asks models for them if columns need models.
 
-    config: as for `open_dataset`, or an open dataset. Raises PlanError for a number below 1.
+    config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError for numbers that
+    name no record.
     """
+    if num_records < 1 or first < 0:
+        raise PlanError(f"records {first} to {first + num_records - 1}", remedy="ask for at least 1 record, from 0 on")
+    records = range(first, first + num_records)
     dataset = config if isinstance(config, Dataset) else None
     if dataset is None:
-        dataset = open_dataset(config, root=root, num_records=num_records, functions=functions, clients=clients)  # type: ignore[arg-type]
-    if num_records < 1:
-        raise PlanError(f"num_records is {num_records}", remedy="ask for at least 1 record")
+        dataset = open_dataset(config, root=root, num_records=records.stop, functions=functions, clients=clients)  # type: ignore[arg-type]
     plan, seeds = dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_preview(plan, num_records=num_records, seeds=seeds, models=models))
+    return _ask(
+        dataset, lambda models: make_preview(plan, records=records, seeds=seeds, models=models, on_event=on_event)
+    )
 
 
 def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> ImportedConfig:
@@ -61,7 +67,7 @@ def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = N
     return import_config(Path(path), env=os.environ if env is None else env)
 
 
-def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
+def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> Estimate:
     """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
@@ -70,7 +76,10 @@ def estimate(dataset: Dataset, *, sample: int = 5) -> Estimate:
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
     ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
-    return _ask(dataset, lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models))
+    return _ask(
+        dataset,
+        lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event),
+    )
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:

@@ -4,6 +4,7 @@ Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 int
 """
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable
 from enum import StrEnum
@@ -12,8 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
+from sdg_core.cli.command_group import CommandGroup
+
 app = typer.Typer(
     name="sdg",
+    cls=CommandGroup,
     help="Make synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are made in row "
     "groups, and running a command again goes on where it stopped.",
     no_args_is_help=True,
@@ -26,6 +30,7 @@ app = typer.Typer(
 FAILED_RECORDS, REFUSED, INTERRUPTED, BUG = 1, 2, 3, 70
 _debug = False
 _untrusted = False
+_json = False
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The dataset file (YAML or JSON).", show_default=False)]
 Root = Annotated[
@@ -111,11 +116,10 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except SdgError as error:
-            raise _ended(f"error: {error}", REFUSED) from None
+            raise _ended(f"error: {error}", REFUSED, error) from None
         except KeyboardInterrupt:
-            raise _ended(
-                "interrupted; finished records are saved, run the same command to go on", INTERRUPTED
-            ) from None
+            message = "interrupted; finished records are saved, run the same command to go on"
+            raise _ended(message, INTERRUPTED) from None
         except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
@@ -132,13 +136,29 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _ended(message: str, status: int) -> typer.Exit:
+def _ended(message: str, status: int, error: Exception | None = None) -> typer.Exit:
     if _debug:
         traceback.print_exc()
-    from sdg_core.cli.output import printable
+    from sdg_core.cli.output import print_json, printable
 
     typer.echo(printable(message), err=True)
+    if _json:
+        print_json(_described(message, status, error))
     return typer.Exit(status)
+
+
+def _described(message: str, status: int, error: Exception | None) -> dict[str, Any]:
+    """An ending as a program reads it on stdout, where `--json` promises it an answer."""
+    problems = [vars(problem) for problem in getattr(error, "problems", ())]
+    found = {
+        "type": type(error).__name__
+        if error is not None
+        else {INTERRUPTED: "Interrupted"}.get(status, "InternalError"),
+        "message": getattr(error, "message", message),
+        "remedy": getattr(error, "remedy", None),
+        **({"problems": problems} if problems else {}),
+    }
+    return {"error": found, "exit_status": status}
 
 
 def _version(wanted: bool) -> None:
@@ -173,7 +193,23 @@ def is_untrusted() -> bool:
 
 def run(arguments: list[str]) -> None:
     """Carry out a command line."""
-    global _debug, _untrusted
+    global _debug, _untrusted, _json
     plain = [argument for argument in arguments if argument not in ("--debug", "--untrusted")]
     _debug, _untrusted = "--debug" in arguments, "--untrusted" in arguments
-    app(args=plain, prog_name="sdg")
+    _json = "--json" in arguments
+    try:
+        status = app(args=plain, prog_name="sdg", standalone_mode=False)
+    except typer.Abort:
+        typer.echo("Aborted!", err=True)
+        sys.exit(FAILED_RECORDS)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # that is what a wrong command line is told by
+            raise
+        error.show()  # type: ignore[attr-defined]
+        if _json:
+            from sdg_core.cli.output import print_json
+
+            message = error.format_message()
+            print_json({"error": {"type": "UsageError", "message": message, "remedy": None}, "exit_status": REFUSED})
+        sys.exit(REFUSED)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -20,40 +20,56 @@ from sdg_core.cli.app import (
 
 
 @reports_errors
-def validate(file: File, root: Root = None, num_records: NumRecords = None) -> None:
+def validate(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
     """Check a dataset file and its seed data, and show what would be made. Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.validate(file, root=root)
+        return pipeline.validate(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.output import print_json
     from sdg_core.errors import SeedNotReadError
 
     try:
         dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     except SeedNotReadError as error:
+        if as_json:
+            return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
         typer.echo(f"{file}: no problem found; not checked against its seed data: {error}")
         return
-    show.plan(dataset, acceptances=api.measure_constraints(dataset))
+    show.plan(dataset, acceptances=api.measure_constraints(dataset), as_json=as_json)
 
 
 @reports_errors
 def preview(
     file: File,
-    num_records: Annotated[int, typer.Option("-n", "--num-records", min=1, help="How many records.")] = 10,
+    num_records: Annotated[
+        int | None,
+        typer.Option("-n", "--num-records", min=1, help="How many records. Default: 10.", show_default=False),
+    ] = None,
+    record: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="This record, or -n records from it on.", show_default=False),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show long values and prompts whole.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of records.")] = False,
     root: Root = None,
 ) -> None:
-    """Make the first few records in memory and show them. Asks models for these records; writes nothing."""
+    """Make a few records in memory and show them, with the prompts as they were sent. Asks models for these records; writes
+    nothing."""
+    count = num_records or (10 if record is None else 1)
     if pipeline.is_pipeline(file):
-        return pipeline.preview(file, num_records=num_records, as_json=as_json, root=root)
+        pipeline.refuse(file, **{"--record": record})
+        return pipeline.preview(file, num_records=count, as_json=as_json, root=root)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file)
-    result = api.preview(file, num_records=num_records, root=root)
-    show.preview(result, as_json=as_json)
+    with waiting("preview", records=count) as on_event:
+        result = api.preview(file, num_records=count, first=record or 0, root=root, on_event=on_event)
+    show.preview(result, as_json=as_json, full=full)
     if result.failures:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -69,10 +85,13 @@ def estimate(
     """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file)
-    result = api.estimate(api.open_dataset(file, root=root, num_records=num_records), sample=sample)
+    with waiting("estimate", records=sample) as on_event:
+        dataset = api.open_dataset(file, root=root, num_records=num_records)
+        result = api.estimate(dataset, sample=sample, on_event=on_event)
     show.estimate(result, as_json=as_json)
     if result.failed:
         raise typer.Exit(FAILED_RECORDS)

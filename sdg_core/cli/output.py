@@ -11,6 +11,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 _WIDE = 10_000
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -28,6 +29,21 @@ class _SafeConsole(Console):
         """The segments, made safe."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+def print_values(console: Console, lines: Iterable[tuple[str, str]]) -> None:
+    """Names and values, which may have many lines and be long: folded on a terminal, as they are elsewhere."""
+    rows = list(lines)
+    if console.is_terminal:
+        table = two_columns()
+        for name, value in rows:
+            table.add_row(name, value)
+        return console.print(table)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        first, *more = value.split("\n")
+        text = "\n".join([f"{name.ljust(width)} {first}", *(f"{'':{width}} {line}" for line in more)])
+        console.print(Text(text), soft_wrap=True)
 
 
 def two_columns() -> Table:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sdg_core.cli.app import FAILED_RECORDS, REFUSED, File, ResumeOption, Root, reports_errors
+from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
 
 
 @reports_errors
@@ -18,6 +18,7 @@ def retry(
         typer.Option("--source", metavar="LOCATOR", help="Only this source; may be given again. Default: all."),
     ] = None,
     resume: ResumeOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Of a pipeline: try sources again that were given up after too many attempts. What succeeded stays as it is."""
     from sdg_core.errors import RefusedError
@@ -26,7 +27,8 @@ def retry(
         raise RefusedError(
             f"{file} is a dataset; its failed records are tried again by every run", remedy="use `sdg generate`"
         )
-    generate(file, root=root, resume=resume.value if resume is not None else None, retry=True, sources=source)
+    mode = resume.value if resume is not None else None
+    generate(file, root=root, resume=mode, retry=True, sources=source, as_json=as_json)
 
 
 def is_pipeline(file: Path) -> bool:
@@ -48,12 +50,12 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
-def validate(file: Path, *, root: str | None) -> None:
+def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
 
-    show_pipeline.validated(pipelines.open_pipeline(file, root=root))
+    show_pipeline.validated(pipelines.open_pipeline(file, root=root), as_json=as_json)
 
 
 def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
@@ -76,6 +78,7 @@ def generate(
     sources: list[str] | None = None,
     shard: str | None = None,
     settings: Mapping[str, object] | None = None,
+    as_json: bool = False,
 ) -> None:
     """`sdg generate` and `sdg retry`."""
     from sdg_core.api import Shard, pipelines
@@ -93,7 +96,7 @@ def generate(
             shard=Shard.parse(shard) if shard is not None else None,
             on_event=on_event,
         )
-    show_pipeline.summary(result)
+    show_pipeline.summary(result, as_json=as_json)
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -121,24 +124,22 @@ def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_
         raise typer.Exit(REFUSED)
 
 
-def process(file: Path, *, root: str | None, allow_missing: bool) -> None:
+def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool = False) -> None:
     """`sdg process`."""
     from sdg_core.api import pipelines
-    from sdg_core.cli import show
+    from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
 
     pipeline = pipelines.open_pipeline(file, root=root)
     with watching(pipeline.name) as on_event:
         result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
-    show.processed(result)
+    show_results.processed(result, file=file, as_json=as_json)
 
 
-def reopen(file: Path, *, root: str | None) -> None:
+def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg reopen`."""
     from sdg_core.api import pipelines
+    from sdg_core.cli import show_results
 
     pipeline = pipelines.open_pipeline(file, root=root)
-    if pipelines.reopen(pipeline):
-        typer.echo(f"{pipeline.name}: reopened; the processed output is removed, partitions are kept")
-    else:
-        typer.echo(f"{pipeline.name}: was not sealed; nothing to do")
+    show_results.reopened(pipeline.name, kept="partitions", done=pipelines.reopen(pipeline), as_json=as_json)

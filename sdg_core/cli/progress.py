@@ -1,6 +1,7 @@
 """Progress of a run: a bar on a terminal, log lines elsewhere. Both go to stderr, results go to stdout."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,10 +10,61 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sdg_core.api import Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
+from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
+WAITING_INTERVAL = 5.0
+"""Seconds between the lines of a command that makes a few records; one that is faster prints none."""
+
+
+@contextmanager
+def waiting(name: str, *, records: int) -> Iterator[Observer]:
+    """An observer that shows how far a few records are while the block lasts, and what is waited for."""
+    console = Console(stderr=True, emoji=False)
+    state = _Waiting(records)
+    if console.is_terminal:
+        with console.status(name) as spinner:
+            state.show = lambda text: spinner.update(f"{name}: {text}")
+            yield state
+        return
+    done = threading.Event()
+
+    def report() -> None:
+        while not done.wait(WAITING_INTERVAL):
+            sys.stderr.write(f"{name}: {state.text()}\n")
+            sys.stderr.flush()
+
+    reporter = threading.Thread(target=report, name="sdg-progress", daemon=True)
+    reporter.start()
+    try:
+        yield state
+    finally:
+        done.set()
+        reporter.join()
+
+
+class _Waiting:
+    """What is known of a few records that are being made."""
+
+    def __init__(self, records: int) -> None:
+        self._records, self._began = records, time.monotonic()
+        self._settled = 0
+        self._asking: CellStarted | None = None
+        self.show: Callable[[str], None] = lambda text: None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, CellStarted):
+            self._asking = event
+        elif isinstance(event, RecordsSettled):
+            self._settled += event.made + event.failed
+        self.show(self.text())
+
+    def text(self) -> str:
+        parts = [f"{self._settled:,} of {self._records:,} records"]
+        if self._asking is not None:
+            parts.append(f"asking for {self._asking.column} of record {self._asking.record}")
+        return ", ".join([*parts, f"{time.monotonic() - self._began:,.0f} s"])
 
 
 @contextmanager
@@ -36,13 +88,23 @@ def watching(name: str) -> Iterator[Observer]:
         yield _Bar(name, progress)
 
 
+def rate_text(per_second: float) -> str:
+    """Records in the unit that has digits to show: per second, minute or hour."""
+    for rate, unit in ((per_second, "s"), (per_second * 60, "min")):
+        if rate >= 9.5 or (rate >= 1 and unit == "s"):
+            return f"{rate:,.0f}/{unit}"
+        if rate >= 1:
+            return f"{rate:.1f}/{unit}"
+    return f"{per_second * 3600:.1f}/h"
+
+
 class _Rate(ProgressColumn):
-    """Records per second."""
+    """Records per second, or minute."""
 
     def render(self, task: Task) -> Text:
         """The text of the column."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "-/s", style="cyan")
+        return Text(rate_text(speed) if speed else "-/s", style="cyan")
 
 
 class _Counts:
@@ -50,6 +112,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
+        self.dropped = 0
 
     def add(self, event: Event) -> None:
         match event:
@@ -59,14 +122,21 @@ class _Counts:
                 self.made += event.made
                 self.failed += event.failed
                 self.elsewhere += event.elsewhere
+                self.dropped += event.dropped
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
             case _:
                 pass
 
     @property
+    def settled(self) -> int:
+        """Records that this run need not do anything about."""
+        return self.made + self.failed + self.dropped
+
+    @property
     def failures(self) -> str:
-        return f"{self.failed:,} failed" if self.failed else ""
+        counts = {"failed": self.failed, "without a candidate that was kept": self.dropped}
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 class _Bar:
@@ -86,7 +156,7 @@ class _Bar:
         if self._task is not None:
             self._progress.update(
                 self._task,
-                completed=counts.made + counts.failed + counts.elsewhere,
+                completed=counts.settled + counts.elsewhere,
                 groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
                 failures=counts.failures,
             )
@@ -106,13 +176,13 @@ class _Lines:
         elif self._clock() - self._last >= LINE_INTERVAL:
             counts, now = self._counts, self._clock()
             self._last = now
-            done = counts.made + counts.failed
+            done = counts.settled
             rate = done / (now - self._began)
             left = (counts.records - counts.elsewhere - done) / rate if rate else 0
             parts = [
                 f"{done:,} of {counts.records - counts.elsewhere:,} records",
                 f"{counts.groups_done:,} of {counts.groups:,} row groups",
-                f"{rate:,.0f}/s",
+                rate_text(rate),
                 f"{left:,.0f} s left",
                 counts.failures,
             ]

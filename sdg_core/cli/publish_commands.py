@@ -1,7 +1,7 @@
 """Commands that hand a dataset on: a report for its readers, a file for other programs. Heavy imports happen inside."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,24 +45,57 @@ def export(
     root: Root = None,
     num_records: NumRecords = None,
     partial: Annotated[bool, typer.Option("--partial", help="Unfinished: the rows there are so far.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    processor: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What this processor wrote, instead of the dataset.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARES",
+            help="Disjoint parts for training and evaluation, as in 0.9/0.1 or 80/10/10: OUT-train, OUT-validation, OUT-test.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the finished dataset into one file."""
+    """Write the finished dataset, or what a processor made of it, into a file or two."""
     from sdg_core import api
     from sdg_core.api import pipelines
+    from sdg_core.cli import show_results
+
+    options: dict[str, Any] = {
+        "partial": partial,
+        "overwrite": force,
+        "processor": processor,
+        "columns": [name.strip() for name in columns.split(",")] if columns is not None else None,
+        "split": _shares(split) if split is not None else None,
+    }
 
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         opened = pipelines.open_pipeline(file, root=root)
-        exported = pipelines.export(opened, output, partial=partial, overwrite=force)
+        exported = pipelines.export(opened, output, **options)
         if not exported.finished:
             typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
-        typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")
-        return
+        return show_results.exported(exported, as_json=as_json)
 
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
-    exported = api.export(dataset, output, partial=partial, overwrite=force)
+    exported = api.export(dataset, output, **options)
     if not exported.finished:
         planned = dataset.plan.num_records
         typer.echo(f"{dataset.name}: not finished: {exported.num_rows:,} rows for {planned:,} records", err=True)
-    typer.echo(f"{exported.num_rows:,} rows written to {exported.path}")
+    show_results.exported(exported, as_json=as_json)
+
+
+def _shares(text: str) -> list[float]:
+    from sdg_core.errors import PlanError
+
+    try:
+        return [float(share) for share in text.split("/")]
+    except ValueError:
+        raise PlanError(f"--split is {text!r}", remedy="give two or three shares, as in 0.9/0.1") from None

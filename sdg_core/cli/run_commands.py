@@ -32,6 +32,7 @@ def generate(
     resume: ResumeOption = None,
     when_claimed: WhenClaimedOption = None,
     max_parallel_requests: MaxParallelRequestsOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Generate the remaining records. Complete row groups are left untouched."""
     if pipeline.is_pipeline(file):
@@ -42,7 +43,7 @@ def generate(
         }
         changes = {name: value for name, value in given.items() if value is not None}
         mode = resume.value if resume is not None else None
-        return pipeline.generate(file, root=root, resume=mode, settings=changes, shard=shard)
+        return pipeline.generate(file, root=root, resume=mode, settings=changes, shard=shard, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.options import chosen_row_groups
@@ -65,7 +66,7 @@ def generate(
             settings=settings,
             on_event=on_event,
         )
-    show.run_summary(summary)
+    show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)
     if summary.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -78,34 +79,33 @@ def process(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out records that failed for good.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.process(file, root=root, allow_missing=allow_missing)
+        return pipeline.process(file, root=root, allow_missing=allow_missing, as_json=as_json)
     from sdg_core import api
-    from sdg_core.cli import show
+    from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
 
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
-    show.processed(result)
+    show_results.processed(result, file=file, as_json=as_json)
 
 
 @reports_errors
-def reopen(file: File, root: Root = None, num_records: NumRecords = None) -> None:
+def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.reopen(file, root=root)
+        return pipeline.reopen(file, root=root, as_json=as_json)
     from sdg_core import api
+    from sdg_core.cli import show_results
 
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
-    if api.reopen(dataset):
-        typer.echo(f"{dataset.name}: reopened; the processed output is removed, row groups are kept")
-    else:
-        typer.echo(f"{dataset.name}: was not sealed; nothing to do")
+    show_results.reopened(dataset.name, kept="row groups", done=api.reopen(dataset), as_json=as_json)
 
 
 @reports_errors

@@ -5,6 +5,7 @@ Text is shown as it is: paths and data may hold brackets and colons that rich wo
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -14,11 +15,11 @@ from sdg_core.api import (
     Acceptance,
     Cost,
     Dataset,
+    DatasetPlan,
     DatasetStatus,
     Estimate,
     ModelProvider,
     Preview,
-    ProcessingResult,
     RowGroupState,
     RunSummary,
     UsageByModel,
@@ -26,12 +27,14 @@ from sdg_core.api import (
     prompt_notices,
     totals,
 )
-from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.output import print_json, print_values, stdout, two_columns
 from sdg_core.cli.show_versions import run_table, version_table
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
 _FIELDS_SHOWN = 8
+LONGEST = 300
+"""Characters of a value that a preview shows."""
 STYLES: Mapping[RowGroupState, str] = {
     RowGroupState.MISSING: "dim",
     RowGroupState.PARTIAL: "yellow",
@@ -41,8 +44,10 @@ STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
+def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) -> None:
     """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
+    if as_json:
+        return print_json(_plan_as_data(dataset, acceptances))
     compiled, console = dataset.plan, stdout()
     console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
     table = two_columns()
@@ -70,10 +75,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
-    generated = {column.name: column for column in compiled.config.columns}
     for field in compiled.schema:
-        maker = compiled.graph.producers.get(field.name, field.name)
-        kind = generated[maker].column_type if maker in generated else "seed data"
+        kind = _made_by(compiled, field.name)
         written = (
             str(field.type) if field.type.num_fields <= _FIELDS_SHOWN else f"struct of {field.type.num_fields} fields"
         )
@@ -81,19 +84,56 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance]) -> None:
     console.print(columns)
 
 
-def preview(result: Preview, *, as_json: bool) -> None:
-    """The outcome of `sdg preview`."""
-    records = result.table.to_pylist()
+def _made_by(plan: DatasetPlan, column: str) -> str:
+    """The kind of what makes a column."""
+    maker = plan.graph.producers.get(column, column)
+    return next((made.column_type for made in plan.config.columns if made.name == maker), "seed data")
+
+
+def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[str, Any]:
+    plan = dataset.plan
+    return {
+        "ok": True,
+        "file": dataset.loaded.source,
+        "seed_data_checked": True,
+        "dataset": dataset.name,
+        "records": plan.num_records,
+        "row_groups": len(plan.row_groups),
+        "row_group_size": plan.config.row_group_size,
+        "config_hash": plan.fingerprint.config_hash,
+        "directory": str(dataset.layout.version(plan.fingerprint.version).directory),
+        "models": {alias: {"model": m.model, "provider": p.name} for alias, (m, p) in plan.models.items()},
+        "columns": [
+            {"name": f.name, "type": str(f.type), "made_by": _made_by(plan, f.name), "dropped": f.name in plan.dropped}
+            for f in plan.schema
+        ],
+        "constraints": [
+            {
+                "constraints": list(found.constraints),
+                "rate": found.rate,
+                "records": found.records,
+                "failing": found.failing,
+            }
+            for found in acceptances
+        ],
+        "notices": list(prompt_notices(plan.config, names=plan.schema.names)),
+    }
+
+
+def preview(result: Preview, *, as_json: bool, full: bool) -> None:
+    """The outcome of `sdg preview`. full: long values as they are."""
     if as_json:
-        print_json(records)
+        print_json(result.table.to_pylist())
     else:
         console = stdout()
-        for number, record in enumerate(records):
+        longest = None if full else LONGEST
+        for number, lines in result.shown(longest=longest):
             console.print(f"--- record {number}", style="dim")
-            table = two_columns()
-            for name, value in record.items():
-                table.add_row(name, str(value))
-            console.print(table)
+            print_values(console, lines)
+        for failure in result.failures:
+            if prompt := result.shown_prompt(failure.record, failure.column, longest=longest):
+                console.print(f"--- record {failure.record}, which failed", style="dim")
+                print_values(console, [(failure.column, "(failed)"), *prompt])
         for line in _usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
@@ -133,8 +173,12 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     console.print(table)
 
 
-def run_summary(summary: RunSummary) -> None:
-    """The outcome of `sdg generate`."""
+def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> None:
+    """The outcome of `sdg generate`. file: what can be processed next; None after some row groups of several."""
+    if as_json:
+        return print_json(
+            {**vars(summary), "version": summary.version.name, "directory": str(summary.version.directory)}
+        )
     console = stdout()
     if not summary.written and not summary.remaining and not summary.adopted:
         console.print("nothing to do: this slice has no row groups")
@@ -155,6 +199,8 @@ def run_summary(summary: RunSummary) -> None:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
         remaining = (f"{summary.remaining:,} records remain; run again to retry them", "yellow")
         console.print(Text.assemble(remaining, first), soft_wrap=True)
+    elif file is not None:
+        console.print(f"next: sdg process {file}", soft_wrap=True)
 
 
 def status(current: DatasetStatus, *, as_json: bool) -> None:
@@ -203,17 +249,6 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
         yield "usage", line
     for line in _cost_lines(current.cost):
         yield "cost", line
-
-
-def processed(result: ProcessingResult) -> None:
-    """The outcome of `sdg process`."""
-    console = stdout()
-    what = "already processed" if result.already_done else "processed and sealed"
-    console.print(f"{what}: {result.num_rows:,} rows")
-    for name, count in result.removed_by_processor.items():
-        console.print(f"  removed by {name}: {count:,}", soft_wrap=True)
-    for path in result.outputs:
-        console.print(f"  {path}", soft_wrap=True)
 
 
 def _place(provider: ModelProvider) -> str:

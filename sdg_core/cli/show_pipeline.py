@@ -31,8 +31,21 @@ _STYLES = {
 }
 
 
-def validated(pipeline: Pipeline) -> None:
+def validated(pipeline: Pipeline, *, as_json: bool) -> None:
     """The outcome of `sdg validate`."""
+    if as_json:
+        compiled = pipeline.plan
+        return print_json(
+            {
+                "ok": True,
+                "file": compiled.parsed.source,
+                "pipeline": pipeline.name,
+                "sources": len(pipeline.sources),
+                "stages": [stage.label for stage in compiled.stages],
+                "config_hash": compiled.fingerprint.config_hash,
+                "directory": str(pipeline.layout.version(compiled.fingerprint.version).directory),
+            }
+        )
     console = stdout()
     console.print(Text.assemble(("ok", "green"), f" {pipeline.plan.parsed.source}"), soft_wrap=True)
     table = two_columns()
@@ -64,12 +77,17 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
         typer.echo(f"failed: {where}: {failure.message}", err=True)
 
 
-def summary(result: PipelineSummary) -> None:
+def summary(result: PipelineSummary, *, as_json: bool) -> None:
     """The outcome of `sdg generate`."""
+    if as_json:
+        failures = [
+            {"source": locator, **vars(failure), "stage": stage_label(failure.stage)}
+            for locator, failure in result.failures
+        ]
+        place = {"version": result.version.name, "directory": str(result.version.directory)}
+        return print_json({**vars(result), **place, "failures": failures})
     console = stdout()
-    if not result.made and not result.removed and not result.remaining and not result.adopted:
-        console.print("nothing to do: no sources here")
-    elif not result.made and not result.removed and not result.remaining:
+    if not result.made and not result.removed and not result.remaining:
         console.print(f"nothing to do: all {result.adopted:,} sources are complete")
     else:
         console.print(

@@ -11,6 +11,7 @@ from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import Processor
 from sdg_core.config.run import RunSettings
 from sdg_core.config.seeds import SeedConfig
+from sdg_core.config.select import SelectConfig
 from sdg_core.config.tools import McpProvider, ToolConfig
 
 DEFAULT_ROW_GROUP_SIZE = 1000
@@ -48,6 +49,7 @@ class DatasetConfig(ConfigModel):
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     seed_config: SeedConfig | None = None
     constraints: tuple[Constraint, ...] = ()
+    select: SelectConfig | None = None
     processors: tuple[Processor, ...] = ()
     model_providers: tuple[ModelProvider, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()

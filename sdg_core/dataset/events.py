@@ -25,11 +25,13 @@ class RecordsSettled:
     """So many more records are made or have failed for good.
 
     elsewhere: so many were made by another run since this one was planned (negative: there are so many more to make).
+    dropped: so many have no row because none of their candidates was kept.
     """
 
     made: int
     failed: int
     elsewhere: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class RowGroupFinished:
     generated: records added by this run. seconds: from its start to its file, 0 when adopted.
     carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal.
     head: the first rows of the file as it was written; None when adopted.
+    dropped: records tried in this run of which no candidate was kept.
     """
 
     group: RowGroup
@@ -53,6 +56,7 @@ class RowGroupFinished:
     carried: int = 0
     replayed: int = 0
     head: pa.Table | None = None
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,15 @@ class RowGroupSaved:
     failed: int
     replayed: int
     carried: int
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """Of a preview or an estimate: a model is about to be asked for a cell."""
+
+    record: int
+    column: str
 
 
 @dataclass(frozen=True)
@@ -73,5 +86,5 @@ class Notice:
     message: str
 
 
-Event = RunStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
+Event = RunStarted | CellStarted | RecordsSettled | RowGroupFinished | RowGroupSaved | Notice
 Observer = Callable[[Event], None]

@@ -10,7 +10,7 @@ computed again, which costs nothing and gives the same.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,12 +25,14 @@ from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal
+from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
+from sdg_core.store.rejected import read_rejected
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows
 from sdg_core.store.versions import metadata_or_none
@@ -146,16 +148,16 @@ class CarryOver:
         self._versions = [_EarlierFiles(version, plan, self._hashes) for version in versions] if self._hashes else []
         self._journaled = journal.other_versions() if journal is not None and self._versions else frozenset()
 
-    def cells(self, status: RowGroupStatus) -> CarriedCells:
-        """What there is for the records that a row group lacks."""
+    def cells(self, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:
+        """What there is for the records that a row group lacks: for one candidate of each."""
         remaining = np.array(status.remaining, dtype=np.int64)
         found: dict[tuple[int, str], list[CarriedCell]] = {}
         if len(remaining):
             for files in self._versions:
-                for names, rows in files.rows(remaining):
+                for names, rows in files.rows(remaining, candidate=candidate):
                     self._take_rows(names, rows, files, found)
                 if files.version.name in self._journaled:
-                    self._take_journal(files, remaining, found)
+                    self._take_journal(files, numbers_of(remaining, candidate), found)
         return found
 
     def _take_rows(
@@ -167,7 +169,7 @@ class CarryOver:
     ) -> None:
         for name in names:
             reads, pictures = self._plan.graph.dependencies[name], self._pictures[name]
-            for place, record in enumerate(rows.records.tolist()):
+            for place, record in enumerate(rows.numbers.tolist()):
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
                 cell = CarriedCell(rows.values[name][place], also, given, files.images, *pictures)
@@ -190,9 +192,10 @@ class CarryOver:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Some rows of an earlier file. values: of columns to carry. read: of what they read, as a row group hands it out."""
+    """Some rows of an earlier file. numbers: of their candidates. values: of columns to carry. read: of what they read, as a row
+    group hands it out."""
 
-    records: Records
+    numbers: Records
     values: Mapping[str, list[Any]]
     read: Mapping[str, list[Any]]
 
@@ -206,15 +209,29 @@ class _EarlierFiles:
         self._footers: dict[int, Footer | None] = {}
         self._last: tuple[Footer, pa.Table] | None = None
 
-    def rows(self, remaining: Records) -> Iterator[tuple[Sequence[str], _Rows]]:
-        """From each file that has some of the records: the columns that can be carried, and those rows."""
+    def rows(self, remaining: Records, *, candidate: int) -> Iterator[tuple[Sequence[str], _Rows]]:
+        """From each file that has this candidate of some of the records, kept or rejected: the columns that can be carried, and
+        those rows."""
         for footer in self._overlapping(int(remaining[0]), int(remaining[-1])):
             names = unchanged(self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded)
-            records = footer.records()
-            mask = np.isin(records, remaining)
-            if names and mask.any() and (table := self._table(footer)) is not None:
-                names = tuple(name for name in names if self._has(table, name))
-                yield names, self._rows(names, records[mask], table.filter(pa.array(mask)))
+            for records, candidates, table in self._candidates(footer) if names else ():
+                mask = np.isin(records, remaining) & (candidates == candidate)
+                if mask.any() and (whole := table()) is not None:
+                    has = tuple(name for name in names if self._has(whole, name))
+                    numbers = numbers_of(records[mask], candidate)
+                    yield has, self._rows(has, numbers, whole.filter(pa.array(mask)))
+
+    def _candidates(self, footer: Footer) -> Iterator[tuple[Records, Records, Callable[[], pa.Table | None]]]:
+        """The rows of a row group, and then its rejected ones: whose they are, which candidates, and how to read them."""
+        records, selection = footer.records(), footer.selection
+        chosen = selection.candidates_of(records) if selection is not None else np.zeros(len(records), dtype=np.int64)
+        yield records, chosen, lambda: self._table(footer)
+        if selection is not None and selection.rejected:
+            try:
+                rejected = read_rejected(self.version.rejected_candidates(footer.row_group), self._plan.schema)
+            except CorruptFileError:
+                return
+            yield rejected.records, rejected.candidates, lambda: rejected.table
 
     def _rows(self, names: Sequence[str], records: Records, table: pa.Table) -> _Rows:
         made = {other for name in names for other in (name, *side_effects_of(self._plan.column(name)))}

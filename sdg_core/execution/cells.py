@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,17 @@ from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCell
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.generators.base import Cell, CellFailedError
-from sdg_core.generators.dispatch import cell_generators
+from sdg_core.generators.dispatch import PromptedGenerator, cell_generators
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.skip import skip_rules
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Usage
+from sdg_core.models.types import Message, Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.foreign import check_value
+
+OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
+"""Told the record, the column, and the messages that a model is sent first."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class _Record:
     """A record while it is made: what it has, and what it is skipped in."""
 
     group: OpenGroup
+    position: int
     index: int
     values: dict[str, Any]
     skipped: set[str]
@@ -76,9 +80,19 @@ class RecordMaker:
     """
 
     def __init__(
-        self, plan: DatasetPlan, models: ModelPool, *, images: ImageStore | None = None, journal: Journal | None = None
+        self,
+        plan: DatasetPlan,
+        models: ModelPool,
+        *,
+        images: ImageStore | None = None,
+        journal: Journal | None = None,
+        on_prompt: OnPrompt | None = None,
     ) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply."""
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply.
+
+        on_prompt: told of every prompt, before its cell is made.
+        """
+        self._on_prompt = on_prompt
         self._journal, self._images = journal, images
         self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
@@ -97,7 +111,7 @@ class RecordMaker:
         """The record's cells of the group's present phase, or why it failed."""
         phase = self._phases[group.phase]
         skipped = group.skipped(position)
-        record = _Record(group, group.index_of(position), group.values(position), skipped, {})
+        record = _Record(group, position, group.index_of(position), group.values(position), skipped, {})
         try:
             if phase.one_by_one:
                 for name in phase.names:
@@ -130,15 +144,21 @@ class RecordMaker:
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
+                self._tell_of_prompt(name, record)
                 cell = await self._cell(name, record)
-                self._count(name, cell.usage, cell.usages, record.group)
+                self._count(name, cell.usage, cell.usages, record)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
             if isinstance(error, CellFailedError):
-                self._count(name, error.usage, error.usages, record.group)
+                self._count(name, error.usage, error.usages, record)
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
+
+    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+        generator = self._generators[name]
+        if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
+            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
 
     async def _cell(self, name: str, record: _Record) -> Cell:
         """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
@@ -150,6 +170,10 @@ class RecordMaker:
             record.group.replayed += 1
             record.group.counted.add((paid.run_id, name, record.index))
             usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
+            if paid.counted:
+                for alias, usage in usages.items():
+                    record.group.note_usage(record.position, alias, usage)
+                usages = {}
             return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
         if (carried := await self._carried(name, record, inputs)) is not None:
             return carried
@@ -189,11 +213,14 @@ class RecordMaker:
                 return None
         return Cell(value, also=found.also)
 
-    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], group: OpenGroup) -> None:
+    def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record) -> None:
+        """Count what a cell used, for its row group and its row."""
+        both = [*usages.items()]
         if usage.requests:
-            group.add_usage(self._aliases[name], usage, column=name)
-        for alias, used in usages.items():
-            group.add_usage(alias, used, column=name)
+            both.insert(0, (self._aliases[name], usage))
+        for alias, used in both:
+            record.group.add_usage(alias, used, column=name)
+            record.group.note_usage(record.position, alias, used)
 
 
 def _check(cell: Cell, name: str) -> None:
@@ -207,7 +234,11 @@ def _check(cell: Cell, name: str) -> None:
 
 
 def _unstorable(cell: Cell, reason: str) -> CellFailedError:
-    return CellFailedError(reason, kind="malformed", attempts=cell.usage.requests, usage=cell.usage, usages=cell.usages)
+    requests = cell.usage.requests + sum(usage.requests for usage in cell.usages.values())
+    said = cell.value if isinstance(cell.value, str) else repr(cell.value)
+    return CellFailedError(
+        reason, kind="malformed", attempts=requests, usage=cell.usage, usages=cell.usages, reply=said
+    )
 
 
 def _digest(values: Sequence[Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.dry_run import plan_columns
@@ -107,22 +108,23 @@ async def make_estimate(
     seeds: Seeds | None,
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
+    on_event: Observer = lambda event: None,
 ) -> Estimate:
     """Make a sample of the remaining records and reckon what all of them will take. Nothing is asked if nothing has to be."""
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
     chosen = spread(remaining, sample)
-    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock)
+    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
-    first = min(group.failures.values(), default=None)
+    first = min(group.every_failure, default=None)
     slots = max(1, min(models.capacity, len(remaining)))
     each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
-        failed=len(group.failures),
+        failed=len(group.every_failure),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
         used=group.usage,
         usage=usage,

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 from sdg_core.config.columns import ModelColumn
 from sdg_core.generators.whole_group import STRIDE
+from sdg_core.plan.candidates import STRIDE as CANDIDATE_STRIDE
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes
 from sdg_core.plan.row_groups import RowGroup
@@ -20,21 +22,23 @@ def counted_cells(footer: Footer | None) -> set[CountedCell]:
 
 
 def counted_in_footer(cells: Collection[CountedCell], *, leave_out: Collection[int]) -> dict[str, dict[str, list[int]]]:
-    """What `Footer.counted` says. leave_out: rows that are in the file, whose cells leave the journal."""
+    """What `Footer.counted` says. leave_out: records that the file decides, whose cells leave the journal."""
     found: dict[str, dict[str, list[int]]] = {}
     for run, name, number in sorted(cells):
-        if number not in leave_out:
+        if record_and_candidate(number)[0] not in leave_out:
             found.setdefault(run, {}).setdefault(name, []).append(number)
     return found
 
 
-def journal_spans(plan: DatasetPlan, group: RowGroup) -> list[tuple[int, int, frozenset[str]]]:
-    """The numbers of a row group's rows in the journal, `[start, stop)`, for the columns that are journaled.
+def journal_spans(plan: DatasetPlan, group: RowGroup, *, candidate: int = 0) -> list[tuple[int, int, frozenset[str]]]:
+    """The numbers of a row group's rows in the journal, `[start, stop)`, for the columns that are journaled: those of one
+    candidate of its records.
 
     Where a function changes the rows, those of the columns that come after it are counted again.
     """
     late, journaled = post_resize_columns(plan), {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
-    spans = [(group.start, group.stop, frozenset(journaled - late))]
+    behind = candidate * CANDIDATE_STRIDE
+    spans = [(group.start + behind, group.stop + behind, frozenset(journaled - late))]
     if late:
         spans.append((group.start * STRIDE, group.stop * STRIDE, frozenset(late & journaled)))
     return [span for span in spans if span[2]]

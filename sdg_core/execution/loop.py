@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sdg_core.dataset.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
 from sdg_core.errors import RunAbortedError
 from sdg_core.execution.callbacks import RowGroupCallback
+from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.claimed_work import WorkQueue
 from sdg_core.execution.context import RunContext
@@ -46,7 +47,7 @@ MAX_CONCURRENT_WRITES = 1
 class _Progress:
     """An open row group. `unsettled` counts the records that still have cells of the present phase to come.
 
-    reported_made, reported_failed: records that observers know of.
+    reported_made, reported_failed, reported_dropped: records that observers know of.
     """
 
     group: OpenGroup
@@ -54,6 +55,7 @@ class _Progress:
     unsettled: int = 0
     reported_made: int = 0
     reported_failed: int = 0
+    reported_dropped: int = 0
 
 
 class RowGroupRun:
@@ -147,6 +149,8 @@ class RowGroupRun:
     async def _start_phase(self, progress: _Progress) -> None:
         """Start the records of a phase as there is room for them. Phases without any are passed at once."""
         while not (positions := progress.group.open_positions()):
+            if progress.group.last_phase and await self._draw_again(progress):
+                continue
             if progress.group.last_phase:
                 await self._writing.acquire()
                 self._tasks.create_task(self._write_beside(progress))
@@ -163,6 +167,30 @@ class RowGroupRun:
             await self._write(progress)
         finally:
             self._writing.release()
+
+    async def _draw_again(self, progress: _Progress) -> bool:
+        """Judge a candidate of a group's records, and begin with the next one of those that need it; whether any does."""
+        context, group = self._context, progress.group
+        if group.selection is None:
+            return False
+        before = len(group.every_failure)
+        again = await asyncio.to_thread(group.judge)
+        for failure in group.every_failure[before:]:
+            self._budget.record_failed(failure)
+        self._report_settled(progress)
+        if not again:
+            return False
+        candidate = group.candidate + 1
+        paid = await asyncio.to_thread(journaled_cells, context, group.status, candidate=candidate)
+        carried = await asyncio.to_thread(self._carried, group.status, candidate)
+        await asyncio.to_thread(group.draw_again, paid=paid, carried=carried)
+        self._budget.group_opened(len(group.indices), list(group.failures.values()))
+        self._report_settled(progress)
+        return True
+
+    def _carried(self, status: RowGroupStatus, candidate: int) -> CarriedCells:
+        carry = self._context.carry
+        return carry.cells(status, candidate=candidate) if carry is not None else {}
 
     async def _advance(self, progress: _Progress) -> None:
         """Begin the next phase, and report the records that do not come through its beginning."""
@@ -188,7 +216,7 @@ class RowGroupRun:
         began = context.clock()
         needed = self._records.columns_read
         paid = await asyncio.to_thread(journaled_cells, context, status)
-        carried = await asyncio.to_thread(context.carry.cells, status) if context.carry is not None else {}
+        carried = await asyncio.to_thread(self._carried, status, 0)
         group = await asyncio.to_thread(
             OpenGroup,
             status,
@@ -226,6 +254,7 @@ class RowGroupRun:
             progress.group.settle(position, outcome.cells, outcome.skipped)
             self._budget.cells_made(self._context.clock(), whole=progress.group.last_phase)
         if not self._context.plan.resizes:
+            made = made if progress.group.selection is None else 0
             progress.reported_made += made
             progress.reported_failed += failed
             self._settled(made=made, failed=failed)
@@ -234,26 +263,30 @@ class RowGroupRun:
             await self._end_phase(progress)
 
     async def _end_phase(self, progress: _Progress) -> None:
-        if progress.group.last_phase:
-            await self._write(progress)
-        else:
+        if not progress.group.last_phase:
             await self._advance(progress)
-            await self._start_phase(progress)
+        elif not await self._draw_again(progress):
+            await self._write(progress)
+            return
+        await self._start_phase(progress)
 
     def _report_settled(self, progress: _Progress) -> None:
         """Report the records of a group that have settled since the last time, other than one by one."""
         group = progress.group
         made, failed = group.made - progress.reported_made, group.failed - progress.reported_failed
+        dropped = group.dropped - progress.reported_dropped
         progress.reported_made, progress.reported_failed = group.made, group.failed
-        self._settled(made=made, failed=failed)
+        progress.reported_dropped = group.dropped
+        self._budget.records_selected(kept=made, dropped=dropped)
+        self._settled(made=made, failed=failed, dropped=dropped)
 
-    def _settled(self, *, made: int, failed: int) -> None:
+    def _settled(self, *, made: int, failed: int, dropped: int = 0) -> None:
         """Report settled records, and stop the run if its failure budget is used up."""
-        self._remaining -= made + failed
-        if made or failed:
-            self._context.observer(RecordsSettled(made, failed))
+        self._remaining -= made + failed + dropped
+        if made or failed or dropped:
+            self._context.observer(RecordsSettled(made, failed, dropped=dropped))
         reason = self._budget.verdict(remaining=self._remaining)
-        if failed and reason is not None:
+        if (failed or dropped) and reason is not None:
             raise RunAbortedError(
                 f"stopped: {reason}",
                 remedy="finished records are kept; fix the cause and run the same command to go on",
@@ -274,7 +307,7 @@ class RowGroupRun:
 
     def _report(self, progress: _Progress, written: WrittenGroup) -> RowGroupFinished:
         group = progress.group
-        first = next(iter(sorted(group.failures.values())), None)
+        first = min(group.every_failure, default=None)
         event = RowGroupFinished(
             group.status.group,
             written.footer,
@@ -287,6 +320,7 @@ class RowGroupRun:
             seconds=self._context.clock() - progress.began,
             first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
             head=written.head,
+            dropped=group.dropped,
         )
         self._context.observer(event)
         return event

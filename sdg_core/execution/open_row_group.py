@@ -6,23 +6,24 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.journal_rows import CountedCell
+from sdg_core.execution.selection import SELECT, Selection
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.custom.columns import typed_series
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.whole_group import Fault, GroupPhases
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
+from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
-from sdg_core.store.failures import Failure
+from sdg_core.store.failures import Failure, kept_reply
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 HEAD_ROWS = 3
@@ -42,7 +43,8 @@ class OpenGroup:
 
     Positions count the rows: the remaining records in order, until a function changes the rows. A row is settled in a phase when
     it has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
-    still missing.
+    still missing. Where rows are selected, all phases are gone through once for each candidate (`judge`, `draw_again`), and
+    positions count the records that are not decided yet.
     """
 
     def __init__(
@@ -59,18 +61,56 @@ class OpenGroup:
         """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
         `carried` those of earlier versions."""
         self.status, self._plan, self._phases, self._needed = status, plan, phases, needed
-        self.indices = np.array(status.remaining, dtype=np.int64)
-        self.paid = {(cell.record, cell.column): cell for cell in paid}
-        self.carried, self.carried_over = carried, 0
+        self._seeds = seeds
+        self.carried_over = 0
         self.replayed = 0
         self.counted: set[CountedCell] = set()
-        self.failures: dict[int, Failure] = {}
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}
+        select = plan.config.select
+        self.selection = Selection(select, plan.schema) if select is not None else None
+        self.candidate = 0
+        self._again: list[int] = []
+        self._failed_before: list[Failure] = []
+        self._begin(status.remaining, paid, carried)
+
+    def _begin(self, records: Sequence[int], paid: Iterable[JournaledCell], carried: CarriedCells) -> None:
+        """Begin with the present candidate of some records."""
+        self.indices = np.array(records, dtype=np.int64)
+        self.paid = {(cell.record, cell.column): cell for cell in paid}
+        self.carried = carried
+        self.failures: dict[int, Failure] = {}
+        self._used_by: dict[int, UsageByModel] = {}
+        self._judged = np.zeros(len(records), dtype=bool)
         self.phase = -1
-        self._rows = phases.begin(self.indices, seeds.read(self.indices).to_dict() if seeds is not None else {})
+        given = self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
+        self._rows = self._phases.begin(numbers_of(self.indices, self.candidate), given)
         self._cells: dict[str, list[Any]] = {}
         self.advance()
+
+    def judge(self) -> bool:
+        """Judge the rows that are whole and were not judged yet; whether some record is to be drawn again, once every row of this
+        candidate is settled. Nothing to do where nothing is selected."""
+        if self.selection is None or not self.last_phase:
+            return False
+        places = np.flatnonzero(self._done & ~self._judged)
+        self._judged[places] = True
+        usages = [self._used_by.get(int(place), {}) for place in places]
+        table = self._whole_rows(places)
+        verdicts = self.selection.judge(self.indices[places], table, candidate=self.candidate, usages=usages)
+        for place, (message, is_rejected) in verdicts.faults.items():
+            fault = Fault(SELECT, "rejected" if is_rejected else "expression", message)
+            self.failures[int(places[place])] = self._failure(int(places[place]), fault)
+        self._again += verdicts.again
+        return bool(self._again)
+
+    def draw_again(self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})) -> None:
+        """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
+        a thread."""
+        self._failed_before += self.failures.values()
+        self.candidate += 1
+        records, self._again = sorted(self._again), []
+        self._begin(records, paid, carried)
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
@@ -102,7 +142,9 @@ class OpenGroup:
 
     def _failure(self, position: int, fault: Fault) -> Failure:
         message = f"row {position} of the resized row group: {fault.message}" if self._rows.resized else fault.message
-        return Failure(self.record_of(position), fault.column, fault.kind, message, fault.attempts)
+        reply = kept_reply(fault.reply) if fault.reply is not None else None
+        record = self.record_of(position)
+        return Failure(record, fault.column, fault.kind, message, fault.attempts, reply, fault.finish_reason)
 
     def record_of(self, position: int) -> int:
         """The record of a row. Rows of a resized group belong to no record; their failures are listed with the one there."""
@@ -150,10 +192,20 @@ class OpenGroup:
         """A row has failed for good."""
         fault = Fault(column, "expression", error.message)
         if isinstance(error, CellFailedError):
-            fault = Fault(column, error.kind, error.message, error.attempts)
+            fault = Fault(column, error.kind, error.message, error.attempts, error.reply, error.finish_reason)
         self._rows.fail(position, fault)
         self.failures[position] = self._failure(position, fault)
         return self.failures[position]
+
+    @property
+    def every_failure(self) -> list[Failure]:
+        """The failures of all candidates so far."""
+        return [*self._failed_before, *self.failures.values()]
+
+    def note_usage(self, position: int, alias: str, usage: Usage) -> None:
+        """Note what a row used, for the case that it is rejected."""
+        if self.selection is not None:
+            self._used_by[position] = add_usage(self._used_by.get(position, {}), {alias: vars(usage)})
 
     def add_usage(self, alias: str, usage: Usage, *, column: str | None = None) -> None:
         """Count what a cell used, failed or not."""
@@ -170,6 +222,8 @@ class OpenGroup:
     @property
     def made(self) -> int:
         """How many of the remaining records are finished."""
+        if self.selection is not None:
+            return self.selection.num_kept
         if not self.last_phase or self.discarded:
             return 0
         if self.resized:
@@ -179,23 +233,34 @@ class OpenGroup:
     @property
     def failed(self) -> int:
         """How many of the remaining records have failed: all of them where the group is all or nothing."""
-        return len(self.indices) if self.discarded else len(self.failures)
+        return len(self.indices) if self.discarded else len(self._failed_before) + len(self.failures)
+
+    @property
+    def dropped(self) -> int:
+        """How many of the remaining records have no row because none of their candidates was kept."""
+        return len(self.selection.exhausted) if self.selection is not None else 0
 
     def rows(self) -> Rows:
         """The finished records; of a resized group, every row or none."""
+        if self.selection is not None:
+            return Rows(*self.selection.kept())
         if not self.made:
             return Rows(np.empty(0, dtype=np.int64), self._plan.schema.empty_table())
-        mask = pl.Series(self._done)
+        return Rows(self._rows.indices[self._done], self._whole_rows(np.flatnonzero(self._done)))
+
+    def _whole_rows(self, places: NDArray[np.int64]) -> pa.Table:
+        """Rows that have all their cells, as a table."""
+        everything = len(places) == len(self._done)
         arrays = []
         for field in self._plan.schema:
             if field.name in self._cells:
-                values = [v for v, done in zip(self._cells[field.name], self._done, strict=True) if done]
-                arrays.append(pa.array(values, type=field.type))
+                cells = self._cells[field.name]
+                arrays.append(pa.array([cells[place] for place in places], type=field.type))
             else:
                 series = self._rows.frame[field.name]
-                kept = series if self._done.all() else series.filter(mask)
+                kept = series if everything else series.gather(places)
                 arrays.append(kept.to_arrow().cast(field.type))
-        return Rows(self._rows.indices[self._done], pa.table(arrays, schema=self._plan.schema))
+        return pa.table(arrays, schema=self._plan.schema)
 
 
 def expand_to_whole_group(status: RowGroupStatus, plan: DatasetPlan) -> RowGroupStatus:

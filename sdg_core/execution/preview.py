@@ -2,18 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
-from sdg_core.execution.preview_table import as_html
+from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
+from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.models.pool import ModelPool
+from sdg_core.models.types import Message
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.usage import UsageByModel
@@ -25,13 +28,22 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
+"""By record and column, the messages that a model was sent first."""
+
+
 @dataclass(frozen=True)
 class Preview:
-    """The first records of a dataset as a table of every column, and the records that failed."""
+    """Some records of a dataset as a table of every column, and the records that failed.
+
+    records: the number of each row. prompts: what models were asked with, failed records included.
+    """
 
     table: pa.Table
     failures: tuple[Failure, ...]
     usage: UsageByModel
+    records: tuple[int, ...] = ()
+    prompts: Prompts = field(default_factory=dict)
 
     def to_polars(self) -> "pl.DataFrame":
         """The records."""
@@ -41,11 +53,34 @@ class Preview:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
+    def shown(self, *, longest: int | None = LONGEST) -> list[tuple[int, list[tuple[str, str]]]]:
+        """Each record's number, and names and texts as people read them: below a column the prompt that it was asked with.
+
+        longest: characters of a text before it is cut off; None for all of it.
+        """
+        found = []
+        for number, record in zip(self.records, self.table.to_pylist(), strict=True):
+            lines: list[tuple[str, str]] = []
+            for name, value in record.items():
+                lines.append((name, shown_value(value, longest=longest)))
+                lines += self.shown_prompt(number, name, longest=longest)
+            found.append((number, lines))
+        return found
+
+    def shown_prompt(self, record: int, column: str, *, longest: int | None = LONGEST) -> list[tuple[str, str]]:
+        """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
+        messages = self.prompts.get(record, {}).get(column, ())
+        names = {"user": "prompt"}
+        return [
+            (f"  {names.get(message.role, message.role)}", shown_value(message_text(message), longest=longest))
+            for message in messages
+        ]
+
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
         remarks = [f"record {each.record} failed, column {each.column}: {each.message}" for each in self.failures]
         rows = [list(record.values()) for record in self.table.to_pylist()]
-        return as_html(self.table.column_names, rows, remarks)
+        return as_html(self.table.column_names, zip(self.records, rows, strict=True), remarks)
 
 
 @dataclass(frozen=True)
@@ -56,13 +91,22 @@ class Sample:
     group: OpenGroup
     together: float
     each: tuple[float, ...]
+    prompts: Prompts = field(default_factory=dict)
 
 
-async def make_preview(plan: DatasetPlan, *, num_records: int, seeds: Seeds | None, models: ModelPool) -> Preview:
-    """Make records 0 to `num_records - 1`; they are the same records that a full run makes."""
-    sample = await make_sample(plan, range(num_records), seeds=seeds, models=models)
-    group = sample.group
-    return Preview(group.rows().table, tuple(sorted(group.failures.values())), group.usage)
+async def make_preview(
+    plan: DatasetPlan,
+    *,
+    records: Sequence[int],
+    seeds: Seeds | None,
+    models: ModelPool,
+    on_event: Observer = lambda event: None,
+) -> Preview:
+    """Make these records; they are the same that a full run makes."""
+    sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event)
+    group, rows = sample.group, sample.group.rows()
+    failures = tuple(sorted(group.every_failure))
+    return Preview(rows.table, failures, group.usage, tuple(rows.records.tolist()), sample.prompts)
 
 
 async def make_sample(
@@ -72,13 +116,22 @@ async def make_sample(
     seeds: Seeds | None,
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
+    on_event: Observer = lambda event: None,
 ) -> Sample:
     """Make some records, no more at once than the models admit requests. `clock` counts seconds.
+
+    on_event: told of every cell that a model is asked for, and of every record that is made or has failed.
 
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-    maker = RecordMaker(plan, models)
+    prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
+
+    def asked(record: int, column: str, messages: tuple[Message, ...]) -> None:
+        prompts.setdefault(record, {})[column] = messages
+        on_event(CellStarted(record, column))
+
+    maker = RecordMaker(plan, models, on_prompt=asked)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
@@ -91,7 +144,8 @@ async def make_sample(
     async def make(position: int) -> None:
         async with room:
             start = clock()
-            await _make(maker, group, position, budget=budget, clock=clock)
+            settled = await _make(maker, group, position, budget=budget, clock=clock)
+            on_event(settled)
             each[position] = each.get(position, 0.0) + clock() - start
 
     async def all_phases() -> float:
@@ -100,23 +154,27 @@ async def make_sample(
             async with asyncio.TaskGroup() as tasks:
                 for position in group.open_positions():
                     tasks.create_task(make(position))
-            if group.last_phase:
-                return seconds
             began = clock()
-            await asyncio.to_thread(group.advance)
+            if not group.last_phase:
+                await asyncio.to_thread(group.advance)
+            elif await asyncio.to_thread(group.judge):
+                await asyncio.to_thread(group.draw_again)
+            else:
+                return seconds
             seconds += clock() - began
 
     watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
     together += await unless_stalled(all_phases(), watch)
-    return Sample(group, together, tuple(each.values()))
+    return Sample(group, together, tuple(each.values()), prompts)
 
 
 async def _make(
     maker: RecordMaker, group: OpenGroup, position: int, *, budget: FailureBudget, clock: Callable[[], float]
-) -> None:
+) -> RecordsSettled:
     outcome = await maker.make(group, position)
     if isinstance(outcome, FailedRecord):
         budget.record_failed(group.fail(position, outcome.column, outcome.error))
-    else:
-        group.settle(position, outcome.cells, outcome.skipped)
-        budget.cells_made(clock(), whole=group.last_phase)
+        return RecordsSettled(made=0, failed=1)
+    group.settle(position, outcome.cells, outcome.skipped)
+    budget.cells_made(clock(), whole=group.last_phase)
+    return RecordsSettled(made=int(group.last_phase), failed=0)

@@ -17,13 +17,10 @@ def shown_value(value: Any, *, longest: int | None = LONGEST) -> str:
     return f"{text[:longest].rstrip()} … ({len(text):,} characters)"
 
 
-def as_html(columns: Sequence[str], records: Iterable[Sequence[Any]], remarks: Iterable[str]) -> str:
-    """A table, and remarks below it. Everything that comes from data is escaped."""
+def as_html(columns: Sequence[str], records: Iterable[tuple[int, Sequence[Any]]], remarks: Iterable[str]) -> str:
+    """A table of numbered records, and remarks below it. Everything that comes from data is escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    rows = (
-        f"<tr><th>{number}</th>{''.join(_cell(value) for value in values)}</tr>"
-        for number, values in enumerate(records)
-    )
+    rows = (f"<tr><th>{number}</th>{''.join(_cell(value) for value in values)}</tr>" for number, values in records)
     below = "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{below}"
 

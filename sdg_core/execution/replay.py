@@ -10,6 +10,7 @@ from sdg_core.execution.journal_rows import counted_cells, journal_spans, post_r
 from sdg_core.generators.whole_group import STRIDE
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
@@ -31,23 +32,23 @@ async def open_journal(
         late, size = post_resize_columns(plan), plan.config.row_group_size
 
         def is_done(record: int, column: str) -> bool:
-            number = record // STRIDE if column in late else record
+            number = record // STRIDE if column in late else record_and_candidate(record)[0]
             return number not in remaining.get(number // size, frozenset([number]))
 
         await asyncio.to_thread(journal.prune, is_done)
         yield journal
 
 
-def journaled_cells(context: RunContext, status: RowGroupStatus) -> list[JournaledCell]:
-    """What an earlier run has paid for and not got into the row group's file. Called in a thread.
+def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: int = 0) -> list[JournaledCell]:
+    """What an earlier run has paid for one candidate of the records and not got into the row group's file. Called in a thread.
 
-    What the file's usage counts already comes without its usage.
+    What the file's usage counts already is marked so.
     """
     if context.journal is None:
         return []
     hashes, counted = context.plan.fingerprint.column_hashes, counted_cells(status.footer)
     return [
-        replace(cell, usage={}) if (cell.run_id, cell.column, cell.record) in counted else cell
-        for start, stop, columns in journal_spans(context.plan, status.group)
+        replace(cell, counted=(cell.run_id, cell.column, cell.record) in counted)
+        for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate)
         for cell in context.journal.load(start=start, stop=stop, column_hashes={name: hashes[name] for name in columns})
     ]

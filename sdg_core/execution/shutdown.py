@@ -19,7 +19,7 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
     records = 0
     for group in sorted(groups, key=lambda group: group.status.group.index):
         index = group.status.group.index
-        if not (group.made or group.failures or group.usage):
+        if not (group.made or group.every_failure or group.usage):
             continue
         try:
             write_and_settle(context, group)
@@ -27,9 +27,12 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             lost[index] = error
             records += group.made
         else:
-            saved = RowGroupSaved(group.status.group, group.made, group.failed, group.replayed, group.carried_over)
+            saved = RowGroupSaved(
+                group.status.group, group.made, group.failed, group.replayed, group.carried_over, group.dropped
+            )
             context.observer(saved)
-            context.observer(Notice(f"row group {index:05d}: {group.made} of {len(group.indices)} records saved"))
+            total = len(group.status.remaining)
+            context.observer(Notice(f"row group {index:05d}: {group.made} of {total} records saved"))
     if lost:
         first = next(iter(lost.values()))
         context.observer(Notice(f"row groups {format_ranges([*lost])}: {records} finished records not saved: {first}"))

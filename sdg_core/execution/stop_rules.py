@@ -12,6 +12,8 @@ from sdg_core.store.failures import Failure
 
 MIN_SETTLED = 20
 """Records judged before a failure rate means anything."""
+MIN_DROPPED = 100
+"""Records of which none was kept, from the first on, after which a condition counts as one that never holds."""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class FailureBudget:
     opened: int = 0
     failed_at_once: int = 0
     first: Failure | None = None
+    kept: int = 0
+    dropped: int = 0
     last_success: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,12 +54,21 @@ class FailureBudget:
         self.failed += 1
         self.first = self.first or failure
 
+    def records_selected(self, *, kept: int, dropped: int) -> None:
+        """So many more records have their row, and so many have none because none of their candidates was kept."""
+        self.kept += kept
+        self.dropped += dropped
+
     def verdict(self, *, remaining: int) -> str | None:
         """Why the run must stop now, or None. `remaining` is the number of records not settled yet.
 
         Failure rates are judged from 20 settled records on, and never at the very end, when there is nothing left to save.
         """
-        if self.first is None or remaining == 0:
+        if remaining == 0:
+            return None
+        if self.dropped >= MIN_DROPPED and not self.kept:
+            return f"select keeps none: every candidate of the first {self.dropped} records was rejected"
+        if self.first is None:
             return None
         for failed, judged in ((self.failed_at_once, self.opened), (self.failed, self.made + self.failed)):
             if judged >= MIN_SETTLED and failed > self.settings.max_failure_rate * judged:

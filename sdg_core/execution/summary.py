@@ -13,6 +13,7 @@ class RunSummary:
     generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
     remaining: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
     replayed: replies of models taken from the journal, where an interrupted run had left them.
+    dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
     """
 
     version: VersionLayout
@@ -25,6 +26,7 @@ class RunSummary:
     first_failure: str | None
     carried: int = 0
     replayed: int = 0
+    dropped: int = 0
 
 
 class Tally:
@@ -33,6 +35,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
+        self._dropped = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -42,6 +45,7 @@ class Tally:
             self._failed += event.failed
             self._carried += event.carried
             self._replayed += event.replayed
+            self._dropped += event.dropped
         if isinstance(event, RowGroupSaved):
             self._written += 1
         if isinstance(event, RowGroupFinished):
@@ -63,6 +67,7 @@ class Tally:
             first_failure=self.first_failure,
             carried=self._carried,
             replayed=self._replayed,
+            dropped=self._dropped,
         )
 
     def counts(self) -> dict[str, int]:

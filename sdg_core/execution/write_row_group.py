@@ -10,15 +10,20 @@ import pyarrow as pa
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import counted_cells, counted_in_footer, journal_spans
 from sdg_core.execution.open_row_group import HEAD_ROWS, OpenGroup, Rows
+from sdg_core.ledger.journal import Journal
+from sdg_core.plan.candidates import STRIDE
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.usage import add_usage, add_usage_by_column
 from sdg_core.store.atomic import write_atomic
 from sdg_core.store.failures import dump_failures, read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import utc_now
+from sdg_core.store.rejected import read_rejected, write_rejected
 from sdg_core.store.row_groups import (
     SCHEMA_VERSION,
     Footer,
+    SelectedRows,
     merge_rows,
     read_dropped,
     read_rows,
@@ -50,6 +55,7 @@ def write_group(
     Rows that an earlier run wrote stay as they are; the files become the union. `committing` is entered around the switch of the
     row-group file, `publishing` around that of the file of dropped columns.
     """
+    group.judge()
     rows, status = group.rows(), group.status
     old = status.footer
     if old is not None and old.num_rows:
@@ -61,6 +67,8 @@ def write_group(
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}
     counted = set() if plan.resizes and group.made else group.counted | counted_cells(old)
+    selection = _selected(group, old)
+    decided = present if selection is None else {*present, *selection.exhausted}
     footer = Footer(
         schema_version=SCHEMA_VERSION,
         dataset=plan.config.name,
@@ -75,11 +83,13 @@ def write_group(
         usage=add_usage(old.usage if old is not None else {}, group.usage),
         usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
         simulated=plan.simulated,
-        counted=counted_in_footer(counted, leave_out=() if plan.resizes else present),
+        counted=counted_in_footer(counted, leave_out=() if plan.resizes else decided),
         created_at=utc_now(),
         run_id=run_id,
+        selection=selection,
     )
-    _write_failures(group, version, missing=frozenset(footer.missing))
+    _write_failures(group, version, missing=frozenset(footer.unfinished))
+    _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
     if plan.dropped:
         dropped = rows.table.select(plan.dropped_schema.names)
         write_row_group(version.dropped(status.group.index), dropped, footer, commit_guard=commit_guard)
@@ -93,9 +103,33 @@ def _write_failures(group: OpenGroup, version: VersionLayout, *, missing: frozen
     """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
     path = version.failure_list(group.status.group.index)
     before = read_failures(path)
-    failures = {failure.record: failure for failure in (*before, *group.failures.values()) if failure.record in missing}
+    failures = {failure.record: failure for failure in (*before, *group.every_failure) if failure.record in missing}
     if failures or before:
         write_atomic(path, dump_failures(failures.values()))
+
+
+def _selected(group: OpenGroup, old: Footer | None) -> SelectedRows | None:
+    """What is known of the selection with what an earlier run has decided."""
+    if group.selection is None:
+        return None
+    before = old.selection if old is not None else None
+    return group.selection.summary() if before is None else before + group.selection.summary()
+
+
+def _write_rejected(
+    group: OpenGroup, old: Footer | None, *, version: VersionLayout, plan: DatasetPlan, commit_guard: CommitGuard
+) -> None:
+    """List the rejected candidates of this run with those of records that an earlier run has decided."""
+    if group.selection is None:
+        return
+    path = version.rejected_candidates(group.status.group.index)
+    failed = [failure.record for failure in group.every_failure]
+    rejected = group.selection.rejected(failed=failed)
+    before = read_rejected(path, plan.schema)
+    if old is not None:
+        rejected = before.of([*old.records().tolist(), *old.exhausted]) + rejected
+    if len(before.records) or len(rejected.records):
+        write_rejected(path, rejected, commit_guard=commit_guard)
 
 
 def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: DatasetPlan) -> Rows:
@@ -107,6 +141,15 @@ def _with_existing(rows: Rows, old: Footer, *, version: VersionLayout, plan: Dat
             kept = kept.append_column(name, dropped.column(name))
     merged, merged_records = merge_rows(kept.select(plan.schema.names), records, rows.table, rows.records)
     return Rows(merged_records, merged)
+
+
+def _settle(journal: Journal, plan: DatasetPlan, footer: Footer, *, group: RowGroup, candidate: int) -> None:
+    """Remove what the journal holds of one candidate of the records that the file decides."""
+    behind = candidate * STRIDE
+    remaining = frozenset(record + behind for record in footer.unfinished)
+    for start, stop, columns in journal_spans(plan, group, candidate=candidate):
+        if not (plan.resizes and remaining):
+            journal.discard_committed(start=start, stop=stop, columns=columns, remaining=remaining)
 
 
 def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
@@ -125,10 +168,8 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     )
     failpoint("group.before_settle")
     if context.journal is not None:
-        missing = frozenset(written.footer.missing)
-        for start, stop, columns in journal_spans(context.plan, group.status.group):
-            if not (context.plan.resizes and missing):
-                context.journal.discard_committed(start=start, stop=stop, columns=columns, remaining=missing)
+        for candidate in range(group.candidate + 1):
+            _settle(context.journal, context.plan, written.footer, group=group.status.group, candidate=candidate)
     failpoint("group.after_settle")
     if claims is not None:
         claims.release([index])

@@ -47,7 +47,8 @@ class Cell:
 class CellFailedError(CellError):
     """A cell that could not be computed: kind of failure, requests tried, and what they used.
 
-    ends_run: no other cell can be computed either (a quota that is used up).
+    ends_run: no other cell can be computed either (a quota that is used up). reply, finish_reason: of the last reply, where
+    there was one and it is why.
     """
 
     def __init__(
@@ -59,11 +60,15 @@ class CellFailedError(CellError):
         usage: Usage = Usage(),  # noqa: B008 - frozen
         usages: Mapping[str, Usage] | None = None,
         ends_run: bool = False,
+        reply: str | None = None,
+        finish_reason: str | None = None,
         remedy: str | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.kind = kind
         self.attempts = attempts
+        self.reply = reply
+        self.finish_reason = finish_reason
         self.ends_run = ends_run
         self.usage = usage
         self.usages = usages or {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
 from sdg_core.models.pool import ModelPool
+from sdg_core.models.types import Message
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.sampling.rng import RandomSource
 
@@ -28,6 +29,14 @@ class CellGenerator(Protocol):
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record, given the columns it reads. Raises CellError."""
+
+
+@runtime_checkable
+class PromptedGenerator(Protocol):
+    """A generator that sends a model a prompt."""
+
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages that open the conversation about a record. Raises CellError."""
 
 
 class ExpressionGenerator:

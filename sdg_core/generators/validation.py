@@ -21,7 +21,6 @@ from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.system.batcher import Batcher
 from sdg_core.validators.base import Outcome, ValidatorError
 from sdg_core.validators.judges import validate_targets, value_validator
-from sdg_core.validators.remote import RemoteValidator
 from sdg_core.validators.rows import judge_by_function
 
 Row = Mapping[str, Any]
@@ -62,6 +61,8 @@ class ValidationGenerator:
         self._batches: Batcher[Row, Any] | None = None
         match params := column.validator_params:
             case RemoteParams():
+                from sdg_core.validators.remote import RemoteValidator  # here, because aiohttp takes its time
+
                 self._remote = RemoteValidator(params, verdict=single_verdict_type(params))
                 parallel = params.max_parallel_requests
                 self._batches = Batcher(self._ask, size=column.batch_size, parallel=parallel)

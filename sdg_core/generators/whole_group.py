@@ -40,6 +40,8 @@ class Fault:
     kind: FailureKind
     message: str
     attempts: int = 0
+    reply: str | None = None
+    finish_reason: str | None = None
 
 
 @dataclass

@@ -35,6 +35,7 @@ class JournaledCell:
 
     record: what the random words of its row are counted by: the record, unless a function changed the rows. inputs: a digest of
     the values that it was made from, empty if unknown. run_id: the run that paid, empty for what no journal holds.
+    counted: the usage in a row-group file counts it already.
     """
 
     record: int
@@ -44,6 +45,7 @@ class JournaledCell:
     usage: Mapping[str, Mapping[str, int]]
     inputs: str = ""
     run_id: str = ""
+    counted: bool = False
 
 
 @dataclass(frozen=True)

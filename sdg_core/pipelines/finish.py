@@ -16,7 +16,7 @@ from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
-from sdg_core.processing.export import Exported, check_target, export_rows
+from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import MadeReport, make_report, remove_report_of_finished, write_page, write_report
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -89,11 +89,19 @@ def report_pipeline(pipeline: Pipeline, *, output: str | Path | None = None) -> 
 
 
 def export_pipeline(
-    pipeline: Pipeline, path: str | Path, *, partial: bool = False, overwrite: bool = False
+    pipeline: Pipeline,
+    path: str | Path,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    processor: str | None = None,
+    columns: Sequence[str] | None = None,
+    split: Sequence[float] | None = None,
 ) -> Exported:
     """Write the finished dataset into one file; see `export` of datasets."""
     target = Path(path).absolute()
-    check_target(target, overwrite=overwrite)
+    options = ExportOptions(processor, columns, split, overwrite)
+    check_target(target, overwrite=overwrite or split is not None)
     layout, metadata, statuses = _existing(pipeline)
     if metadata.post_generation_state != "complete" and not partial:
         raise IncompleteError(
@@ -102,7 +110,7 @@ def export_pipeline(
         )
     stored = resolve_parts(layout, metadata, as_row_groups(statuses))
     schema = _schema(layout, statuses)
-    return Exported(target, export_rows(stored.parts, schema, target, remedy=stored.remedy), stored.finished)
+    return export_version(layout, stored, schema, target, options=options)
 
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:

@@ -171,6 +171,7 @@ def _dataset_hash(config: DatasetConfig, column_hashes: Mapping[str, str], seed_
             "seed": config.seed,
             "seed_config": seed,
             **({"constraints": _hashed_constraints(config.constraints)} if config.constraints else {}),
+            **({"select": hashed_fields(config.select)} if config.select is not None else {}),
         }
     )
 

@@ -3,7 +3,7 @@
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 
 def matching_columns(pattern: str, names: Iterable[str]) -> list[str]:
@@ -22,6 +22,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         if names
         else "; there are none"
     )
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores before it as it takes to be none of those taken."""
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def duplicates(names: Sequence[str]) -> list[tuple[int, str]]:

@@ -4,9 +4,9 @@ import base64
 import datetime
 import decimal
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -15,11 +15,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdg_core.errors import PlanError, RefusedError
+from sdg_core.errors import IncompleteError, PlanError, RefusedError
 from sdg_core.generators.single_precision import python_values
+from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.plan.names import did_you_mean, duplicates
+from sdg_core.processing.split import part_of, part_path, part_sizes
 from sdg_core.store.atomic import atomic_file
+from sdg_core.store.layout import VersionLayout, part_files
+from sdg_core.store.listing import directory_names
 from sdg_core.store.objects import StorePath
-from sdg_core.store.row_groups import damage_errors, with_columns
+from sdg_core.store.os_errors import store_errors
+from sdg_core.store.parts import StoredRows
+from sdg_core.store.row_groups import damage_errors, read_parquet_metadata, with_columns
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000
@@ -28,11 +35,91 @@ Write = Callable[[pa.RecordBatch], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. finished: all of a finished dataset; else the row groups there were."""
+    """What was written. finished: all of a finished dataset; else the row groups there were.
+
+    parts: rows of each file, by the name of its part, where the rows were split; `path` is then what the files are named after.
+    """
 
     path: Path
     num_rows: int
     finished: bool
+    parts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files by the name of their part; of what was not split, one under `train`, as loaders call it."""
+        return {name: part_path(self.path, name) for name in self.parts} or {"train": self.path}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg export --json` prints it."""
+        return {
+            "path": str(self.path),
+            "rows": self.num_rows,
+            "finished": self.finished,
+            "parts": {name: {"path": str(self.files[name]), "rows": rows} for name, rows in self.parts.items()},
+        }
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """processor: write what this processor made, instead of the dataset. columns: only these, in this order. split: shares of the
+    rows, for two or three files. overwrite: replace files."""
+
+    processor: str | None = None
+    columns: Sequence[str] | None = None
+    split: Sequence[float] | None = None
+    overwrite: bool = False
+
+
+def export_version(
+    version: VersionLayout, stored: StoredRows, schema: pa.Schema, path: Path, *, options: ExportOptions
+) -> Exported:
+    """Write rows of a version as the options say. Raises PlanError, RefusedError, StoreError; IncompleteError for the output of a
+    processor where nothing is finished."""
+    parts, num_rows = stored.parts, stored.num_rows
+    if options.processor is not None:
+        parts = _output_of(version, options.processor, finished=stored.finished)
+        schema = read_parquet_metadata(parts[0]).schema.to_arrow_schema().remove_metadata()
+        num_rows = sum(read_parquet_metadata(part).num_rows for part in parts)
+    schema = _chosen(schema, options.columns)
+    if options.split is None:
+        check_target(path, overwrite=options.overwrite)
+        rows = export_rows(parts, schema, path, remedy=stored.remedy)
+        return Exported(path, rows, stored.finished)
+    sizes = part_sizes(options.split, num_rows)
+    for name in sizes:
+        check_target(part_path(path, name), overwrite=options.overwrite)
+    _export_split(parts, schema, path, sizes, remedy=stored.remedy)
+    return Exported(path, num_rows, stored.finished, sizes)
+
+
+def _output_of(version: VersionLayout, processor: str, *, finished: bool) -> tuple[StorePath, ...]:
+    if not finished:
+        raise IncompleteError(
+            f"{version.directory} is not finished, so processor {processor!r} has written nothing",
+            remedy="`sdg process` it first",
+        )
+    with store_errors("list", version.processed):
+        names = [
+            name for name in directory_names(version.processed) if name not in (version.processed_dataset.name, REMOVED)
+        ]
+    parts = part_files(version.processed / processor) if processor in names else ()
+    if not parts:
+        raise PlanError(f"no processor {processor!r} has written an output{did_you_mean(processor, names)}")
+    return parts
+
+
+def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    if columns is None:
+        return schema
+    for name in columns:
+        if name not in schema.names:
+            raise PlanError(f"columns: there is no column {name!r}{did_you_mean(name, schema.names)}")
+    for _, name in duplicates(columns):
+        raise PlanError(f"columns: {name!r} is named twice", remedy="name each column once")
+    if not columns:
+        raise PlanError("columns: none is named", remedy=f"there are {', '.join(schema.names)}")
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -49,15 +136,35 @@ def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, re
 
     remedy: what to do about a damaged part. Raises StoreError; the file is then as it was before.
     """
-    kind, compression = _format(path)
     rows = 0
-    with atomic_file(path) as file, ExitStack() as stack:
-        target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
-        write = stack.enter_context(_WRITERS[kind](target, schema))
+    with _writer(path, schema) as write:
         for batch in _batches(parts, schema, remedy=remedy):
             write(batch)
             rows += batch.num_rows
     return rows
+
+
+def _export_split(
+    parts: Sequence[StorePath], schema: pa.Schema, path: Path, sizes: Mapping[str, int], *, remedy: str
+) -> None:
+    """Write each row into the file of its part."""
+    done = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(_writer(part_path(path, name), schema)) for name in sizes]
+        for batch in _batches(parts, schema, remedy=remedy):
+            places = part_of(done, batch.num_rows, [*sizes.values()])
+            for place, write in enumerate(writers):
+                write(batch.filter(pa.array(places == place)))
+            done += batch.num_rows
+
+
+@contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator[Write]:
+    """What writes into a file in the format that its name says, all or nothing."""
+    kind, compression = _format(path)
+    with atomic_file(path) as file, ExitStack() as stack:
+        target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
+        yield stack.enter_context(_WRITERS[kind](target, schema))
 
 
 class _LeftOpen(io.RawIOBase):

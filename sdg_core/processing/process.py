@@ -68,6 +68,11 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
             f"{format_ranges([s.group.index for s in absent])}",
             remedy="generate them first",
         )
+    if not any(status.footer is not None and status.footer.num_rows for status in statuses):
+        raise IncompleteError(
+            f"none of the {plan.num_records} records has a row, so there is nothing to process",
+            remedy="`sdg status FILE` shows why they failed; generate again to retry them",
+        )
     remaining = sum(len(status.remaining) for status in statuses)
     if remaining and not allow_missing and remaining > plan.config.run.max_missing_rate * plan.num_records:
         partial = [status.group.index for status in statuses if status.remaining]

@@ -5,7 +5,7 @@ underscore stands before it. `<processor>.clusters.parquet` has a row for each r
 `kept`. The key-value metadata `sdg_method` names the algorithm with the version of what computed it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from sdg_core.filters.clusters import Ids
 from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.plan.names import free_name
 from sdg_core.processing.row_processors import Outcome, Reasons
 from sdg_core.store.staged_output import StagedOutput
 
@@ -25,7 +26,7 @@ class RemovedRecords:
     """The file of records that one processor left out; there even if there are none."""
 
     def __init__(self, output: StagedOutput, outcome: Outcome, schema: pa.Schema) -> None:
-        own = (_free("record_index", schema.names), pa.int64()), (_free("reason", schema.names), pa.string())
+        own = (free_name("record_index", schema.names), pa.int64()), (free_name("reason", schema.names), pa.string())
         metadata = {METHOD_KEY: outcome.method.encode()}
         self._schema = pa.schema([*schema, *(pa.field(*field) for field in own)], metadata=metadata)
         self._columns = schema.names
@@ -63,9 +64,3 @@ def write_clusters(output: StagedOutput, clusters: Mapping[str, pa.Table]) -> No
         except BaseException:
             file.abandon()
             raise
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name = f"_{name}"
-    return name

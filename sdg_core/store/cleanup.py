@@ -13,6 +13,13 @@ def remove_stale_temp_files(layout: DatasetLayout, version: VersionLayout, *more
     if is_remote(layout.root):
         clean_temporaries(layout.directory)
         return
-    places = (version.row_groups, version.dropped_columns, version.failures, *version.image_directories(), *more)
+    places = (
+        version.row_groups,
+        version.dropped_columns,
+        version.failures,
+        version.rejected,
+        *version.image_directories(),
+        *more,
+    )
     for directory in (layout.directory, version.directory, *places):
         clean_temporaries(directory)

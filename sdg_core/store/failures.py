@@ -1,8 +1,8 @@
 """Why records have no row: data beside the row group, never only a log line."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import orjson
 
@@ -10,24 +10,45 @@ from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
 FailureKind = Literal[
-    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated"
+    "expression", "custom", "validation", "rate_limited", "transient", "permanent", "malformed", "truncated", "rejected"
 ]
+
+
+MAX_REPLY = 10_000
+"""Characters of a reply that a failure keeps."""
 
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """A record that could not be made: the column that failed it, what kind of failure, the reason, requests tried."""
+    """A record that could not be made: the column that failed it, what kind of failure, the reason, requests tried.
+
+    reply: the model's last words as they came, where they are why; cut off at `MAX_REPLY`. finish_reason: what the server said
+    of their end.
+    """
 
     record: int
     column: str
     kind: FailureKind
     message: str
     attempts: int
+    reply: str | None = field(default=None, compare=False)
+    finish_reason: str | None = field(default=None, compare=False)
+
+
+def kept_reply(text: str) -> str:
+    """A reply as a failure keeps it: bounded, and with half surrogates spelt out, which JSON lines cannot hold."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= MAX_REPLY else f"{text[:MAX_REPLY]}... ({len(text):,} characters)"
 
 
 def dump_failures(failures: Iterable[Failure]) -> bytes:
     """One JSON object per line, by record."""
-    return b"".join(orjson.dumps(asdict(failure)) + b"\n" for failure in sorted(failures))
+    lines = (orjson.dumps(_written(failure)) + b"\n" for failure in sorted(failures))
+    return b"".join(lines)
+
+
+def _written(failure: Failure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(failure).items() if value is not None}
 
 
 def parse_failures(data: bytes) -> list[Failure]:

@@ -1,4 +1,5 @@
-"""The pictures of a version: `images/<column>/<record index>.png`, further ones of a record `-1`, `-2` and so on.
+"""The pictures of a version: `images/<column>/<record index>.png`, further ones of a record `-1`, `-2` and so on. Those of a
+further candidate of a record have its number after a dot, as in `7.1.png`.
 
 Names depend on column and record only, so that a record which is made again replaces its pictures instead of adding to them.
 """
@@ -8,10 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.layout import VersionLayout
 
-_PATH = re.compile(r"images/([A-Za-z_][A-Za-z0-9_]*)/(\d+(?:-\d+)?\.png)")
+_PATH = re.compile(r"images/([A-Za-z_][A-Za-z0-9_]*)/(\d+(?:\.\d+)?(?:-\d+)?\.png)")
 
 
 def _unguarded(record: int) -> AbstractContextManager[None]:
@@ -30,10 +32,13 @@ class ImageFiles:
         self._version, self._commit_guard = version, commit_guard
 
     def save(self, column: str, record: int, pictures: Sequence[bytes]) -> list[str]:
-        """Store the pictures of a cell durably; returns their paths. Raises StoreError, or what the guard raises."""
+        """Store the pictures of a cell durably; returns their paths. `record` is the number of a candidate
+        (`sdg_core.plan.candidates`). Raises StoreError, or what the guard raises."""
         paths = []
+        record, candidate = record_and_candidate(record)
+        stem = f"{record}.{candidate}" if candidate else str(record)
         for number, content in enumerate(pictures):
-            name = f"{record}-{number}.png" if number else f"{record}.png"
+            name = f"{stem}-{number}.png" if number else f"{stem}.png"
             guard = partial(self._commit_guard, record)
             with atomic_file(self._version.images / column / name, commit_guard=guard) as file:
                 file.write(content)

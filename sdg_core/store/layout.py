@@ -78,6 +78,11 @@ class VersionLayout:
         return self.directory / "failures"
 
     @property
+    def rejected(self) -> StorePath:
+        """The directory of candidates that were not kept, one file per row group that has any."""
+        return self.directory / "rejected"
+
+    @property
     def images(self) -> StorePath:
         """The pictures that models made, one directory per column."""
         return self.directory / "images"
@@ -128,6 +133,10 @@ class VersionLayout:
     def failure_list(self, index: int) -> StorePath:
         """The failure list of a row group."""
         return self.failures / f"batch_{row_group_key(index)}.jsonl"
+
+    def rejected_candidates(self, index: int) -> StorePath:
+        """The candidates of a row group's records that were not kept."""
+        return self.rejected / f"batch_{row_group_key(index)}.parquet"
 
     def image_directories(self) -> list[StorePath]:
         """The directories of pictures that exist."""

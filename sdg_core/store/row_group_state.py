@@ -43,7 +43,8 @@ def classify(
     group: RowGroup, found: FooterOrError, *, dataset: str, config_hash: str, in_earlier_version: bool
 ) -> RowGroupStatus:
     """missing: no file. stale: no file here, but an earlier version has one. corrupt: unreadable, not ours, or at odds with
-    its place. partial: records of the plan have no row (they failed, or the dataset was extended). complete: all are there."""
+    its place. partial: records of the plan have no row (they failed, or the dataset was extended). complete: all are there, or
+    all their candidates were rejected."""
     everything = range(group.start, group.stop)
     if found is None:
         state = RowGroupState.STALE if in_earlier_version else RowGroupState.MISSING
@@ -56,7 +57,7 @@ def classify(
         if getattr(found, field) != value:
             reason = f"its footer says {field} {getattr(found, field)!r}, but its place is that of {value!r}"
             return RowGroupStatus(group, RowGroupState.CORRUPT, everything, reason=reason)
-    remaining: Sequence[int] = (*found.missing, *range(found.start + found.size, group.stop))
+    remaining: Sequence[int] = (*found.unfinished, *range(found.start + found.size, group.stop))
     if found.resized and remaining:
         remaining = everything  # its rows are not records, so none can be kept
     state = RowGroupState.PARTIAL if remaining else RowGroupState.COMPLETE

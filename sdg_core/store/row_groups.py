@@ -33,6 +33,45 @@ _END = 2**16
 _REMEDY = "move the row group's file out of row_groups/ and generate again; it is made again"
 
 
+class SelectedRows(BaseModel):
+    """How a row group's rows were selected among candidates.
+
+    rejected: candidates that were not kept, of the records that are decided. usage: what those used, which the footer's usage
+    holds as well. exhausted: records without a row because none of their candidates was kept; they are not drawn again.
+    candidates: the records whose row is another candidate than the first, by its number. fallback: records whose row is the best
+    of candidates none of which was kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    rejected: int = 0
+    usage: UsageByModel = {}
+    exhausted: list[int] = []
+    candidates: dict[str, list[int]] = {}
+    fallback: list[int] = []
+
+    def candidates_of(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which candidate the row of each record is."""
+        found = np.zeros(len(records), dtype=np.int64)
+        for number, chosen in self.candidates.items():
+            found[np.isin(records, chosen)] = int(number)
+        return found
+
+    def __add__(self, other: "SelectedRows") -> "SelectedRows":
+        """Of two sets of records together."""
+        numbers = sorted({*self.candidates, *other.candidates}, key=int)
+        return SelectedRows(
+            rejected=self.rejected + other.rejected,
+            usage=add_usage(self.usage, other.usage),
+            exhausted=sorted({*self.exhausted, *other.exhausted}),
+            candidates={
+                number: sorted({*self.candidates.get(number, ()), *other.candidates.get(number, ())})
+                for number in numbers
+            },
+            fallback=sorted({*self.fallback, *other.fallback}),
+        )
+
+
 class Footer(BaseModel):
     """What a row-group file says of itself. `missing` holds the record indices of its range that have no row.
 
@@ -42,6 +81,8 @@ class Footer(BaseModel):
 
     resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
     either no record is missing, or all are and there is no row.
+
+    selection: how rows were selected, where the config does that.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -62,6 +103,18 @@ class Footer(BaseModel):
     created_at: str
     run_id: str
     rows: int | None = None
+    selection: SelectedRows | None = None
+
+    @property
+    def exhausted(self) -> frozenset[int]:
+        """Missing records that are not made again, because none of their candidates was kept."""
+        return frozenset(self.selection.exhausted) if self.selection is not None else frozenset()
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Missing records that the next run tries again."""
+        exhausted = self.exhausted
+        return [record for record in self.missing if record not in exhausted] if exhausted else self.missing
 
     @property
     def num_rows(self) -> int:
@@ -73,7 +126,7 @@ class Footer(BaseModel):
     @property
     def nothing_made(self) -> bool:
         """Whether there were records to make and none could be made."""
-        return self.num_rows == 0 and bool(self.missing)
+        return self.num_rows == 0 and bool(self.unfinished)
 
     def records(self) -> NDArray[np.int64]:
         """The record index of each row; rows of a resized row group are counted from its start."""

@@ -19,11 +19,13 @@ from typing import Any
 MEMORY = 2**29
 """Bytes of address space that the work may take beyond what the interpreter and its modules take."""
 _CHUNK = 2**16
+_GRACE = 2.0
+"""Seconds that the process outlives a request that its owner would have ended."""
 _START = """
 import importlib, json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from sdg_core.system.bounded_process import serve
-serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]))
+serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]), seconds=float(sys.argv[4]))
 """
 
 Answer = Callable[[Any], Any]
@@ -73,7 +75,7 @@ class BoundedProcess:
         if self._process is None:
             self._owner = os.getpid()
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function],
+                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function, str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -93,9 +95,13 @@ class BoundedProcess:
                 pipe.close()
 
 
-def serve(function: Callable[[Any, Answer], Any]) -> None:
-    """The other side: answer requests until there are no more."""
+def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
+    """The other side: answer requests until there are no more.
+
+    It ends itself soon after it should have been ended, because whoever started it may have been killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _bound_memory()
     reader, writer = sys.stdin.buffer, sys.stdout.buffer
 
@@ -108,7 +114,9 @@ def serve(function: Callable[[Any, Answer], Any]) -> None:
         return json.loads(reader.readline())["request"]
 
     while line := reader.readline():
+        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
         tell({"result": function(json.loads(line)["request"], ask)})
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _bound_memory() -> None:

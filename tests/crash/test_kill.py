@@ -4,6 +4,7 @@ import random
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from sdg_core import api
@@ -173,3 +174,27 @@ def test_processing_and_reopening_killed_at_a_named_point_can_be_done_again(tmp_
         assert not version.processed.exists()
     assert api.process(dataset).num_rows == 25
     assert api.status(dataset).post_generation_state == "complete"
+
+
+@pytest.mark.parametrize("point", ["journal.after_commit:9", "group.before_settle"])
+def test_a_run_that_selects_killed_at_a_named_point_ends_like_an_uninterrupted_one(tmp_path: Path, point: str) -> None:
+    """In the middle of a record's candidates, and between its file and the journal."""
+    root, whole = tmp_path / "root", tmp_path / "whole"
+    with ServerProcess() as server:
+        select = {"keep": "{{ plan == 'pro' }}", "candidates": 3}
+        config = dataset_config(*COLUMNS, endpoint=server.url, num_records=30, select=select)
+        file = write_config(tmp_path / "tickets.yaml", config)
+        killed = sdg("generate", file, "--root", root, env={VARIABLE: point})
+        assert killed.returncode == -9, f"{point} was not reached: {killed.stderr}"
+        assert sdg("generate", file, "--root", root).returncode == 0
+        asked = server.prompts()
+        assert len(asked) - len(set(asked)) <= IN_FLIGHT, "only requests on their way at the kill are sent again"
+        version = only_version(root)
+        api.generate(api.open_dataset(file, root=str(whole)))
+        other = only_version(whole)
+        assert stored_records(version) == stored_records(other)
+        for index in range(3):
+            footers = [read_footer(place.row_group(index)) for place in (version, other)]
+            assert footers[0].selection == footers[1].selection
+            listed = [pq.read_table(str(place.rejected_candidates(index))) for place in (version, other)]
+            assert listed[0].equals(listed[1])

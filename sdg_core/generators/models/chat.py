@@ -114,6 +114,10 @@ class ChatGenerator:
         )
         return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages that open the conversation about a record. Raises CellError."""
+        return self._messages(values, record)
+
     def _messages(self, values: Mapping[str, Any], record: int) -> tuple[Message, ...]:
         """The opening of a record's conversations, a pure function of its values and number. Raises CellError."""
         name = self._column.name
@@ -198,6 +202,16 @@ def _traced(message: Message) -> dict[str, Any]:
         "tool_calls": calls,
         "tool_call_id": message.tool_call_id,
     }
+
+
+def message_text(message: Message) -> str:
+    """A message as people read it; media by what they are."""
+    if isinstance(message.content, str):
+        return message.content
+    blocks = map(_block, message.content)
+    return "\n".join(
+        block["text"] if block["type"] == "text" else f"[{block['type']}: {block['text']}]" for block in blocks
+    )
 
 
 def _block(part: Part) -> dict[str, str]:

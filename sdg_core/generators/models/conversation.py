@@ -16,6 +16,7 @@ from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, Usage
+from sdg_core.store.failures import FailureKind
 
 _CUT_SHORT = {
     "length": "the reply was cut off at max_tokens",
@@ -128,16 +129,14 @@ async def converse(
             ) from error
         cut = incomplete(reply, keep_truncated=keep_truncated)
         if cut is not None:
-            raise CellFailedError(cut, kind="truncated", attempts=spent.requests, usages=spent.usages)
+            raise _unusable(cut, reply, kind="truncated", spent=spent)
         try:
             value = read(reply)
         except (ModelError, ValueError) as error:
             problem = error.message if isinstance(error, ModelError) else str(error)
             following = turn.after_unusable(limits)
             if following is None:
-                raise CellFailedError(
-                    problem, kind="malformed", attempts=spent.requests, usages=spent.usages
-                ) from error
+                raise _unusable(problem, reply, kind="malformed", spent=spent) from error
             if following.correction:
                 request = corrected(request, reply, problem)
             else:
@@ -145,3 +144,15 @@ async def converse(
             turn = following
         else:
             return Conversation(value, reply, (*request.messages, assistant_message(reply)), spent.usages)
+
+
+def _unusable(message: str, reply: ChatResponse, *, kind: FailureKind, spent: UsageTally) -> CellFailedError:
+    """The failure of a cell whose last reply will not do, with that reply."""
+    return CellFailedError(
+        message,
+        kind=kind,
+        attempts=spent.requests,
+        usages=spent.usages,
+        reply=reply.text,
+        finish_reason=reply.finish_reason,
+    )

@@ -14,7 +14,7 @@ from sdg_core.errors import CellError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.models.chat import ModelBinding, media_of
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.types import ImagePart, ImageRequest
+from sdg_core.models.types import ImagePart, ImageRequest, Message
 from sdg_core.plan.templates.render import Template
 
 
@@ -40,6 +40,10 @@ class ImageGenerator:
         else:
             paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
         return Cell(paths, usages=reply.usages(alias))
+
+    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """What the picture of a record is asked for with. Raises CellError."""
+        return (Message("user", self._request(record, values).prompt),)
 
     def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
         context = media_of(self._column, values, self._asked.images)

@@ -16,6 +16,7 @@ from sdg_core.plan.checks.model_columns import check_fields, check_model_column,
 from sdg_core.plan.checks.processors import check_processors
 from sdg_core.plan.checks.samplers import check_sampler
 from sdg_core.plan.checks.seeds import check_seeds
+from sdg_core.plan.checks.select import check_select
 from sdg_core.plan.checks.skip import check_skip
 from sdg_core.plan.checks.tools import check_tools
 from sdg_core.plan.checks.validation import check_validation
@@ -45,6 +46,7 @@ def check_config(
         *_check_models(config),
         *check_tools(config),
         *check_processors(config, None if open_ended else known),
+        *check_select(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
     templates_ok = True

@@ -89,6 +89,8 @@ DATASET = {SOURCE: {"seed_type": "dataset", "dataset": "other"}}
 CUSTOM = {SOURCE: {"seed_type": "custom", "reader": "m:Reader"}}
 SIMULATION: Place = (*PROVIDER, "simulation")
 SIMULATED = {(*PROVIDER, "provider_type"): "simulated", SIMULATION: {"latency": {"mean": 0.5}}}
+SELECTS = {("select",): {"keep": "{{ uni > 1 }}"}}
+SELECTS_BEST = {("select",): {"otherwise": "best", "best": "uni"}}
 EMBEDS = {INFERENCE: {"generation_type": "embedding"}}
 AT_HOME = {(*PROVIDER, "endpoint"): "http://127.0.0.1:9/v1"}
 SERVE: Place = (*PROVIDER, "serve")
@@ -448,6 +450,11 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "SamplerColumn.convert_to": inside(UNI, "convert_to", "str"),
     "SamplerColumn.conditional_params": inside(UNI, "conditional_params", {"cat == 'a'": {"low": 1, "high": 2}}),
     "DatasetConfig.constraints": Verdict(True, SCALAR),
+    "DatasetConfig.select": Verdict(True, SELECTS),
+    "SelectConfig.keep": inside(("select",), "keep", "{{ uni > 2 }}", before=SELECTS),
+    "SelectConfig.candidates": inside(("select",), "candidates", 4, before=SELECTS),
+    "SelectConfig.otherwise": Verdict(True, {("select", "otherwise"): "fail"}, before=SELECTS),
+    "SelectConfig.best": Verdict(True, {("select", "best"): "gau"}, before=SELECTS_BEST),
     "ScalarInequality.constraint_type": Tag(True, LIMIT, before=SCALAR),
     "ScalarInequality.target_column": inside(LIMIT, "target_column", "gau", before=SCALAR),
     "ScalarInequality.operator": inside(LIMIT, "operator", "le", before=SCALAR),

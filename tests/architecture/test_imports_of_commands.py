@@ -1,0 +1,53 @@
+"""What a command may import: whoever generates ten rows does not wait for libraries that these rows do not use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sdg import environment
+
+NEVER = {"dagster", "scipy", "faker", "sqlglot", "aiohttp", "huggingface_hub", "mcp", "obstore", "rensa"}
+"""Libraries that a dataset of categories and expressions has no use for."""
+FILE = """
+name: ten
+num_records: 10
+columns:
+  - {column_type: sampler, name: a, sampler_type: category, params: {values: [x, y]}}
+  - {column_type: expression, name: b, expr: "{{ a }}!"}
+"""
+REHEARSAL = """
+  - {column_type: llm-text, name: c, model_alias: m, prompt: "about {{ a }}"}
+model_providers: [{name: p, provider_type: simulated}]
+model_configs: [{alias: m, model: m, provider: p}]
+"""
+LISTED = """
+import json, sys
+from sdg_core.cli.main import main
+try:
+    main()
+finally:
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+def imported(*arguments: str | Path) -> set[str]:
+    command = [sys.executable, "-c", LISTED, *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("text", [FILE, FILE + REHEARSAL], ids=["no model", "simulated model"])
+def test_generate_imports_what_its_dataset_uses(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset.yaml").write_text(text)
+    modules = imported("generate", tmp_path / "dataset.yaml", "--root", tmp_path / "root")
+    assert not modules & NEVER
+
+
+def test_help_and_validate_import_little(tmp_path: Path) -> None:
+    (tmp_path / "dataset.yaml").write_text(FILE)
+    assert not imported("--help") & (NEVER | {"polars", "pyarrow", "numpy", "pydantic", "sqlalchemy"})
+    assert not imported("validate", tmp_path / "dataset.yaml") & NEVER
