@@ -1,7 +1,7 @@
-"""How a dataset whose model answers in 50 ms scales over processes: `sdg generate --shard i/N`, N of them at once on this machine.
+"""How a dataset whose model answers in 50 ms scales over processes: `sdg generate --shard i/N`, N of them at once.
 
-Run as `python -m benchmarks.shards [--records 1600] [--parallel 8] [--processes 1 2 4 8]`. Every process starts its own Python, so
-the time includes N starts; the ideal is that of the waiting alone.
+Run as `python -m benchmarks.shards [--records 1600] [--parallel 8] [--processes 1 2 4 8]`. Every process starts its own Python,
+so the time includes N starts; the ideal is that of the waiting alone.
 """
 
 import argparse

@@ -91,8 +91,9 @@ class Workers:
     def kill(self, name: str) -> None:
         """End a worker with everything that it runs, as the loss of its machine does."""
         process = self._processes.pop(name)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in _session(process.pid):  # runs and steps are in process groups of their own
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
     def stop(self) -> None:
@@ -114,3 +115,13 @@ class Workers:
 
     def _text(self, name: str) -> str:
         return self.log(name).read_text(encoding="utf-8", errors="replace")
+
+
+def _session(leader: int) -> list[int]:
+    """Every process of a session."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ProcessLookupError):
+            if os.getsid(int(place.name)) == leader:
+                found.append(int(place.name))
+    return found
