@@ -19,7 +19,7 @@ from tests.support.sdg import ServerProcess, dataset_config, llm, started_sdg, u
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many")]
 
-PROCESSES, GROUPS, SIZE, PARALLEL = (64, 10_000, 1, 4) if LONG else (6, 48, 2, 4)
+PROCESSES, GROUPS, SIZE, PARALLEL = (64, 10_000, 1, 4) if LONG else (4, 32, 2, 4)
 POINTS = ("claim.after_take", "journal.after_commit", "file.before_replace", "file.after_replace")
 TRANSACTIONS = 12
 """Of the database for each row group, at most: claims, their renewal, replies, what is published and forgotten."""
