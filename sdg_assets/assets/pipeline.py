@@ -37,6 +37,8 @@ from sdg_core.errors import SdgError
 
 MAX_PARTITIONS = "sdg/max_partitions_per_run"
 PREVIEW_ROWS = 5
+MAX_REQUESTED = 1000
+"""Partitions of a requested run where the component does not say."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class PipelineSpec:
     """A checked pipeline file with the attributes that its component gives it.
 
     key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
+    max_partitions_per_run: None if the component does not say.
     """
 
     name: str
     path: Path
     code_version: str
     description: str | None = None
-    max_partitions_per_run: int = 1000
+    max_partitions_per_run: int | None = None
     key_prefix: tuple[str, ...] = ()
     root: str | None = None
     pool: str | None = None
@@ -122,20 +125,27 @@ class SourcesConfig(CheckedConfig):
         return chosen
 
 
+def _backfill_policy(spec: PipelineSpec) -> dg.BackfillPolicy:
+    """Slices of at most `max_partitions_per_run` where it is given; nobody knows beforehand how many sources there will be."""
+    if spec.max_partitions_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=spec.max_partitions_per_run)
+
+
 def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
     """The asset that makes a pipeline's partitions."""
 
     @dg.asset(
         key=spec.sources_key,
         partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(spec.name)),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_backfill_policy(spec),
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
         description=f"Sources of {spec.name}, a few per partition. {without_pictures(spec.description or '')}".strip(),
         metadata={
             **place_metadata(PIPELINE, spec.path, root=spec.root),
-            MAX_PARTITIONS: spec.max_partitions_per_run,
+            MAX_PARTITIONS: spec.max_partitions_per_run or MAX_REQUESTED,
         },
         pool=spec.pool,
         **spec.asset_attributes,

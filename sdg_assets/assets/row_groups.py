@@ -32,6 +32,14 @@ def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
     return dg.StaticPartitionsDefinition([group.key for group in groups])
 
 
+def _backfill_policy(spec: DatasetSpec) -> dg.BackfillPolicy:
+    """Slices of at most `max_row_groups_per_run`. A dataset that fits into one run keeps the policy of a single run, which
+    `dagster asset materialize --partition-range` demands."""
+    if spec.ref.num_row_groups <= spec.max_row_groups_per_run:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=spec.max_row_groups_per_run)
+
+
 def row_group_partitions(file: str | Path) -> dg.StaticPartitionsDefinition:
     """The partitions of a dataset's row groups, for assets of your own beside them.
 
@@ -46,7 +54,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.row_groups_key,
         partitions_def=partitions_of(spec),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_backfill_policy(spec),
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,

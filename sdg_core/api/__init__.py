@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from sdg_core.plan.load import load_dataset
     from sdg_core.plan.row_groups import (
         RowGroup,
+        Shard,
         contiguous_ranges,
         format_ranges,
         parse_row_groups,
@@ -191,7 +192,7 @@ _MODULES = {
     "sdg_core.plan.kinds": "column_type producers_of",
     "sdg_core.plan.load": "load_dataset",
     "sdg_core.plan.row_groups": (
-        "RowGroup contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
+        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
@@ -308,6 +309,7 @@ __all__ = [
     "SeedError",
     "SeedNotReadError",
     "SeedReader",
+    "Shard",
     "ShrinkError",
     "Stage",
     "StoreError",
@@ -389,10 +391,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

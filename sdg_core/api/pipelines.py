@@ -37,6 +37,7 @@ from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
 from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
+from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version
@@ -81,6 +82,7 @@ def generate(
     pipeline: OpenPipeline,
     *,
     partitions: Sequence[str] | None = None,
+    shard: Shard | None = None,
     resume: ResumeMode | None = None,
     retry: bool = False,
     sources: Sequence[str] | None = None,
@@ -95,6 +97,7 @@ def generate(
         lambda: agenerate_pipeline(
             pipeline,
             partitions=partitions,
+            shard=shard,
             resume=resume,
             retry=retry,
             sources=sources,

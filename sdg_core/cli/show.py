@@ -184,7 +184,9 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             {**vars(summary), "version": summary.version.name, "directory": str(summary.version.directory)}
         )
     console = stdout()
-    if not summary.written and not summary.remaining:
+    if not summary.written and not summary.remaining and not summary.adopted:
+        console.print("nothing to do: this slice has no row groups")
+    elif not summary.written and not summary.remaining:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(

@@ -119,7 +119,12 @@ async def watch_for_stall(
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
     """Raise RunAbortedError once nothing has succeeded for `run.stall_timeout` seconds; until then, wait to be cancelled."""
-    while (reason := budget.stall(clock(), models.last_fault)) is None:
+    while True:
+        if models.starting:  # a server that comes up again has a time limit of its own
+            budget.last_success = clock()
+        reason = budget.stall(clock(), models.last_fault)
+        if reason is not None:
+            break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())
     raise RunAbortedError(f"stopped: {reason}", remedy="run the same command later to go on; nothing is lost")
 

@@ -43,7 +43,7 @@ from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, 
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
-from sdg_core.plan.models import used_models
+from sdg_core.plan.models import UsedTools, used_models
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
@@ -338,6 +338,7 @@ class _Compiler:
             models=models,
             simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
             clients=self._clients,
+            tools=UsedTools(base=self._base),
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -55,13 +54,14 @@ from sdg_core.pipelines.store import (
     write_down,
     write_partition,
 )
+from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import SourceResult
-from sdg_core.plan.usage import UsageByModel, add_usage
+from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import count_run, read_metadata
 from sdg_core.store.row_groups import read_rows
-from sdg_core.store.versions import Version, update_metadata
+from sdg_core.store.versions import Version
 
 PARTITIONS_AT_ONCE = 32
 
@@ -73,6 +73,7 @@ async def agenerate_pipeline(
     pipeline: OpenPipeline,
     *,
     partitions: Sequence[str] | None = None,
+    shard: Shard | None = None,
     resume: ResumeMode | None = None,
     retry: bool = False,
     sources: Sequence[str] | None = None,
@@ -83,7 +84,8 @@ async def agenerate_pipeline(
 ) -> PipelineSummary:
     """Make what is missing, partial or changed; the rest is adopted.
 
-    partitions: keys; default all. retry: try sources again that were given up; `sources` names some of them by locator or key.
+    partitions: keys; default all. shard: only this slice of them. retry: try sources again that were given up; `sources` names
+    some of them by locator or key.
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
@@ -94,7 +96,11 @@ async def agenerate_pipeline(
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
     before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
-    wanted = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    wanted: Sequence[int] = range(len(planned))
+    if partitions is not None:
+        wanted = check_partition_keys(planned, partitions)
+    if shard is not None:
+        wanted = shard.of(wanted)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
         shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
@@ -110,7 +116,7 @@ async def agenerate_pipeline(
             )
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
-            remove_stale_temp_files(pipeline.layout, layout)
+            remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
             work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
@@ -125,7 +131,7 @@ async def agenerate_pipeline(
                 if spent.used:
                     with suppress(StoreError):
                         count_run(layout.metadata, retry_reasons=spent.retry_reasons, abandoned=spent.unaccounted)
-    return _summary(pipeline, layout, run, run_id, known)
+    return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
 
 
 def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozenset[str]:
@@ -139,39 +145,6 @@ def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozense
             f"there is no source {', '.join(map(repr, unknown))}", remedy="name it as `sdg status FILE --json` does"
         )
     return frozenset(key for key in wanted.values() if key is not None)
-
-
-def _summary(
-    pipeline: OpenPipeline, layout: SourcesLayout, run: "_Run", run_id: str, known: Sequence[Any]
-) -> PipelineSummary:
-    """The counts of the run, and the states that the files show after it."""
-    statuses = scan(pipeline, layout, known)
-    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
-    states: dict[str, int] = {}
-    filtered: dict[str, int] = {}
-    for entry in entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
-        for reason, count in entry.filtered.items():
-            filtered[reason] = filtered.get(reason, 0) + count
-    usage: UsageByModel = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-    rows = sum(entry.rows for entry in entries)
-    settled = sum(status.is_settled for status in statuses)
-    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage)
-    return PipelineSummary(
-        version=layout,
-        run_id=run_id,
-        made=run.made,
-        adopted=run.adopted,
-        removed=run.removed,
-        replayed=run.replayed,
-        rows=rows,
-        states=states,
-        filtered=filtered,
-        failures=tuple((entry.locator, failure) for entry in entries for failure in entry.failed),
-    )
 
 
 class _Run:
@@ -202,6 +175,11 @@ class _Run:
         self._cells: PaidCells | None = None
         forced = version.forced or (version.metadata is not None and version.metadata.forced)
         self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was done, in sources."""
+        return {"made": self.made, "adopted": self.adopted, "removed": self.removed, "replayed": self.replayed}
 
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
