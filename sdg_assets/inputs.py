@@ -16,6 +16,7 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import FINISHED, PARTITIONED, Place, place_of
 from sdg_assets.resources import resolve_for
+from sdg_assets.wording import in_dagster
 from sdg_core.api import stored
 from sdg_core.api.stored import DatasetLayout, StoredFiles
 from sdg_core.errors import SdgError
@@ -70,7 +71,7 @@ class _Loader(dg.IOManager):
         try:
             return self._load(context, place)
         except SdgError as error:
-            raise dg.Failure(description=f"input {context.name}: {error}", allow_retries=False) from None
+            raise dg.Failure(description=f"input {context.name}: {in_dagster(error)}", allow_retries=False) from None
 
     def _load(self, context: dg.InputContext, place: Place) -> Any:
         wanted = context.dagster_type.typing_type

@@ -21,6 +21,7 @@ from sdg_assets.recording.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import store_of_run
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
 from sdg_core.errors import SdgError
@@ -45,7 +46,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         deps=[spec.row_groups_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
-        description=f"The finished dataset {spec.name}, sealed. {spec.config.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {spec.config.description or ''}".strip(),
         kinds=spec.kinds or {"parquet"},
         metadata={
             **place_metadata(FINISHED_OF, spec.path, root=spec.root),
@@ -65,7 +66,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
                 opened, allow_missing=config.allow_missing, on_event=lambda event: log_notice(context.log, event)
             )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
         version = dg.DataVersion(finished_data_version(result.version))
@@ -94,22 +95,22 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
     ]
     return {
         "dagster/row_count": result.num_rows,
-        "dagster/uri": result.version.processed_dataset.as_uri(),
-        "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
-        "dagster/column_lineage": row_groups_lineage(plan, row_groups),
-        "config_fingerprint": plan.fingerprint.config_hash,
-        "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "records_missing": status.remaining,
         "records_failed": status.failed,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
+        **cost_metadata(status.usage, plan.config.model_configs),
+        **report_metadata(result.version),
+        "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
+        **({"failures": failure_table(failures)} if failures else {}),
+        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **usage_metadata(status.usage),
+        "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "simulated": plan.simulated,
         "adopted": result.already_done,
-        "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
-        **usage_metadata(status.usage),
-        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
-        **cost_metadata(status.usage, plan.config.model_configs),
-        **({"failures": failure_table(failures)} if failures else {}),
-        **report_metadata(result.version),
+        "dagster/uri": result.version.processed_dataset.as_uri(),
         **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+        "config_fingerprint": plan.fingerprint.config_hash,
+        "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
+        "dagster/column_lineage": row_groups_lineage(plan, row_groups),
     }

@@ -29,6 +29,7 @@ from sdg_assets.recording.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import store_of_run
+from sdg_assets.wording import in_dagster
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
 from sdg_core.errors import SdgError
@@ -92,6 +93,17 @@ class SourcesConfig(CheckedConfig):
     )
     max_parallel_requests: int | None = Field(
         default=None, ge=1, description="Most requests under way at once, per model."
+    )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
     )
     num_retries: int | None = Field(
         default=None, ge=0, description="Further attempts after a retryable failure of a request."
@@ -232,7 +244,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"The finished dataset of {spec.name}, sealed. {spec.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {spec.description or ''}".strip(),
         metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )
@@ -248,7 +260,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
             status = pipelines.status(pipeline).to_dict()
             sample = read_head(part_files(result.version.processed_dataset)[0], PREVIEW_ROWS)
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         return dg.MaterializeResult(
             data_version=dg.DataVersion(finished_data_version(result.version)),
             metadata={

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import dagster as dg
 
-from sdg_assets.assets.run_config import GenerateConfig
+from sdg_assets.assets.run_config import GenerateConfig, offers
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, ending_of, refuse, refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec, load_spec
@@ -61,6 +61,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         },
         **spec.asset_attributes,
     )
+    @offers(spec.config.run)
     def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig) -> Iterator[Any]:
         config.check(context)
         resume = config.resume_mode()

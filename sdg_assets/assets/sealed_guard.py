@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import dagster as dg
 
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Version, to_the_second
 from sdg_core.errors import (
@@ -22,12 +23,18 @@ from sdg_core.errors import (
     ShrinkError,
 )
 
-REJECTED_TAG = "sdg/rejected"
+REJECTED_TAG, REASON_TAG = "sdg/rejected", "sdg/reason"
 FILE_TAG = "sdg/rejected_file"
-"""Tags of a rejected run: why, and of which dataset file."""
+"""Tags of a rejected run: why, in short and in full, and of which dataset file."""
 SEALED, RUN_CONFIG, CLAIMED = "post-processed", "run config", "claimed"
 REFUSED = ("config drift", "shrunk", "row group size", "refused")
 """Reasons that stay until the dataset file changes."""
+
+
+def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) -> dict[str, str]:
+    """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
+    mark = file_mark(file)
+    return {REJECTED_TAG: kind, REASON_TAG: reason, **({FILE_TAG: mark} if mark is not None else {})}
 
 
 def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
@@ -48,10 +55,7 @@ def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, re
 def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: Path | None) -> NoReturn:
     """Cancel the run. Raises DagsterExecutionInterruptedError."""
     context.log.error(reason)
-    mark = file_mark(file)
-    context.instance.add_run_tags(
-        context.run.run_id, {REJECTED_TAG: kind, **({FILE_TAG: mark} if mark is not None else {})}
-    )
+    context.instance.add_run_tags(context.run.run_id, rejected_tags(reason, kind=kind, file=file))
     context.instance.report_run_canceling(context.run, message=reason)
     raise dg.DagsterExecutionInterruptedError(reason)
 
@@ -59,8 +63,8 @@ def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: P
 def ending_of(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
     """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
     if not touched and isinstance(error, RefusedError | PlanError):
-        refuse(context, f"Run rejected: {error}", kind=_kind(error), file=file)
-    return dg.Failure(description=str(error), allow_retries=False)
+        refuse(context, f"Run rejected: {in_dagster(error)}", kind=_kind(error), file=file)
+    return dg.Failure(description=in_dagster(error), allow_retries=False)
 
 
 def file_mark(file: Path | None) -> str | None:
@@ -91,6 +95,6 @@ def _reason(dataset: api.Dataset, sealed: Version) -> str:
     at = to_the_second(sealed.metadata.updated_at)
     return (
         f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "
-        "nothing was generated. `sdg reopen FILE`, or the job `reopen_dataset`, removes the seal; resume: never starts a new "
+        "nothing was generated. The job `reopen_dataset` (or `sdg reopen FILE`) removes the seal; resume: never starts a new "
         "version."
     )

@@ -10,6 +10,7 @@ from sdg_assets.automation.activity import keys_at_work
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.resources import store_of_location, store_of_run
+from sdg_assets.wording import in_dagster
 from sdg_core.api import contiguous_ranges, pipelines, row_group_key
 from sdg_core.errors import SdgError
 
@@ -26,7 +27,7 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.
             try:
                 found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_of(ref)))
             except SdgError as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from None
+                raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
             new = [partition.key for partition in found if partition.key not in known]
             if new:

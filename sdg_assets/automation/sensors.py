@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, config_path_of, pipeline_path_of, root_in, selected_keys
-from sdg_assets.assets.sealed_guard import REJECTED_TAG, SEALED, rejection
+from sdg_assets.assets.sealed_guard import rejected_tags, rejection
 from sdg_assets.automation.activity import UNFINISHED, keys_at_work
 from sdg_assets.automation.parts import claim, datasets_for
 from sdg_assets.reconcile.jobs import op_of
@@ -62,7 +62,7 @@ def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
             continue
         now = instance.get_run_by_id(run.run_id)
         if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
-            instance.add_run_tags(run.run_id, {REJECTED_TAG: SEALED})
+            instance.add_run_tags(run.run_id, rejected_tags(reason))
             instance.report_run_canceling(run, message=reason)
             instance.report_run_canceled(run, message=reason)
             reasons.append(reason)

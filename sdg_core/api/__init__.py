@@ -58,16 +58,18 @@ if TYPE_CHECKING:
         row_group_statuses,
         seal_of,
     )
+    from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus
 
     # isort: off
     # fmt: off
     from sdg_core.errors import (
-        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
-        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
-        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
-        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
-        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
+        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
     # isort: on
@@ -157,9 +159,10 @@ _MODULES = {
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.spending": "DatasetSpending",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
@@ -215,6 +218,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Acceptance",
     "AudioPart",
+    "BudgetReachedError",
     "CallbackError",
     "CellError",
     "CellStarted",
@@ -236,6 +240,7 @@ __all__ = [
     "DatasetConfig",
     "DatasetPlan",
     "DatasetSeedSource",
+    "DatasetSpending",
     "DatasetStatus",
     "Effects",
     "EmbeddingRequest",
