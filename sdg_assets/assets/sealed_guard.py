@@ -23,9 +23,10 @@ from sdg_core.errors import (
     ShrinkError,
 )
 
-REJECTED_TAG, REASON_TAG = "sdg/rejected", "sdg/reason"
+REJECTED_TAG = "sdg/rejected"
+REASON_TAG = "sdg/reason"
 FILE_TAG = "sdg/rejected_file"
-"""Tags of a rejected run: why, in short and in full, and of which dataset file."""
+"""Tags of a rejected run: the kind of its reason, the reason, and what the dataset file said."""
 SEALED, RUN_CONFIG, CLAIMED = "post-processed", "run config", "claimed"
 REFUSED = ("config drift", "shrunk", "row group size", "refused")
 """Reasons that stay until the dataset file changes."""
