@@ -58,16 +58,18 @@ if TYPE_CHECKING:
         row_group_statuses,
         seal_of,
     )
+    from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus
 
     # isort: off
     # fmt: off
     from sdg_core.errors import (
-        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
-        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
-        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
-        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
-        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
+        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
     # isort: on
@@ -119,7 +121,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
     from sdg_core.processing.export import Exported
-    from sdg_core.processing.process import ProcessingResult
+    from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
     from sdg_core.scaffold.project import make_project
@@ -157,9 +159,10 @@ _MODULES = {
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.spending": "DatasetSpending",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
@@ -192,7 +195,7 @@ _MODULES = {
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
-    "sdg_core.processing.process": "ProcessingResult",
+    "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
     "sdg_core.scaffold.project": "make_project",
@@ -215,6 +218,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Acceptance",
     "AudioPart",
+    "BudgetReachedError",
     "CallbackError",
     "CellError",
     "CellStarted",
@@ -236,6 +240,7 @@ __all__ = [
     "DatasetConfig",
     "DatasetPlan",
     "DatasetSeedSource",
+    "DatasetSpending",
     "DatasetStatus",
     "Effects",
     "EmbeddingRequest",
@@ -317,6 +322,7 @@ __all__ = [
     "VideoPart",
     "agenerate",
     "build_graph",
+    "check_complete",
     "check_models",
     "check_tools",
     "column_type",

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from sdg_core.config.yaml_advice import advice_on
+
 Path = tuple[str | int, ...]
 Problems = Iterator[tuple[Path, str]]
 """What a check finds wrong: where, and what."""
@@ -107,9 +109,14 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise DocumentSyntaxError(
-            " ".join(part for part in (error.context, error.problem) if part), mark.line + 1 if mark else None
-        ) from error
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        lines_of_text = text.split("\n")
+        near = lines_of_text[mark.line] if mark is not None and mark.line < len(lines_of_text) else ""
+        message += advice_on(message, near)
+        raise DocumentSyntaxError(message, mark.line + 1 if mark else None) from error
+    except DocumentSyntaxError as error:
+        line_of_text = text.split("\n")[error.line - 1] if error.line is not None else ""
+        raise DocumentSyntaxError(error.message + advice_on(error.message, line_of_text), error.line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DocumentSyntaxError(f"character #x{ord_of(error.character):04x} is not allowed", line) from error

@@ -104,6 +104,9 @@ def error_from_exception(error: Exception, *, caller: Caller, model: str, timeou
     words = caller.redact(f"{type(error).__name__}: {error}")
     if isinstance(error, ValueError | aiohttp.ClientSSLError):  # a URL, header or certificate that will not do
         remedy = f"check model_providers[{caller.provider}].endpoint"
+        if "WRONG_VERSION_NUMBER" in words or "RECORD_LAYER_FAILURE" in words:
+            plain = caller.endpoint.replace("https://", "http://", 1)
+            remedy = f"the server does not speak TLS: write {plain} in model_providers[{caller.provider}].endpoint"
         return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
     nobody = isinstance(error, aiohttp.ClientConnectorError)
     advice = f"start the server, or correct model_providers[{caller.provider}].endpoint" if nobody else None
