@@ -65,7 +65,6 @@ from sdg_core.store.versions import Version
 
 PARTITIONS_AT_ONCE = 32
 
-
 OnPartition = Callable[[PartitionFinished], None]
 
 
@@ -109,11 +108,8 @@ async def agenerate_pipeline(
             await models.check()
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
-            known = write_down(
-                pipeline.layout,
-                [*pipeline.sources.values()],
-                per_partition=pipeline.plan.config.sources.sources_per_partition,
-            )
+            per_partition = pipeline.plan.config.sources.sources_per_partition
+            known = write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
             remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
@@ -302,11 +298,9 @@ class _Run:
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
         self._count(status, results)
-        path = self._layout.row_group(status.partition.index)
+        path, key = self._layout.row_group(status.partition.index), status.partition.key
         replayed = sum(result.replayed for result in results.values())
-        self._on_partition(
-            PartitionFinished(status.partition.key, footer, path, False, made=status.to_make, replayed=replayed)
-        )
+        self._on_partition(PartitionFinished(key, footer, path, False, made=status.to_make, replayed=replayed))
 
     def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
         """What is kept of a source, if it is still the same and its rows can be told apart."""
