@@ -18,10 +18,11 @@ from sdg_assets.recording.metadata import (
     finished_data_version,
     preview,
     report_metadata,
+    selection_metadata,
     usage_by_model,
     usage_metadata,
 )
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
@@ -57,11 +58,10 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         },
         **spec.asset_attributes,
     )
-    def dataset(
-        context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
-    ) -> dg.MaterializeResult[None]:
+    def dataset(context: dg.AssetExecutionContext, config: ProcessConfig) -> dg.MaterializeResult[None]:
+        config.check(context)
         try:
-            opened = api.open_dataset(spec.path, root=store.root_of(spec))
+            opened = api.open_dataset(spec.path, root=store_of_run(context).root_of(spec))
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))
@@ -91,6 +91,12 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
     statuses = api.row_group_statuses(opened)
     status = api.status(opened)
     removed = result.removed_by_processor
+    chosen = status.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     failures = [
         failure
         for item in statuses
@@ -100,6 +106,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
         "dagster/row_count": result.num_rows,
         "records_missing": status.remaining,
         "records_failed": status.failed,
+        **selected,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
         **cost_metadata(status.usage, plan.config.model_configs),

@@ -15,7 +15,7 @@ from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.rule_evaluation import Measured, measure
 from sdg_assets.checks.rules import Rule
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import (
@@ -74,8 +74,8 @@ class RowGroupsCheck:
             self._faults.append(f"row group {group.key}: its columns are {', '.join(map(str, schema))}")
         self._row_groups += 1
         self._rows += footer.num_rows
-        self._lacking += len(footer.missing)
-        if footer.missing:
+        self._lacking += len(footer.unfinished)
+        if footer.unfinished:
             self._partial.append(group.index)
 
     def result(self) -> dg.AssetCheckResult:
@@ -119,10 +119,10 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name=f"{spec.name}__dataset_checks", specs=specs, can_subset=True)
-    def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_of(spec)))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)))
         except SdgError as error:
             raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
@@ -145,7 +145,7 @@ def check_dataset(
     dataset: DatasetRef, *, rules: dict[str, Rule], chosen: set[str], root: str | None
 ) -> Iterator[tuple[str, Measured]]:
     """The chosen checks of a dataset, measured. Raises SdgError if it cannot be opened."""
-    opened = api.open_dataset(dataset.path, root=root)
+    opened = api.open_dataset(dataset.path, root=root, offline=True)
     statuses = api.row_group_statuses(opened) if chosen & {ALL_CURRENT, ROW_COUNT} else []
     if ALL_CURRENT in chosen:
         yield ALL_CURRENT, _all_current(statuses)
@@ -193,17 +193,20 @@ def _row_count(opened: api.Dataset, statuses: Sequence[RowGroupStatus], frame: p
     failed = status.failed
     removed = sum(status.removed_by_processor.values())
     resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if opened.plan.resizes else None
-    expected = (resized if resized is not None else opened.plan.num_records - failed) - removed
+    dropped = status.selection.dropped if status.selection is not None else 0
+    expected = (resized if resized is not None else opened.plan.num_records - failed - dropped) - removed
     unlisted = remaining - failed
     return Measured(
         passed=rows == expected and not (unlisted and resized is None),
         value=rows,
         bound=f"exactly {expected}",
         description=f"{rows} rows; {opened.plan.num_records} records planned, {failed} listed as failed"
+        + (f", {dropped} without a candidate that was kept" if dropped else "")
         + (f", {removed} removed by processors" if removed else ""),
         details={
             "records_missing": remaining,
             "failures_listed": failed,
+            **({"records_dropped": dropped} if dropped else {}),
             **({"records_removed": removed} if removed else {}),
         },
     )

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     # fmt: off
     from sdg_core.errors import (
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
-        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
         ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
         RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
@@ -121,7 +121,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
     from sdg_core.processing.export import Exported
-    from sdg_core.processing.process import ProcessingResult
+    from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
     from sdg_core.scaffold.project import make_project
@@ -144,7 +144,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
     "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
@@ -163,7 +163,7 @@ _MODULES = {
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
@@ -195,7 +195,7 @@ _MODULES = {
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
-    "sdg_core.processing.process": "ProcessingResult",
+    "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
     "sdg_core.scaffold.project": "make_project",
@@ -253,6 +253,7 @@ __all__ = [
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
+    "HubError",
     "Image",
     "ImagePart",
     "ImageRequest",
@@ -282,6 +283,7 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
+    "PushPlan",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -322,6 +324,7 @@ __all__ = [
     "VideoPart",
     "agenerate",
     "build_graph",
+    "check_complete",
     "check_models",
     "check_tools",
     "column_type",
@@ -359,6 +362,7 @@ __all__ = [
     "project_of_data",
     "prompt_notices",
     "prune",
+    "push",
     "read_head",
     "read_report",
     "read_rows",
