@@ -46,6 +46,8 @@ class DocumentSyntaxError(Exception):
 
 _LONGEST_NUMBER = 400
 """Digits of an integer: real numbers have up to 309."""
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Where YAML 1.1 counts lines."""
 MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
 
@@ -132,7 +134,7 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
         message += advice_on(message, near)
         raise DocumentSyntaxError(message, mark.line + 1 if mark else None) from error
     except DocumentSyntaxError as error:
-        line_of_text = text.split("\n")[error.line - 1] if error.line is not None else ""
+        line_of_text = _LINE_BREAK.split(text)[error.line - 1] if error.line is not None else ""
         raise DocumentSyntaxError(error.message + advice_on(error.message, line_of_text), error.line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
