@@ -3,9 +3,11 @@
 A run over a range yields one result for all of its row groups: Dagster takes no more than one per check and step.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import orjson
 import polars as pl
 import pyarrow as pa
 
@@ -13,7 +15,8 @@ from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.rule_evaluation import Measured, measure
 from sdg_assets.checks.rules import Rule
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import (
     DatasetPlan,
@@ -23,6 +26,7 @@ from sdg_core.api import (
     StorePath,
     finished_parts,
     format_ranges,
+    row_group_key,
     scan_parts,
 )
 from sdg_core.errors import IncompleteError, SdgError
@@ -31,6 +35,7 @@ MATCH_PLAN = "row_groups_match_plan"
 ALL_CURRENT = "row_groups_complete_and_current"
 ROW_COUNT = "row_count_matches_plan"
 MAX_SHOWN_FAULTS = 10
+MAX_SHOWN_PARTIAL = 20
 
 
 def row_groups_check(spec: DatasetSpec) -> dg.AssetCheckSpec:
@@ -50,6 +55,7 @@ class RowGroupsCheck:
         self._plan = plan
         self._faults: list[str] = []
         self._row_groups = self._rows = self._lacking = 0
+        self._partial: list[int] = []
 
     def add(self, event: RowGroupFinished, schema: pa.Schema) -> None:
         """Look at one finished file."""
@@ -68,11 +74,20 @@ class RowGroupsCheck:
             self._faults.append(f"row group {group.key}: its columns are {', '.join(map(str, schema))}")
         self._row_groups += 1
         self._rows += footer.num_rows
-        self._lacking += len(footer.missing)
+        self._lacking += len(footer.unfinished)
+        if footer.unfinished:
+            self._partial.append(group.index)
 
     def result(self) -> dg.AssetCheckResult:
         """The verdict over all files."""
-        remaining = f"{self._lacking} records have no row; the next run tries them again" if self._lacking else None
+        partial = ", ".join(row_group_key(index) for index in sorted(self._partial)[:MAX_SHOWN_PARTIAL])
+        more = f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more" if len(self._partial) > MAX_SHOWN_PARTIAL else ""
+        remaining = (
+            f"{self._lacking} records have no row, in row groups {partial}{more}: `failures` on the page of each says why; "
+            "materializing it tries them again"
+            if self._lacking
+            else None
+        )
         return dg.AssetCheckResult(
             check_name=MATCH_PLAN,
             passed=not self._faults and not self._lacking,
@@ -104,12 +119,12 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name=f"{spec.name}__dataset_checks", specs=specs, can_subset=True)
-    def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_for(spec.path)))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)))
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
             yield dg.AssetCheckResult(
                 asset_key=spec.dataset_key,
@@ -130,7 +145,7 @@ def check_dataset(
     dataset: DatasetRef, *, rules: dict[str, Rule], chosen: set[str], root: str | None
 ) -> Iterator[tuple[str, Measured]]:
     """The chosen checks of a dataset, measured. Raises SdgError if it cannot be opened."""
-    opened = api.open_dataset(dataset.path, root=root)
+    opened = api.open_dataset(dataset.path, root=root, offline=True)
     statuses = api.row_group_statuses(opened) if chosen & {ALL_CURRENT, ROW_COUNT} else []
     if ALL_CURRENT in chosen:
         yield ALL_CURRENT, _all_current(statuses)
@@ -178,22 +193,30 @@ def _row_count(opened: api.Dataset, statuses: Sequence[RowGroupStatus], frame: p
     failed = status.failed
     removed = sum(status.removed_by_processor.values())
     resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if opened.plan.resizes else None
-    expected = (resized if resized is not None else opened.plan.num_records - failed) - removed
+    dropped = status.selection.dropped if status.selection is not None else 0
+    expected = (resized if resized is not None else opened.plan.num_records - failed - dropped) - removed
     unlisted = remaining - failed
     return Measured(
         passed=rows == expected and not (unlisted and resized is None),
         value=rows,
         bound=f"exactly {expected}",
         description=f"{rows} rows; {opened.plan.num_records} records planned, {failed} listed as failed"
+        + (f", {dropped} without a candidate that was kept" if dropped else "")
         + (f", {removed} removed by processors" if removed else ""),
         details={
             "records_missing": remaining,
             "failures_listed": failed,
+            **({"records_dropped": dropped} if dropped else {}),
             **({"records_removed": removed} if removed else {}),
         },
     )
 
 
 def _describe(rule: Rule) -> str:
+    """A rule as its file says it: `category shares: column stars, shares {"5": {"at_least": 0.2}}`."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(rule).__name__).lower()
     settings = rule.model_dump(exclude_none=True, exclude_defaults=True)
-    return f"{type(rule).__name__}: {', '.join(f'{name} {value}' for name, value in settings.items())}"
+    said = (
+        f"{name} {v if isinstance(v, str) else orjson.dumps(v, default=str).decode()}" for name, v in settings.items()
+    )
+    return f"{words}: {', '.join(said)}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 import pyarrow as pa
 
+from sdg_assets.recording.inert import inert, without_pictures
 from sdg_core.api import (
     Column,
     ColumnGraph,
@@ -16,10 +17,15 @@ from sdg_core.api import (
     column_type,
 )
 
+EVENT_COLUMNS = 16
+"""Columns up to which the event of a row group has their types and lineage; each takes about 200 bytes."""
+
 
 def descriptions_of(config: DatasetConfig) -> dict[str, str]:
     """What the config says of each column."""
-    return {column.name: column.description for column in config.columns if column.description is not None}
+    return {
+        column.name: without_pictures(column.description) for column in config.columns if column.description is not None
+    }
 
 
 def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
@@ -52,20 +58,23 @@ def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A table; cells are one line each."""
-    lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
+    """A table; cells are one line each, and text whatever they hold."""
+    shown = [[inert(cell(value)) for value in row] for row in (header, *rows)]
+    lines = [shown[0], ["---"] * len(header), *shown[1:]]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def cell(value: object, *, width: int = 160) -> str:
     """A value as the text of one table cell, shortened to `width` characters."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
+    text = " ".join(str(value).split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
     """For each column the columns of the upstream asset that went into it, through whatever columns are in between."""
     if not upstream or not plan.seed_columns:
+        return {}
+    if len(plan.kept_schema.names) > EVENT_COLUMNS:
         return {}
     sources = seed_columns_behind(plan.graph, plan.seed_columns)
     lineage = {

@@ -5,17 +5,17 @@
     print(api.process(dataset).outputs)
 
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and the base classes of seed readers and model clients.
-
-A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
-what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
+they return, the events of a run, and base classes. A name is imported from its module when it is first used, so a program loads
+only what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds them together.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
+    from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
+    from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -57,16 +57,18 @@ if TYPE_CHECKING:
         row_group_statuses,
         seal_of,
     )
+    from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus
 
     # isort: off
     # fmt: off
     from sdg_core.errors import (
-        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
-        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
-        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
-        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
-        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
+        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
+        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
     # isort: on
@@ -109,6 +111,7 @@ if TYPE_CHECKING:
     from sdg_core.plan.load import load_dataset
     from sdg_core.plan.row_groups import (
         RowGroup,
+        Shard,
         contiguous_ranges,
         format_ranges,
         parse_row_groups,
@@ -118,10 +121,10 @@ if TYPE_CHECKING:
     )
     from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
     from sdg_core.processing.export import Exported
-    from sdg_core.processing.process import ProcessingResult
+    from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
-    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
+    from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
@@ -141,7 +144,9 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
+    "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
+    "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -155,10 +160,11 @@ _MODULES = {
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.spending": "DatasetSpending",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
@@ -186,14 +192,14 @@ _MODULES = {
     "sdg_core.plan.kinds": "column_type producers_of",
     "sdg_core.plan.load": "load_dataset",
     "sdg_core.plan.row_groups": (
-        "RowGroup contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
+        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
-    "sdg_core.processing.process": "ProcessingResult",
+    "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
-    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
+    "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
@@ -213,6 +219,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Acceptance",
     "AudioPart",
+    "BudgetReachedError",
     "CallbackError",
     "CellError",
     "CellStarted",
@@ -234,6 +241,7 @@ __all__ = [
     "DatasetConfig",
     "DatasetPlan",
     "DatasetSeedSource",
+    "DatasetSpending",
     "DatasetStatus",
     "Effects",
     "EmbeddingRequest",
@@ -246,6 +254,7 @@ __all__ = [
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
+    "HubError",
     "Image",
     "ImagePart",
     "ImageRequest",
@@ -271,11 +280,12 @@ __all__ = [
     "Observer",
     "OnRowGroup",
     "PermanentModelError",
+    "Pipeline",
     "PlanError",
     "Preview",
     "Problem",
     "ProcessingResult",
-    "Project",
+    "PushPlan",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -299,7 +309,9 @@ __all__ = [
     "SeedError",
     "SeedNotReadError",
     "SeedReader",
+    "Shard",
     "ShrinkError",
+    "Stage",
     "StoreError",
     "StorePath",
     "TextPart",
@@ -316,6 +328,7 @@ __all__ = [
     "VideoPart",
     "agenerate",
     "build_graph",
+    "check_complete",
     "check_models",
     "check_tools",
     "column_type",
@@ -341,9 +354,9 @@ __all__ = [
     "make_project",
     "measure_constraints",
     "measured_version",
-    "name_of_folder",
     "one_line_summary",
     "open_dataset",
+    "open_pipeline",
     "parse_row_groups",
     "part_files",
     "plan",
@@ -354,6 +367,7 @@ __all__ = [
     "project_of_data",
     "prompt_notices",
     "prune",
+    "push",
     "read_head",
     "read_report",
     "read_rows",
@@ -363,9 +377,9 @@ __all__ = [
     "row_group_count",
     "row_group_key",
     "row_group_statuses",
+    "scan",
     "scan_parts",
     "seal_of",
-    "starter_dataset",
     "status",
     "store_errors",
     "to_the_second",
@@ -377,10 +391,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -1,6 +1,6 @@
 """The frame of the `sdg` command: its options, its exit status, and how errors are shown.
 
-Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, resumable.
+Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted or a budget reached, resumable.
 """
 
 import functools
@@ -93,6 +93,16 @@ RowGroups = Annotated[
         "--row-groups", metavar="LIST", help="Only these row groups, as in 0-9,12. Default: all.", show_default=False
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only the I-th of N slices, counted from 0, as in 3/8: every N-th row group (of --row-groups, if given) or "
+        "partition of a pipeline. Slices may run at once, anywhere; together they are everything. Default: all.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 
 
@@ -101,10 +111,12 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from sdg_core.errors import SdgError
+        from sdg_core.errors import BudgetReachedError, SdgError
 
         try:
             command(*args, **kwargs)
+        except BudgetReachedError as error:
+            raise _ended(str(error), INTERRUPTED) from None
         except SdgError as error:
             raise _ended(f"error: {error}", REFUSED, error) from None
         except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from sdg_core.api import (
     Cost,
     Dataset,
     DatasetPlan,
+    DatasetSpending,
     DatasetStatus,
     Estimate,
     ModelProvider,
@@ -70,6 +71,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
+    if compiled.selection is not None:
+        table.add_row("select", compiled.selection)
     seed_notices = compiled.seed_content.notices if compiled.seed_content is not None else ()
     for notice in (*seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
         table.add_row(Text("notice", "yellow"), notice)
@@ -158,7 +161,8 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
         table.add_row("expected", "no request: every cell that costs something is there")
         console.print(table)
         return
-    table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
+    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)
     for line in _cost_lines(result.cost):
@@ -180,7 +184,9 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             {**vars(summary), "version": summary.version.name, "directory": str(summary.version.directory)}
         )
     console = stdout()
-    if not summary.written and not summary.remaining:
+    if not summary.written and not summary.remaining and not summary.adopted:
+        console.print("nothing to do: this slice has no row groups")
+    elif not summary.written and not summary.remaining:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(
@@ -188,8 +194,13 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
-    if summary.replayed:
-        console.print(f"{summary.replayed:,} replies were taken from the journal, and not paid for again")
+    if summary.dropped:
+        console.print(f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)")
+    if summary.replayed - summary.sampled:
+        replies = summary.replayed - summary.sampled
+        console.print(f"{replies:,} replies were taken from the journal, and not paid for again")
+    if summary.sampled:
+        console.print(f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again")
     if summary.carried:
         console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
@@ -243,10 +254,37 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
         yield "failures", f"{current.failed:,}"
         for message, count in current.failure_messages:
             yield "", f"{count:,} x {message}"
+    for version, columns in current.carried.items():
+        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
     for line in _usage_lines(current.usage):
         yield "usage", line
+    for alias, reasons in current.retry_reasons.items():
+        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
+    would = "simulated, would cost " if current.simulated else ""
     for line in _cost_lines(current.cost):
-        yield "cost", line
+        yield "cost", would + line
+    yield from _further_costs(current.spending, would=would)
+    if current.selection is not None:
+        found = current.selection
+        best = f", {found.fallback:,} took the best instead" if found.fallback else ""
+        yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} records without a row{best}"
+        for line in (*_usage_lines(found.usage), *_cost_lines(current.rejected_cost)):
+            yield "", f"of that for rejected candidates: {line}"
+
+
+def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:
+    """What the dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream."""
+    for version, spent in spending.earlier.items():
+        if spent.total:
+            yield "", f"version {version}, which cells came from: {_sums(spent.total)}"
+    if spending.earlier and spending.total:
+        yield "in all", f"{would}{_sums(spending.total)}"
+    for name, cost in spending.upstream.items():
+        yield "upstream", f"{name}: {_sums(cost)}"
+
+
+def _sums(total: Mapping[str, float]) -> str:
+    return ", ".join(f"{_money(amount)} {currency}" for currency, amount in total.items())
 
 
 def _place(provider: ModelProvider) -> str:
@@ -265,7 +303,7 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
 def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
     lines = [f"{alias}: {_money(item.amount)} {item.currency}" for alias, item in cost.items()]
     if len(cost) > 1:
-        lines.append(", ".join(f"{_money(amount)} {currency}" for currency, amount in totals(cost).items()) + " in all")
+        lines.append(f"{_sums(totals(cost))} in all")
     return lines
 
 

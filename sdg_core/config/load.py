@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from sdg_core.config.base import QUOTE_TRUTH
 from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders, with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
+from sdg_core.config.messages import message_of, renamed_keys
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.yaml_document import Document, DocumentSyntaxError, Path, format_path, parse_document
 from sdg_core.errors import ConfigError, Problem
@@ -25,8 +25,6 @@ _REFERRED_TO = frozenset(
     {"columns", "seed_config", "model_providers", "model_configs", "mcp_providers", "tool_configs"}
 )
 """Parts without which a reference in a column may seem wrong although it is not."""
-_MARK = "[key]"
-"""What pydantic appends to the location of a faulty mapping key."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def read_config(path: FilePath, *, env: Mapping[str, str], reading: Reading = AS
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(str(path), [Problem("file", "does not exist; check the path")]) from error
+        raise ConfigError(str(path), [Problem("file", f"does not exist{_near(path)}")]) from error
     except OSError as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
     except UnicodeDecodeError as error:
@@ -164,17 +162,34 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
     except DocumentSyntaxError as error:
         raise ConfigError(str(path), [Problem("YAML", error.message, error.line)]) from error
+    return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)
+
+
+def parse_pipeline(document: Document, *, source: str, default_name: str, env: Mapping[str, str]) -> ParsedPipeline:
+    """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
-    parsed = ParsedConfig(str(path), document, (), frozenset(), None, ())
-    raw, faults = apply_environment({"name": _default_name(path), **data}, env)
+    parsed = ParsedConfig(source, document, (), frozenset(), None, ())
+    raw, faults = apply_environment({"name": default_name, **data}, env)
     problems = [parsed.problem(place, message) for place, message in faults]
     try:
         config = PipelineConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(str(path), [*problems, *_problems(error, raw, parsed)]) from error
+        raise ConfigError(source, [*problems, *_problems(error, raw, parsed)]) from error
     if problems:
-        raise ConfigError(str(path), problems)
+        raise ConfigError(source, problems)
     return ParsedPipeline(config, parsed)
+
+
+def _near(path: FilePath) -> str:
+    """The file that a path may mean: one of the same folder that is almost called so."""
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml", ".json")]
+    except OSError:
+        return f", nor does its folder {path.parent}; check the path"
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {path.with_name(close[0])}?"
+    return f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
 
 
 def _default_name(path: FilePath) -> str:
@@ -212,16 +227,31 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
 
 def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
     found: dict[str, Problem] = {}
-    for item in error.errors():
+    faults = error.errors()
+    renamed = renamed_keys(faults)
+    for item in faults:
         if item["type"] == "too_short" and item["input"]:
             continue  # only because its items are faulty, and they are reported themselves
+        if item["type"] == "missing" and item["loc"] in renamed:
+            continue
         path = _yaml_path(item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden"))
-        problem = parsed.problem(path, _message(item, path))
+        missing = [loc[-1] for loc in renamed if loc[:-1] == item["loc"][:-1]]
+        problem = parsed.problem(path, message_of(item, path, around=_at(raw, path[:-1]), missing=missing))
         previous = found.get(problem.path)
         if previous is not None and previous.message != problem.message:
             problem = Problem(problem.path, f"{previous.message}; or: {problem.message}", problem.line)
         found[problem.path] = problem
     return [problem for path, problem in found.items() if not _follows_from_other(path, found)]
+
+
+def _at(raw: Any, path: Path) -> Any:
+    """The value at a path that is there, and None for what is not."""
+    for part in path:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
 
 
 def _follows_from_other(path: str, found: Mapping[str, Problem]) -> bool:
@@ -253,83 +283,3 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
         elif names_a_key and place == len(loc) - 1:
             path.append(part)
     return tuple(path)
-
-
-def _message(item: Any, path: Path) -> str:
-    kind, value = item["type"], item.get("input")
-    if kind == "invalid_key" or item["loc"][-1] == _MARK:
-        return f"key {value!r} must be text; quote it"
-    if kind in _MESSAGES:
-        return f"{_MESSAGES[kind]}{_got(value, path)}"
-    if kind == "extra_forbidden":
-        return _unknown_key(str(path[-1]), item["loc"])
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        tag = item["ctx"]["discriminator"].strip("'")
-        if kind == "union_tag_not_found":
-            return f"{tag} is required"
-        return f"unknown {tag} {item['ctx']['tag']!r}; one of {item['ctx']['expected_tags']}"
-    if kind == "string_pattern_mismatch":
-        return f"not a valid name; it must match {item['ctx']['pattern']}{_got(value, path)}"
-    message = item["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return message if kind == "value_error" else f"{message}{_got(value, path)}"
-
-
-_MESSAGES = {
-    "missing": "required, but not given",
-    "string_type": "text is needed",
-    "int_type": "a whole number is needed",
-    "float_type": "a number is needed",
-    "bool_type": "true or false is needed",
-    "tuple_type": "a list is needed",
-    "dict_type": "a mapping is needed",
-    "model_type": "a mapping is needed",
-    "model_attributes_type": "a mapping is needed",
-    "too_short": "at least one item is needed",
-}
-
-
-def _got(value: Any, path: Path) -> str:
-    """`, got <value>` where it helps. Never of a list or mapping, nor of a provider: a key might be in it."""
-    if isinstance(value, bool):
-        return f", got {value}; {QUOTE_TRUTH}"
-    if (
-        value is None
-        or isinstance(value, dict | list | tuple)
-        or path[0] in ("model_providers", "mcp_providers")
-        or path[-1] == "model_env"
-    ):
-        return ""
-    text = repr(value)
-    return f", got {text if len(text) <= 60 else f'{text[:57]}...'}"
-
-
-def _unknown_key(key: str, loc: tuple[int | str, ...]) -> str:
-    if loc == ("buffer_size",):
-        return "an alias of row_group_size, which is given as well; keep one"
-    known = _known_keys(DatasetConfig) if len(loc) == 1 else _all_keys()
-    if key in known:
-        return f"unknown key {key!r} here"
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-    return f"unknown key {key!r}{f'; did you mean {close[0]!r}?' if close else ''}"
-
-
-def _known_keys(model: type[BaseModel]) -> list[str]:
-    return [*model.model_fields]
-
-
-def _all_keys() -> list[str]:
-    """Field names of every model reachable from DatasetConfig."""
-    seen: set[type[BaseModel]] = set()
-    keys: dict[str, None] = {}
-    todo: list[Any] = [DatasetConfig, PipelineConfig]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, type) and issubclass(item, BaseModel):
-            if item not in seen:
-                seen.add(item)
-                keys.update(dict.fromkeys(_known_keys(item)))
-                todo.extend(field.annotation for field in item.model_fields.values())
-        else:
-            todo.extend(get_args(item))
-    return [*keys]

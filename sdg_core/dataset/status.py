@@ -1,16 +1,17 @@
 """A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
+from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.row_group_state import RowGroupState
-from sdg_core.store.row_groups import total_usage
+from sdg_core.store.row_groups import SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -27,7 +28,11 @@ class DatasetStatus:
     versions: the names of all there are. version_details: the same, the one changed last first.
     runs: the latest, newest first, as far as the ledger knows.
     other_place: another directory that holds data of a dataset of this name, where this one holds none.
+    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
+    alias. spending: what the dataset has cost, replies in the journal and earlier versions included; `usage` and `cost` are those
+    of this version's files alone.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
+    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
     """
 
     dataset: str
@@ -55,6 +60,11 @@ class DatasetStatus:
     kept_by_processor: dict[str, int]
     removed_by_processor: dict[str, int]
     other_place: str | None = None
+    carried: dict[str, dict[str, int]] = field(default_factory=dict)
+    retry_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    spending: DatasetSpending = field(default_factory=DatasetSpending)
+    selection: SelectionCounts | None = None
+    rejected_cost: dict[str, Cost] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -67,12 +77,15 @@ class DatasetStatus:
         }
         data["faults"] = list(self.faults)
         data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
+        rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
+        data["selection"] = {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
         data["records"] = {
             "target": self.target_num_records,
             "actual": self.records,
             "remaining": data.pop("remaining"),
         }
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
+        data |= data.pop("spending").to_dict()
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
@@ -92,6 +105,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
     ]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
+    selection = count_selection(status.footer for status in statuses)
     return DatasetStatus(
         dataset=plan.config.name,
         directory=str(version.directory),
@@ -117,5 +131,10 @@ def describe(dataset: Dataset) -> DatasetStatus:
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
+        carried=carried_by(status.footer for status in statuses),
+        retry_reasons=metadata.retry_reasons if metadata is not None else {},
+        spending=spending_of(dataset, version, [s.footer for s in statuses if s.footer is not None]),
+        selection=selection,
+        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
         other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

@@ -11,11 +11,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import random as system_random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
-from sdg_core.errors import ModelError, PermanentModelError
+from sdg_core.errors import ModelError, PermanentModelError, PlanError
 from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.gate import Gate
@@ -25,10 +25,15 @@ from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth, check_tools
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
+from sdg_core.models.spending import Spending
 from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import ChatClient
+from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.models import UsedTools
+
+if TYPE_CHECKING:
+    from sdg_core.models.serving.open import Served
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +47,7 @@ NO_CLIENTS: Mapping[str, Any] = {}
 class ModelPool(Mapping[str, ModelEndpoint]):
     """Endpoints by alias. Made by `open_models`.
 
-    capacity: requests that all of them together can have open at most. toolboxes: by tool alias.
+    capacity: requests that all of them together can have open at most. toolboxes: by tool alias. spending: what they have used.
     """
 
     def __init__(
@@ -54,8 +59,12 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         checked: Sequence[ChatClient],
         servers: Mapping[str, McpServer],
         toolboxes: Mapping[str, Toolbox],
+        spending: Spending,
+        served: Iterable["Served"] = (),
     ) -> None:
         self.capacity = capacity
+        self.spending = spending
+        self._served = [*served]
         self.toolboxes = toolboxes
         self._servers = servers
         self._models = models
@@ -70,6 +79,11 @@ class ModelPool(Mapping[str, ModelEndpoint]):
 
     def __len__(self) -> int:
         return len(self._endpoints)
+
+    @property
+    def starting(self) -> bool:
+        """Whether a model server of this run has died and is not ready again yet."""
+        return any(served.server.is_starting for served in self._served)
 
     @property
     def last_fault(self) -> str | None:
@@ -109,8 +123,13 @@ class ModelPool(Mapping[str, ModelEndpoint]):
 def open_models_of(
     plan: DatasetPlan, *, env: Mapping[str, str], needed: bool = True, on_notice: Callable[[str], None] = _LOG.warning
 ) -> AbstractAsyncContextManager[ModelPool]:
-    """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_models`."""
+    """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_models`.
+
+    Raises PlanError for a budget that cannot be kept.
+    """
     settings = plan.config.run
+    for fault in budget_faults(settings, [model for model, _ in plan.models.values()]):
+        raise PlanError(fault)
     if not needed:
         return open_models({}, settings=settings, env=env)
     return open_models(
@@ -135,20 +154,70 @@ async def open_models(
 
     env: where API keys are looked up by the name that the provider gives. clients: of custom providers, by provider. tools: what
     models may call; its servers are started when they are first needed, and ended on leaving. on_notice: hears what people
-    should know of a model. Raises PermanentModelError if a key is not set.
+    should know of a model. Servers of providers with `serve` start first and end last. Raises PermanentModelError if a key is not
+    set, or a server cannot be started.
     """
     providers = {provider.name: provider for _, provider in models.values()}
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
+    async with AsyncExitStack() as cleanup:
+        running: Mapping[str, Served] = {}
+        if any(provider.serve is not None for provider in providers.values()):
+            from sdg_core.models.serving.open import model_servers
+
+            started = model_servers([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            running = await cleanup.enter_async_context(started)
+        placed = {
+            alias: (model, running[provider.name].provider if provider.name in running else provider)
+            for alias, (model, provider) in models.items()
+        }
+        yield await cleanup.enter_async_context(
+            _open_pool(
+                placed,
+                running,
+                headers=headers,
+                keys=keys,
+                settings=settings,
+                env=env,
+                clients=clients,
+                tools=tools,
+                clock=clock,
+                sleep=sleep,
+                random=random,
+                on_notice=on_notice,
+            )
+        )
+
+
+@asynccontextmanager
+async def _open_pool(
+    models: Models,
+    running: "Mapping[str, Served]",
+    *,
+    headers: Mapping[str, Mapping[str, str]],
+    keys: Mapping[str, str | None],
+    settings: RunSettings,
+    env: Mapping[str, str],
+    clients: Mapping[str, Any],
+    tools: UsedTools,
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+    random: Callable[[], float],
+    on_notice: Callable[[str], None],
+) -> AsyncIterator[ModelPool]:
+    """The pool over providers that are where they say. running: the servers of those that are served."""
+    providers = {provider.name: provider for _, provider in models.values()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    spending = Spending(models)
     servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            opened[name] = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            client = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            opened[name] = running[name].watch(client) if name in running else client
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
         for gate in gates.values():
@@ -163,6 +232,7 @@ async def open_models(
                 formats=learnt[accounts[alias]][0],
                 parameters=learnt[accounts[alias]][1],
                 alias=alias,
+                spending=spending,
             )
             for alias, (_, provider) in models.items()
         }
@@ -176,6 +246,8 @@ async def open_models(
             checked=[opened[name] for name in providers if name in to_check],
             servers=servers,
             toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
+            served=running.values(),
+            spending=spending,
         )
 
 

@@ -7,6 +7,7 @@ file is written last and is the commit.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -50,6 +51,11 @@ class SelectedRows(BaseModel):
     candidates: dict[str, list[int]] = {}
     fallback: list[int] = []
 
+    @property
+    def dropped(self) -> int:
+        """How many records have no row because none of their candidates was kept."""
+        return len(self.exhausted)
+
     def candidates_of(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which candidate the row of each record is."""
         found = np.zeros(len(records), dtype=np.int64)
@@ -79,6 +85,8 @@ class Footer(BaseModel):
 
     counted: replies in the journal, of rows that are not here, which `usage` counts already: by run and column, their numbers.
 
+    carried: cells taken over from earlier versions, by version and column.
+
     resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
     either no record is missing, or all are and there is no row.
 
@@ -99,6 +107,7 @@ class Footer(BaseModel):
     usage: UsageByModel
     usage_by_column: UsageByColumn = {}
     counted: dict[str, dict[str, list[int]]] = {}
+    carried: dict[str, dict[str, int]] = {}
     simulated: bool
     created_at: str
     run_id: str
@@ -136,6 +145,36 @@ class Footer(BaseModel):
         return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
 
 
+@dataclass(frozen=True)
+class SelectionCounts:
+    """What selecting came to over several row groups.
+
+    dropped: records without a row because none of their candidates was kept. fallback: records whose row is the best of
+    candidates none of which was kept. rejected: candidates that were not kept. usage: what those used.
+    """
+
+    dropped: int
+    fallback: int
+    rejected: int
+    usage: UsageByModel
+
+
+def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
+    """What selecting came to in row groups; None where nothing was selected."""
+    found = [footer.selection for footer in footers if footer is not None and footer.selection is not None]
+    if not found:
+        return None
+    usage: UsageByModel = {}
+    for selection in found:
+        usage = add_usage(usage, selection.usage)
+    return SelectionCounts(
+        dropped=sum(selection.dropped for selection in found),
+        fallback=sum(len(selection.fallback) for selection in found),
+        rejected=sum(selection.rejected for selection in found),
+        usage=usage,
+    )
+
+
 def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageByColumn]:
     """What row groups used together: per model, and per column that asked."""
     usage: UsageByModel = {}
@@ -145,6 +184,15 @@ def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageBy
             usage = add_usage(usage, footer.usage)
             by_column = add_usage_by_column(by_column, footer.usage_by_column)
     return usage, by_column
+
+
+def carried_by(footers: Iterable[Footer | None]) -> dict[str, dict[str, int]]:
+    """Cells that row groups took over from earlier versions, by version and column."""
+    carried: dict[str, dict[str, int]] = {}
+    for footer in footers:
+        if footer is not None:
+            carried = add_usage(carried, footer.carried)
+    return carried
 
 
 def write_row_group(

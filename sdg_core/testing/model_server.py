@@ -33,7 +33,8 @@ Formats = Literal["held", "ignored", "refused", "crashes"]
 class ModelServer:
     """Chat completions, embeddings and pictures as OpenAI's API has them, on 127.0.0.1.
 
-    Counts what it sees: `requests` (the bodies), `headers`, `prompts`, `statuses` sent, `peak` of requests open at once.
+    Counts what it sees: `requests` (the bodies), `headers`, `prompts`, `statuses` sent, tokens `billed` in answers, `peak` of
+    requests open at once.
 
     faults: for the requests in the order of arrival; None for one that is answered. rates: faults and the shares of requests
     that they hit, which depend on the prompt only. latency: seconds before every answer. api_key: the only one that is accepted.
@@ -61,6 +62,7 @@ class ModelServer:
         self.headers: list[Mapping[str, str]] = []
         self.prompts: list[str] = []
         self.statuses: Counter[int] = Counter()
+        self.billed: Counter[str] = Counter()
         self.checks = 0
         self.open = 0
         self.peak = 0
@@ -188,6 +190,7 @@ class ModelServer:
         text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
         message = self._message(body) or {"role": "assistant", "content": text}
         prompt_tokens = sum(len(text_of(message).split()) for message in body["messages"])
+        self.billed.update(prompt_tokens=prompt_tokens, completion_tokens=len(text.split()))
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",

@@ -21,9 +21,10 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
-from sdg_core.plan.foreign import json_text
+from sdg_core.plan.foreign import dump_exactly, json_text
 from sdg_core.plan.foreign import read_json as read_json_value
 
+_LONGEST_NAME = 200
 _THINK, _THOUGHT = "<think>", "</think>"
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
@@ -83,29 +84,32 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
             raise _error_inside(place["error"], caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
-    finish_reason = text_or_none(choice.get("finish_reason"))
+    finish_reason = name_or_none(choice.get("finish_reason"))
     thought, text = split_reasoning(_text(message.get("content")))
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
     pictures = _picture_urls(message)
     refusal = text_or_none(message.get("refusal"))
+    usage = usage_of(answer.get("usage"))
     if refusal is not None and not calls:
-        raise PermanentModelError(f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}")
+        refused = f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
+        raise billed(PermanentModelError(refused), usage)
     if not text.strip() and not calls and not pictures:
         more = (
             "; the model thought, but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
             else ""
         )
-        raise TransientModelError(f"empty reply from {caller.where(model)}, finish_reason {finish_reason}{more}")
+        empty = f"empty reply from {caller.where(model)}, finish_reason {finish_reason}{more}"
+        raise billed(TransientModelError(empty), usage)
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
-        usage=usage_of(answer.get("usage")),
+        usage=usage,
         reasoning=reasoning,
         tool_calls=calls,
         image_urls=pictures,
-        model=text_or_none(answer.get("model")),
+        model=name_or_none(answer.get("model")),
     )
 
 
@@ -133,6 +137,12 @@ def split_reasoning(text: str) -> tuple[str | None, str]:
     return thought.strip() or None, said.lstrip() if end else ""
 
 
+def billed(error: ModelError, usage: Usage) -> ModelError:
+    """The error of an answer that is of no use, and that the server counts all the same."""
+    error.used = vars(usage)
+    return error
+
+
 def usage_of(raw: object) -> Usage:
     """The usage of one request, as the server counts; zeros where it does not."""
     usage = raw if isinstance(raw, dict) else {}
@@ -154,6 +164,12 @@ def count_of(raw: object, name: str) -> int:
 def text_or_none(value: object) -> str | None:
     """The value if it is text that says something."""
     return value if isinstance(value, str) and value else None
+
+
+def name_or_none(value: object) -> str | None:
+    """A name that the server gives, such as that of a model; what is longer than any name is cut."""
+    name = text_or_none(value)
+    return name if name is None else name[:_LONGEST_NAME]
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -200,7 +216,7 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(function, dict) and isinstance(name, str):
             given = function.get("arguments")
-            arguments = given if isinstance(given, str) else orjson.dumps(given or {}).decode()
+            arguments = given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
             calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
     return tuple(calls)
 

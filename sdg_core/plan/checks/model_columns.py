@@ -1,6 +1,7 @@
 """Checks of model columns: schemas are compiled once here, and templates that look into a struct name fields that it has."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -13,6 +14,9 @@ from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_references
 from sdg_core.plan.types.replies import reply_schema, reply_shape
 
+_TYPE_WORDS = frozenset(
+    {"str", "string", "text", "int", "integer", "float", "number", "bool", "boolean", "list", "array", "dict", "object"}
+)
 _METHODS = frozenset({"items", "keys", "values", "get"})
 
 
@@ -25,12 +29,24 @@ def check_model_column(column: Column) -> Problems:
     from sdg_core.plan.types.json_schema import compile_schema
 
     path: Path = ("output_format",) if isinstance(column, LlmStructuredColumn) else ("scores",)
+    if isinstance(column, LlmStructuredColumn) and (names := _names_taken_for_a_schema(column.output_format)):
+        written = ", ".join(f"{name}: {{type: string}}" for name in names)
+        message = "not a JSON schema: it says nothing of the reply; write a schema, as in "
+        yield path, f"{message}{{type: object, properties: {{{written}}}, required: [{', '.join(names)}]}}"
+        return
     try:
         schema = orjson.loads(orjson.dumps(reply_schema(column)))  # so far nobody has said how large a number may be
         compile_schema(schema)
         reply_shape(column)
     except (ValueError, TypeError) as error:
         yield path, f"not a JSON schema that can be used: {error}"
+
+
+def _names_taken_for_a_schema(schema: Any) -> list[str]:
+    """The keys of a mapping that names fields and their types, as in {title: str}, where a JSON schema is wanted."""
+    if not isinstance(schema, dict) or not schema or "type" in schema:
+        return []
+    return [str(key) for key in schema] if all(str(value) in _TYPE_WORDS for value in schema.values()) else []
 
 
 def struct_types(columns: tuple[Column, ...]) -> dict[str, pa.DataType]:

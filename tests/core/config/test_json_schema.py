@@ -27,8 +27,8 @@ FILES = [
 ]
 
 EVERYTHING = (PROJECT / "tests/fixtures/everything.yaml").read_text(encoding="utf-8")
-UNSAID = ("scalar_inequality", "image", "video", "audio")
-"""Members of unions that the file leaves to be told from what they hold, or has under another name."""
+UNSAID = ("scalar_inequality", "image", "video", "audio", "df")
+"""Members of unions that the file leaves to be told from what they hold, has under another name, or cannot hold (data frames)."""
 FREE = frozenset(
     "generator_params output_type output_format template schema options values dist_params extra_headers env properties "
     "conditional_params x messages".split()

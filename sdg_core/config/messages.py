@@ -1,0 +1,187 @@
+"""What is wrong with a value of a dataset file, in words that say what to write instead.
+
+pydantic says what it expected; here that becomes the value, the remedy and the nearest right word. Nothing is quoted that a key
+might be in: no list, no mapping, no value of a provider.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from sdg_core.config.base import QUOTE_TRUTH
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.pipeline import PipelineConfig
+from sdg_core.config.yaml_document import Path
+
+_MARK = "[key]"
+"""What pydantic appends to the location of a faulty mapping key."""
+_MESSAGES = {
+    "missing": "required, but not given",
+    "string_type": "text is needed",
+    "int_type": "a whole number is needed",
+    "float_type": "a number is needed",
+    "bool_type": "true or false is needed",
+    "tuple_type": "a list is needed",
+    "dict_type": "a mapping is needed",
+    "model_type": "a mapping is needed",
+    "model_attributes_type": "a mapping is needed",
+    "too_short": "at least one item is needed",
+}
+_EXAMPLES = {
+    ("options", "dict_type"): "give each option with its meaning, as in {1: bad, 2: good}",
+}
+"""How a key is written, by its name and what was wrong with its value."""
+_WORDS_OF_OTHERS = {"type": "column_type", "kind": "column_type", "function": "generator_function", "text": "prompt"}
+"""Keys that people write for ours."""
+_SHOWN_KEYS = 12
+
+
+def message_of(item: Any, path: Path, *, around: object, missing: Collection[str] = ()) -> str:
+    """What a fault of pydantic means. around: the mapping that holds the value. missing: its required keys that are not there."""
+    kind, value = item["type"], item.get("input")
+    if kind == "invalid_key" or item["loc"][-1] == _MARK:
+        return f"key {value!r} must be text; quote it"
+    if kind in _MESSAGES:
+        example = _EXAMPLES.get((str(path[-1]) if path else "", kind))
+        return f"{_MESSAGES[kind]}{_got(value, path)}{f'; {example}' if example else ''}"
+    if kind == "extra_forbidden":
+        return _unknown_key(str(path[-1]), item["loc"], around=around, missing=missing)
+    if kind == "union_tag_invalid":
+        tag, found = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
+        expected = item["ctx"]["expected_tags"]
+        return f"unknown {tag} {found!r}{_likely(str(found), _quoted(expected))}; one of {expected}"
+    if kind == "union_tag_not_found":
+        return _tag_required(item["ctx"]["discriminator"].strip("'"), value)
+    if kind == "string_pattern_mismatch":
+        return f"not a valid name; it must match {item['ctx']['pattern']}{_got(value, path)}{_valid_name(value)}"
+    message: str = item["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error":
+        return message
+    likely = _likely(str(value), _quoted(message)) if kind in ("literal_error", "enum") else ""
+    return f"{message}{_got(value, path)}{likely}"
+
+
+def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
+    """Locations of required keys that are there under a word that is almost theirs: one message about that is enough."""
+    by_parent: dict[tuple[Any, ...], tuple[list[str], list[str]]] = {}
+    for item in faults:
+        if item["type"] in ("missing", "extra_forbidden"):
+            missing, unknown = by_parent.setdefault(item["loc"][:-1], ([], []))
+            (missing if item["type"] == "missing" else unknown).append(str(item["loc"][-1]))
+    return {
+        (*parent, meant)
+        for parent, (missing, unknown) in by_parent.items()
+        for key in unknown
+        if (meant := _meant(key, missing)) is not None
+    }
+
+
+def _meant(key: str, known: Collection[str]) -> str | None:
+    """The key that a wrong one stands for."""
+    if (ours := _WORDS_OF_OTHERS.get(key)) in known:
+        return ours
+    return _nearest(key, known, cutoff=0.75)
+
+
+def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missing: Collection[str]) -> str:
+    if loc == ("buffer_size",):
+        return "an alias of row_group_size, which is given as well; keep one"
+    if (meant := _meant(key, missing)) is not None:
+        return f"unknown key {key!r}; did you mean {meant!r}?"
+    models = [DatasetConfig] if len(loc) == 1 else _models_of(around)
+    here = {name: None for model in models for name in model.model_fields if name != key}
+    if (meant := _meant(key, here)) is not None:
+        return f"unknown key {key!r}; did you mean {meant!r}?"
+    for model in models:
+        for name, field in model.model_fields.items():
+            if any(key in part.model_fields for part in _models_in(field.annotation)):
+                return f"unknown key {key!r} here; it belongs under {name}, as in {name}: {{{key}: ...}}"
+    everywhere = {name for model in _every_model() for name in model.model_fields}
+    if key not in everywhere and (meant := _nearest(key, everywhere, cutoff=0.75)) is not None:
+        return f"unknown key {key!r}; did you mean {meant!r}?"
+    return f"unknown key {key!r}{' here' if key in everywhere else ''}{_listed(here)}"
+
+
+def _listed(keys: Collection[str]) -> str:
+    shown = sorted(keys)[:_SHOWN_KEYS]
+    return f"; there is {', '.join(shown)}{', ...' if len(keys) > len(shown) else ''}" if shown else ""
+
+
+def _models_of(around: object) -> list[type[BaseModel]]:
+    """The models that a mapping seems to be of: those that have most of its keys, and its tags."""
+    if not isinstance(around, Mapping) or len(around) < 2:
+        return []
+
+    def fit(model: type[BaseModel]) -> int:
+        fields = model.model_fields
+        tags = [key for key in around if str(key).endswith("_type") and key in fields]
+        fitting = [key for key in tags if fields[key].default == around[key]]
+        return len(fields.keys() & around.keys()) + len(fitting)
+
+    best = max(map(fit, _every_model()))
+    return [model for model in _every_model() if fit(model) == best] if best else []
+
+
+@cache
+def _every_model() -> tuple[type[BaseModel], ...]:
+    """Every model reachable from the two kinds of files."""
+    seen: dict[type[BaseModel], None] = {}
+    todo: list[type[BaseModel]] = [DatasetConfig, PipelineConfig]
+    while todo:
+        model = todo.pop()
+        if model not in seen:
+            seen[model] = None
+            todo.extend(part for field in model.model_fields.values() for part in _models_in(field.annotation))
+    return tuple(seen)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _tag_required(tag: str, value: Any) -> str:
+    """A mapping that does not say of what kind it is; perhaps under another key."""
+    others = [key for key, ours in _WORDS_OF_OTHERS.items() if ours == tag and isinstance(value, dict) and key in value]
+    return f"{tag} is required" + (f"; write {tag} in place of {others[0]!r}" if others else "")
+
+
+def _valid_name(value: Any) -> str:
+    """The name that is meant, where names are lower case."""
+    name = re.sub(r"[^a-z0-9]+", "_", str(value).lower()).strip("_0123456789")
+    return f"; as in {name}" if isinstance(value, str) and name else ""
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _likely(word: str, known: Collection[str]) -> str:
+    meant = _nearest(word, known, cutoff=0.6)
+    return f"; did you mean {meant!r}?" if meant is not None else ""
+
+
+def _nearest(word: str, known: Iterable[str], *, cutoff: float) -> str | None:
+    names = {name.lower().replace("-", "_"): name for name in known}
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), names, n=1, cutoff=cutoff)
+    return names[found[0]] if found else None
+
+
+def _got(value: Any, path: Path) -> str:
+    """`, got <value>` where it helps; of a list or mapping only that it is one."""
+    if isinstance(value, bool):
+        return f", got {value}; {QUOTE_TRUTH}"
+    if isinstance(value, list | tuple):
+        return ", got a list"
+    if isinstance(value, dict):
+        return ", got a mapping"
+    if value is None or path[0] in ("model_providers", "mcp_providers") or path[-1] == "model_env":
+        return ""
+    text = repr(value)
+    return f", got {text if len(text) <= 60 else f'{text[:57]}...'}"

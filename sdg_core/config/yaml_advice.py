@@ -1,0 +1,24 @@
+"""What to do about a text that is not YAML: the parser says what it met, people want to know what to write instead."""
+
+import re
+
+_OPENS_BRACES = re.compile(r"(?:^|[:,\[-]\s+)\s*\{\{")
+_STARTS_WITH = re.compile(r"(?:^|[:,\[-]\s+)([@`%*&!|>])")
+
+
+def advice_on(message: str, line: str) -> str:
+    """The remedy for a message of the parser about a line, with a semicolon before it; empty where there is none to give."""
+    if _OPENS_BRACES.search(line):
+        return '; quote a text that begins with {{, as in expr: "{{ plan }}"'
+    if "mapping values are not allowed" in message:
+        return "; quote a text that has a colon and a blank in it, or write it below `|`, indented"
+    if "tab character" in message or ("cannot start any token" in message and "\t" in line):
+        return "; indent with blanks, YAML takes no tabs"
+    found = _STARTS_WITH.search(line)
+    if found is not None and ("cannot start any token" in message or "alias" in message or "anchor" in message):
+        return f"; quote a text that begins with {found[1]}"
+    if "quoted scalar" in message:
+        return "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text"
+    if "did not find expected" in message:
+        return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
+    return ""
