@@ -135,9 +135,7 @@ async def make_sample(
     samples: Journal | None = None,
 ) -> Sample:
     """Make some records, no more at once than the models admit requests. `clock` counts seconds. samples: where replies are
-    taken from and kept.
-
-    on_event: told of every cell that a model is asked for, and of every record that is made or has failed.
+    taken from and kept. on_event: told of every cell that a model is asked for, and of every record that is made or has failed.
 
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """

@@ -47,6 +47,7 @@ from sdg_core.pipelines.spending import pipeline_budget
 from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
+    Partition,
     PartitionFooter,
     SourceEntry,
     SourcesLayout,
@@ -96,11 +97,7 @@ async def agenerate_pipeline(
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
     before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
-    wanted: Sequence[int] = range(len(planned))
-    if partitions is not None:
-        wanted = check_partition_keys(planned, partitions)
-    if shard is not None:
-        wanted = shard.of(wanted)
+    wanted = _chosen(planned, partitions, shard)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
         shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
@@ -129,6 +126,12 @@ async def agenerate_pipeline(
                     with suppress(StoreError):
                         count_run(layout.metadata, retry_reasons=spent.retry_reasons, abandoned=spent.unaccounted)
     return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
+
+
+def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
+    """The places of the partitions of a run. Raises PlanError for keys that there are not."""
+    chosen = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    return shard.of(chosen) if shard is not None else chosen
 
 
 def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozenset[str]:
