@@ -2,11 +2,26 @@
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 import dagster as dg
 from pydantic import Field
 
 from sdg_core.api import StorePath, project_of_data, resolve_root
+
+
+class Stored(Protocol):
+    """A dataset or pipeline by its file, which may have a root of its own."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def root(self) -> str | None:
+        """The root that its component names."""
+        ...
 
 
 class StoreResource(dg.ConfigurableResource[None]):
@@ -25,6 +40,10 @@ class StoreResource(dg.ConfigurableResource[None]):
     def root_for(self, file: Path) -> str | None:
         """What to open a dataset or pipeline file with: the root that this resource names, None if it names none."""
         return resolve_for(self.root, file)
+
+    def root_of(self, dataset: Stored) -> str | None:
+        """What to open a dataset or pipeline with: its own root, else the one that this resource names, None without either."""
+        return resolve_for(dataset.root or self.root, dataset.path)
 
     def root_path(self, file: Path | None = None) -> StorePath:
         """The root: an absolute path, or a place in an object store. Raises StoreError for a URL of no store.

@@ -32,13 +32,16 @@
     │   └── IncompleteError         post-generation needs complete row groups and some are not
     ├── CallbackError               a function that was to be called for finished row groups failed; the row groups are kept
     └── RunAbortedError             a run gave up (too many failures); what was done is kept
+        └── BudgetReachedError      the next request could pass run.max_cost or run.max_tokens
 
-All of them mean "wrong input or refused" to a caller (exit status 2 of the command), except an interrupted run, which is
-not an error of this tree but a cancellation (exit status 3). A message names the value, the place and the remedy.
+All of them mean "wrong input or refused" to a caller (exit status 2 of the command), except BudgetReachedError, which ends a run
+as an interruption does, resumable (exit status 3); an interruption itself is not an error of this tree but a cancellation. A
+message names the value, the place and the remedy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 class SdgError(Exception):
@@ -93,9 +96,11 @@ class ModelError(SdgError):
     """A model call did not give a usable reply.
 
     status: of the server's HTTP answer, None if there was none. ends_run: no further request can succeed either.
+    used: tokens that the server counts for an answer that is of no use, by the names of `Usage`.
     """
 
     status: int | None = None
+    used: Mapping[str, int] = MappingProxyType({})
     ends_run: bool = False
 
 
@@ -201,6 +206,10 @@ class CallbackError(SdgError):
 
 class RunAbortedError(SdgError):
     """A run gave up because it was plainly broken; everything finished before that is kept."""
+
+
+class BudgetReachedError(RunAbortedError):
+    """The next request could pass `run.max_cost` or `run.max_tokens`; nothing was broken off, and a higher limit goes on."""
 
 
 # Names before 0.2; removed in 0.3.

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.catalog import row_groups_key
+from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
 from sdg_assets.assets.run_config import CheckedConfig
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
@@ -21,6 +21,7 @@ from sdg_assets.recording.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
 from sdg_core.errors import SdgError
@@ -45,9 +46,10 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         deps=[spec.row_groups_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
-        description=f"The finished dataset {spec.name}, sealed. {spec.config.description or ''}".strip(),
-        kinds={"parquet"},
+        description=f"{spec.name}, finished: post-generation, which seals it. {spec.config.description or ''}".strip(),
+        kinds=spec.kinds or {"parquet"},
         metadata={
+            **place_metadata(FINISHED_OF, spec.path, root=spec.root),
             "dagster/column_schema": planned_schema(spec.config),
             "columns": column_table(spec.config),
         },
@@ -57,7 +59,7 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
     ) -> dg.MaterializeResult[None]:
         try:
-            opened = api.open_dataset(spec.path, root=store.root_for(spec.path))
+            opened = api.open_dataset(spec.path, root=store.root_of(spec))
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))
@@ -65,11 +67,12 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
                 opened, allow_missing=config.allow_missing, on_event=lambda event: log_notice(context.log, event)
             )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         if result.already_done:
             context.log.info("this version was processed before; nothing was written")
         version = dg.DataVersion(finished_data_version(result.version))
-        return dg.MaterializeResult(metadata=dataset_metadata(opened, result), data_version=version)
+        metadata = dataset_metadata(opened, result, row_groups=spec.row_groups_key)
+        return dg.MaterializeResult(metadata=metadata, data_version=version)
 
     return dataset
 
@@ -80,7 +83,7 @@ def log_notice(log: logging.Logger, event: Event) -> None:
         log.warning(event.message)
 
 
-def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str, Any]:
+def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_groups: dg.AssetKey) -> dict[str, Any]:
     """What the page of a finished dataset shows."""
     plan = opened.plan
     statuses = api.row_group_statuses(opened)
@@ -93,22 +96,22 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult) -> dict[str,
     ]
     return {
         "dagster/row_count": result.num_rows,
-        "dagster/uri": result.version.processed_dataset.as_uri(),
-        "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
-        "dagster/column_lineage": row_groups_lineage(plan, row_groups_key(opened.name)),
-        "config_fingerprint": plan.fingerprint.config_hash,
-        "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "records_missing": status.remaining,
         "records_failed": status.failed,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
+        **cost_metadata(status.usage, plan.config.model_configs),
+        **report_metadata(result.version),
+        "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
+        **({"failures": failure_table(failures)} if failures else {}),
+        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **usage_metadata(status.usage),
+        "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
         "simulated": plan.simulated,
         "adopted": result.already_done,
-        "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
-        **usage_metadata(status.usage),
-        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
-        **cost_metadata(status.usage, plan.config.model_configs),
-        **({"failures": failure_table(failures)} if failures else {}),
-        **report_metadata(result.version),
+        "dagster/uri": result.version.processed_dataset.as_uri(),
         **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+        "config_fingerprint": plan.fingerprint.config_hash,
+        "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
+        "dagster/column_lineage": row_groups_lineage(plan, row_groups),
     }

@@ -14,6 +14,7 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.catalog import FINISHED_OF, PIPELINE, dataset_key, place_metadata, place_of
 from sdg_assets.assets.dataset import log_notice
 from sdg_assets.assets.row_groups import beginner_of, selected_children
 from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
@@ -28,34 +29,41 @@ from sdg_assets.recording.metadata import (
     usage_metadata,
 )
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
 from sdg_core.errors import SdgError
 
-CONFIG, MAX_PARTITIONS = "sdg/pipeline", "sdg/max_partitions_per_run"
+MAX_PARTITIONS = "sdg/max_partitions_per_run"
 PREVIEW_ROWS = 5
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """A checked pipeline file with the attributes that its component gives it."""
+    """A checked pipeline file with the attributes that its component gives it.
+
+    key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
+    """
 
     name: str
     path: Path
     code_version: str
     description: str | None = None
     max_partitions_per_run: int = 1000
+    key_prefix: tuple[str, ...] = ()
+    root: str | None = None
+    pool: str | None = None
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sources_key(self) -> dg.AssetKey:
         """The partitioned asset."""
-        return dg.AssetKey([self.name, "sources"])
+        return dg.AssetKey([*self.key_prefix, self.name, "sources"])
 
     @property
     def dataset_key(self) -> dg.AssetKey:
         """The post-generation asset."""
-        return dg.AssetKey([self.name, "dataset"])
+        return dataset_key(self.name, self.key_prefix)
 
 
 def partitions_name(pipeline: str) -> str:
@@ -86,6 +94,17 @@ class SourcesConfig(CheckedConfig):
     max_parallel_requests: int | None = Field(
         default=None, ge=1, description="Most requests under way at once, per model."
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
+    )
     num_retries: int | None = Field(
         default=None, ge=0, description="Further attempts after a retryable failure of a request."
     )
@@ -113,8 +132,11 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
         description=f"Sources of {spec.name}, a few per partition. {spec.description or ''}".strip(),
-        kinds={"parquet"},
-        metadata={CONFIG: dg.MetadataValue.path(str(spec.path)), MAX_PARTITIONS: spec.max_partitions_per_run},
+        metadata={
+            **place_metadata(PIPELINE, spec.path, root=spec.root),
+            MAX_PARTITIONS: spec.max_partitions_per_run,
+        },
+        pool=spec.pool,
         **spec.asset_attributes,
     )
     def sources(context: dg.AssetExecutionContext, config: SourcesConfig, store: StoreResource) -> Iterator[Any]:
@@ -126,9 +148,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
             context.log_event(recorded[-1])
 
         try:
-            pipeline = with_settings(
-                pipelines.open_pipeline(spec.path, root=store.root_for(spec.path)), **config.changes()
-            )
+            pipeline = with_settings(pipelines.open_pipeline(spec.path, root=store.root_of(spec)), **config.changes())
             refuse_sealed(context, pipeline.as_dataset(), resume=resume)
             exit_with_run_worker(context)
             summary = pipelines.generate(
@@ -142,7 +162,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
                 begun_by=beginner_of(context.run),
             )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
@@ -222,15 +242,15 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"The finished dataset of {spec.name}, sealed. {spec.description or ''}".strip(),
-        kinds={"parquet"},
+        description=f"{spec.name}, finished: post-generation, which seals it. {spec.description or ''}".strip(),
+        metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )
     def dataset(
         context: dg.AssetExecutionContext, config: ProcessPipelineConfig, store: StoreResource
     ) -> dg.MaterializeResult[None]:
         try:
-            pipeline = pipelines.open_pipeline(spec.path, root=store.root_for(spec.path))
+            pipeline = pipelines.open_pipeline(spec.path, root=store.root_of(spec))
             result = pipelines.process(
                 pipeline,
                 allow_missing=config.allow_missing,
@@ -239,7 +259,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
             status = pipelines.status(pipeline).to_dict()
             sample = read_head(part_files(result.version.processed_dataset)[0], PREVIEW_ROWS)
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         return dg.MaterializeResult(
             data_version=dg.DataVersion(finished_data_version(result.version)),
             metadata={
@@ -268,11 +288,8 @@ class PipelineRef:
     name: str
     path: Path
     max_partitions_per_run: int
-
-    @property
-    def sources_key(self) -> dg.AssetKey:
-        """The partitioned asset."""
-        return dg.AssetKey([self.name, "sources"])
+    sources_key: dg.AssetKey
+    root: str | None = None
 
 
 def pipelines_in(definitions: dg.Definitions) -> list[PipelineRef]:
@@ -286,7 +303,8 @@ def _refs(assets: Iterable[dg.AssetsDefinition]) -> list[PipelineRef]:
     for asset in assets:
         for key in asset.keys:
             metadata = asset.specs_by_key[key].metadata
-            path = metadata.get(CONFIG)
-            if isinstance(path, dg.PathMetadataValue) and path.path is not None:
-                found.append(PipelineRef(key.path[0], Path(path.path), int(metadata[MAX_PARTITIONS])))
+            path, place = metadata.get(PIPELINE), place_of(key, metadata)
+            if place is not None and isinstance(path, dg.PathMetadataValue) and path.path is not None:
+                at_most = int(metadata[MAX_PARTITIONS])
+                found.append(PipelineRef(place.name, Path(path.path), at_most, key, place.root))
     return sorted(found, key=lambda ref: ref.name)

@@ -5,18 +5,20 @@ optional on purpose: a returned or yielded MaterializeResult would claim every p
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
 
-from sdg_assets.assets.run_config import GenerateConfig
+from sdg_assets.assets.run_config import GenerateConfig, offers
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import refuse_sealed
-from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import RowGroupFinished, format_ranges, plan_row_groups
 from sdg_core.errors import PlanError, SdgError
@@ -28,6 +30,14 @@ def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
     """One key per row group."""
     groups = plan_row_groups(spec.num_records, spec.config.row_group_size)
     return dg.StaticPartitionsDefinition([group.key for group in groups])
+
+
+def row_group_partitions(file: str | Path) -> dg.StaticPartitionsDefinition:
+    """The partitions of a dataset's row groups, for assets of your own beside them.
+
+    file: the dataset file. Raises ConfigError, or PlanError if it does not say how many records.
+    """
+    return partitions_of(load_spec(Path(file).resolve()))
 
 
 def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
@@ -43,7 +53,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         deps=spec.upstream,
         check_specs=[row_groups_check(spec)],
         description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
-        kinds={"parquet", "polars"},
+        kinds=spec.kinds or {"parquet", "polars"},
+        pool=spec.pool,
         metadata={
             **spec.ref.to_metadata(),
             "dagster/column_schema": planned_schema(spec.config),
@@ -51,10 +62,11 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         },
         **spec.asset_attributes,
     )
+    @offers(spec.config.run)
     def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
         resume = config.resume_mode()
         try:
-            dataset = api.open_dataset(spec.path, root=store.root_for(spec.path))
+            dataset = api.open_dataset(spec.path, root=store.root_of(spec))
             refuse_sealed(context, dataset, resume=resume)
             exit_with_run_worker(context)
             children = selected_children(context)
@@ -70,7 +82,7 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(

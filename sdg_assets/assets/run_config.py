@@ -3,15 +3,18 @@
 What is left out comes from the dataset file. Values that cannot be used end the run before it reads or writes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from enum import Enum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import dagster as dg
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_model, model_validator
 
 from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
 from sdg_core.errors import PlanError
+
+Asset = TypeVar("Asset", bound=Callable[..., Any])
 
 
 class Resume(Enum):
@@ -45,7 +48,10 @@ class CheckedConfig(dg.Config):
 
 
 class GenerateConfig(CheckedConfig):
-    """Settings of one run; what is left out comes from the dataset file's `run` block."""
+    """Settings of one run; what is left out comes from the dataset file's `run` block.
+
+    See `offers`, by which the launchpad shows what that block says.
+    """
 
     resume: Resume | None = Field(
         default=None,
@@ -66,6 +72,17 @@ class GenerateConfig(CheckedConfig):
         default=None,
         ge=1,
         description="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
+    )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
     )
     num_retries: int | None = Field(
         default=None,
@@ -123,3 +140,22 @@ class GenerateConfig(CheckedConfig):
                 remedy="name some of these, or start the run for those partitions; nothing was generated",
             )
         return list(chosen)
+
+
+def offers(run: RunSettings) -> Callable[[Asset], Asset]:
+    """Decorates the function of an asset whose `config` is a GenerateConfig: its defaults are then those of this `run` block, so
+    that the launchpad offers them to be changed. Definitions load anew for every run, so they are what the file says."""
+    known = {name: getattr(run, name) for name in GenerateConfig.model_fields if getattr(run, name, None) is not None}
+    known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
+    fields: dict[str, Any] = {}
+    for name, value in known.items():
+        field = copy(GenerateConfig.model_fields[name])
+        field.default = value
+        fields[name] = (field.annotation, field)
+    config = create_model(GenerateConfig.__name__, __base__=GenerateConfig, __doc__=GenerateConfig.__doc__, **fields)
+
+    def decorate(function: Asset) -> Asset:
+        function.__annotations__["config"] = config
+        return function
+
+    return decorate

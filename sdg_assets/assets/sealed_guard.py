@@ -9,7 +9,12 @@ import dagster as dg
 from sdg_core import api
 from sdg_core.api import Version, to_the_second
 
-REJECTED_TAG = "sdg/rejected"
+REJECTED_TAG, REASON_TAG = "sdg/rejected", "sdg/reason"
+
+
+def rejected_tags(reason: str) -> dict[str, str]:
+    """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
+    return {REJECTED_TAG: "post-processed", REASON_TAG: reason}
 
 
 def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
@@ -26,7 +31,7 @@ def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, re
     if reason is None:
         return
     context.log.error(reason)
-    context.instance.add_run_tags(context.run.run_id, {REJECTED_TAG: "post-processed"})
+    context.instance.add_run_tags(context.run.run_id, rejected_tags(reason))
     context.instance.report_run_canceling(context.run, message=reason)
     raise dg.DagsterExecutionInterruptedError(reason)
 
@@ -37,5 +42,6 @@ def _reason(dataset: api.Dataset, sealed: Version) -> str:
     at = to_the_second(sealed.metadata.updated_at)
     return (
         f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "
-        "nothing was generated. `sdg reopen FILE` removes the seal; resume: never starts a new version."
+        "nothing was generated. The job `reopen_dataset` (or `sdg reopen FILE`) removes the seal; resume: never starts a new "
+        "version."
     )

@@ -25,18 +25,33 @@ from sdg_core.errors import PlanError, SeedError
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When a dataset asks for what is missing. timezone: of the cron expression, by its IANA name; UTC without one."""
+
+    cron: str
+    timezone: str | None = None
+    running: bool = False
+
+
+@dataclass(frozen=True)
 class DatasetSpec:
     """A checked dataset file with the attributes that its component gives it.
 
-    asset_attributes: keyword arguments that both assets share (group, owners, tags, pool).
+    key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
+    asset_attributes: keyword arguments that both assets share (group, owners, tags, op tags, condition). kinds: of both assets
+    instead of ours.
     """
 
     path: Path
     config: DatasetConfig
     code_version: str
     max_row_groups_per_run: int = 1000
-    schedule: str | None = None
+    schedule: Schedule | None = None
     checks: Checks | None = None
+    key_prefix: tuple[str, ...] = ()
+    root: str | None = None
+    pool: str | None = None
+    kinds: frozenset[str] | None = None
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,17 +73,19 @@ class DatasetSpec:
             path=self.path,
             num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
             max_row_groups_per_run=self.max_row_groups_per_run,
+            key_prefix=self.key_prefix,
+            root=self.root,
         )
 
     @property
     def row_groups_key(self) -> dg.AssetKey:
         """The partitioned asset."""
-        return row_groups_key(self.name)
+        return row_groups_key(self.name, self.key_prefix)
 
     @property
     def dataset_key(self) -> dg.AssetKey:
         """The post-generation asset."""
-        return dataset_key(self.name)
+        return dataset_key(self.name, self.key_prefix)
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
@@ -77,7 +94,7 @@ class DatasetSpec:
             case LocalSeedSource(upstream_asset=str(asset)):
                 return [dg.AssetKey(asset.split("/"))]
             case DatasetSeedSource(dataset=name):
-                return [dataset_key(name)]
+                return [dataset_key(name, self.key_prefix)]
             case _:
                 return []
 

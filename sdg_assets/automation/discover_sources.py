@@ -9,6 +9,7 @@ from sdg_assets.assets.pipeline import PipelineRef, partitions_name
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_assets.automation.resume_sensor import keys_at_work
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core.api import contiguous_ranges, pipelines, row_group_key
 from sdg_core.errors import SdgError
 
@@ -22,9 +23,9 @@ def build_discovery_job(refs: Sequence[PipelineRef]) -> dg.JobDefinition:
     def discover(context: dg.OpExecutionContext, store: StoreResource) -> None:
         for ref in refs:
             try:
-                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_for(ref.path)))
+                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_of(ref)))
             except SdgError as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from None
+                raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
             new = [partition.key for partition in found if partition.key not in known]
             if new:
@@ -59,7 +60,7 @@ def build_discovery_sensor(refs: Sequence[PipelineRef]) -> dg.SensorDefinition:
         for ref in refs:
             known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
             try:
-                new, wanted = _look(ref, store.root_for(ref.path), known)
+                new, wanted = _look(ref, store.root_of(ref), known)
             except SdgError as error:
                 reasons.append(f"{ref.name}: {error}")
                 continue

@@ -63,7 +63,7 @@ def resume_all(
             after[dataset.name] = remembered
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
-        remaining = find_incomplete(dataset, root=store.root_for(dataset.path))
+        remaining = find_incomplete(dataset, root=store.root_of(dataset))
         if isinstance(remaining, str):
             after[dataset.name] = remembered
             reasons.append(remaining)

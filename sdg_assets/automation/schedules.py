@@ -13,18 +13,22 @@ Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
 def build_schedule(spec: DatasetSpec) -> dg.ScheduleDefinition:
-    """A schedule on `spec.schedule`, stopped until someone starts it."""
-    assert spec.schedule is not None
+    """A schedule on `spec.schedule`, stopped until someone starts it unless that says otherwise."""
+    when = spec.schedule
+    assert when is not None
+    status = dg.DefaultScheduleStatus.RUNNING if when.running else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
         name=f"{spec.name}_schedule",
-        cron_schedule=spec.schedule,
+        cron_schedule=when.cron,
+        execution_timezone=when.timezone,
+        default_status=status,
         target=dg.AssetSelection.assets(spec.row_groups_key),
         description=f"Generates what {spec.name} lacks.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, store: StoreResource) -> Requests:
         tick = context.scheduled_execution_time.isoformat()
-        yield from request_lacking(spec.ref, root=store.root_for(spec.path), tick=tick)
+        yield from request_lacking(spec.ref, root=store.root_of(spec), tick=tick)
 
     return schedule
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.catalog import datasets_of, ref_of, selected_keys
-from sdg_assets.assets.sealed_guard import REJECTED_TAG, rejection
+from sdg_assets.assets.sealed_guard import rejected_tags, rejection
 from sdg_assets.automation.resume_sensor import UNFINISHED, keys_at_work
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
 from sdg_assets.resources import StoreResource, resolve_for
@@ -42,7 +42,7 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
             continue
         now = context.instance.get_run_by_id(run.run_id)
         if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
-            context.instance.add_run_tags(run.run_id, {REJECTED_TAG: "post-processed"})
+            context.instance.add_run_tags(run.run_id, rejected_tags(reason))
             context.instance.report_run_canceling(run, message=reason)
             context.instance.report_run_canceled(run, message=reason)
             reasons.append(reason)
@@ -62,7 +62,9 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
         if ref is None:
             continue
         try:
-            dataset = api.open_dataset(ref.path, root=resolve_for(_root_of(run.run_config) or store.root, ref.path))
+            dataset = api.open_dataset(
+                ref.path, root=resolve_for(_root_of(run.run_config) or ref.root or store.root, ref.path)
+            )
             resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
             reason = rejection(dataset, resume=resume)
         except SdgError as error:
@@ -104,7 +106,7 @@ def reconcile_events_with_files(
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
         try:
-            found = compare(context.instance, dataset, root=store.root_for(dataset.path))
+            found = compare(context.instance, dataset, root=store.root_of(dataset))
         except SdgError as error:
             reasons.append(f"{dataset.name}: {error}")
             continue

@@ -3,9 +3,11 @@
 A run over a range yields one result for all of its row groups: Dagster takes no more than one per check and step.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import orjson
 import polars as pl
 import pyarrow as pa
 
@@ -14,6 +16,7 @@ from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.rule_evaluation import Measured, measure
 from sdg_assets.checks.rules import Rule
 from sdg_assets.resources import StoreResource
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import (
     DatasetPlan,
@@ -23,6 +26,7 @@ from sdg_core.api import (
     StorePath,
     finished_parts,
     format_ranges,
+    row_group_key,
     scan_parts,
 )
 from sdg_core.errors import IncompleteError, SdgError
@@ -31,6 +35,7 @@ MATCH_PLAN = "row_groups_match_plan"
 ALL_CURRENT = "row_groups_complete_and_current"
 ROW_COUNT = "row_count_matches_plan"
 MAX_SHOWN_FAULTS = 10
+MAX_SHOWN_PARTIAL = 20
 
 
 def row_groups_check(spec: DatasetSpec) -> dg.AssetCheckSpec:
@@ -50,6 +55,7 @@ class RowGroupsCheck:
         self._plan = plan
         self._faults: list[str] = []
         self._row_groups = self._rows = self._lacking = 0
+        self._partial: list[int] = []
 
     def add(self, event: RowGroupFinished, schema: pa.Schema) -> None:
         """Look at one finished file."""
@@ -69,10 +75,19 @@ class RowGroupsCheck:
         self._row_groups += 1
         self._rows += footer.num_rows
         self._lacking += len(footer.missing)
+        if footer.missing:
+            self._partial.append(group.index)
 
     def result(self) -> dg.AssetCheckResult:
         """The verdict over all files."""
-        remaining = f"{self._lacking} records have no row; the next run tries them again" if self._lacking else None
+        partial = ", ".join(row_group_key(index) for index in sorted(self._partial)[:MAX_SHOWN_PARTIAL])
+        more = f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more" if len(self._partial) > MAX_SHOWN_PARTIAL else ""
+        remaining = (
+            f"{self._lacking} records have no row, in row groups {partial}{more}: `failures` on the page of each says why; "
+            "materializing it tries them again"
+            if self._lacking
+            else None
+        )
         return dg.AssetCheckResult(
             check_name=MATCH_PLAN,
             passed=not self._faults and not self._lacking,
@@ -107,9 +122,9 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_for(spec.path)))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_of(spec)))
         except SdgError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
             yield dg.AssetCheckResult(
                 asset_key=spec.dataset_key,
@@ -195,5 +210,10 @@ def _row_count(opened: api.Dataset, statuses: Sequence[RowGroupStatus], frame: p
 
 
 def _describe(rule: Rule) -> str:
+    """A rule as its file says it: `category shares: column stars, shares {"5": {"at_least": 0.2}}`."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(rule).__name__).lower()
     settings = rule.model_dump(exclude_none=True, exclude_defaults=True)
-    return f"{type(rule).__name__}: {', '.join(f'{name} {value}' for name, value in settings.items())}"
+    said = (
+        f"{name} {v if isinstance(v, str) else orjson.dumps(v, default=str).decode()}" for name, v in settings.items()
+    )
+    return f"{words}: {', '.join(said)}"

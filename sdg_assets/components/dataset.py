@@ -5,14 +5,16 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.catalog import prefix_of
 from sdg_assets.assets.dataset import build_dataset
 from sdg_assets.assets.row_groups import build_row_groups
-from sdg_assets.assets.spec import load_spec
+from sdg_assets.assets.spec import Schedule, load_spec
 from sdg_assets.automation.schedules import build_schedule
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
 from sdg_assets.components.scaffold import DatasetScaffolder
+from sdg_assets.resources import resolve_for
 
 
 @dg.scaffold_with(DatasetScaffolder)
@@ -24,35 +26,64 @@ class Dataset(dg.Component, dg.Model, dg.Resolvable):
 
     config: str = Field(description="The dataset file, relative to this defs.yaml.")
     schedule: str | None = Field(default=None, description="Cron expression; each tick asks for what is missing.")
+    schedule_timezone: str | None = Field(
+        default=None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
+    )
+    schedule_status: Literal["stopped", "running"] = Field(
+        default="stopped", description="Whether the schedule runs before anybody has switched it in the UI."
+    )
     max_row_groups_per_run: int = Field(default=1000, gt=0, description="Largest range that one scheduled run covers.")
     checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
     automation: Literal["stale_or_missing"] | None = Field(
         default=None, description="What the sensor `automation` asks for: row groups, then the finished dataset."
     )
+    root: str | None = Field(
+        default=None,
+        description="Storage root of this dataset; a relative path starts at the project. Default: that of the store.",
+    )
+    key_prefix: str | list[str] | None = Field(
+        default=None, description="What the asset keys begin with; also those of datasets that seed this one."
+    )
     pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
+    op_tags: dict[str, Any] = Field(
+        default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
+    )
+    kinds: list[str] | None = Field(
+        default=None,
+        description="Kinds that the UI shows on the assets. Default: parquet, and polars on the row groups.",
+    )
     group: str | None = Field(default=None, description="Asset group. Default: the dataset's name.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of one dataset. Raises ConfigError with every problem of the dataset file."""
-        condition = stale_or_missing() if self.automation is not None else None
-        attributes: dict[str, Any] = {
-            "automation_condition": condition,
-            "owners": self.owners,
-            "tags": self.tags,
-            "pool": self.pool,
-        }
+        path = (context.path / self.config).resolve()
+        condition = stale_or_missing(root=resolve_for(self.root, path)) if self.automation is not None else None
         spec = load_spec(
-            (context.path / self.config).resolve(),
-            schedule=self.schedule,
+            path,
+            schedule=self._schedule(),
             max_row_groups_per_run=self.max_row_groups_per_run,
             checks=self.checks,
+            key_prefix=prefix_of(self.key_prefix),
+            root=self.root,
+            pool=self.pool,
+            kinds=frozenset(self.kinds) if self.kinds is not None else None,
         )
-        spec = spec.with_attributes(**attributes, group_name=self.group or spec.name)
-        schedules = [build_schedule(spec)] if self.schedule is not None else []
+        spec = spec.with_attributes(
+            automation_condition=condition,
+            owners=self.owners,
+            tags=self.tags,
+            op_tags=self.op_tags,
+            group_name=self.group or spec.name,
+        )
         return dg.Definitions(
             assets=[build_row_groups(spec), build_dataset(spec)],
             asset_checks=[build_dataset_checks(spec)],
-            schedules=schedules,
+            schedules=[build_schedule(spec)] if spec.schedule is not None else [],
         )
+
+    def _schedule(self) -> Schedule | None:
+        if self.schedule is None:
+            return None
+        return Schedule(self.schedule, timezone=self.schedule_timezone, running=self.schedule_status == "running")

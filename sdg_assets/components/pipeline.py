@@ -1,8 +1,12 @@
 """The YAML component of a source pipeline: `type: sdg_assets.SourcePipeline` in `defs/<pipeline>/defs.yaml`."""
 
+from dataclasses import replace
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.catalog import prefix_of
 from sdg_assets.assets.pipeline import build_pipeline_dataset, build_sources, load_pipeline_spec
 
 
@@ -16,7 +20,18 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
     max_partitions_per_run: int = Field(
         default=1000, gt=0, description="Most partitions that one requested run covers."
     )
-    pool: str | None = Field(default=None, description="Concurrency pool of the assets.")
+    root: str | None = Field(
+        default=None,
+        description="Storage root of this pipeline; a relative path starts at the project. Default: that of the store.",
+    )
+    key_prefix: str | list[str] | None = Field(default=None, description="What the asset keys begin with.")
+    pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
+    op_tags: dict[str, Any] = Field(
+        default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
+    )
+    kinds: list[str] | None = Field(
+        default=None, description="Kinds that the UI shows on the assets. Default: parquet."
+    )
     group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
@@ -24,12 +39,19 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of one pipeline. Raises ConfigError with every problem of the pipeline file."""
         path = (context.path / self.config).resolve()
-        spec = load_pipeline_spec(path, max_partitions_per_run=self.max_partitions_per_run)
+        spec = load_pipeline_spec(
+            path,
+            max_partitions_per_run=self.max_partitions_per_run,
+            key_prefix=prefix_of(self.key_prefix),
+            root=self.root,
+            pool=self.pool,
+        )
         attributes = {
             "owners": self.owners,
             "tags": self.tags,
-            "pool": self.pool,
+            "op_tags": self.op_tags,
+            "kinds": set(self.kinds) if self.kinds is not None else {"parquet"},
             "group_name": self.group or spec.name,
         }
-        spec = load_pipeline_spec(path, max_partitions_per_run=self.max_partitions_per_run, asset_attributes=attributes)
+        spec = replace(spec, asset_attributes=attributes)
         return dg.Definitions(assets=[build_sources(spec), build_pipeline_dataset(spec)])

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_core import api
+from sdg_core.api import projects
 
 CONFIG = "dataset.yaml"
 
@@ -19,9 +19,9 @@ class DatasetScaffolder(dg.Scaffolder):
         folder = request.target_path.parent if request.append else request.target_path
         file = folder / CONFIG
         if not file.exists():
-            file.write_text(api.starter_dataset(dataset_name(folder.name)), encoding="utf-8")
+            file.write_text(projects.starter_dataset(dataset_name(folder.name)), encoding="utf-8")
 
 
 def dataset_name(folder: str) -> str:
     """A folder's name as the name of a dataset: lower case, digits and underscores, beginning with a letter."""
-    return api.name_of_folder(folder, otherwise="dataset")
+    return projects.name_of_folder(folder, otherwise="dataset")

@@ -43,7 +43,7 @@ def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
                 "and its finished output."
             )
         try:
-            reopened = api.reopen(api.open_dataset(dataset.path, root=store.root_for(dataset.path)))
+            reopened = api.reopen(api.open_dataset(dataset.path, root=store.root_of(dataset)))
         except SdgError as error:
             raise _refused(str(error)) from None
         if not reopened:
@@ -76,7 +76,7 @@ def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
         faults: list[str] = []
         for dataset in chosen:
             try:
-                found.append(_reconcile(context, dataset, root=store.root_for(dataset.path), dry_run=config.dry_run))
+                found.append(_reconcile(context, dataset, root=store.root_of(dataset), dry_run=config.dry_run))
             except SdgError as error:  # one that cannot be compared does not keep the others from it
                 faults.append(f"{dataset.name}: {error}")
                 context.log.error(faults[-1])

@@ -112,7 +112,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         mark_missing(context.instance, dataset.row_groups_key, [s.group.key for s in found.lost], reason=reason)
     if found.finished_unrecorded:
         result = api.process(found.opened, on_event=lambda event: log_notice(context.log, event))
-        metadata = dataset_metadata(found.opened, result)
+        metadata = dataset_metadata(found.opened, result, row_groups=dataset.row_groups_key)
         tags["dagster/data_version"] = finished_data_version(result.version)
         context.log_event(dg.AssetMaterialization(dataset.dataset_key, metadata=metadata, tags=tags))
     if found.finished_lost is not None:

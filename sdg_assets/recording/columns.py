@@ -16,6 +16,9 @@ from sdg_core.api import (
     column_type,
 )
 
+EVENT_COLUMNS = 16
+"""Columns up to which the event of a row group has their types and lineage; each takes about 200 bytes."""
+
 
 def descriptions_of(config: DatasetConfig) -> dict[str, str]:
     """What the config says of each column."""
@@ -66,6 +69,8 @@ def cell(value: object, *, width: int = 160) -> str:
 def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
     """For each column the columns of the upstream asset that went into it, through whatever columns are in between."""
     if not upstream or not plan.seed_columns:
+        return {}
+    if len(plan.kept_schema.names) > EVENT_COLUMNS:
         return {}
     sources = seed_columns_behind(plan.graph, plan.seed_columns)
     lineage = {

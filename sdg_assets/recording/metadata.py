@@ -2,14 +2,15 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import orjson
 import pyarrow as pa
 
-from sdg_assets.recording.columns import cell, descriptions_of, markdown_table, table_schema
+from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
 from sdg_core.api import (
     HEAD_ROWS,
     DatasetPlan,
@@ -29,6 +30,10 @@ from sdg_core.api import (
 
 PREVIEW_ROWS = HEAD_ROWS
 MAX_SHOWN_FAILURES = 20
+ALWAYS_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
+TABLE_COLUMNS, BLOCK_COLUMNS = 6, 20
+PREVIEW_CHARACTERS, PREVIEW_VALUE = 1500, 160
+"""A preview as blocks: of all records together, of one value."""
 SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20
 
@@ -80,61 +85,67 @@ def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPla
     """The metadata of one row group's materialization. carried, replayed: cells that this run took from an earlier version or
     from the journal instead of paying for them."""
     return {
-        **file_metadata(event.footer, rows, plan, uri=event.path.as_uri()),
-        "adopted": event.adopted,
         "records_generated": event.generated,
         "records_failed": event.failed,
-        "carried": event.carried,
-        "replayed": event.replayed,
         "seconds": round(event.seconds, 3),
+        **cost_metadata(event.footer.usage, plan.config.model_configs),
         **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
         **_failures_of(event),
+        "adopted": event.adopted,
+        "carried": event.carried,
+        "replayed": event.replayed,
+        **file_metadata(event.footer, rows, plan, uri=event.path.as_uri()),
     }
 
 
 def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str) -> dict[str, Any]:
-    """What a row-group file says of itself."""
+    """What a row-group file says of itself. `row_group` and `start` are text: as numbers Dagster would plot them.
+
+    Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
+    """
+    narrow = len(rows.schema.names) <= EVENT_COLUMNS
+    schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config))}
     return {
         "dagster/partition_row_count": footer.num_rows,
-        "dagster/uri": uri,
-        "dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config)),
-        "config_fingerprint": footer.config_hash,
-        "row_group": footer.row_group,
-        "start": footer.start,
         "records_missing": len(footer.missing),
-        "simulated": footer.simulated,
-        **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, plan.config.model_configs),
+        **usage_metadata(footer.usage),
         "preview": preview(rows),
+        "simulated": footer.simulated,
+        "row_group": str(footer.row_group),
+        "start": str(footer.start),
+        "dagster/uri": uri,
+        "config_fingerprint": footer.config_hash,
+        **(schema if narrow else {"columns": str(len(rows.schema.names))}),
     }
 
 
 def usage_metadata(usage: UsageByModel) -> dict[str, int]:
-    """Usage summed over models, as numeric series."""
+    """Usage summed over models, as numeric series; what is 0 (cached tokens, images) only where every model has it."""
     total: dict[str, int] = {}
     for counts in usage.values():
         for name, count in counts.items():
-            total[f"usage/{name}"] = total.get(f"usage/{name}", 0) + count
-    return total
+            total[name] = total.get(name, 0) + count
+    return {f"usage/{name}": count for name, count in total.items() if count or name in ALWAYS_COUNTED}
 
 
 def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
-    """Usage per model as a table."""
-    names = sorted({name for counts in usage.values() for name in counts})
-    rows = [(alias, *(counts.get(name, 0) for name in names)) for alias, counts in usage.items()]
-    return markdown_table(("model", *names), rows)
+    """Usage per model as a table, without columns of zeros."""
+    names = sorted({name for counts in usage.values() for name, count in counts.items() if count})
+    rows = [(alias, *(f"{counts.get(name, 0):,}" for name in names)) for alias, counts in usage.items()]
+    return markdown_table(("model", *(name.replace("_", " ") for name in names)), rows)
 
 
 def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig]) -> dict[str, float]:
-    """The cost per currency, where prices are configured."""
-    return {f"cost/{currency}": amount for currency, amount in totals(costs(usage, models)).items()}
+    """The cost per currency, where prices are configured, to a millionth."""
+    return {f"cost/{currency}": round(amount, 6) for currency, amount in totals(costs(usage, models)).items()}
 
 
 def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
     """What failed how often, the most frequent first."""
     counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
-    rows = [(*what, count) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
-    return markdown_table(("column", "kind", "message", "records"), rows)
+    rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
+    return markdown_table(("records", "column", "kind", "message"), rows)
 
 
 def report_metadata(version: VersionLayout) -> dict[str, Any]:
@@ -153,7 +164,7 @@ def report_metadata(version: VersionLayout) -> dict[str, Any]:
     }
     return {
         "report": dg.MetadataValue.path(str(place)) if isinstance(place, Path) else dg.MetadataValue.url(str(place)),
-        "report_summary": markdown_table(("column", "type", "null", "distinct", "summary"), rows),
+        "report_summary": markdown_table(("column", "summary", "null", "distinct", "type"), rows),
         **dict(list(means.items())[:PLOTTED_MEANS]),
     }
 
@@ -162,14 +173,41 @@ def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
     """A column of a report as a row of the summary."""
     distinct = column.get("distinct")
     count = f"{'about ' if distinct['approximate'] else ''}{distinct['count']:,}" if distinct else ""
-    return column["name"], cell(column["type"], width=40), f"{column['nulls']:,}", count, column["summary"]
+    return column["name"], column["summary"], f"{column['nulls']:,}", count, cell(column["type"], width=40)
 
 
 def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first rows as a small Markdown table."""
+    """The first rows: a table where they fit into one, else a block of lines per record."""
     names = table.schema.names
     records = table.slice(0, rows).to_pylist()
-    return markdown_table([cell(name) for name in names], [[record[name] for name in names] for record in records])
+    if len(names) <= TABLE_COLUMNS and not any(pa.types.is_nested(kind) for kind in table.schema.types):
+        shown = [[_shown(record[name]) for name in names] for record in records]
+        return markdown_table([cell(name) for name in names], shown)
+    return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
+
+
+def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
+    """A record each, as long as there is room for it; the first is always there."""
+    left = PREVIEW_CHARACTERS
+    for number, record in enumerate(records, start=1):
+        lines = [
+            f"- **{cell(name)}**: {cell(_shown(record[name]), width=PREVIEW_VALUE)}" for name in names[:BLOCK_COLUMNS]
+        ]
+        more = [f"- and {len(names) - BLOCK_COLUMNS} more columns"] if len(names) > BLOCK_COLUMNS else []
+        block = "\n".join([f"**Record {number}**", "", *lines, *more])
+        if number > 1 and len(block) > left:
+            return
+        left -= len(block)
+        yield block
+
+
+def _shown(value: object) -> object:
+    """A value as a person reads it: what is nested, or no text, as JSON."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict | list | bool):
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return value
 
 
 def _failures_of(event: RowGroupFinished) -> dict[str, Any]:

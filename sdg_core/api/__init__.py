@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
         check_tools,
@@ -57,16 +58,18 @@ if TYPE_CHECKING:
         row_group_statuses,
         seal_of,
     )
+    from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus
 
     # isort: off
     # fmt: off
     from sdg_core.errors import (
-        CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError, ConstraintError,
-        CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError, MetadataCorruptError, MetadataError,
-        MetadataFieldError, MetadataMissingError, MetadataVersionError, ModelError, PermanentModelError, PlanError, Problem,
-        RateLimitedError, RefusedError, RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError,
-        SeedNotReadError, ShrinkError, StoreError, TransientModelError, UnrecognizedFileError,
+        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
+        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
     # isort: on
@@ -121,7 +124,7 @@ if TYPE_CHECKING:
     from sdg_core.processing.process import ProcessingResult
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
-    from sdg_core.scaffold.project import Project, make_project, name_of_folder, starter_dataset
+    from sdg_core.scaffold.project import make_project
     from sdg_core.seeds.base import ItemReader, SeedReader
     from sdg_core.store.atomic import write_atomic
     from sdg_core.store.failures import Failure, failures_of
@@ -142,6 +145,7 @@ _MODULES = {
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
     "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
         "measure_constraints plan preview prune status versions"
@@ -155,9 +159,10 @@ _MODULES = {
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
+    "sdg_core.dataset.spending": "DatasetSpending",
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
-        "CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
+        "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
@@ -193,7 +198,7 @@ _MODULES = {
     "sdg_core.processing.process": "ProcessingResult",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
-    "sdg_core.scaffold.project": "Project make_project name_of_folder starter_dataset",
+    "sdg_core.scaffold.project": "make_project",
     "sdg_core.seeds.base": "ItemReader SeedReader",
     "sdg_core.store.atomic": "write_atomic",
     "sdg_core.store.failures": "Failure failures_of",
@@ -213,6 +218,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = [
     "Acceptance",
     "AudioPart",
+    "BudgetReachedError",
     "CallbackError",
     "CellError",
     "CellStarted",
@@ -234,6 +240,7 @@ __all__ = [
     "DatasetConfig",
     "DatasetPlan",
     "DatasetSeedSource",
+    "DatasetSpending",
     "DatasetStatus",
     "Effects",
     "EmbeddingRequest",
@@ -275,7 +282,6 @@ __all__ = [
     "Preview",
     "Problem",
     "ProcessingResult",
-    "Project",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -341,7 +347,6 @@ __all__ = [
     "make_project",
     "measure_constraints",
     "measured_version",
-    "name_of_folder",
     "one_line_summary",
     "open_dataset",
     "parse_row_groups",
@@ -363,9 +368,9 @@ __all__ = [
     "row_group_count",
     "row_group_key",
     "row_group_statuses",
+    "scan",
     "scan_parts",
     "seal_of",
-    "starter_dataset",
     "status",
     "store_errors",
     "to_the_second",

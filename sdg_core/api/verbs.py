@@ -17,6 +17,7 @@ from sdg_core.execution.dry_run import RunPlan, plan_run
 from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
 from sdg_core.execution.generate import agenerate
 from sdg_core.execution.preview import Preview, make_preview
+from sdg_core.execution.samples import open_samples
 from sdg_core.execution.summary import RunSummary
 from sdg_core.generators.samplers.group_sampler import Acceptance, measure_acceptance
 from sdg_core.ledger.history import RunRecord
@@ -45,7 +46,8 @@ def preview(
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,
 ) -> Preview:
-    """Some records, made in memory; nothing is stored. Asks models for them if columns need models.
+    """Some records, made in memory. Asks models for them if columns need models; what real models reply is kept in the
+    journal, so that a run need not ask again.
 
     config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError for numbers that
     name no record.
@@ -57,9 +59,14 @@ def preview(
     if dataset is None:
         dataset = open_dataset(config, root=root, num_records=records.stop, functions=functions, clients=clients)  # type: ignore[arg-type]
     plan, seeds = dataset.plan, dataset.seeds
-    return _ask(
-        dataset, lambda models: make_preview(plan, records=records, seeds=seeds, models=models, on_event=on_event)
-    )
+
+    async def work(models: ModelPool) -> Preview:
+        async with open_samples(dataset) as samples:
+            return await make_preview(
+                plan, records=records, seeds=seeds, models=models, on_event=on_event, samples=samples
+            )
+
+    return _ask(dataset, work)
 
 
 def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> ImportedConfig:
@@ -68,7 +75,8 @@ def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = N
 
 
 def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> Estimate:
-    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps none of it.
+    """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
+    of real models in the journal, so that a run need not ask again.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
     would be refused.
@@ -76,10 +84,14 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
     ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
-    return _ask(
-        dataset,
-        lambda models: make_estimate(plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event),
-    )
+
+    async def work(models: ModelPool) -> Estimate:
+        async with open_samples(dataset) as samples:
+            return await make_estimate(
+                plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event, samples=samples
+            )
+
+    return _ask(dataset, work)
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:

@@ -1,6 +1,6 @@
 """The frame of the `sdg` command: its options, its exit status, and how errors are shown.
 
-Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, resumable.
+Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted or a budget reached, resumable.
 """
 
 import functools
@@ -101,10 +101,12 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from sdg_core.errors import SdgError
+        from sdg_core.errors import BudgetReachedError, SdgError
 
         try:
             command(*args, **kwargs)
+        except BudgetReachedError as error:
+            raise _ended(str(error), INTERRUPTED) from None
         except SdgError as error:
             raise _ended(f"error: {error}", REFUSED, error) from None
         except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from sdg_core.api import (
     Cost,
     Dataset,
     DatasetPlan,
+    DatasetSpending,
     DatasetStatus,
     Estimate,
     ModelProvider,
@@ -158,7 +159,8 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
         table.add_row("expected", "no request: every cell that costs something is there")
         console.print(table)
         return
-    table.add_row("judged by", f"{result.sampled:,} records, asked for now and not kept{failed}")
+    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)
     for line in _cost_lines(result.cost):
@@ -188,8 +190,11 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
-    if summary.replayed:
-        console.print(f"{summary.replayed:,} replies were taken from the journal, and not paid for again")
+    if summary.replayed - summary.sampled:
+        replies = summary.replayed - summary.sampled
+        console.print(f"{replies:,} replies were taken from the journal, and not paid for again")
+    if summary.sampled:
+        console.print(f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again")
     if summary.carried:
         console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
@@ -243,10 +248,31 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
         yield "failures", f"{current.failed:,}"
         for message, count in current.failure_messages:
             yield "", f"{count:,} x {message}"
+    for version, columns in current.carried.items():
+        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
     for line in _usage_lines(current.usage):
         yield "usage", line
+    for alias, reasons in current.retry_reasons.items():
+        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
+    would = "simulated, would cost " if current.simulated else ""
     for line in _cost_lines(current.cost):
-        yield "cost", line
+        yield "cost", would + line
+    yield from _further_costs(current.spending, would=would)
+
+
+def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:
+    """What the dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream."""
+    for version, spent in spending.earlier.items():
+        if spent.total:
+            yield "", f"version {version}, which cells came from: {_sums(spent.total)}"
+    if spending.earlier and spending.total:
+        yield "in all", f"{would}{_sums(spending.total)}"
+    for name, cost in spending.upstream.items():
+        yield "upstream", f"{name}: {_sums(cost)}"
+
+
+def _sums(total: Mapping[str, float]) -> str:
+    return ", ".join(f"{_money(amount)} {currency}" for currency, amount in total.items())
 
 
 def _place(provider: ModelProvider) -> str:
@@ -265,7 +291,7 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
 def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
     lines = [f"{alias}: {_money(item.amount)} {item.currency}" for alias, item in cost.items()]
     if len(cost) > 1:
-        lines.append(", ".join(f"{_money(amount)} {currency}" for currency, amount in totals(cost).items()) + " in all")
+        lines.append(f"{_sums(totals(cost))} in all")
     return lines
 
 

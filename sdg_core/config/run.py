@@ -21,6 +21,8 @@ class RunSettings(ConfigModel):
     stall_timeout: seconds without a single success after which a run stops.
     max_conversation_correction_steps: how often a model is told what is wrong with a reply that cannot be used.
     max_conversation_restarts: how often it is asked afresh after that, with as many corrections each time.
+    max_cost, max_tokens: what the models of a dataset may use in all, in the currency of their prices and in tokens of prompts
+    and replies; a run stops before the request that could pass it, and goes on with a higher one.
     max_attempts: runs in which a task of a pipeline may fail before its source is given up until it changes.
     """
 
@@ -34,3 +36,5 @@ class RunSettings(ConfigModel):
     max_conversation_correction_steps: NonNegativeInt = 1
     max_conversation_restarts: NonNegativeInt = 2
     max_attempts: PositiveInt = 3
+    max_cost: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
+    max_tokens: PositiveInt | None = None

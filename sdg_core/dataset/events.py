@@ -40,7 +40,8 @@ class RowGroupFinished:
 
     adopted: it was complete before, so nothing was generated. failed: records tried in this run without success.
     generated: records added by this run. seconds: from its start to its file, 0 when adopted.
-    carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal.
+    carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal;
+    sampled: those of them that previews and estimates had asked for.
     head: the first rows of the file as it was written; None when adopted.
     dropped: records tried in this run of which no candidate was kept.
     """
@@ -57,6 +58,7 @@ class RowGroupFinished:
     replayed: int = 0
     head: pa.Table | None = None
     dropped: int = 0
+    sampled: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class RowGroupSaved:
     replayed: int
     carried: int
     dropped: int = 0
+    sampled: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,31 @@ from contextlib import ExitStack, suppress
 
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.ledger import open_ledger_readonly
+from sdg_core.dataset.spending import paid_replies
 from sdg_core.errors import MetadataError
+from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.leases import whole_version
 from sdg_core.ledger.queries import delete_version
 from sdg_core.store.atomic import remove_directory
+from sdg_core.store.metadata import metadata_or_none, note_earlier_versions
+from sdg_core.store.row_group_state import find_row_groups
+from sdg_core.store.row_groups import Footer
+from sdg_core.store.spending import earlier_spending
 from sdg_core.store.version_list import VersionInfo, list_versions
 from sdg_core.store.versions import matching_name
 from sdg_core.system.commit_guard import CommitGuard
+
+
+def _note_costs(dataset: Dataset, ledger: Ledger | None) -> None:
+    """Write down, in each version, what those that its cells came from have cost, because they may be gone afterwards."""
+    replies, models = paid_replies(ledger, dataset.name), dataset.plan.config.model_configs
+    for name in dataset.layout.versions():
+        version = dataset.layout.version(name)
+        footers = [found for found in find_row_groups(version).values() if isinstance(found, Footer)]
+        earlier = earlier_spending(version, footers, models, replies=replies)
+        if earlier and metadata_or_none(version) is not None:
+            spent = {name: spent.to_dict() for name, spent in earlier.items()}
+            note_earlier_versions(version.metadata, spent)
 
 
 def describe_versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
@@ -49,6 +67,7 @@ def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: 
                 claim = whole_version(ledger, dataset=dataset.name, version=name, action="prune")
                 guards[name] = held.enter_context(claim)
         wanted = {version.name for version in versions}
+        _note_costs(dataset, ledger)
         going = tuple(version for version in prunable(dataset, keep=keep) if version.name in wanted)
         for version in going:
             if version.name in guards:

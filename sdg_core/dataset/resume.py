@@ -14,11 +14,12 @@ from sdg_core.errors import (
 )
 from sdg_core.plan.checks.prompts import prompt_notices
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.store.atomic import sync_directory, write_atomic
+from sdg_core.store.atomic import read_or_none, sync_directory, write_atomic
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
     create_metadata,
+    metadata_or_none,
     new_metadata,
     read_current,
     read_metadata,
@@ -31,7 +32,6 @@ from sdg_core.store.seed_manifest import write_seed_content
 from sdg_core.store.versions import (
     Version,
     find_version,
-    metadata_or_none,
     previous_version,
     read_current_or_none,
     resolved_config,
@@ -149,7 +149,9 @@ def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan)
     paths = version.layout
     if metadata.target_num_records != plan.num_records:
         metadata = update_metadata(paths, target_num_records=plan.num_records, total_num_batches=len(plan.row_groups))
-        write_atomic(paths.config, resolved_config(plan).encode())
+    config = resolved_config(plan).encode()
+    if read_or_none(paths.config) != config:  # other settings or prices, which make no other data
+        write_atomic(paths.config, config)
     if read_current_or_none(layout) != paths.name:
         write_current(layout.current, paths.name)
     return replace(version, metadata=metadata)

@@ -1,16 +1,17 @@
 """A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
+from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.row_group_state import RowGroupState
-from sdg_core.store.row_groups import total_usage
+from sdg_core.store.row_groups import carried_by, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -27,6 +28,9 @@ class DatasetStatus:
     versions: the names of all there are. version_details: the same, the one changed last first.
     runs: the latest, newest first, as far as the ledger knows.
     other_place: another directory that holds data of a dataset of this name, where this one holds none.
+    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
+    alias. spending: what the dataset has cost, replies in the journal and earlier versions included; `usage` and `cost` are those
+    of this version's files alone.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
     """
 
@@ -55,6 +59,9 @@ class DatasetStatus:
     kept_by_processor: dict[str, int]
     removed_by_processor: dict[str, int]
     other_place: str | None = None
+    carried: dict[str, dict[str, int]] = field(default_factory=dict)
+    retry_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    spending: DatasetSpending = field(default_factory=DatasetSpending)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -73,6 +80,7 @@ class DatasetStatus:
             "remaining": data.pop("remaining"),
         }
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
+        data |= data.pop("spending").to_dict()
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
@@ -117,5 +125,8 @@ def describe(dataset: Dataset) -> DatasetStatus:
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
+        carried=carried_by(status.footer for status in statuses),
+        retry_reasons=metadata.retry_reasons if metadata is not None else {},
+        spending=spending_of(dataset, version, [s.footer for s in statuses if s.footer is not None]),
         other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

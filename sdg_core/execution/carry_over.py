@@ -31,11 +31,10 @@ from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import Metadata
+from sdg_core.store.metadata import Metadata, metadata_or_none
 from sdg_core.store.rejected import read_rejected
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows
-from sdg_core.store.versions import metadata_or_none
 
 Records = NDArray[np.int64]
 
@@ -46,7 +45,7 @@ class CarriedCell:
 
     images: where the pictures of its version lie. is_picture: the value names some. reads_pictures: columns that it reads and
     that name some, which are compared by content.
-    inputs: the journal's mark of what it was made from; empty if it comes from a file.
+    inputs: the journal's mark of what it was made from; empty if it comes from a file. version: the name of its version.
     """
 
     value: Any
@@ -56,6 +55,7 @@ class CarriedCell:
     is_picture: bool = False
     reads_pictures: tuple[str, ...] = ()
     inputs: str = ""
+    version: str = ""
 
     def fits(self, values: Mapping[str, Any], *, inputs: str) -> bool:
         """Whether it was made from these values, whose mark is `inputs`."""
@@ -172,7 +172,9 @@ class CarryOver:
             for place, record in enumerate(rows.numbers.tolist()):
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
-                cell = CarriedCell(rows.values[name][place], also, given, files.images, *pictures)
+                cell = CarriedCell(
+                    rows.values[name][place], also, given, files.images, *pictures, version=files.version.name
+                )
                 found.setdefault((record, name), []).append(cell)
 
     def _take_journal(
@@ -186,7 +188,9 @@ class CarryOver:
             if cell.record in wanted:
                 is_picture, reads = self._pictures[cell.column]
                 value = cell.value["value"]
-                carried = CarriedCell(value, cell.value["also"], {}, files.images, is_picture, reads, cell.inputs)
+                carried = CarriedCell(
+                    value, cell.value["also"], {}, files.images, is_picture, reads, cell.inputs, files.version.name
+                )
                 found.setdefault((cell.record, cell.column), []).append(carried)
 
 

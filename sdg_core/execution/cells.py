@@ -86,18 +86,21 @@ class RecordMaker:
         *,
         images: ImageStore | None = None,
         journal: Journal | None = None,
+        kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,
     ) -> None:
-        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply.
+        """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
+        columns `kept`; default all that models write.
 
         on_prompt: told of every prompt, before its cell is made.
         """
         self._on_prompt = on_prompt
-        self._journal, self._images = journal, images
+        self._journal, self._images, self._spending = journal, images, models.spending
         self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
+        self._kept = frozenset(self._aliases if kept is None else kept)
         self.calls_out = any(
             isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
         )
@@ -147,10 +150,13 @@ class RecordMaker:
                 self._tell_of_prompt(name, record)
                 cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record)
+                if name not in self._kept or self._journal is None:
+                    self._spending.account(cell.usages)
                 made = {name: cell.value, **cell.also}
         except CellError as error:
             if isinstance(error, CellFailedError):
                 self._count(name, error.usage, error.usages, record)
+                self._spending.account({**error.usages, **self._own(name, error.usage)})
             raise _FailedColumnError(name, error) from error
         record.values.update(made)
         record.cells.update(made)
@@ -163,11 +169,11 @@ class RecordMaker:
     async def _cell(self, name: str, record: _Record) -> Cell:
         """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
         has it."""
-        journaled = self._journal is not None and name in self._aliases
+        journaled = self._journal is not None and name in self._kept
         inputs = _digest([record.values.get(other) for other in self._reads[name]]) if journaled else ""
         paid = record.group.paid.get((record.index, name))
         if paid is not None and paid.inputs in ("", inputs):
-            record.group.replayed += 1
+            record.group.count_replayed(paid)
             record.group.counted.add((paid.run_id, name, record.index))
             usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
             if paid.counted:
@@ -177,18 +183,29 @@ class RecordMaker:
             return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
         if (carried := await self._carried(name, record, inputs)) is not None:
             return carried
+        with self._spending.cell():
+            return await self._made(name, record, inputs, journaled=journaled)
+
+    async def _made(self, name: str, record: _Record, inputs: str, *, journaled: bool) -> Cell:
+        """The cell, made now and kept in the journal."""
         cell = await self._generators[name].generate(record=record.index, values=record.values)
         _check(cell, name)
         if self._journal is not None and journaled:
-            usages = {**cell.usages, **({self._aliases[name]: cell.usage} if cell.usage.requests else {})}
+            usages = {**cell.usages, **self._own(name, cell.usage)}
             value = {"value": cell.value, "also": dict(cell.also)}
             used = {alias: vars(usage) for alias, usage in usages.items()}
             try:
-                await self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+                kept = self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
             except ValueError as error:
                 raise _unstorable(cell, str(error)) from None
+            self._spending.account(usages)
+            await kept
             record.group.counted.add((self._journal.run_id, name, record.index))
         return cell
+
+    def _own(self, name: str, usage: Usage) -> dict[str, Usage]:
+        """A usage as that of the column's own model."""
+        return {self._aliases[name]: usage} if usage.requests else {}
 
     async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
         """The cell that an earlier version has, if it was made from the same values; its pictures come along."""
@@ -196,7 +213,7 @@ class RecordMaker:
             if found.fits(record.values, inputs=inputs):
                 cell = await self._taken_over(found, name, record)
                 if cell is not None:
-                    record.group.carried_over += 1
+                    record.group.count_carried(found.version, name)
                     return cell
         return None
 

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.errors import StoreError
+from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import count_run
 from sdg_core.store.row_group_state import RowGroupStatus, index_row_groups, scan_row_groups
 from sdg_core.store.versions import record_progress
 
@@ -24,10 +26,12 @@ class Checkpointer:
     def __init__(self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> None:
         self._version, self._plan, self.statuses = version, plan, statuses
 
-    def take(self) -> Sequence[RowGroupStatus]:
-        """Look at what has changed, and write metadata and index. Raises StoreError."""
+    def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
+        """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""
         self._index()
         record_progress(self._version, self._plan, self.statuses)
+        if spending is not None and spending.used:
+            count_run(self._version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
         return self.statuses
 
     @asynccontextmanager

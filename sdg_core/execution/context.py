@@ -22,7 +22,8 @@ OnRowGroup = Callable[[RowGroupFinished], Any]
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run works with. `clock` is monotonic, in seconds. Without `claims` nothing keeps others out."""
+    """What a run works with. `clock` is monotonic, in seconds. Without `claims` nothing keeps others out.
+    takes_samples: whether replies that previews and estimates asked for will do."""
 
     plan: DatasetPlan
     version: VersionLayout
@@ -32,6 +33,7 @@ class RunContext:
     observer: Observer
     run_id: str
     journal: Journal | None = None
+    takes_samples: bool = True
     carry: CarryOver | None = None
     claims: LeaseKeeper | None = None
     lost_claims: "asyncio.Future[None] | None" = None

@@ -27,8 +27,9 @@ from sdg_core.ledger.claims import Claims
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of, always_per_record, is_whole_column
 from sdg_core.plan.row_groups import chosen_row_groups
+from sdg_core.store.metadata import metadata_or_none
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.versions import Version, metadata_or_none, previous_version, read_current_or_none
+from sdg_core.store.versions import Version, previous_version, read_current_or_none
 
 Action = Literal["start", "resume", "new version", "forced version", "refused"]
 
@@ -169,7 +170,9 @@ def _refused(dataset: Dataset, error: SdgError) -> RunPlan:
 def _action(version: Version, *, started: bool) -> Action:
     if version.metadata is not None:
         return "resume"
-    return "forced version" if version.forced else "new version" if started else "start"
+    if version.forced:
+        return "forced version"
+    return "new version" if started else "start"
 
 
 def _going_on(version: Version) -> tuple[str, ...]:

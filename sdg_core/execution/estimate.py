@@ -1,8 +1,8 @@
 """What the remaining records will ask for, judged by a few of them: requests, tokens, money, time.
 
 The sample is spread over the remaining records and made in memory, so that it stands for all of them; it is asked of the
-models and not kept. What each column of it used is scaled to the cells that the column has to make: cells that a run takes over,
-from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
+models, and its replies are kept for the run. What each column of it used is scaled to the cells that the column has to make:
+cells that a run takes over, from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
 """
 
 import math
@@ -20,6 +20,7 @@ from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.dry_run import plan_columns
 from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.execution.preview import Sample, make_sample
+from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs, totals
@@ -63,7 +64,8 @@ class Estimate:
     """What is ahead.
 
     remaining: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
-    failed: records tried for this. used: what the sample used. usage, cost: what the remaining records are expected to use.
+    failed: records tried for this. used: what the sample used now; replayed: replies that an earlier one had asked for. kept:
+    whether replies are kept for the run. usage, cost: what the remaining records are expected to use.
     seconds: how long that takes with every allowed request busy.
     simulated: some replies are simulated, so that tokens and time are guesses.
     """
@@ -78,6 +80,8 @@ class Estimate:
     seconds: float
     simulated: bool
     reused: int = 0
+    replayed: int = 0
+    kept: bool = False
 
     @property
     def total_cost(self) -> dict[str, float]:
@@ -107,6 +111,7 @@ async def make_estimate(
     sample: int,
     seeds: Seeds | None,
     models: ModelPool,
+    samples: Journal | None = None,
     clock: Callable[[], float] = time.monotonic,
     on_event: Observer = lambda event: None,
 ) -> Estimate:
@@ -115,7 +120,7 @@ async def make_estimate(
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
     chosen = spread(remaining, sample)
-    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event)
+    made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event, samples=samples)
     group = made.group
     usage = _scaled(made, ahead, sampled=len(chosen))
     first = min(group.every_failure, default=None)
@@ -126,12 +131,14 @@ async def make_estimate(
         sampled=len(chosen),
         failed=len(group.every_failure),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
-        used=group.usage,
+        used=models.spending.used,
         usage=usage,
         cost=costs(usage, plan.config.model_configs),
         seconds=len(remaining) * (made.together / len(chosen) + each),
         simulated=plan.simulated,
         reused=ahead.reused,
+        replayed=group.replayed,
+        kept=samples is not None,
     )
 
 

@@ -11,6 +11,7 @@ from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
+from sdg_core.dataset.spending import budget_of
 from sdg_core.errors import StoreError, UnrecognizedFileError
 from sdg_core.execution.carry_over import CarryOver
 from sdg_core.execution.checkpoint import Checkpointer
@@ -76,8 +77,17 @@ async def agenerate(
             remove_stale_temp_files(dataset.layout, version.layout)
             for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
                 tally(Notice(message))
+            models.spending.keep_to(budget_of(dataset, version, plan, before, ledger))
             context = RunContext(
-                plan, version.layout, dataset.seeds, models, settings, tally, run_id, on_row_group=on_row_group
+                plan,
+                version.layout,
+                dataset.seeds,
+                models,
+                settings,
+                tally,
+                run_id,
+                on_row_group=on_row_group,
+                takes_samples=not (version.forced or (version.metadata is not None and version.metadata.forced)),
             )
             stock = Checkpointer(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
@@ -87,9 +97,9 @@ async def agenerate(
                         await _run(context, work, ledger, carry_sources(dataset.layout, version))
             except BaseException:
                 with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                    stock.take()
+                    stock.take(models.spending)
                 raise
-        statuses = stock.take()
+        statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return tally.summary(version.layout, run_id=run_id, remaining=remaining)
 

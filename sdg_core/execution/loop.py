@@ -317,6 +317,7 @@ class RowGroupRun:
             failed=group.failed,
             carried=group.carried_over,
             replayed=group.replayed,
+            sampled=len(group.samples),
             seconds=self._context.clock() - progress.began,
             first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
             head=written.head,

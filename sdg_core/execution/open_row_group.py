@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sdg_core.dataset.spending import SAMPLES
 from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.journal_rows import CountedCell
@@ -63,7 +64,9 @@ class OpenGroup:
         self.status, self._plan, self._phases, self._needed = status, plan, phases, needed
         self._seeds = seeds
         self.carried_over = 0
+        self.carried_from: UsageByModel = {}
         self.replayed = 0
+        self.samples: set[tuple[int, str]] = set()
         self.counted: set[CountedCell] = set()
         self.usage: UsageByModel = {}
         self.usage_by_column: UsageByColumn = {}
@@ -123,6 +126,7 @@ class OpenGroup:
                 self.failures[position] = self._failure(position, fault)
         for (column, alias), usage in rows.usages.items():
             self.add_usage(alias, usage, column=column)
+            self._phases.models.spending.account({alias: usage})
         rows.usages = {}
         names = graph.columns_of(self.phase, per_record=True)
         made = [*names, *(other for other, producer in graph.producers.items() if producer in names)]
@@ -213,6 +217,17 @@ class OpenGroup:
         if column is not None:
             of_column = self.usage_by_column.get(column, {})
             self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
+
+    def count_replayed(self, cell: JournaledCell) -> None:
+        """A reply was taken from the journal."""
+        self.replayed += 1
+        if cell.run_id == SAMPLES:
+            self.samples.add((cell.record, cell.column))
+
+    def count_carried(self, version: str, column: str) -> None:
+        """A cell was taken over from an earlier version."""
+        self.carried_over += 1
+        self.carried_from = add_usage(self.carried_from, {version: {column: 1}})
 
     @property
     def resized(self) -> bool:

@@ -1,4 +1,4 @@
-"""A few records in memory: nothing is read from the store, nothing is written to it."""
+"""A few records in memory: nothing is read from the store, nothing is written to it but replies that were paid for."""
 
 import asyncio
 import time
@@ -12,9 +12,11 @@ from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
+from sdg_core.execution.samples import known_replies, sampled_hashes
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
 from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
+from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Message
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -36,7 +38,8 @@ Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
 class Preview:
     """Some records of a dataset as a table of every column, and the records that failed.
 
-    records: the number of each row. prompts: what models were asked with, failed records included.
+    usage: of what was asked for now. records: the number of each row. prompts: what models were asked with, failed records
+    included. replayed: replies that an earlier preview or estimate had asked for. kept: whether replies are kept for the run.
     """
 
     table: pa.Table
@@ -44,6 +47,8 @@ class Preview:
     usage: UsageByModel
     records: tuple[int, ...] = ()
     prompts: Prompts = field(default_factory=dict)
+    replayed: int = 0
+    kept: bool = False
 
     def to_polars(self) -> "pl.DataFrame":
         """The records."""
@@ -101,12 +106,21 @@ async def make_preview(
     seeds: Seeds | None,
     models: ModelPool,
     on_event: Observer = lambda event: None,
+    samples: Journal | None = None,
 ) -> Preview:
-    """Make these records; they are the same that a full run makes."""
-    sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event)
+    """Make these records; they are the same that a full run makes. samples: where replies are kept."""
+    sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
     group, rows = sample.group, sample.group.rows()
     failures = tuple(sorted(group.every_failure))
-    return Preview(rows.table, failures, group.usage, tuple(rows.records.tolist()), sample.prompts)
+    return Preview(
+        rows.table,
+        failures,
+        models.spending.used,
+        tuple(rows.records.tolist()),
+        sample.prompts,
+        replayed=group.replayed,
+        kept=samples is not None,
+    )
 
 
 async def make_sample(
@@ -117,8 +131,10 @@ async def make_sample(
     models: ModelPool,
     clock: Callable[[], float] = time.monotonic,
     on_event: Observer = lambda event: None,
+    samples: Journal | None = None,
 ) -> Sample:
-    """Make some records, no more at once than the models admit requests. `clock` counts seconds.
+    """Make some records, no more at once than the models admit requests. `clock` counts seconds. samples: where replies are
+    taken from and kept.
 
     on_event: told of every cell that a model is asked for, and of every record that is made or has failed.
 
@@ -131,13 +147,14 @@ async def make_sample(
         prompts.setdefault(record, {})[column] = messages
         on_event(CellStarted(record, column))
 
-    maker = RecordMaker(plan, models, on_prompt=asked)
+    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked)
+    paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed)
+    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed, paid=paid)
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import counted_cells, journal_spans, post_resize_columns
+from sdg_core.execution.samples import samples_for
 from sdg_core.generators.whole_group import STRIDE
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal, JournaledCell
@@ -47,7 +48,8 @@ def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: i
     if context.journal is None:
         return []
     hashes, counted = context.plan.fingerprint.column_hashes, counted_cells(status.footer)
-    return [
+    samples = [] if candidate else samples_for(context, status, counted)
+    return samples + [
         replace(cell, counted=(cell.run_id, cell.column, cell.record) in counted)
         for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate)
         for cell in context.journal.load(start=start, stop=stop, column_hashes={name: hashes[name] for name in columns})

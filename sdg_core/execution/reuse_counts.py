@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.ledger import open_ledger_readonly
 from sdg_core.dataset.resume import carry_sources
+from sdg_core.dataset.spending import SAMPLES
 from sdg_core.execution.carry_over import carried_hashes, unchanged
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.queries import journaled_records
@@ -38,10 +39,13 @@ def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64
         return {}
     count = _Count(dataset, remaining, hashes)
     with open_ledger_readonly(dataset) as ledger:
-        journaled = count.replies(ledger, version.layout)
+        journaled = count.replies(ledger, version.layout.name)
+        if not (version.forced or (version.metadata is not None and version.metadata.forced)):
+            for name, more in count.replies(ledger, SAMPLES).items():
+                journaled[name] = journaled.get(name, 0) + more
         carried: dict[str, dict[str, int]] = {name: {} for name in hashes}
         for source in carry_sources(dataset.layout, version):
-            of_files, of_journal = count.files(source), count.replies(ledger, source)
+            of_files, of_journal = count.files(source), count.replies(ledger, source.name)
             for name in hashes:
                 if found := of_files.get(name, 0) + of_journal.get(name, 0):
                     carried[name][source.name] = found
@@ -67,11 +71,11 @@ class _Count:
                 counts[name] = counts.get(name, 0) + self._take(name, int(first), have)
         return counts
 
-    def replies(self, ledger: Ledger | None, version: VersionLayout) -> dict[str, int]:
+    def replies(self, ledger: Ledger | None, version: str) -> dict[str, int]:
         """The cells that the journal of a version has, by column."""
         if ledger is None or not self._dataset.plan.models:
             return {}
-        found = journaled_records(ledger, dataset=self._dataset.name, version=version.name, column_hashes=self._hashes)
+        found = journaled_records(ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes)
         return {
             name: self._take(name, 0, np.isin(self._lacking, np.fromiter(records, np.int64, len(records))))
             for name, records in found.items()

@@ -28,7 +28,13 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             records += group.made
         else:
             saved = RowGroupSaved(
-                group.status.group, group.made, group.failed, group.replayed, group.carried_over, group.dropped
+                group.status.group,
+                group.made,
+                group.failed,
+                group.replayed,
+                group.carried_over,
+                group.dropped,
+                len(group.samples),
             )
             context.observer(saved)
             total = len(group.status.remaining)

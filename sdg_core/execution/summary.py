@@ -12,7 +12,8 @@ class RunSummary:
 
     generated, failed: records of this run. adopted: row groups that were complete before it. written: row groups it wrote.
     remaining: records of the chosen row groups that have no row now. carried: cells taken from earlier versions.
-    replayed: replies of models taken from the journal, where an interrupted run had left them.
+    replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
+    previews and estimates had asked for.
     dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
     """
 
@@ -26,6 +27,7 @@ class RunSummary:
     first_failure: str | None
     carried: int = 0
     replayed: int = 0
+    sampled: int = 0
     dropped: int = 0
 
 
@@ -35,7 +37,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
-        self._dropped = 0
+        self._dropped = self._sampled = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -45,6 +47,7 @@ class Tally:
             self._failed += event.failed
             self._carried += event.carried
             self._replayed += event.replayed
+            self._sampled += event.sampled
             self._dropped += event.dropped
         if isinstance(event, RowGroupSaved):
             self._written += 1
@@ -67,6 +70,7 @@ class Tally:
             first_failure=self.first_failure,
             carried=self._carried,
             replayed=self._replayed,
+            sampled=self._sampled,
             dropped=self._dropped,
         )
 

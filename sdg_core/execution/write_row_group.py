@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from sdg_core.dataset.spending import SAMPLES
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import counted_cells, counted_in_footer, journal_spans
 from sdg_core.execution.open_row_group import HEAD_ROWS, OpenGroup, Rows
@@ -82,6 +83,7 @@ def write_group(
         rows=rows.table.num_rows if plan.resizes else None,
         usage=add_usage(old.usage if old is not None else {}, group.usage),
         usage_by_column=add_usage_by_column(old.usage_by_column if old is not None else {}, group.usage_by_column),
+        carried=add_usage(old.carried if old is not None else {}, group.carried_from),
         simulated=plan.simulated,
         counted=counted_in_footer(counted, leave_out=() if plan.resizes else decided),
         created_at=utc_now(),
@@ -170,6 +172,8 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     if context.journal is not None:
         for candidate in range(group.candidate + 1):
             _settle(context.journal, context.plan, written.footer, group=group.status.group, candidate=candidate)
+        missing = frozenset(written.footer.missing)
+        context.journal.discard_cells({cell for cell in group.samples if cell[0] not in missing}, version=SAMPLES)
     failpoint("group.after_settle")
     if claims is not None:
         claims.release([index])

@@ -79,7 +79,7 @@ class GroupPhases:
     """Computes columns of row groups. Called in a thread; `loop` is where functions' requests to models are made."""
 
     def __init__(self, plan: DatasetPlan, models: ModelPool, *, loop: asyncio.AbstractEventLoop) -> None:
-        self._plan, self._models, self._loop = plan, models, loop
+        self._plan, self.models, self._loop = plan, models, loop
         self._rules = skip_rules(plan)
 
     def begin(self, indices: NDArray[np.int64], seeds: Mapping[str, pl.Series]) -> Rows:
@@ -179,7 +179,7 @@ class GroupPhases:
 
     def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> CustomFunctionModels:
         record = int(indices[0]) if len(indices) else 0
-        return CustomFunctionModels(self._plan, column, self._models, record=record, loop=self._loop)
+        return CustomFunctionModels(self._plan, column, self.models, record=record, loop=self._loop)
 
     def _nothing(self, name: str) -> GroupColumn:
         also = {other: self._empty(other) for other in side_effects_of(self._plan.column(name))}

@@ -74,8 +74,9 @@ class Journal:
         self._queue.put(None)
         await asyncio.shield(asyncio.to_thread(self._thread.join))
 
-    async def append(self, cell: JournaledCell) -> None:
-        """Returns once the cell is durable. Raises ValueError for a value that cannot be stored, LedgerError.
+    def append(self, cell: JournaledCell) -> "asyncio.Future[None]":
+        """Put a cell in line to be written; done once it is durable. Raises ValueError at once for a value that cannot be stored;
+        the future raises LedgerError.
 
         The value is written as bytes here, not in the thread, so that one odd value costs its own cell.
         """
@@ -83,7 +84,7 @@ class Journal:
         usage = dump_exactly(cell.usage)
         done: asyncio.Future[None] = self._loop.create_future()
         self._queue.put(_Pending(cell, value, usage, done))
-        await done
+        return done
 
     def load(
         self, *, start: int, stop: int, column_hashes: Mapping[str, str], version: str | None = None
@@ -132,6 +133,15 @@ class Journal:
                 sa.select(cells.c.record, cells.c.column_name).where(*self._mine(), *range_)
             ).all()
             self._remove(connection, [(record, column) for record, column in held if record not in remaining])
+
+    def discard_cells(self, done: Collection[tuple[int, str]], *, version: str) -> None:
+        """Remove cells of a version, by record and column: what they hold is durable elsewhere."""
+        if done:
+            with self._ledger.transaction("write") as connection:
+                one = (cells.c.record == sa.bindparam("its_record"), cells.c.column_name == sa.bindparam("its_column"))
+                place = (cells.c.dataset == self._dataset, cells.c.version == version)
+                values = [{"its_record": record, "its_column": column} for record, column in done]
+                connection.execute(cells.delete().where(*place, *one), values)
 
     def prune(self, is_done: Callable[[int, str], bool]) -> None:
         """Remove cells whose row is in a file: left over where a run ended between the file and `settle`.

@@ -10,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger, open_to_read
 from sdg_core.ledger.tables import cells, claims
+from sdg_core.plan.foreign import load_exactly
+from sdg_core.plan.usage import UsageByModel
 
 
 def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
@@ -51,6 +53,14 @@ def journaled_records(
             if column_hashes.get(name) == made_under:
                 found.setdefault(name, set()).add(int(record))
     return {name: frozenset(records) for name, records in found.items()}
+
+
+def journaled_usage(ledger: Ledger, *, dataset: str) -> list[tuple[str, str, str, int, UsageByModel]]:
+    """What the replies in the journal of a dataset have used: version, run, column, record, usage."""
+    names = (cells.c.version, cells.c.run_id, cells.c.column_name, cells.c.record, cells.c.usage)
+    with ledger.reading() as connection:
+        rows = connection.execute(sa.select(*names).where(cells.c.dataset == dataset)).all()
+    return [(row.version, row.run_id, row.column_name, int(row.record), load_exactly(row.usage)) for row in rows]
 
 
 def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:

@@ -14,7 +14,8 @@ from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError, RateLimitedError
 from sdg_core.models.gate import Gate
 from sdg_core.models.parameter_support import ParameterSupport
-from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind
+from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind, retry_reason
+from sdg_core.models.spending import Spending
 from sdg_core.models.structured import schema_in_prompt
 from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import (
@@ -37,14 +38,23 @@ _Request = TypeVar("_Request", ChatRequest, EmbeddingRequest, ImageRequest)
 class RequestFailedError(ModelError):
     """A request was given up. `kind` is that of the last fault, which is also the `__cause__`.
 
-    attempts: requests sent to the alias that was asked last. usage: what they counted. alias, earlier: as in Reply.
+    attempts: requests sent to the alias that was asked last. usage: what they counted, with the tokens of answers that were of no
+    use (`rejected`). alias, earlier: as in Response.
     """
 
-    def __init__(self, last: ModelError, *, kind: FaultKind, attempts: int, alias: str | None = None) -> None:
+    def __init__(
+        self,
+        last: ModelError,
+        *,
+        kind: FaultKind,
+        attempts: int,
+        alias: str | None = None,
+        rejected: Usage = Usage(),  # noqa: B008 - frozen
+    ) -> None:
         super().__init__(last.message, remedy=last.remedy)
         self.kind: FaultKind = kind
         self.attempts = attempts
-        self.usage = Usage(requests=attempts, retries=attempts - 1)
+        self.usage = Usage(requests=attempts, retries=attempts - 1) + rejected
         self.status = last.status
         self.ends_run = last.ends_run
         self.alias = alias
@@ -59,7 +69,7 @@ class ModelEndpoint:
     """A client behind a gate. `random` yields numbers in `[0, 1)`; `sleep` takes seconds.
 
     formats, parameters: what is known of the model's structured output, and of parameters that it refuses; shared by all
-    aliases of the model. alias: named in replies.
+    aliases of the model. alias: named in replies. spending: counts what requests use, and lets them wait for room in the budget.
     `last_fault` is what the server refused or broke off with since it last answered.
     """
 
@@ -74,6 +84,7 @@ class ModelEndpoint:
         formats: StructuredOutputSupport | None = None,
         parameters: ParameterSupport | None = None,
         alias: str | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self._client = client
         self._gate = gate
@@ -83,6 +94,7 @@ class ModelEndpoint:
         self._formats = formats or StructuredOutputSupport()
         self._parameters = parameters or ParameterSupport()
         self._alias = alias
+        self._spending = spending or Spending({})
         self._fallback: tuple[ModelConfig, ModelEndpoint] | None = None
         self.last_fault: ModelError | None = None
 
@@ -177,22 +189,27 @@ class ModelEndpoint:
     ) -> _Reply:
         """give_up: whether the n-th fault of its kind is not worth repeating, although the policy would."""
         faults: dict[FaultKind, int] = {}
+        rejected = Usage()
         while True:
             try:
                 reply = await self._send(send, request)
             except ModelError as error:
                 self.last_fault = error
+                rejected += _tokens(error)
                 kind = error_kind(error)
                 faults[kind] = faults.get(kind, 0) + 1
                 decision = self._policy.decide(error, faults[kind], self._random())
                 if not decision.retry or (give_up is not None and give_up(error, faults[kind])):
                     attempts = sum(faults.values())
-                    raise RequestFailedError(error, kind=kind, attempts=attempts, alias=self._alias) from error
+                    raise RequestFailedError(
+                        error, kind=kind, attempts=attempts, alias=self._alias, rejected=rejected
+                    ) from error
+                self._spending.retried(self._alias or "", retry_reason(error))
                 if on_retry is not None:
                     on_retry(error, decision)
             else:
                 self.last_fault = None
-                return _with_earlier(reply, sum(faults.values())) if faults else reply
+                return _with_earlier(reply, sum(faults.values()), rejected) if faults else reply
             await self._sleep(decision.delay)
 
     async def _send_chat(self, request: ChatRequest) -> ChatResponse:
@@ -209,16 +226,29 @@ class ModelEndpoint:
                 return _with_earlier(reply, extra) if extra else reply
 
     async def _send(self, send: Callable[[_Request], Awaitable[_Reply]], request: _Request) -> _Reply:
-        ticket = await self._gate.acquire()
+        """One request. Its share of the budget is taken before its slot, so that nobody holds a slot while waiting for money."""
+        alias = self._alias or ""
+        hold = await self._spending.admit(alias, request)
+        used, answered = Usage(), False
         try:
-            reply = await send(request)
-        except RateLimitedError as error:
-            self._gate.refused(ticket, self._policy.pause(error))
-            raise
-        except BaseException:
-            self._gate.abandoned(ticket)
-            raise
-        self._gate.succeeded(ticket)
+            ticket = await self._gate.acquire()
+            used = Usage(requests=1)
+            try:
+                reply = await send(request)
+            except RateLimitedError as error:
+                self._gate.refused(ticket, self._policy.pause(error))
+                raise
+            except ModelError as error:
+                self._gate.abandoned(ticket)
+                used += _tokens(error)
+                raise
+            except BaseException:
+                self._gate.abandoned(ticket)
+                raise
+            self._gate.succeeded(ticket)
+            used, answered = reply.usage, True
+        finally:
+            self._spending.settle(alias, hold, used, answered=answered)
         return reply
 
     def _with_alias(self, reply: _Reply) -> _Reply:
@@ -250,5 +280,10 @@ def _parameters(model: ModelConfig, asked: InferenceParameters) -> InferencePara
     return own.model_copy(update=drawn)
 
 
-def _with_earlier(reply: _Reply, faults: int) -> _Reply:
-    return replace(reply, usage=reply.usage + Usage(requests=faults, retries=faults))
+def _with_earlier(reply: _Reply, faults: int, rejected: Usage = Usage()) -> _Reply:  # noqa: B008 - frozen
+    return replace(reply, usage=reply.usage + Usage(requests=faults, retries=faults) + rejected)
+
+
+def _tokens(error: ModelError) -> Usage:
+    """What the server counts for an answer that was of no use; the request itself is counted elsewhere."""
+    return Usage(**{**error.used, "requests": 0}) if error.used else Usage()

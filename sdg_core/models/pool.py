@@ -15,7 +15,7 @@ from typing import Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
-from sdg_core.errors import ModelError, PermanentModelError
+from sdg_core.errors import ModelError, PermanentModelError, PlanError
 from sdg_core.models.admission import Admission
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.gate import Gate
@@ -25,8 +25,10 @@ from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth, check_tools
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
+from sdg_core.models.spending import Spending
 from sdg_core.models.structured_support import StructuredOutputSupport
 from sdg_core.models.types import ChatClient
+from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.models import UsedTools
 
@@ -42,7 +44,7 @@ NO_CLIENTS: Mapping[str, Any] = {}
 class ModelPool(Mapping[str, ModelEndpoint]):
     """Endpoints by alias. Made by `open_models`.
 
-    capacity: requests that all of them together can have open at most. toolboxes: by tool alias.
+    capacity: requests that all of them together can have open at most. toolboxes: by tool alias. spending: what they have used.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         checked: Sequence[ChatClient],
         servers: Mapping[str, McpServer],
         toolboxes: Mapping[str, Toolbox],
+        spending: Spending,
     ) -> None:
         self.capacity = capacity
+        self.spending = spending
         self.toolboxes = toolboxes
         self._servers = servers
         self._models = models
@@ -109,8 +113,13 @@ class ModelPool(Mapping[str, ModelEndpoint]):
 def open_models_of(
     plan: DatasetPlan, *, env: Mapping[str, str], needed: bool = True, on_notice: Callable[[str], None] = _LOG.warning
 ) -> AbstractAsyncContextManager[ModelPool]:
-    """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_models`."""
+    """The models and tools of a plan, under its run settings; none at all if they are not `needed`. See `open_models`.
+
+    Raises PlanError for a budget that cannot be kept.
+    """
     settings = plan.config.run
+    for fault in budget_faults(settings, [model for model, _ in plan.models.values()]):
+        raise PlanError(fault)
     if not needed:
         return open_models({}, settings=settings, env=env)
     return open_models(
@@ -144,6 +153,7 @@ async def open_models(
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    spending = Spending(models)
     servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
@@ -163,6 +173,7 @@ async def open_models(
                 formats=learnt[accounts[alias]][0],
                 parameters=learnt[accounts[alias]][1],
                 alias=alias,
+                spending=spending,
             )
             for alias, (_, provider) in models.items()
         }
@@ -176,6 +187,7 @@ async def open_models(
             checked=[opened[name] for name in providers if name in to_check],
             servers=servers,
             toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
+            spending=spending,
         )
 
 

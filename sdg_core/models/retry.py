@@ -6,6 +6,7 @@ Waits use full jitter, so that requests refused together do not come back togeth
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 from sdg_core.errors import ModelError, RateLimitedError, TransientModelError
@@ -62,6 +63,30 @@ class RetryPolicy:
     def _backoff(self, attempt: int) -> float:
         exponent = min(attempt - 1, 60)  # 2**60 seconds is beyond any max_delay; larger powers overflow a float
         return min(self.max_delay, self.base_delay * 2.0**exponent)
+
+
+def retry_reason(error: ModelError) -> str:
+    """Why a request is sent again, in a word or two that are the same for all faults of one sort."""
+    if error.status is not None:
+        return f"{error.status} {_status_name(error.status)}".strip()
+    match error:
+        case RateLimitedError():
+            return "asked to wait"
+        case _ if error.used:
+            return "empty reply"
+        case _ if "no complete answer" in error.message:
+            return "timed out"
+        case _ if "connection to" in error.message:
+            return "connection failed"
+        case _:
+            return "unusable answer"
+
+
+def _status_name(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase.lower()
+    except ValueError:
+        return ""
 
 
 def error_kind(error: ModelError) -> FaultKind:

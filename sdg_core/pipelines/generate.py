@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
-from sdg_core.errors import ClaimedError, RunAbortedError
+from sdg_core.errors import ClaimedError, RunAbortedError, StoreError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.shutdown import first_error
@@ -44,6 +44,7 @@ from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
+from sdg_core.pipelines.spending import pipeline_budget
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -57,7 +58,7 @@ from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.metadata import read_metadata
+from sdg_core.store.metadata import count_run, read_metadata
 from sdg_core.store.row_groups import read_rows
 from sdg_core.store.versions import Version, update_metadata
 
@@ -112,10 +113,17 @@ async def agenerate_pipeline(
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
             work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
+            models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
-            with in_history(ledger, **place, resume=mode, tally=tally):
-                await run.run(work)
+            try:
+                with in_history(ledger, **place, resume=mode, tally=tally):
+                    await run.run(work)
+            finally:
+                spent = models.spending
+                if spent.used:
+                    with suppress(StoreError):
+                        count_run(layout.metadata, retry_reasons=spent.retry_reasons, abandoned=spent.unaccounted)
     return _summary(pipeline, layout, run, run_id, known)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sdg_core.config.models import ModelConfig, Prices
 
@@ -26,7 +27,7 @@ def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, 
     return {name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)}
 
 
-_MILLION = 1_000_000
+_MILLION = Decimal(1_000_000)
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,16 @@ class Cost:
 
 def costs(usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]) -> dict[str, Cost]:
     """The cost per model alias; aliases without prices are absent."""
+    return {alias: Cost(float(amount), currency) for alias, (amount, currency) in exact_costs(usage, models).items()}
+
+
+def exact_costs(
+    usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig]
+) -> dict[str, tuple[Decimal, str]]:
+    """As `costs`, without rounding: amount and currency per model alias."""
     prices = {model.alias: model.prices for model in models if model.prices is not None}
     return {
-        alias: Cost(_amount(counts, prices[alias]), prices[alias].currency)
+        alias: (_amount(counts, prices[alias]), prices[alias].currency)
         for alias, counts in usage.items()
         if alias in prices
     }
@@ -49,20 +57,30 @@ def costs(usage: Mapping[str, Mapping[str, int]], models: Iterable[ModelConfig])
 
 def totals(found: Mapping[str, Cost]) -> dict[str, float]:
     """The sum per currency."""
-    sums: dict[str, float] = {}
-    for cost in found.values():
-        sums[cost.currency] = sums.get(cost.currency, 0.0) + cost.amount
-    return sums
+    return sum_costs(found.values())
 
 
-def _amount(counts: Mapping[str, int], prices: Prices) -> float:
+def sum_costs(found: Iterable[Cost]) -> dict[str, float]:
+    """The sum per currency, without the noise of adding floats."""
+    sums: dict[str, Decimal] = {}
+    for cost in found:
+        sums[cost.currency] = sums.get(cost.currency, Decimal(0)) + exact_amount(cost.amount)
+    return {currency: float(amount) for currency, amount in sums.items()}
+
+
+def exact_amount(amount: float) -> Decimal:
+    """The decimal number that a float is written as."""
+    return Decimal(repr(amount))
+
+
+def _amount(counts: Mapping[str, int], prices: Prices) -> Decimal:
     """Cached tokens are among the prompt tokens."""
     cached = min(counts.get("cached_tokens", 0), counts.get("prompt_tokens", 0))
     cached_price = prices.cached_tokens if prices.cached_tokens is not None else prices.prompt_tokens
     per_million = (
-        (counts.get("prompt_tokens", 0) - cached) * prices.prompt_tokens
-        + cached * cached_price
-        + counts.get("completion_tokens", 0) * prices.completion_tokens
+        (counts.get("prompt_tokens", 0) - cached) * exact_amount(prices.prompt_tokens)
+        + cached * exact_amount(cached_price)
+        + counts.get("completion_tokens", 0) * exact_amount(prices.completion_tokens)
     )
-    by_piece = counts.get("images", 0) * prices.images + counts.get("requests", 0) * prices.requests
-    return per_million / _MILLION + by_piece
+    images = counts.get("images", 0) * exact_amount(prices.images)
+    return per_million / _MILLION + images + counts.get("requests", 0) * exact_amount(prices.requests)

@@ -14,9 +14,9 @@ def number(value: float | int | None) -> str:
         return "unknown"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 10**9):
         return f"{int(value):,}"
-    return (
-        f"{value:,.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.1f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
-    )
+    if 1e-4 <= abs(value) < 1e4:
+        return f"{value:,.4g}"
+    return f"{value:,.1f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def percent(share: float) -> str:

@@ -6,7 +6,7 @@ cannot be trusted must stop a run rather than be overwritten.
 
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
@@ -18,14 +18,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import (
     MetadataCorruptError,
+    MetadataError,
     MetadataFieldError,
     MetadataMissingError,
     MetadataVersionError,
 )
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.fingerprint import CONFIG_HASH_ALGO, CONFIG_HASH_VERSION
-from sdg_core.plan.usage import UsageByModel
+from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.atomic import read_modify_write, read_or_none, write_atomic
+from sdg_core.store.layout import VersionLayout
 from sdg_core.store.objects import StorePath
 from sdg_core.system.failpoints import failpoint
 
@@ -52,7 +54,10 @@ class Metadata(BaseModel):
     forced: started beside existing data by `resume: never`, so nothing is carried over. begun_by: the run, or the backfill,
     that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
     content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
-    removed_by_processor: records of each processor, in order; processor_marks: what each was asked for."""
+    removed_by_processor: records of each processor, in order; processor_marks: what each was asked for.
+    earlier_versions: usage and cost of the versions that cells were carried over from, by name. retry_reasons: how often
+    requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
+    files nor the journal count."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -81,6 +86,9 @@ class Metadata(BaseModel):
     kept_by_processor: dict[str, int] = {}
     removed_by_processor: dict[str, int] = {}
     processor_marks: dict[str, str] = {}
+    earlier_versions: dict[str, dict[str, Any]] = {}
+    retry_reasons: dict[str, dict[str, int]] = {}
+    abandoned_usage: UsageByModel = {}
 
     @property
     def sealed(self) -> bool:
@@ -144,6 +152,36 @@ def change_metadata(path: StorePath, **changes: Any) -> Metadata:
     return parse_metadata(path, content)
 
 
+def count_run(
+    path: StorePath, *, retry_reasons: Mapping[str, Mapping[str, int]], abandoned: Mapping[str, Mapping[str, int]]
+) -> Metadata:
+    """Add what only the run itself knows when it ends. Raises what `read_metadata` raises."""
+
+    def counted(old: bytes | None) -> bytes:
+        metadata = parse_metadata(path, old)
+        changes = {
+            "retry_reasons": add_usage(metadata.retry_reasons, retry_reasons),
+            "abandoned_usage": add_usage(metadata.abandoned_usage, abandoned),
+        }
+        return _dump(metadata.model_copy(update=changes))
+
+    content = read_modify_write(path, counted)
+    return parse_metadata(path, content)
+
+
+def note_earlier_versions(path: StorePath, spent: Mapping[str, Mapping[str, Any]]) -> Metadata:
+    """Write down what earlier versions have cost, before one of them goes. Nothing was generated, so the time stays."""
+
+    def noted(old: bytes | None) -> bytes:
+        metadata = parse_metadata(path, old)
+        kept = metadata.model_copy(update={"earlier_versions": {**metadata.earlier_versions, **spent}})
+        return orjson.dumps(kept.model_dump(), option=orjson.OPT_INDENT_2)
+
+    content = read_modify_write(path, noted)
+    failpoint("metadata.after_write")
+    return parse_metadata(path, content)
+
+
 def _dump(metadata: Metadata) -> bytes:
     # Finer than a second: of two versions, the one that was changed last must be told apart.
     content = metadata.model_copy(
@@ -155,6 +193,14 @@ def _dump(metadata: Metadata) -> bytes:
 def read_metadata(path: StorePath) -> Metadata:
     """Read `metadata.json`. Raises one of the MetadataError classes, or StoreError if it cannot be read at all."""
     return parse_metadata(path, read_or_none(path))
+
+
+def metadata_or_none(version: VersionLayout) -> Metadata | None:
+    """What `metadata.json` says, or None where it is absent or cannot be trusted."""
+    try:
+        return read_metadata(version.metadata)
+    except MetadataError:
+        return None
 
 
 def parse_metadata(path: StorePath, content: bytes | None) -> Metadata:

@@ -79,6 +79,8 @@ class Footer(BaseModel):
 
     counted: replies in the journal, of rows that are not here, which `usage` counts already: by run and column, their numbers.
 
+    carried: cells taken over from earlier versions, by version and column.
+
     resized: a function changed the number of rows; there are `rows` of them, none of which belongs to one record. Then
     either no record is missing, or all are and there is no row.
 
@@ -99,6 +101,7 @@ class Footer(BaseModel):
     usage: UsageByModel
     usage_by_column: UsageByColumn = {}
     counted: dict[str, dict[str, list[int]]] = {}
+    carried: dict[str, dict[str, int]] = {}
     simulated: bool
     created_at: str
     run_id: str
@@ -145,6 +148,15 @@ def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageBy
             usage = add_usage(usage, footer.usage)
             by_column = add_usage_by_column(by_column, footer.usage_by_column)
     return usage, by_column
+
+
+def carried_by(footers: Iterable[Footer | None]) -> dict[str, dict[str, int]]:
+    """Cells that row groups took over from earlier versions, by version and column."""
+    carried: dict[str, dict[str, int]] = {}
+    for footer in footers:
+        if footer is not None:
+            carried = add_usage(carried, footer.carried)
+    return carried
 
 
 def write_row_group(

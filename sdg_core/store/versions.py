@@ -30,6 +30,7 @@ from sdg_core.store.metadata import (
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 from sdg_core.store.row_groups import total_usage
+from sdg_core.store.spending import earlier_spending
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def update_metadata(paths: VersionLayout, **changes: Any) -> Metadata:
 def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> Metadata:
     """Bring the counts of `metadata.json` up to what the files say."""
     footers = [status.footer for status in statuses if status.footer is not None]
+    earlier = earlier_spending(paths, footers, plan.config.model_configs, replies={})
     return update_metadata(
         paths,
         target_num_records=plan.num_records,
@@ -67,6 +69,7 @@ def record_progress(paths: VersionLayout, plan: DatasetPlan, statuses: Sequence[
         actual_num_records=sum(footer.num_rows for footer in footers),
         num_completed_batches=sum(status.state is RowGroupState.COMPLETE for status in statuses),
         usage=total_usage(footers)[0],
+        earlier_versions={name: spent.to_dict() for name, spent in earlier.items()},
     )
 
 
@@ -102,7 +105,9 @@ def matching_name(layout: DatasetLayout, plan: DatasetPlan) -> str | None:
     """The name of the version that a plan goes on with, None if there is none. Raises a MetadataError."""
     names = [name for name in layout.versions() if name.partition("-")[0] == plan.fingerprint.version]
     current = read_current(layout.current)
-    return current if current in names else names[-1] if names else None
+    if current in names:
+        return current
+    return names[-1] if names else None
 
 
 def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
@@ -118,11 +123,3 @@ def _read_version(paths: VersionLayout, plan: DatasetPlan) -> Version:
                 remedy="restore the file, or generate with --resume never to start a new version; nothing was changed",
             )
     return Version(paths, metadata)
-
-
-def metadata_or_none(version: VersionLayout) -> Metadata | None:
-    """What `metadata.json` says, or None where it is absent or cannot be trusted."""
-    try:
-        return read_metadata(version.metadata)
-    except MetadataError:
-        return None

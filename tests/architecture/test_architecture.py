@@ -51,8 +51,9 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 
 def words(name: str) -> set[str]:
-    """`RunManager` and `run_manager` as `{run, manager}`."""
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+    """`RunManager` and `run_manager` as `{run, manager}`; an IO manager is a term of Dagster's."""
+    own = re.sub(r"io_?manager", "", name, flags=re.IGNORECASE)
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", own)}
 
 
 def defined_names(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Without a checkout: the wheel, and the project that `sdg init` makes with it in an empty directory."""
+"""Without a checkout: the wheel in an empty directory, as the tutorial has it."""
 
 import zipfile
 from pathlib import Path
@@ -6,53 +6,48 @@ from pathlib import Path
 import pytest
 
 from sdg_core import api
+from tests.support.guide import script_of
 from tests.support.wheel import InstalledWheel
-
-DG = "from dagster_dg_cli.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
-def project(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project made by the installed command."""
+def shop(installed: InstalledWheel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The project at the end of the tutorial, and what its commands wrote to stderr."""
     directory = tmp_path_factory.mktemp("empty")
-    made = installed.sdg("init", "shop", "--template", "support", cwd=directory)
-    assert made.returncode == 0, made.stderr
-    assert "cd shop" in made.stdout
-    return directory / "shop"
+    followed = installed.shell(script_of("first-dataset.md"), cwd=directory)
+    assert followed.returncode == 0, followed.stderr
+    return directory / "shop", followed.stderr
 
 
 def test_the_wheel_has_templates_and_types_and_no_demos(installed: InstalledWheel) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
-    assert {"sdg_core/py.typed", "sdg_assets/py.typed", "sdg_core/scaffold/templates/blank/dataset.yaml.tmpl"} <= set(
-        names
-    )
-    assert not [
-        name for name in names if name.startswith(("sdg_assets/defs", "sdg_assets/definitions", "tests", "examples"))
-    ]
+    needed = {"sdg_core/py.typed", "sdg_assets/py.typed", "sdg_core/scaffold/templates/blank/dataset.yaml.tmpl"}
+    assert needed <= set(names)
+    left_out = ("sdg_assets/defs", "sdg_assets/definitions", "tests", "examples")
+    assert not [name for name in names if name.startswith(left_out)]
 
 
-def test_the_command_works_in_the_project(installed: InstalledWheel, project: Path) -> None:
-    file = "shop/defs/support_tickets/dataset.yaml"
-    generated = installed.sdg("generate", file, "--row-groups", "0-1", cwd=project)
-    assert generated.returncode == 0, generated.stderr
-    assert (project / "data/support_tickets/current.json").is_file()
-    where = installed.run(
-        "-c", "import sdg_core, sdg_assets; print(sdg_core.__file__, sdg_assets.__file__)", cwd=project
-    )
-    assert where.stdout.count(str(installed.python.parents[1])) == 2
+def test_the_tutorial_ends_with_a_sealed_dataset(shop: tuple[Path, str]) -> None:
+    project, _ = shop
+    dataset = api.open_dataset(project / "shop/defs/reviews/dataset.yaml")
+    assert dataset.layout.root == project / "data"
+    assert api.status(dataset).sealed
+    assert len((project / "reviews.jsonl").read_text(encoding="utf-8").splitlines()) == 200
+    assert (project / ".dagster").is_dir()
 
 
-def test_dagster_works_in_the_project(installed: InstalledWheel, project: Path) -> None:
-    checked = installed.run("-c", DG, "check", "defs", cwd=project)
+def test_dagster_warns_of_nothing_of_ours(shop: tuple[Path, str]) -> None:
+    _, written = shop
+    assert "RUN_SUCCESS" in written
+    assert [line for line in written.splitlines() if "Warning" in line and "Supersession" not in line] == []
+
+
+def test_dg_checks_the_project_and_imports_the_wheel(installed: InstalledWheel, shop: tuple[Path, str]) -> None:
+    project, _ = shop
+    checked = installed.shell("dg check defs", cwd=project)
     assert checked.returncode == 0, checked.stderr
     assert "All definitions loaded successfully" in checked.stdout
     assert "arning" not in checked.stdout + checked.stderr
-    select = ("-m", "shop.definitions", "--select", "support_tickets/row_groups", "--partition-range", "00001...00002")
-    made = installed.run("-m", "dagster", "asset", "materialize", *select, cwd=project)
-    assert made.returncode == 0, made.stderr
-    assert "RUN_SUCCESS" in made.stderr
-    assert [line for line in made.stderr.splitlines() if "Warning" in line and "Supersession" not in line] == []
-    dataset = api.open_dataset(project / "shop/defs/support_tickets/dataset.yaml", root=str(project / "data"))
-    states = [status.state.value for status in api.row_group_statuses(dataset)]
-    assert states == ["complete", "complete", "complete", "missing"]
-    assert (project / ".dagster").is_dir()
+    where = "import sdg_core, sdg_assets; print(sdg_core.__file__, sdg_assets.__file__)"
+    found = installed.shell(f"python -c '{where}'", cwd=project)
+    assert found.stdout.count(str(installed.python.parents[1])) == 2

@@ -66,7 +66,11 @@ def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, a
     schema = event.metadata["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchemaMetadataValue)
     assert [column.name for column in schema.schema.columns] == table.schema.names
-    assert (metadata["row_group"], metadata["start"], metadata["records_missing"]) == (index, index * 250, 0)
+    assert (metadata["row_group"], metadata["start"], metadata["records_missing"]) == (
+        str(index),
+        str(index * 250),
+        0,
+    )
     assert metadata["adopted"] is adopted
     assert metadata["simulated"] is True
     fingerprint = metadata["config_fingerprint"]

@@ -67,8 +67,8 @@ def test_failures_are_a_table_of_what_failed_how_often(made: tuple[CodeLocation,
     for name in ("row_groups", "dataset"):
         found = latest(made[1], name)
         header, _, row = str(found["failures"]).splitlines()
-        assert header == "| column | kind | message | records |"
-        assert row.startswith("| q | expression |") and row.endswith(f"| {found['records_missing']} |")
+        assert header == "| records | column | kind | message |"
+        assert row.startswith(f"| {found['records_missing']} | q | expression |")
 
 
 def test_the_finished_dataset_shows_rows_usage_cost_and_a_sample(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.row_groups import build_row_groups
-from sdg_assets.assets.spec import DatasetSpec, load_spec
+from sdg_assets.assets.spec import DatasetSpec, Schedule, load_spec
 from sdg_assets.automation.schedules import build_schedule
 from sdg_assets.resources import StoreResource
 from sdg_core import api
@@ -34,7 +34,7 @@ seed_config: {{source: {{seed_type: local, path: "{{root}}/made/elsewhere.parque
 def make_spec(directory: Path, text: str = DATASET, *, at_most: int = 1000) -> DatasetSpec:
     path = directory / "dataset.yaml"
     path.write_text(text)
-    return load_spec(path, schedule="0 2 * * *", max_row_groups_per_run=at_most)
+    return load_spec(path, schedule=Schedule("0 2 * * *"), max_row_groups_per_run=at_most)
 
 
 def evaluate(spec: DatasetSpec, root: Path) -> Sequence[dg.RunRequest] | str:

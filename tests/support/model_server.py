@@ -33,7 +33,8 @@ Formats = Literal["held", "ignored", "refused", "crashes"]
 
 
 class ModelServer:
-    """Counts what it sees: `requests` bodies, `prompts`, `statuses` sent, `peak` of requests open at once."""
+    """Counts what it sees: `requests` bodies, `prompts`, `statuses` sent, tokens `billed` in answers, `peak` of requests open at
+    once."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class ModelServer:
         self.headers: list[Mapping[str, str]] = []
         self.prompts: list[str] = []
         self.statuses: Counter[int] = Counter()
+        self.billed: Counter[str] = Counter()
         self.checks = 0
         self.open = 0
         self.peak = 0
@@ -182,6 +184,7 @@ class ModelServer:
         text = json_answer(body, prompt, held=self.formats == "held") or self._answer(prompt)
         message = self._message(body) or {"role": "assistant", "content": text}
         prompt_tokens = sum(len(text_of(message).split()) for message in body["messages"])
+        self.billed.update(prompt_tokens=prompt_tokens, completion_tokens=len(text.split()))
         return {
             "id": "chatcmpl-test",
             "object": "chat.completion",

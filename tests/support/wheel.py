@@ -10,6 +10,9 @@ from pathlib import Path
 from tests.support.requirements import PATIENCE, require_module
 from tests.support.sdg import PROJECT
 
+COMMANDS = {"dagster": "dagster._cli", "dg": "dagster_dg_cli.cli"}
+"""Commands of the dependencies, with the modules of their `main`."""
+
 
 @dataclass(frozen=True)
 class InstalledWheel:
@@ -18,17 +21,20 @@ class InstalledWheel:
     wheel: Path
     python: Path
 
-    def run(self, *command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """`python ...` there, as a person who has activated the environment."""
+    def shell(self, script: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Commands as a person types them who has activated the environment; the first that fails ends them."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_", "PYTHON"))}
         env |= {"PATH": f"{self.python.parent}{os.pathsep}{env['PATH']}", "VIRTUAL_ENV": str(self.python.parents[1])}
         return subprocess.run(
-            [self.python, *command], cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+            ["bash", "-e"],
+            input=script,
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
-
-    def sdg(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """The command that the wheel installs."""
-        return self.run(self.python.with_name("sdg"), *arguments, cwd=cwd)
 
 
 def install_wheel(directory: Path) -> InstalledWheel:
@@ -44,4 +50,10 @@ def install_wheel(directory: Path) -> InstalledWheel:
     (site,) = (directory / "venv" / "lib").glob("python*/site-packages")
     others = [path for path in sys.path if Path(path).name == "site-packages"]
     (site / "dependencies.pth").write_text("\n".join(others), encoding="utf-8")  # their own .pth files are not read
+    for command, module in COMMANDS.items():
+        script = python.with_name(command)
+        script.write_text(
+            f"#!{python}\nfrom {module} import main\n\nif __name__ == '__main__':\n    main()\n", encoding="utf-8"
+        )
+        script.chmod(0o755)
     return InstalledWheel(wheel, python)

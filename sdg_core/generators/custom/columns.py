@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdg_core.config.columns import CustomColumn
-from sdg_core.errors import FunctionError
+from sdg_core.errors import FunctionError, RunAbortedError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.custom.models import CustomFunctionModels
 from sdg_core.models.endpoint import RequestFailedError
@@ -51,6 +51,8 @@ class CustomGenerator:
                 if error is not None:
                     raise error
             main, *also = self._fitted(returned)
+        except RunAbortedError:  # of a model that the function asked: it is no failure of the record
+            raise
         except RequestFailedError as error:
             raise CellFailedError(
                 error.message, kind=error.kind, attempts=error.attempts, usages=asked.usages
@@ -107,6 +109,8 @@ def call_whole_column(
     arguments = _arguments(function, frame, models)
     try:
         returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
+    except RunAbortedError:
+        raise
     except (Exception, SystemExit) as error:
         raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):

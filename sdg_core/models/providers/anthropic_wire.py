@@ -11,7 +11,7 @@ import orjson
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
-from sdg_core.models.providers.openai_wire import count_of, read_json, text_or_none, write_json
+from sdg_core.models.providers.openai_wire import billed, count_of, read_json, text_or_none, write_json
 from sdg_core.models.types import (
     ChatRequest,
     ChatResponse,
@@ -73,6 +73,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     blocks = answer.get("content") if isinstance(answer, dict) else None
     if not isinstance(blocks, list):
         raise TransientModelError(f"{where} answered 200 without a message: {server_words(body, caller)}")
+    usage = _usage(answer.get("usage"))
     reason = text_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
     text, calls = _of_type(blocks, "text", "text"), _calls(blocks)
@@ -83,13 +84,14 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
             text = given.arguments
             finish_reason = "stop" if finish_reason == "tool_calls" and not calls else finish_reason
     if finish_reason == "refusal":
-        raise PermanentModelError(f"{where} refused to answer: {caller.redact(text)[:300] or 'it gave no reason'}")
+        refused = f"{where} refused to answer: {caller.redact(text)[:300] or 'it gave no reason'}"
+        raise billed(PermanentModelError(refused), usage)
     if not text.strip() and not calls:
-        raise TransientModelError(f"empty reply from {where}, stop_reason {reason}")
+        raise billed(TransientModelError(f"empty reply from {where}, stop_reason {reason}"), usage)
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
-        usage=_usage(answer.get("usage")),
+        usage=usage,
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
         model=text_or_none(answer.get("model")),

@@ -89,19 +89,22 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     calls = _calls(message.get("tool_calls"))
     pictures = _picture_urls(message)
     refusal = text_or_none(message.get("refusal"))
+    usage = usage_of(answer.get("usage"))
     if refusal is not None and not calls:
-        raise PermanentModelError(f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}")
+        refused = f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
+        raise billed(PermanentModelError(refused), usage)
     if not text.strip() and not calls and not pictures:
         more = (
             "; the model thought, but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
             else ""
         )
-        raise TransientModelError(f"empty reply from {caller.where(model)}, finish_reason {finish_reason}{more}")
+        empty = f"empty reply from {caller.where(model)}, finish_reason {finish_reason}{more}"
+        raise billed(TransientModelError(empty), usage)
     return ChatResponse(
         text=text,
         finish_reason=finish_reason,
-        usage=usage_of(answer.get("usage")),
+        usage=usage,
         reasoning=reasoning,
         tool_calls=calls,
         image_urls=pictures,
@@ -131,6 +134,12 @@ def split_reasoning(text: str) -> tuple[str | None, str]:
         return start[: closing.start()].strip() or None, start[closing.end() :].lstrip()
     thought, end, said = start.removeprefix(_THINK).partition(_THOUGHT)
     return thought.strip() or None, said.lstrip() if end else ""
+
+
+def billed(error: ModelError, usage: Usage) -> ModelError:
+    """The error of an answer that is of no use, and that the server counts all the same."""
+    error.used = vars(usage)
+    return error
 
 
 def usage_of(raw: object) -> Usage:

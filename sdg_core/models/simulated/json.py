@@ -98,7 +98,9 @@ class _Walk:
             return "null" if depth >= _DEEP and "null" in kinds else str(self._draws.pick(kinds))
         if isinstance(kinds, str):
             return kinds
-        return "object" if "properties" in node else "array" if "items" in node else "string"
+        if "properties" in node:
+            return "object"
+        return "array" if "items" in node else "string"
 
     def _object(self, node: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties = node.get("properties", {})

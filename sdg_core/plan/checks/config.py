@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
 from sdg_core.plan.checks.custom import check_custom
 from sdg_core.plan.checks.model_columns import check_fields, check_model_column, struct_types
@@ -22,7 +23,7 @@ from sdg_core.plan.checks.tools import check_tools
 from sdg_core.plan.checks.validation import check_validation
 from sdg_core.plan.graph import find_cycles
 from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, templates_of
-from sdg_core.plan.models import is_circular
+from sdg_core.plan.models import is_circular, used_models
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
 from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_row_groups
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
@@ -48,6 +49,7 @@ def check_config(
         *_check_models(config),
         *check_tools(config),
         *check_processors(config, None if open_ended else known),
+        *_check_budget(config),
         *check_select(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
@@ -171,6 +173,13 @@ def _check_models(config: DatasetConfig) -> Problems:
                 "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             )
             yield ("model_providers", index, "api_key"), message
+
+
+def _check_budget(config: DatasetConfig) -> Problems:
+    providers = {provider.name for provider in config.model_providers}
+    if all(model.provider in providers for model in config.model_configs):
+        for fault in budget_faults(config.run, [model for model, _ in used_models(config).values()]):
+            yield ("run", "max_cost"), fault
 
 
 def _check_fallbacks(config: DatasetConfig) -> Problems:

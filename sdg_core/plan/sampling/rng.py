@@ -97,7 +97,9 @@ def _words(key: int, indices: NDArray[np.int64], *, block: int, attempt: int) ->
         start, count = int(run[0]), int(run[-1] - run[0]) + 1
         words = _block_words(key, start=start, count=count, block=block, attempt=attempt)
         parts.append(words if count == len(run) else words[run - start])
-    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 4), np.uint64)
+    if not parts:
+        return np.empty((0, 4), np.uint64)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _close_runs(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

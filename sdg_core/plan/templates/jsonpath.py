@@ -4,7 +4,7 @@ https://www.rfc-editor.org/rfc/rfc9535
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _STEP = re.compile(
@@ -35,7 +35,7 @@ def find(value: Any, path: str) -> list[Any]:
 
 def _children(value: Any, step: re.Match[str]) -> Iterator[Any]:
     if step["all"] or step["star"]:
-        yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        yield from _inner(value)
         return
     if step["slice"] or step["index"]:
         if isinstance(value, list):
@@ -60,6 +60,12 @@ def _items(value: list[Any], step: re.Match[str]) -> Iterator[Any]:
 
 def _descendants(value: Any) -> Iterator[Any]:
     yield value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in inner:
+    for child in _inner(value):
         yield from _descendants(child)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    """The values of an object, the items of a list; nothing for what is neither."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -57,12 +57,17 @@ class Room:
 
     def _takes(self, name: str, value: Any) -> bool:
         if value is None or isinstance(value, int | float):
-            most = self.count if name in self.counted else self.size if name in self.repeats else math.inf
-            return abs(value or 0) <= most
+            return abs(value or 0) <= self._most(name)
         if name in self.numbers:
             return False
         size, count = _measure(value)
         return size <= self.size and (name not in self.counted or count <= self.count)
+
+    def _most(self, name: str) -> float:
+        """How large a number may be."""
+        if name in self.counted:
+            return self.count
+        return self.size if name in self.repeats else math.inf
 
 
 _NO_ROOM = Room(-1.0)

@@ -96,7 +96,9 @@ def listed(texts: Sequence[str] | Mapping[str, float]) -> Node:
 def join(parts: Iterable[Node]) -> Node:
     """The parts one after the other."""
     kept = tuple(part for part in parts if part != Literal(""))
-    return kept[0] if len(kept) == 1 else Join(kept) if kept else Literal("")
+    if not kept:
+        return Literal("")
+    return kept[0] if len(kept) == 1 else Join(kept)
 
 
 def mask(text: str, *, letters: bool = True, digits: bool = True) -> Node:

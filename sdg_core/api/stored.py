@@ -1,0 +1,58 @@
+"""Reading what is stored, without the plan of a dataset: `api.scan("reviews")`."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from sdg_core.config.load import is_pipeline
+from sdg_core.plan.load import load_dataset
+from sdg_core.store.layout import DatasetLayout
+from sdg_core.store.roots import choose_root
+from sdg_core.store.stored import StoredFiles, finished_files, partition_files
+
+__all__ = ["DatasetLayout", "StoredFiles", "finished_files", "partition_files", "scan", "stored_layout"]
+AllPartitions = Literal["all"]
+
+
+def scan(
+    dataset: str | Path,
+    *,
+    partitions: Sequence[str] | AllPartitions | None = None,
+    root: str | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> pl.LazyFrame:
+    """The finished dataset as a lazy frame, or partitions of it as they are now.
+
+    dataset: its name, or the path of its dataset or pipeline file. partitions: keys such as `00003`, or `all` that there are;
+    None is the finished dataset. root: as everywhere; for a name, the project is that of the working directory. It reads the
+    version last generated into. Raises IncompleteError where there is no such data, StoreError.
+    """
+    layout = stored_layout(dataset, root=root, env=env)
+    if partitions is None:
+        return finished_files(layout).scan()
+    found = partition_files(layout, None if partitions == "all" else partitions)
+    return StoredFiles.together(found.values()).scan()
+
+
+def stored_layout(
+    dataset: str | Path, *, root: str | None = None, folder: Path | None = None, env: Mapping[str, str] = os.environ
+) -> DatasetLayout:
+    """Where the data of a dataset or pipeline lies.
+
+    dataset: its name, or the path of its file. folder: whose project has the default root; default the file's folder, for a name
+    the working directory. Raises ConfigError for a file that cannot be read, StoreError.
+    """
+    path = Path(dataset)
+    if isinstance(dataset, str) and path.suffix not in (".yaml", ".yml", ".json"):
+        name, own = dataset, Path.cwd()
+    elif is_pipeline(path):
+        from sdg_core.pipelines.compile import load_pipeline
+
+        name, own = load_pipeline(path, env=env).config.name, path.parent
+    else:
+        name, own = load_dataset(path, env=env, offline=True).config.name, path.parent
+    chosen = choose_root(root, env=env, folder=folder or own)
+    return DatasetLayout(chosen.path, name, chosen.given, chosen.others)

@@ -1,0 +1,149 @@
+"""What a dataset has cost so far, for people and for the budget of a run: its version, what was carried over, its upstream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sdg_core.dataset.handle import Dataset
+from sdg_core.dataset.ledger import open_ledger_readonly
+from sdg_core.dataset.resume import carry_sources
+from sdg_core.errors import MetadataError
+from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.queries import journaled_usage
+from sdg_core.models.spending import Budget, tokens_of
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.usage import exact_amount, sum_costs
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.metadata import metadata_or_none, read_current
+from sdg_core.store.row_group_state import RowGroupStatus, find_row_groups
+from sdg_core.store.row_groups import Footer
+from sdg_core.store.spending import PaidReply, Spent, config_of_version, earlier_spending, priced, spent_in
+from sdg_core.store.versions import Version
+
+SAMPLES = "samples"
+"""What stands for a version in the journal where replies were asked for by previews and estimates."""
+
+Replies = dict[str, list[PaidReply]]
+"""What the journal has, by version."""
+
+
+@dataclass(frozen=True)
+class DatasetSpending:
+    """What a dataset has cost. own: its version, with replies in the journal and samples that no row has yet. earlier: by
+    name, the versions that cells were carried over from. upstream: by name, the datasets that it draws its seed rows from, each
+    over all of its versions."""
+
+    own: Spent = field(default_factory=Spent)
+    earlier: dict[str, Spent] = field(default_factory=dict)
+    upstream: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> dict[str, float]:
+        """The money per currency over all versions, without the upstream."""
+        spent = (self.own, *self.earlier.values())
+        return sum_costs(cost for item in spent for cost in item.cost.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `--json` has it."""
+        return {
+            "total_cost": self.total,
+            "earlier_versions": {name: spent.to_dict() for name, spent in self.earlier.items()},
+            "upstream_cost": self.upstream,
+        }
+
+
+def spending_of(dataset: Dataset, version: VersionLayout, footers: Sequence[Footer]) -> DatasetSpending:
+    """What a dataset has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
+    models = dataset.plan.config.model_configs
+    with open_ledger_readonly(dataset) as ledger:
+        replies = paid_replies(ledger, dataset.name)
+    own = spent_in(version, footers, models, replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())])
+    earlier = earlier_spending(version, footers, models, replies=replies)
+    return DatasetSpending(own, earlier, upstream_cost(dataset))
+
+
+def paid_replies(ledger: Ledger | None, dataset: str) -> Replies:
+    """What the journal has of every version of a dataset."""
+    found: Replies = {}
+    if ledger is not None:
+        for version, run_id, column, record, usage in journaled_usage(ledger, dataset=dataset):
+            found.setdefault(version, []).append(PaidReply(run_id, column, record, usage))
+    return found
+
+
+def upstream_cost(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Money per currency, by name of the datasets and pipelines above this one that lie below the same root.
+
+    Those whose replies are simulated have cost nothing.
+    """
+    found: dict[str, dict[str, float]] = {}
+    todo = _seed_datasets(dataset.plan.config.model_dump(mode="json"))
+    while todo:
+        name = todo.pop()
+        version = _current(DatasetLayout(dataset.layout.root, name))
+        metadata = metadata_or_none(version) if version is not None else None
+        if version is None or metadata is None or name in found or name == dataset.name:
+            continue
+        spent = [priced(version, metadata.usage, ()), *earlier_spending(version, (), (), replies={}).values()]
+        found[name] = {}
+        if not metadata.simulated:
+            found[name] = sum_costs(cost for item in spent for cost in item.cost.values())
+        todo += _seed_datasets(config_of_version(version))
+    return {name: cost for name, cost in found.items() if cost}
+
+
+def _seed_datasets(config: Any) -> list[str]:
+    """The datasets that a config names as its seed data or its sources."""
+    match config:
+        case {"seed_config": {"source": {"seed_type": "dataset", "dataset": str(name)}}}:
+            return [name]
+        case {"sources": {"reader": "dataset", "dataset": str(name)}}:
+            return [name]
+        case _:
+            return []
+
+
+def _current(layout: DatasetLayout) -> VersionLayout | None:
+    try:
+        name = read_current(layout.current)
+    except MetadataError:
+        return None
+    return layout.version(name) if name is not None else None
+
+
+def budget_of(
+    dataset: Dataset, version: Version, plan: DatasetPlan, statuses: Sequence[RowGroupStatus], ledger: Ledger
+) -> Budget:
+    """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
+    in those that it may yet take cells from. A version that `never` started takes nothing over, so its budget is its own."""
+    run = plan.config.run
+    if run.max_cost is None and run.max_tokens is None:
+        return Budget()
+    models, replies = plan.config.model_configs, paid_replies(ledger, dataset.name)
+    footers = [status.footer for status in statuses if status.footer is not None]
+    spent = earlier_spending(version.layout, footers, models, replies=replies)
+    for source in carry_sources(dataset.layout, version):
+        if source.name not in spent and _shares_columns(source, plan):
+            of_files = [f for f in find_row_groups(source).values() if isinstance(f, Footer)]
+            spent[source.name] = spent_in(source, of_files, models, replies=replies.get(source.name, ()))
+    mine = [*replies.get(version.layout.name, ()), *replies.get(SAMPLES, ())]
+    spent[version.layout.name] = spent_in(version.layout, footers, models, replies=mine)
+    currency = next((model.prices.currency for model, _ in plan.models.values() if model.prices is not None), "")
+    amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]
+    return Budget(
+        run.max_cost,
+        run.max_tokens,
+        spent_tokens=sum(tokens_of(item.usage) for item in spent.values()),
+        spent_cost=sum(map(exact_amount, amounts), Decimal(0)),
+        currency=currency,
+    )
+
+
+def _shares_columns(source: VersionLayout, plan: DatasetPlan) -> bool:
+    """Whether a version has a column of today's config that models write, so that a run may take cells from it."""
+    metadata = metadata_or_none(source)
+    if metadata is None:
+        return False
+    ours = plan.fingerprint.config_column_hashes
+    return any(metadata.config_column_hashes.get(name) == ours[name] for name in plan.graph.per_record if name in ours)

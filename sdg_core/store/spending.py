@@ -1,0 +1,151 @@
+"""What the versions of a dataset have cost: its own, and those that its cells were carried over from.
+
+A version's usage is that of its files, and of replies in the journal that no file counts yet. Which versions cells came from is
+in the footers (`carried`); `metadata.json` keeps what those have cost (`earlier_versions`), so that the sum survives `sdg prune`.
+Prices are those of today's config where it still asks the same model under the alias, else those in the version's `config.yaml`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sdg_core.config.models import ModelConfig
+from sdg_core.plan.candidates import record_and_candidate
+from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs, totals
+from sdg_core.store.atomic import read_or_none
+from sdg_core.store.layout import DatasetLayout, VersionLayout
+from sdg_core.store.metadata import metadata_or_none
+from sdg_core.store.row_group_state import find_row_groups
+from sdg_core.store.row_groups import Footer, total_usage
+
+
+@dataclass(frozen=True)
+class PaidReply:
+    """A reply in the journal: the run that paid, the column, its row there, and what models used for it."""
+
+    run_id: str
+    column: str
+    record: int
+    usage: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a version, or several, have used, and what that costs per model alias."""
+
+    usage: UsageByModel = field(default_factory=dict)
+    cost: Mapping[str, Cost] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as files and `--json` have it."""
+        return {"usage": self.usage, "cost": {alias: vars(cost) for alias, cost in self.cost.items()}}
+
+    @property
+    def total(self) -> dict[str, float]:
+        """The sum of money per currency."""
+        return totals(self.cost)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Spent":
+        """What `to_dict` gave."""
+        cost = {alias: Cost(item["amount"], item["currency"]) for alias, item in data.get("cost", {}).items()}
+        return cls(data.get("usage", {}), cost)
+
+
+def spent_in(
+    version: VersionLayout, footers: Sequence[Footer], models: Sequence[ModelConfig], *, replies: Iterable[PaidReply]
+) -> Spent:
+    """What a version has used. replies: those that the journal has of it."""
+    metadata = metadata_or_none(version)
+    abandoned = metadata.abandoned_usage if metadata is not None else {}
+    return priced(version, add_usage(usage_of(footers, replies), abandoned), models)
+
+
+def usage_of(footers: Sequence[Footer], replies: Iterable[PaidReply]) -> UsageByModel:
+    """The usage of files, and of replies in the journal that they do not count."""
+    usage = total_usage(footers)[0]
+    counted = {
+        (run_id, column, number)
+        for footer in footers
+        for run_id, columns in footer.counted.items()
+        for column, numbers in columns.items()
+        for number in numbers
+    }
+    ordered = sorted(footers, key=lambda footer: footer.start)
+    starts = [footer.start for footer in ordered]
+    missing = [frozenset(footer.missing) for footer in ordered]
+    for reply in replies:
+        record = record_and_candidate(reply.record)[0]
+        place = bisect_right(starts, record) - 1
+        in_file = place >= 0 and record < starts[place] + ordered[place].size and record not in missing[place]
+        if not in_file and (reply.run_id, reply.column, reply.record) not in counted:
+            usage = add_usage(usage, reply.usage)
+    return usage
+
+
+def priced(version: VersionLayout, usage: UsageByModel, models: Sequence[ModelConfig]) -> Spent:
+    """A usage of a version with what it costs."""
+    if not usage:
+        return Spent(usage, {})
+    today = {model.alias: model for model in models}
+    chosen = []
+    for model in models_of_version(version) or models:
+        now = today.get(model.alias)
+        same = now is not None and now.prices is not None and now.model == model.model
+        chosen.append(now if same and now is not None else model)
+    return Spent(usage, costs(usage, chosen))
+
+
+def models_of_version(version: VersionLayout) -> list[ModelConfig]:
+    """The models in the config that a version was last generated with; none if it cannot be read."""
+    try:
+        return [ModelConfig.model_validate(item) for item in config_of_version(version).get("model_configs", [])]
+    except ValidationError:
+        return []
+
+
+def config_of_version(version: VersionLayout) -> Mapping[str, Any]:
+    """The resolved config that a version was last generated with; empty if it cannot be read."""
+    content = read_or_none(version.config)
+    try:
+        data = yaml.load(content, Loader=yaml.CSafeLoader) if content is not None else None
+    except yaml.YAMLError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def earlier_spending(
+    version: VersionLayout,
+    footers: Iterable[Footer],
+    models: Sequence[ModelConfig],
+    *,
+    replies: Mapping[str, Sequence[PaidReply]],
+) -> dict[str, Spent]:
+    """By name, what each version has used that cells of `version` were carried over from, directly or through others.
+
+    replies: by version, those that the journal has. A version that is no more counts as it was written down.
+    """
+    layout = DatasetLayout(version.directory.parent.parent, version.directory.parent.name)
+    existing = set(layout.versions())
+    written: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Spent] = {}
+    todo = [(version, {name for footer in footers for name in footer.carried})]
+    while todo:
+        place, names = todo.pop()
+        metadata = metadata_or_none(place)
+        if metadata is not None:
+            written |= {name: spent for name, spent in metadata.earlier_versions.items() if name not in written}
+            names |= set(metadata.earlier_versions)
+        for name in sorted(names - set(found) - {version.name}):
+            if name in existing:
+                earlier = layout.version(name)
+                of_files = [f for f in find_row_groups(earlier).values() if isinstance(f, Footer)]
+                found[name] = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
+                todo.append((earlier, {other for footer in of_files for other in footer.carried}))
+            elif name in written:
+                found[name] = Spent.from_dict(written[name])
+    return found
