@@ -1,13 +1,23 @@
-"""Resources: where data lies."""
+"""Resources: where data lies.
+
+No asset requires a store: one that is not configured is the default, so a project runs without a line about it, and what its own
+resources are called is its own affair. A store that is configured has the key `sdg_store`, anywhere among the definitions.
+"""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
 
 from sdg_core.api import StorePath, project_of_data, resolve_root
+
+KEY = "sdg_store"
+FORMER_KEY = "store"
+"""The key before 0.2: looked at too, if what it holds is a StoreResource."""
+Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecutionContext
 
 
 class Stored(Protocol):
@@ -60,3 +70,46 @@ def resolve_for(root: str | None, file: Path) -> str | None:
         return None
     relative = "://" not in root and not Path(root).expanduser().is_absolute()
     return str(project_of_data(file.parent) / root) if relative else root
+
+
+def store_key(resources: Mapping[str, Any]) -> str | None:
+    """The key of the store among resources, None where there is none."""
+    if KEY in resources:
+        return KEY
+    kind = getattr(resources.get(FORMER_KEY), "configurable_resource_cls", None)
+    return FORMER_KEY if isinstance(kind, type) and issubclass(kind, StoreResource) else None
+
+
+def store_among(
+    resources: Mapping[str, dg.ResourceDefinition],
+    *,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, Any] | None = None,
+) -> StoreResource:
+    """The store that a code location or a job has, as a run with this config gets it; the default one where it has none.
+
+    Raises DagsterInvalidDefinitionError if something else has its key.
+    """
+    key = store_key(resources)
+    if key is None:
+        return StoreResource()
+    config = (run_config or {}).get("resources", {}).get(key)
+    with dg.build_resources(
+        {key: resources[key]}, instance=instance, resource_config={key: config} if config else None
+    ) as built:
+        store = getattr(built, key)
+    if not isinstance(store, StoreResource):
+        raise dg.DagsterInvalidDefinitionError(
+            f"the resource {key!r} is a {type(store).__name__}: it is to be a sdg_assets.resources.StoreResource"
+        )
+    return store
+
+
+def store_of_run(context: Context) -> StoreResource:
+    """The store of a step's run."""
+    return store_among(context.job_def.resource_defs, instance=context.instance, run_config=context.run.run_config)
+
+
+def store_of_location(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance) -> StoreResource:
+    """The store of a code location, for what is evaluated in it."""
+    return store_among(repository.get_top_level_resources() if repository is not None else {}, instance=instance)

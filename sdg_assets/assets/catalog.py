@@ -80,7 +80,7 @@ def place_of(key: dg.AssetKey, metadata: Mapping[str, Any]) -> Place | None:
     file = next((found for name in (CONFIG, PIPELINE, FINISHED_OF) if (found := _path_in(metadata, name))), None)
     if file is None or len(key.path) < 2:
         return None
-    return Place(key.path[-2], file.parent, _root_in(metadata))
+    return Place(key.path[-2], file.parent, root_in(metadata))
 
 
 def prefix_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> DatasetRef | No
         max_row_groups_per_run=int(spec.metadata[MAX_ROW_GROUPS]),
         upstream=tuple(dep.asset_key for dep in spec.deps),
         key_prefix=tuple(key.path[:-2]),
-        root=_root_in(spec.metadata),
+        root=root_in(spec.metadata),
     )
 
 
@@ -137,14 +137,30 @@ def config_path_of(metadata: Mapping[str, Any]) -> Path | None:
     return _path_in(metadata, CONFIG)
 
 
+def pipeline_path_of(metadata: Mapping[str, Any]) -> Path | None:
+    """The pipeline file whose sources an asset makes, if it does."""
+    return _path_in(metadata, PIPELINE)
+
+
+def finished_path_of(metadata: Mapping[str, Any]) -> Path | None:
+    """The file of the dataset or pipeline whose finished dataset an asset is, if it is one."""
+    return _path_in(metadata, FINISHED_OF)
+
+
+def is_ours(metadata: Mapping[str, Any]) -> bool:
+    """Whether an asset is one of a dataset or a pipeline."""
+    return any(name in metadata for name in (CONFIG, PIPELINE, FINISHED_OF))
+
+
+def root_in(metadata: Mapping[str, Any]) -> str | None:
+    """The root that an asset's metadata names, if it does."""
+    value = metadata.get(ROOT)
+    return str(value.value) if isinstance(value, dg.TextMetadataValue) else value
+
+
 def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:
     value = metadata.get(name)
     return Path(value.path) if isinstance(value, dg.PathMetadataValue) and value.path is not None else None
-
-
-def _root_in(metadata: Mapping[str, Any]) -> str | None:
-    value = metadata.get(ROOT)
-    return str(value.value) if isinstance(value, dg.TextMetadataValue) else value
 
 
 def selected_keys(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> Iterable[dg.AssetKey]:

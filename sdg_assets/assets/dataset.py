@@ -20,7 +20,7 @@ from sdg_assets.recording.metadata import (
     usage_by_model,
     usage_metadata,
 )
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Event, Notice, ProcessingResult, RowGroupState, failures_of, read_rows
@@ -55,11 +55,10 @@ def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
         },
         **spec.asset_attributes,
     )
-    def dataset(
-        context: dg.AssetExecutionContext, config: ProcessConfig, store: StoreResource
-    ) -> dg.MaterializeResult[None]:
+    def dataset(context: dg.AssetExecutionContext, config: ProcessConfig) -> dg.MaterializeResult[None]:
+        config.check(context)
         try:
-            opened = api.open_dataset(spec.path, root=store.root_of(spec))
+            opened = api.open_dataset(spec.path, root=store_of_run(context).root_of(spec))
             if config.max_missing_rate is not None:
                 settings = opened.plan.config.run.model_copy(update={"max_missing_rate": config.max_missing_rate})
                 opened = replace(opened, plan=opened.plan.with_settings(settings))

@@ -16,10 +16,10 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import FINISHED_OF, PIPELINE, dataset_key, place_metadata, place_of
 from sdg_assets.assets.dataset import log_notice
-from sdg_assets.assets.row_groups import beginner_of, selected_children
+from sdg_assets.assets.row_groups import beginner_of, consumers
 from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import refuse_sealed
+from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
 from sdg_assets.recording.metadata import (
     cost_metadata,
@@ -28,7 +28,7 @@ from sdg_assets.recording.metadata import (
     report_metadata,
     usage_metadata,
 )
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core.api import ResumeMode, part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
@@ -139,7 +139,8 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
         pool=spec.pool,
         **spec.asset_attributes,
     )
-    def sources(context: dg.AssetExecutionContext, config: SourcesConfig, store: StoreResource) -> Iterator[Any]:
+    def sources(context: dg.AssetExecutionContext, config: SourcesConfig) -> Iterator[Any]:
+        config.check(context)
         resume = config.resume_mode()
         recorded: list[dg.AssetMaterialization] = []
 
@@ -148,7 +149,8 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
             context.log_event(recorded[-1])
 
         try:
-            pipeline = with_settings(pipelines.open_pipeline(spec.path, root=store.root_of(spec)), **config.changes())
+            opened = pipelines.open_pipeline(spec.path, root=store_of_run(context).root_of(spec))
+            pipeline = with_settings(opened, **config.changes())
             refuse_sealed(context, pipeline.as_dataset(), resume=resume)
             exit_with_run_worker(context)
             summary = pipelines.generate(
@@ -162,7 +164,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
                 begun_by=beginner_of(context.run),
             )
         except SdgError as error:
-            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
+            raise ending_of(context, error, file=spec.path, touched=bool(recorded)) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
@@ -171,7 +173,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
         )
         for locator, failure in summary.failures:
             context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
-        if selected_children(context):
+        if consumers(context):
             yield dg.Output(None)
             for event in recorded:  # the output records every partition once more, without what is known of it
                 context.log_event(event)
@@ -246,11 +248,10 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )
-    def dataset(
-        context: dg.AssetExecutionContext, config: ProcessPipelineConfig, store: StoreResource
-    ) -> dg.MaterializeResult[None]:
+    def dataset(context: dg.AssetExecutionContext, config: ProcessPipelineConfig) -> dg.MaterializeResult[None]:
+        config.check(context)
         try:
-            pipeline = pipelines.open_pipeline(spec.path, root=store.root_of(spec))
+            pipeline = pipelines.open_pipeline(spec.path, root=store_of_run(context).root_of(spec))
             result = pipelines.process(
                 pipeline,
                 allow_missing=config.allow_missing,

@@ -4,7 +4,7 @@ A materialization is recorded the moment a row group's file is durable, one even
 optional on purpose: a returned or yielded MaterializeResult would claim every partition of the run's range at once.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,13 +12,12 @@ import dagster as dg
 
 from sdg_assets.assets.run_config import GenerateConfig, offers
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import refuse_sealed
+from sdg_assets.assets.sealed_guard import RUN_CONFIG, ending_of, refuse, refuse_sealed
 from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_assets.recording.recorder import Recorder
-from sdg_assets.resources import StoreResource
-from sdg_assets.wording import in_dagster
+from sdg_assets.resources import store_of_run
 from sdg_core import api
 from sdg_core.api import RowGroupFinished, format_ranges, plan_row_groups
 from sdg_core.errors import PlanError, SdgError
@@ -63,15 +62,18 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         **spec.asset_attributes,
     )
     @offers(spec.config.run)
-    def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig, store: StoreResource) -> Iterator[Any]:
+    def row_groups(context: dg.AssetExecutionContext, config: GenerateConfig) -> Iterator[Any]:
+        config.check(context)
         resume = config.resume_mode()
+        recorder: Recorder | None = None
         try:
-            dataset = api.open_dataset(spec.path, root=store.root_of(spec))
+            dataset = api.open_dataset(spec.path, root=store_of_run(context).root_of(spec))
             refuse_sealed(context, dataset, resume=resume)
             exit_with_run_worker(context)
-            children = selected_children(context)
-            chosen = _chosen(context, config, dataset, children)
-            with Recorder(context, spec=spec, plan=dataset.plan, keep=bool(children)) as recorder:
+            takers = consumers(context)
+            chosen = _chosen(context, config, dataset, takers)
+            recorder = Recorder(context, spec=spec, plan=dataset.plan, keep=bool(takers))
+            with recorder:
                 summary = api.generate(
                     dataset,
                     row_groups=chosen,
@@ -82,7 +84,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
                     begun_by=beginner_of(context.run),
                 )
         except SdgError as error:
-            raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
+            touched = recorder is not None and recorder.has_made
+            raise ending_of(context, error, file=spec.path, touched=touched) from None
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
@@ -90,21 +93,22 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )
-        yield from recorder.events()
-        yield recorder.verdict.result()
-        if recorder.empty:
-            raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
-        if children:
-            yield from _release(recorder)
+        yield from _outcome(recorder, released=bool(takers))
 
     return row_groups
 
 
-def selected_children(context: dg.AssetExecutionContext) -> frozenset[dg.AssetKey]:
-    """Assets right downstream that the same run is to make."""
-    asset_layer = context.job_def.asset_layer
-    selected = context.run.asset_selection or asset_layer.selected_asset_keys
-    return frozenset(selected & asset_layer.asset_graph.get(context.asset_key).child_keys)
+def consumers(context: dg.AssetExecutionContext) -> list[str]:
+    """What takes the output of this step in the same run: assets right downstream, and checks that are not the step's own."""
+    layer = context.job_def.asset_layer
+    graph = layer.asset_graph
+    selected = context.run.asset_selection or layer.selected_asset_keys
+    assets = selected & graph.get(context.asset_key).child_keys
+    checks = graph.get_check_keys_for_assets({context.asset_key}) - context.assets_def.check_keys
+    chosen = context.run.asset_check_selection
+    if chosen is not None:
+        checks &= chosen
+    return [*sorted(key.to_user_string() for key in assets), *sorted(f"check {key.name}" for key in checks)]
 
 
 def beginner_of(run: dg.DagsterRun) -> str:
@@ -116,18 +120,21 @@ def _chosen(
     context: dg.AssetExecutionContext,
     config: GenerateConfig,
     dataset: api.Dataset,
-    children: Collection[dg.AssetKey],
+    takers: Sequence[str],
 ) -> Sequence[int]:
-    """The row groups to work at. Raises PlanError for a subset that cannot be."""
+    """The row groups to work at. Cancels the run for a subset that cannot be."""
     partitions = [int(key) for key in context.partition_keys]
-    chosen = config.row_groups(partitions, count=len(dataset.plan.row_groups))
-    if children and len(chosen) < len(partitions):
-        # The output that lets the assets downstream run makes Dagster record every partition of the run.
-        names = ", ".join(sorted(key.to_user_string() for key in children))
-        raise PlanError(
-            f"run config, subset: {config.subset!r} leaves out row groups, but this run also makes {names} from all of them",
-            remedy="leave subset out, or make the row groups in a run of their own; nothing was generated",
-        )
+    try:
+        chosen = config.row_groups(partitions, count=len(dataset.plan.row_groups))
+        if takers and len(chosen) < len(partitions):
+            # The output that lets those steps run makes Dagster record every partition of the run.
+            raise PlanError(
+                f"run config, subset: {config.subset!r} leaves out row groups, but this run also makes {', '.join(takers)} "
+                "from all of them",
+                remedy="leave subset out, or make the row groups in a run of their own; nothing was generated",
+            )
+    except PlanError as error:
+        refuse(context, f"Run rejected: {error}", kind=RUN_CONFIG, file=None)
     return chosen
 
 
@@ -139,6 +146,16 @@ def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
         f"no record could be made of row groups {groups}; the first failure: {first}\n"
         "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
     )
+
+
+def _outcome(recorder: Recorder, *, released: bool) -> Iterator[Any]:
+    """What a step yields whose run came to its end. Raises Failure if there is a row group without any record."""
+    yield from recorder.events()
+    yield recorder.verdict.result()
+    if recorder.empty:
+        raise dg.Failure(description=_nothing_made(recorder.empty), allow_retries=False)
+    if released:
+        yield from _release(recorder)
 
 
 def _release(recorder: Recorder) -> Iterator[dg.Output[None] | dg.DagsterEvent]:

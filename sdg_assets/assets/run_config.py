@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any, Self, TypeVar
 
 import dagster as dg
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_model, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, create_model, model_validator
 
+from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
 from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
 from sdg_core.errors import PlanError
 
@@ -33,7 +34,12 @@ class WhenClaimed(Enum):
 
 
 class CheckedConfig(dg.Config):
-    """Run config whose faults are told in one readable message: value, place, remedy."""
+    """Run config whose faults are one readable message: value, place, remedy.
+
+    They do not keep it from being made: only inside the step can a run be cancelled for them, so the step calls `check` first.
+    """
+
+    _faults: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -44,7 +50,14 @@ class CheckedConfig(dg.Config):
             faults = [f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors()]
             lines = "\n".join(f"  {fault}" for fault in faults)
             remedy = "correct it in the launchpad or the config file of the run, or leave it out; nothing was done"
-            raise dg.Failure(f"run config that cannot be used:\n{lines}\n  -> {remedy}", allow_retries=False) from None
+            usable = handler({})
+            usable._faults = f"run config that cannot be used:\n{lines}\n  -> {remedy}"
+            return usable
+
+    def check(self, context: dg.AssetExecutionContext) -> None:
+        """Cancel the run if a value cannot be used: nothing was touched. Raises DagsterExecutionInterruptedError."""
+        if self._faults is not None:
+            refuse(context, f"Run rejected: {self._faults}", kind=RUN_CONFIG, file=None)
 
 
 class GenerateConfig(CheckedConfig):

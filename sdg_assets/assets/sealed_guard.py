@@ -1,20 +1,41 @@
-"""The guard of a sealed dataset: a run that would generate into it is cancelled before it writes anything.
+"""The guard of a sealed dataset, and every other refusal before anything was touched: such a run is cancelled, not failed.
 
-Cancelled, not failed: a failed run would paint good partitions red. The guard stands in the asset, because a run started
-with `dagster asset materialize` passes no queue that a sensor could watch.
+A failed run would paint good partitions red. The guard stands in the asset, because a run started with
+`dagster asset materialize` passes no queue that a sensor could watch.
 """
+
+import hashlib
+from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 
+from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import Version, to_the_second
+from sdg_core.errors import (
+    ClaimedError,
+    ConfigDriftError,
+    PlanError,
+    RefusedError,
+    RowGroupSizeError,
+    SdgError,
+    ShrinkError,
+)
 
-REJECTED_TAG, REASON_TAG = "sdg/rejected", "sdg/reason"
+REJECTED_TAG = "sdg/rejected"
+REASON_TAG = "sdg/reason"
+FILE_TAG = "sdg/rejected_file"
+"""Tags of a rejected run: the kind of its reason, the reason, and what the dataset file said."""
+SEALED, RUN_CONFIG, CLAIMED = "post-processed", "run config", "claimed"
+REFUSED = ("config drift", "shrunk", "row group size", "refused")
+"""Reasons that stay until the dataset file changes."""
 
 
-def rejected_tags(reason: str) -> dict[str, str]:
+def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) -> dict[str, str]:
     """Tags of a rejected run: the page of a backfill lists its runs with them, and has no other place for a reason."""
-    return {REJECTED_TAG: "post-processed", REASON_TAG: reason}
+    mark = file_mark(file)
+    return {REJECTED_TAG: kind, REASON_TAG: reason, **({FILE_TAG: mark} if mark is not None else {})}
 
 
 def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
@@ -28,12 +49,45 @@ def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
 def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, resume: str | None) -> None:
     """Cancel the run if the dataset is sealed. Raises DagsterExecutionInterruptedError."""
     reason = rejection(dataset, resume=resume or dataset.plan.config.run.resume)
-    if reason is None:
-        return
+    if reason is not None:
+        refuse(context, reason, kind=SEALED, file=None)
+
+
+def refuse(context: dg.AssetExecutionContext, reason: str, *, kind: str, file: Path | None) -> NoReturn:
+    """Cancel the run. Raises DagsterExecutionInterruptedError."""
     context.log.error(reason)
-    context.instance.add_run_tags(context.run.run_id, rejected_tags(reason))
+    context.instance.add_run_tags(context.run.run_id, rejected_tags(reason, kind=kind, file=file))
     context.instance.report_run_canceling(context.run, message=reason)
     raise dg.DagsterExecutionInterruptedError(reason)
+
+
+def ending_of(context: dg.AssetExecutionContext, error: SdgError, *, file: Path, touched: bool) -> dg.Failure:
+    """What a step raises for an error. A refusal before anything was touched cancels the run instead, so does not return."""
+    if not touched and isinstance(error, RefusedError | PlanError):
+        refuse(context, f"Run rejected: {in_dagster(error)}", kind=_kind(error), file=file)
+    return dg.Failure(description=in_dagster(error), allow_retries=False)
+
+
+def file_mark(file: Path | None) -> str | None:
+    """Stands for what a file says now; None without one."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else None
+    except OSError:
+        return None
+
+
+def _kind(error: SdgError) -> str:
+    match error:
+        case ClaimedError():
+            return CLAIMED
+        case ConfigDriftError():
+            return "config drift"
+        case ShrinkError():
+            return "shrunk"
+        case RowGroupSizeError():
+            return "row group size"
+        case _:
+            return "refused"
 
 
 def _reason(dataset: api.Dataset, sealed: Version) -> str:

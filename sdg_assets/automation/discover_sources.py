@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from sdg_assets.assets.pipeline import PipelineRef, partitions_name
+from sdg_assets.automation.activity import keys_at_work
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
-from sdg_assets.automation.resume_sensor import keys_at_work
-from sdg_assets.resources import StoreResource
+from sdg_assets.reconcile.jobs import op_of
+from sdg_assets.resources import store_of_location, store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core.api import contiguous_ranges, pipelines, row_group_key
 from sdg_core.errors import SdgError
@@ -16,11 +17,12 @@ from sdg_core.errors import SdgError
 NAME = "discover_sources"
 
 
-def build_discovery_job(refs: Sequence[PipelineRef]) -> dg.JobDefinition:
+def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.JobDefinition:
     """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing."""
 
-    @dg.op(description="Looks for sources and adds the partitions of new ones.")
-    def discover(context: dg.OpExecutionContext, store: StoreResource) -> None:
+    @dg.op(name=op_of(name), description="Looks for sources and adds the partitions of new ones.")
+    def discover(context: dg.OpExecutionContext) -> None:
+        store = store_of_run(context)
         for ref in refs:
             try:
                 found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_of(ref)))
@@ -32,26 +34,27 @@ def build_discovery_job(refs: Sequence[PipelineRef]) -> dg.JobDefinition:
                 context.instance.add_dynamic_partitions(partitions_name(ref.name), new)
             context.log.info(f"{ref.name}: {len(new)} new partitions, {len(found)} in all")
 
-    @dg.job(name=NAME, description="Looks for the sources of every pipeline and adds partitions for new ones.")
+    @dg.job(name=name, description="Looks for the sources of every pipeline and adds partitions for new ones.")
     def discover_sources() -> None:
         discover()
 
     return discover_sources
 
 
-def build_discovery_sensor(refs: Sequence[PipelineRef]) -> dg.SensorDefinition:
+def build_discovery_sensor(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.SensorDefinition:
     """The sensor `discover_sources`: adds partitions and asks for those that are missing, partial or changed."""
 
     @dg.sensor(
-        name=NAME,
+        name=name,
         asset_selection=dg.AssetSelection.assets(*(ref.sources_key for ref in refs)),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description="Looks for sources, adds partitions for new ones, and requests what is missing, partial or changed, at "
         "most max_partitions_per_run at once, while no other run works on the pipeline.",
     )
-    def discover_sources(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
+    def discover_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
+        store = store_of_location(context.repository_def, context.instance)
         busy = keys_at_work(context.instance, context.repository_def)
         tick = datetime.now(UTC).isoformat(timespec="seconds")
         additions: list[dg.AddDynamicPartitionsRequest] = []

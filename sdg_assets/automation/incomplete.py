@@ -8,7 +8,7 @@ import dagster as dg
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_core import api
 from sdg_core.api import RowGroupState, contiguous_ranges, row_group_key
-from sdg_core.errors import SdgError
+from sdg_core.errors import SdgError, SeedNotReadError
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 DATASET_TAG = "sdg/dataset"
@@ -30,7 +30,7 @@ class IncompleteRowGroups:
 def find_incomplete(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGroups | str:
     """What a dataset lacks by its files, or why nothing may be asked for: it is complete, sealed, or at fault."""
     try:
-        opened = api.open_dataset(dataset.path, root=root)
+        opened = api.open_dataset(dataset.path, root=root, offline=True)
         if (sealed := api.seal_of(opened)) is not None:
             return f"{dataset.name} is sealed: version {sealed.layout.name} has been post-processed"
         if (other := opened.layout.other_place()) is not None and not opened.layout.root_given:
@@ -38,6 +38,8 @@ def find_incomplete(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGr
                 f"{dataset.name} holds no data in {opened.layout.directory}, but {other} does: set SDG_ROOT, or move it"
             )
         statuses = api.row_group_statuses(opened)
+    except SeedNotReadError as error:
+        return _all_of_it(dataset, root=root) or f"{dataset.name}: {error}"
     except SdgError as error:
         return str(error)
     if opened.name != dataset.name:
@@ -50,6 +52,16 @@ def find_incomplete(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGr
         added = len(statuses) - dataset.num_row_groups
         return f"{dataset.name} has {added} row groups that this code location does not know yet: reload it"
     return IncompleteRowGroups(opened.plan.fingerprint.config_hash, known, len(statuses))
+
+
+def _all_of_it(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGroups | None:
+    """Every row group, where nothing was ever made: the run reads the seed data, which no sensor does if that runs code or
+    opens a connection."""
+    layout = api.stored_layout(dataset.name, root=root, folder=dataset.path.parent)
+    if layout.versions():
+        return None
+    groups = range(dataset.num_row_groups)
+    return IncompleteRowGroups("", dict.fromkeys(groups, 1), len(groups))
 
 
 def ranges_of(dataset: DatasetRef, indices: Iterable[int]) -> list[Range]:

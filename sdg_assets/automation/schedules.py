@@ -6,8 +6,9 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.automation.activity import keys_at_work
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_location
 
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
@@ -26,7 +27,12 @@ def build_schedule(spec: DatasetSpec) -> dg.ScheduleDefinition:
         target=dg.AssetSelection.assets(spec.row_groups_key),
         description=f"Generates what {spec.name} lacks.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext, store: StoreResource) -> Requests:
+    def schedule(context: dg.ScheduleEvaluationContext) -> Requests:
+        store = store_of_location(context.repository_def, context.instance)
+        assert context.repository_def is not None
+        if spec.row_groups_key in keys_at_work(context.instance, context.repository_def):
+            yield dg.SkipReason(f"{spec.name}: a run is queued or in progress")
+            return
         tick = context.scheduled_execution_time.isoformat()
         yield from request_lacking(spec.ref, root=store.root_of(spec), tick=tick)
 

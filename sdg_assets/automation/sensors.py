@@ -1,36 +1,56 @@
 """Sensors over all datasets of a code location."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import datasets_of, ref_of, selected_keys
+from sdg_assets.assets.catalog import DatasetRef, config_path_of, pipeline_path_of, root_in, selected_keys
 from sdg_assets.assets.sealed_guard import rejected_tags, rejection
-from sdg_assets.automation.resume_sensor import UNFINISHED, keys_at_work
+from sdg_assets.automation.activity import UNFINISHED, keys_at_work
+from sdg_assets.automation.parts import claim, datasets_for
+from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
-from sdg_assets.resources import StoreResource, resolve_for
+from sdg_assets.resources import FORMER_KEY, KEY, StoreResource, resolve_for, store_of_location
 from sdg_core import api
 from sdg_core.errors import SdgError
 
+REJECT = "reject_post_processed"
+RECONCILE_SENSOR = "reconcile_events_with_files"
 
-@dg.run_status_sensor(
-    name="reject_post_processed",
-    run_status=dg.DagsterRunStatus.QUEUED,
-    minimum_interval_seconds=1,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Cancels queued runs that would generate into a sealed dataset, before they start.",
-)
-def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResource) -> Iterator[dg.SkipReason]:
+
+def build_reject_sensor(name: str = REJECT) -> dg.SensorDefinition:
+    """The sensor `reject_post_processed`, over all datasets of the code location."""
+
+    @dg.run_status_sensor(
+        name=name,
+        run_status=dg.DagsterRunStatus.QUEUED,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Cancels queued runs that would generate into a sealed dataset, before they start.",
+    )
+    def reject(context: dg.RunStatusSensorContext) -> Iterator[dg.SkipReason]:
+        reasons = reject_queued(context)
+        if reasons:
+            yield dg.SkipReason("\n".join(reasons))
+
+    return reject
+
+
+reject_post_processed = build_reject_sensor()
+
+
+def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
     """Cancel queued runs that are aimed at a sealed dataset: the one that is reported, and all that queue beside it, because
     Dagster reports one at a time and the queue may be faster."""
-    repository = context.repository_def
+    repository, instance = context.repository_def, context.instance
     assert repository is not None
-    reported = context.instance.get_run_by_id(context.dagster_run.run_id)
-    queued = context.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    reported = instance.get_run_by_id(context.dagster_run.run_id)
+    queued = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
     if reported is None:
-        return
+        return []
+    store = store_of_location(repository, instance)
     reasons: list[str] = []
     for run in queued:
         if _location(run) != _location(reported):
@@ -40,33 +60,30 @@ def reject_post_processed(context: dg.RunStatusSensorContext, store: StoreResour
         except SdgError as error:
             context.log.warning(f"cannot tell whether run {run.run_id} is aimed at a sealed dataset: {error}")
             continue
-        now = context.instance.get_run_by_id(run.run_id)
+        now = instance.get_run_by_id(run.run_id)
         if reason is not None and now is not None and now.status is dg.DagsterRunStatus.QUEUED:
-            context.instance.add_run_tags(run.run_id, rejected_tags(reason))
-            context.instance.report_run_canceling(run, message=reason)
-            context.instance.report_run_canceled(run, message=reason)
+            instance.add_run_tags(run.run_id, rejected_tags(reason))
+            instance.report_run_canceling(run, message=reason)
+            instance.report_run_canceled(run, message=reason)
             reasons.append(reason)
-    if reasons:
-        yield dg.SkipReason("\n".join(reasons))
+    return reasons
 
 
 def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, store: StoreResource) -> str | None:
     """Why a run must not start, or None. store: of the code location; the run may have been launched with another.
 
-    One sealed dataset is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
+    One sealed dataset or pipeline is enough. Raises SdgError if none is known to be sealed, but of some that cannot be told.
     """
     unknown: SdgError | None = None
     for key in selected_keys(run, repository):
         definition = repository.assets_defs_by_key.get(key)
-        ref = ref_of(definition, key) if definition is not None else None
-        if ref is None:
-            continue
+        metadata = definition.specs_by_key[key].metadata if definition is not None else {}
         try:
-            dataset = api.open_dataset(
-                ref.path, root=resolve_for(_root_of(run.run_config) or ref.root or store.root, ref.path)
-            )
-            resume = _resume_of(run.run_config, key) or dataset.plan.config.run.resume
-            reason = rejection(dataset, resume=resume)
+            opened = _opened(metadata, root=_root_of(run.run_config) or root_in(metadata) or store.root)
+            if opened is None:
+                continue
+            resume = _resume_of(run.run_config, key) or opened.plan.config.run.resume
+            reason = rejection(opened, resume=resume)
         except SdgError as error:
             unknown = error
             continue
@@ -77,31 +94,58 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
     return None
 
 
+def _opened(metadata: Mapping[str, Any], *, root: str | None) -> api.Dataset | None:
+    """The dataset, or the pipeline as one, that an asset with this metadata generates; None for any other asset."""
+    if (path := config_path_of(metadata)) is not None:
+        return api.open_dataset(path, root=resolve_for(root, path), offline=True)
+    if (path := pipeline_path_of(metadata)) is not None:
+        return api.pipelines.open_unread(path, root=resolve_for(root, path)).as_dataset()
+    return None
+
+
 def _location(run: dg.DagsterRun) -> object:
     """Which repository of which code location a run belongs to."""
     return run.remote_job_origin.repository_origin if run.remote_job_origin is not None else None
 
 
-@dg.sensor(
-    name="reconcile_events_with_files",
-    job_name=JOB,
-    minimum_interval_seconds=300,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Starts the job `reconcile` for datasets whose events and files disagree: after `sdg generate` outside Dagster, "
-    "or when files were removed.",
-)
-def reconcile_events_with_files(
-    context: dg.SensorEvaluationContext, store: StoreResource
+def build_reconcile_sensor(
+    name: str = RECONCILE_SENSOR, *, job_name: str = JOB, keys: Sequence[dg.AssetKey] | None = None
+) -> dg.SensorDefinition:
+    """The sensor `reconcile_events_with_files`. keys: as in `build_resume_sensor`."""
+
+    @dg.sensor(
+        name=name,
+        job_name=job_name,
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        metadata=claim(RECONCILE_SENSOR, keys),
+        description=f"Starts the job `{job_name}` for datasets whose events and files disagree: after `sdg generate` outside "
+        "Dagster, or when files were removed.",
+    )
+    def reconcile_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        repository = context.repository_def
+        assert repository is not None
+        return request_reconciliation(context, datasets_for(RECONCILE_SENSOR, repository, keys), job_name=job_name)
+
+    return reconcile_sensor
+
+
+reconcile_events_with_files = build_reconcile_sensor()
+
+
+def request_reconciliation(
+    context: dg.SensorEvaluationContext, datasets: Sequence[DatasetRef], *, job_name: str
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a reconciliation where there is something to reconcile."""
     repository = context.repository_def
     assert repository is not None
-    unfinished = context.instance.get_runs(filters=dg.RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1)
+    unfinished = context.instance.get_runs(filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
     if unfinished:
         return dg.SkipReason(f"run {unfinished[0].run_id} reconciles already")
     busy = keys_at_work(context.instance, repository)
+    store = store_of_location(repository, context.instance)
     differing, reasons = [], []
-    for dataset in datasets_of(repository):
+    for dataset in datasets:
         if dataset.row_groups_key in busy:
             reasons.append(f"{dataset.name}: a run is queued or in progress")
             continue
@@ -115,7 +159,7 @@ def reconcile_events_with_files(
             differing.append(dataset.name)
     if not differing:
         return dg.SkipReason("\n".join(reasons) or "there are no datasets")
-    config = {"ops": {"reconcile_events": {"config": {"datasets": differing}}}}
+    config = {"ops": {op_of(job_name): {"config": {"datasets": differing}}}}
     return dg.RunRequest(run_config=config, tags={RECONCILED_TAG: "requested"})
 
 
@@ -128,8 +172,9 @@ def _resume_of(run_config: Any, key: dg.AssetKey) -> str | None:
 
 def _root_of(run_config: Any) -> str | None:
     """The storage root that a run was launched with, if it names one."""
-    found: Any = run_config
-    for name in ("resources", "store", "config", "root"):
+    resources = run_config.get("resources") if isinstance(run_config, dict) else None
+    found: Any = resources.get(KEY, resources.get(FORMER_KEY)) if isinstance(resources, dict) else None
+    for name in ("config", "root"):
         found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, dict):
         return os.environ.get(str(found.get("env")))

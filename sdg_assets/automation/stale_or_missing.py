@@ -2,36 +2,44 @@
 
 It asks for what was never made, and for what was made from something else than what holds now: another config, other seed data,
 another range of records. Dagster's own conditions compare an asset's code versions from tick to tick and would then ask for
-every partition, current ones too. It runs in the code location, so the sensor that evaluates it has `use_user_code_server=True`;
-`automation_sensor` is one.
+every partition, current ones too. It asks for what can be made only: nothing of a sealed dataset, nothing that a person stopped.
+It runs in the code location, so the sensor that evaluates it has `use_user_code_server=True`; `automation_sensor` is one.
 """
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from sdg_assets import dagster_private
-from sdg_assets.assets.catalog import config_path_of
+from sdg_assets.assets.catalog import config_path_of, finished_path_of, root_in
+from sdg_assets.automation.activity import stopped
 from sdg_assets.reconcile.reconcile import recorded_versions
-from sdg_assets.recording.metadata import is_made_in
+from sdg_assets.recording.metadata import finished_data_version, is_made_in
+from sdg_assets.resources import resolve_for
 from sdg_core import api
-from sdg_core.errors import SdgError
+from sdg_core.errors import IncompleteError, SdgError, SeedNotReadError
 
 Context = dg.AutomationContext[dg.AssetKey]
+Result = dg.AutomationResult[dg.AssetKey]
+NAME = "automation"
 
 
 def stale_or_missing(*, root: str | None = None) -> dg.AutomationCondition[dg.AssetKey]:
     """Made never, or from something else than what holds now.
 
-    Not asked for: what a run works on, what failed in its last run, and what is made of something that is not there yet.
-    root: the storage root, where it is neither SDG_ROOT nor the default.
+    Not asked for: what a run works on, what failed in its last run or was terminated by a person, what is made of something that
+    is not there yet, and what a run would refuse: row groups of a sealed dataset, a finished dataset of incomplete row groups.
+    root: the storage root, where neither the component nor `with_operations(store=...)` names it.
     """
     ready = (
         ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.execution_failed()
         & ~dg.AutomationCondition.any_deps_missing()
         & ~dg.AutomationCondition.any_deps_in_progress()
+        & Possible(root)
     )
     return ((dg.AutomationCondition.missing() | Stale(root)) & ready).with_label("stale_or_missing")
 
@@ -39,7 +47,7 @@ def stale_or_missing(*, root: str | None = None) -> dg.AutomationCondition[dg.As
 class Stale(dg.AutomationCondition[dg.AssetKey]):
     """Made, but from something else than what holds now.
 
-    A row group is judged by its data version, the digest of fingerprint and record range: one query for all of them. Any other
+    A row group is judged by its data version: one query for all of them. A finished dataset is judged by its files. Any other
     asset is judged as Dagster's own pages do, by code version and by the data versions of what it was made from.
     """
 
@@ -51,13 +59,17 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         """As evaluations show it."""
         return "stale"
 
-    def evaluate(self, context: Context) -> dg.AutomationResult[dg.AssetKey]:
+    def evaluate(self, context: Context) -> Result:
         """The stale part of the candidates."""
         view = context.asset_graph_view
-        path = config_path_of(view.asset_graph.get(context.key).metadata)
+        metadata = view.asset_graph.get(context.key).metadata
         stale: Sequence[str | None]
-        if path is not None:
-            stale = stale_row_groups(view.instance, context.key, str(path), root=self._root)
+        if (path := config_path_of(metadata)) is not None:
+            root = resolve_for(self._root or root_in(metadata), path)
+            stale = stale_row_groups(view.instance, context.key, str(path), root=root)
+        elif (path := finished_path_of(metadata)) is not None and not api.pipelines.is_pipeline(path):
+            root = resolve_for(self._root or root_in(metadata), path)
+            stale = [None] if is_finished_otherwise(view.instance, context.key, path, root=root) else []
         else:
             stale = self._stale_by_dagster(context)
         if context.partitions_def is not None:
@@ -82,6 +94,41 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         return [key for key in partitions if resolver.get_status(context.key, key) is dagster_private.StaleStatus.STALE]
 
 
+class Possible(dg.AutomationCondition[dg.AssetKey]):
+    """Not stopped by a person, and not what a run would refuse; the sensor's log says why nothing is asked for."""
+
+    def __init__(self, root: str | None = None) -> None:
+        self._root = root
+
+    @property
+    def name(self) -> str:
+        """As evaluations show it."""
+        return "can be made: not sealed, not stopped by a person, made of what is complete"
+
+    def evaluate(self, context: Context) -> Result:
+        """All of the candidates, or none."""
+        candidates = context.candidate_subset
+        reason = None if candidates.is_empty else self._hindrance(context)
+        if reason is None:
+            return dg.AutomationResult(context=context, true_subset=candidates)
+        context.log.info(f"{context.key.to_user_string()} is not asked for: {reason}")
+        return dg.AutomationResult(context=context, true_subset=context.get_empty_subset())
+
+    def _hindrance(self, context: Context) -> str | None:
+        view = context.asset_graph_view
+        metadata = view.asset_graph.get(context.key).metadata
+        file = config_path_of(metadata)
+        finished = finished_path_of(metadata)
+        held = stopped(view.instance, {context.key: file or finished})
+        if context.key in held:
+            return held[context.key]
+        if file is not None:
+            return why_not_generated(file, root=resolve_for(self._root or root_in(metadata), file))
+        if finished is not None and not api.pipelines.is_pipeline(finished):
+            return why_not_finished(finished, root=resolve_for(self._root or root_in(metadata), finished))
+        return None
+
+
 def stale_row_groups(instance: dg.DagsterInstance, key: dg.AssetKey, path: str, *, root: str | None) -> Sequence[str]:
     """Recorded row groups that this config, on this seed data, would make otherwise; none where that cannot be told."""
     try:
@@ -97,14 +144,85 @@ def stale_row_groups(instance: dg.DagsterInstance, key: dg.AssetKey, path: str, 
     ]
 
 
-def automation_sensor() -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates all automation conditions of a code location, these among them."""
+def is_finished_otherwise(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None) -> bool:
+    """Whether a finished dataset that is recorded is not the one that its files hold, or that they would make."""
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        return False
+    try:
+        sealed = api.seal_of(api.open_dataset(path, root=root, offline=True))
+        if sealed is None:
+            return True
+        recorded = (event.asset_materialization.tags or {}).get("dagster/data_version")
+        return recorded != finished_data_version(sealed.layout)
+    except SdgError:
+        return False
+
+
+def why_not_generated(path: Path, *, root: str | None) -> str | None:
+    """Why a run of a dataset's row groups would be refused, as far as its files tell."""
+    try:
+        opened = api.open_dataset(path, root=root, offline=True)
+        sealed = api.seal_of(opened)
+        api.measured_version(opened)
+    except SeedNotReadError:
+        return None  # only a run reads it
+    except SdgError:
+        return None  # the run says what is wrong, once: what failed is not asked for again
+    if sealed is not None:
+        return f"{opened.name} is sealed: version {sealed.layout.name} has been post-processed"
+    return None
+
+
+def why_not_finished(path: Path, *, root: str | None) -> str | None:
+    """Why a dataset cannot be finished yet, as far as its files tell."""
+    try:
+        opened = api.open_dataset(path, root=root, offline=True)
+        if api.seal_of(opened) is None:
+            api.check_complete(api.row_group_statuses(opened), opened.plan, allow_missing=False)
+    except IncompleteError as error:
+        return str(error)
+    except SdgError:
+        return None
+    return None
+
+
+class WithOurCondition(dg.AssetSelection):
+    """Assets with `stale_or_missing()`, which only a sensor in the code location can evaluate; all others are left to theirs."""
+
+    def resolve_inner(self, asset_graph: Any, allow_missing: bool) -> set[dg.AssetKey]:
+        """The keys of these assets."""
+        return {
+            key for key in asset_graph.materializable_asset_keys if _asks_us(asset_graph.get(key).automation_condition)
+        }
+
+    def to_selection_str(self) -> str:
+        """As pages show it."""
+        return "assets with stale_or_missing()"
+
+
+def _asks_us(condition: dg.AutomationCondition[dg.AssetKey] | None) -> bool:
+    if condition is None:
+        return False
+    return isinstance(condition, Stale) or any(_asks_us(child) for child in condition.children)
+
+
+def automation_sensor(
+    name: str = NAME, *, apart_from: Sequence[dg.AutomationConditionSensorDefinition] = ()
+) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates `stale_or_missing()` of all assets that have it, and no other condition.
+
+    apart_from: sensors of the project's own; what they target stays theirs.
+    """
+    target: dg.AssetSelection = WithOurCondition()
+    for sensor in apart_from:
+        target = target - sensor.asset_selection
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
-            name="automation",
-            target=dg.AssetSelection.all(),
+            name=name,
+            target=target.without_checks(),
             use_user_code_server=True,
             default_status=dg.DefaultSensorStatus.STOPPED,
-            description="Evaluates the automation conditions of all assets, `stale_or_missing` among them.",
+            description="Asks for assets with the condition `stale_or_missing`: what is missing or stale, and can be made.",
         )

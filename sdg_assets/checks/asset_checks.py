@@ -15,7 +15,7 @@ from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.rule_evaluation import Measured, measure
 from sdg_assets.checks.rules import Rule
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core import api
 from sdg_core.api import (
@@ -119,10 +119,10 @@ def build_dataset_checks(spec: DatasetSpec) -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name=f"{spec.name}__dataset_checks", specs=specs, can_subset=True)
-    def dataset_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
+    def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:
-            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store.root_of(spec)))
+            found = dict(check_dataset(spec.ref, rules=rules, chosen=chosen, root=store_of_run(context).root_of(spec)))
         except SdgError as error:
             raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
         for name, measured in found.items():
@@ -145,7 +145,7 @@ def check_dataset(
     dataset: DatasetRef, *, rules: dict[str, Rule], chosen: set[str], root: str | None
 ) -> Iterator[tuple[str, Measured]]:
     """The chosen checks of a dataset, measured. Raises SdgError if it cannot be opened."""
-    opened = api.open_dataset(dataset.path, root=root)
+    opened = api.open_dataset(dataset.path, root=root, offline=True)
     statuses = api.row_group_statuses(opened) if chosen & {ALL_CURRENT, ROW_COUNT} else []
     if ALL_CURRENT in chosen:
         yield ALL_CURRENT, _all_current(statuses)

@@ -1,5 +1,6 @@
 """The YAML component of a dataset: `type: sdg_assets.Dataset` in `defs/<dataset>/defs.yaml`."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
@@ -13,8 +14,10 @@ from sdg_assets.automation.schedules import build_schedule
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
+from sdg_assets.components.broken import broken
 from sdg_assets.components.scaffold import DatasetScaffolder
 from sdg_assets.resources import resolve_for
+from sdg_core.errors import SdgError
 
 
 @dg.scaffold_with(DatasetScaffolder)
@@ -57,8 +60,18 @@ class Dataset(dg.Component, dg.Model, dg.Resolvable):
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of one dataset. Raises ConfigError with every problem of the dataset file."""
+        """The definitions of one dataset; of a file that cannot be used, one asset that says why, if the project has others.
+
+        Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
+        """
         path = (context.path / self.config).resolve()
+        try:
+            return self._definitions(path)
+        except SdgError as error:
+            prefix = prefix_of(self.key_prefix)
+            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners)
+
+    def _definitions(self, path: Path) -> dg.Definitions:
         condition = stale_or_missing(root=resolve_for(self.root, path)) if self.automation is not None else None
         spec = load_spec(
             path,

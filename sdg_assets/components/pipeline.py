@@ -1,6 +1,7 @@
 """The YAML component of a source pipeline: `type: sdg_assets.SourcePipeline` in `defs/<pipeline>/defs.yaml`."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,8 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import prefix_of
 from sdg_assets.assets.pipeline import build_pipeline_dataset, build_sources, load_pipeline_spec
+from sdg_assets.components.broken import broken
+from sdg_core.errors import SdgError
 
 
 class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
@@ -37,8 +40,18 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of one pipeline. Raises ConfigError with every problem of the pipeline file."""
+        """The definitions of one pipeline; of a file that cannot be used, one asset that says why, if the project has others.
+
+        Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
+        """
         path = (context.path / self.config).resolve()
+        try:
+            return self._definitions(path)
+        except SdgError as error:
+            prefix = prefix_of(self.key_prefix)
+            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners)
+
+    def _definitions(self, path: Path) -> dg.Definitions:
         spec = load_pipeline_spec(
             path,
             max_partitions_per_run=self.max_partitions_per_run,

@@ -7,9 +7,18 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import DatasetRef
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
-from sdg_assets.resources import StoreResource
+from sdg_assets.resources import store_of_run
 from sdg_core import api
 from sdg_core.errors import SdgError
+
+REOPEN = "reopen_dataset"
+
+OPS = {REOPEN: "reopen", JOB: "reconcile_events", "discover_sources": "discover"}
+
+
+def op_of(job: str) -> str:
+    """The name of a job's only op; no two of a code location may have the same."""
+    return OPS.get(job, f"{job}_op")
 
 
 class ReopenConfig(dg.Config):
@@ -28,14 +37,15 @@ class ReconcileConfig(dg.Config):
     dry_run: bool = Field(default=False, description="Only say where events and files disagree.")
 
 
-def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
+def build_reopen_job(datasets: Sequence[DatasetRef], *, name: str = REOPEN) -> dg.JobDefinition:
     """The job `reopen_dataset`."""
 
     @dg.op(
+        name=op_of(name),
         description="Removes the seal and the finished output of a dataset, so that it can be generated into again. "
-        "Row groups stay."
+        "Row groups stay.",
     )
-    def reopen(context: dg.OpExecutionContext, config: ReopenConfig, store: StoreResource) -> None:
+    def reopen(context: dg.OpExecutionContext, config: ReopenConfig) -> None:
         dataset = _named(datasets, config.dataset)
         if config.confirm != config.dataset:
             raise _refused(
@@ -43,7 +53,7 @@ def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
                 "and its finished output."
             )
         try:
-            reopened = api.reopen(api.open_dataset(dataset.path, root=store.root_of(dataset)))
+            reopened = api.reopen(api.open_dataset(dataset.path, root=store_of_run(context).root_of(dataset)))
         except SdgError as error:
             raise _refused(str(error)) from None
         if not reopened:
@@ -56,21 +66,23 @@ def build_reopen_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
         if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
 
-    @dg.job(name="reopen_dataset", description="Removes the seal of a dataset, by explicit word of a person.")
+    @dg.job(name=name, description="Removes the seal of a dataset, by explicit word of a person.")
     def reopen_dataset() -> None:
         reopen()
 
     return reopen_dataset
 
 
-def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
+def build_reconcile_job(datasets: Sequence[DatasetRef], *, name: str = JOB) -> dg.JobDefinition:
     """The job `reconcile`."""
 
     @dg.op(
+        name=op_of(name),
         description="Compares Dagster's events with the files of datasets, which are the truth. Files without a current event "
-        "are recorded as adopted; partitions that show green without a current file are made to show as failed."
+        "are recorded as adopted; partitions that show green without a current file are made to show as failed.",
     )
-    def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig, store: StoreResource) -> None:
+    def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig) -> None:
+        store = store_of_run(context)
         chosen = [_named(datasets, name) for name in config.datasets] or datasets
         found: list[Differences] = []
         faults: list[str] = []
@@ -90,7 +102,7 @@ def build_reconcile_job(datasets: Sequence[DatasetRef]) -> dg.JobDefinition:
         if faults:
             raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
 
-    @dg.job(name=JOB, description="Brings Dagster's events in line with the files of all datasets.")
+    @dg.job(name=name, description="Brings Dagster's events in line with the files of all datasets.")
     def reconcile() -> None:
         reconcile_events()
 

@@ -65,7 +65,7 @@ class Differences:
 
 def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | None) -> Differences:
     """Compare the events of a dataset with its files. Row groups that a run works on are left out. Raises SdgError."""
-    opened = api.open_dataset(dataset.path, root=root)
+    opened = api.open_dataset(dataset.path, root=root, offline=True)
     statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]
     version, _ = api.measured_version(opened)
     shown = _shown(instance, dataset)

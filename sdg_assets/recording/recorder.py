@@ -50,8 +50,9 @@ class Recorder:
     """An observer of a run, and a context manager: at its end everything that was observed is recorded.
 
     A failure to record is raised at the next event or at the end, whichever comes first. keep: what was recorded stays in memory,
-    for `repeat`. verdict: of the check, complete at the end. empty: row groups of which no record could be made, unless
-    `run.max_missing_rate` allows for that; they are not recorded, so that Dagster counts their partitions as failed.
+    for `repeat`. has_made: whether the run has made any record. verdict: of the check, complete at the end.
+    empty: row groups of which no record could be made, unless `run.max_missing_rate` allows for that; they are not recorded, so
+    that Dagster counts their partitions as failed.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Recorder:
     ) -> None:
         self.verdict = RowGroupsCheck(plan)
         self.empty: list[RowGroupFinished] = []
+        self.has_made = False
         self._context = context
         self._plan = plan
         self._kept: list[Finished] | None = [] if keep else None
@@ -95,6 +97,7 @@ class Recorder:
         """Take note of an event of the engine."""
         match event:
             case RecordsSettled():
+                self.has_made = self.has_made or event.made > 0
                 self._progress.settled(event)
             case RowGroupFinished() if not is_made(event.footer, self._plan):
                 self.empty.append(event)

@@ -121,7 +121,7 @@ if TYPE_CHECKING:
     )
     from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
     from sdg_core.processing.export import Exported
-    from sdg_core.processing.process import ProcessingResult
+    from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
     from sdg_core.profiling.wording import distinct, one_line_summary
     from sdg_core.scaffold.project import make_project
@@ -195,7 +195,7 @@ _MODULES = {
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
-    "sdg_core.processing.process": "ProcessingResult",
+    "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
     "sdg_core.profiling.wording": "distinct one_line_summary",
     "sdg_core.scaffold.project": "make_project",
@@ -322,6 +322,7 @@ __all__ = [
     "VideoPart",
     "agenerate",
     "build_graph",
+    "check_complete",
     "check_models",
     "check_tools",
     "column_type",

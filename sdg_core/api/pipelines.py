@@ -5,7 +5,8 @@ pipelines.generate(pipeline)
 print(pipelines.process(pipeline).outputs)
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sdg_core.config.load import is_pipeline
@@ -33,8 +34,9 @@ from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
-from sdg_core.pipelines.store import Partition, PartitionFooter, stage_label, write_down
+from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
 from sdg_core.store.atomic import ensure_writable
+from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version
 from sdg_core.system.signals import run_until_signalled
 
@@ -53,6 +55,7 @@ __all__ = [
     "is_pipeline",
     "load_pipeline",
     "open_pipeline",
+    "open_unread",
     "partition_statuses",
     "plan",
     "preview",
@@ -117,6 +120,13 @@ def discover(pipeline: Pipeline) -> list[Partition]:
 def partition_statuses(pipeline: Pipeline) -> list[PartitionStatus]:
     """The state of every partition in the version that this config's data lies in."""
     return measured(pipeline)[2]
+
+
+def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] = os.environ) -> Pipeline:
+    """A pipeline whose sources nobody has looked for: enough for its versions and its seal. Raises ConfigError, StoreError."""
+    plan = load_pipeline(Path(path), env=env)
+    chosen = choose_root(root, env=env, folder=plan.base)
+    return Pipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)
 
 
 def seal(pipeline: Pipeline) -> Version | None:

@@ -17,8 +17,8 @@ FACADES = {
     ROOT / "sdg_core" / "api" / "__init__.py",
     ROOT / "sdg_assets" / "__init__.py",
 }
-MOST_LINES = 400
-MOST_FUNCTION_LINES = 60
+MOST_LINES = 430
+MOST_FUNCTION_LINES = 70
 FORBIDDEN_WORDS = {"utils", "util", "helpers", "helper", "manager", "facade"}
 FORBIDDEN_TEXTS = {
     "a path of one machine": re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+|opt/pypi[\w-]*)(?:/|\b)"),

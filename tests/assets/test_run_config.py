@@ -77,7 +77,11 @@ class Launches:
         return found
 
     def why(self, run: dg.DagsterRun) -> str:
-        """What a failed run says."""
+        """What a run that failed, or was refused, says."""
+        if run.status is Canceled:
+            [entry] = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
+            assert entry.dagster_event is not None and entry.dagster_event.message is not None
+            return entry.dagster_event.message.removeprefix("Run rejected: ")
         [entry] = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         assert entry.dagster_event is not None
         data = entry.dagster_event.step_failure_data
@@ -107,7 +111,7 @@ def test_the_table_of_modes(launches: Launches, mode: str, case: str) -> None:
 
     recorded = launches.recorded(run)
     if expected in (ERROR, REJECTED):
-        assert run.status is (Failure if expected == ERROR else Canceled)
+        assert run.status is Canceled
         assert recorded == {} and launches.files == before
         if expected == ERROR:
             assert f"the config differs from version {base}" in launches.why(run)
@@ -156,20 +160,20 @@ def test_a_subset_that_cannot_be_is_an_error_before_anything_is_made(
     launches: Launches, subset: str, said: str
 ) -> None:
     run = launches.launch(partition="00001", subset=subset)
-    assert run.status is Failure and launches.recorded(run) == {} and launches.files == {}
+    assert run.status is Canceled and launches.recorded(run) == {} and launches.files == {}
     why = launches.why(run)
     assert why.startswith("run config, subset: ") and said in why and "->" in why
 
 
 def test_a_subset_does_not_go_with_what_is_made_of_all_row_groups(launches: Launches) -> None:
     run = launches.launch("tickets/dataset", subset="0")
-    assert run.status is Failure and launches.files == {}
+    assert run.status is Canceled and launches.files == {}
     assert "tickets/dataset" in launches.why(run) and "leave subset out" in launches.why(run)
 
 
 def test_wrong_values_are_named_with_their_place_and_a_remedy(launches: Launches) -> None:
     run = launches.launch(num_retries=-1, max_parallel_requests=0, max_failure_rate=1.5)
-    assert run.status is Failure and launches.files == {}
+    assert run.status is Canceled and launches.files == {}
     why = launches.why(run)
     for said in ("num_retries is -1", "max_parallel_requests is 0", "max_failure_rate is 1.5", "-> correct it"):
         assert said in why
@@ -188,7 +192,7 @@ def test_when_claimed_refuse_names_the_holder(launches: Launches) -> None:
     claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")
     claim = claims.acquire(1)
     run = launches.launch(when_claimed="refuse")
-    assert run.status is Failure and "held by run another" in launches.why(run)
+    assert run.status is Canceled and "held by run another" in launches.why(run)
     assert not version.row_group(2).exists()
     claims.release(claim)
     assert launches.launch(when_claimed="refuse").status is Success

@@ -16,9 +16,9 @@ ROW_GROUPS_METADATA = ["columns", "dagster/column_schema", "sdg/config", "sdg/ma
 EXPECTED: dict[str, Any] = {
     "assets": {
         "python_docs/passages": [],
-        "python_qa/dataset": ["columns", "dagster/column_schema"],
+        "python_qa/dataset": ["columns", "dagster/column_schema", "sdg/finished_of"],
         "python_qa/row_groups": ROW_GROUPS_METADATA,
-        "support_tickets/dataset": ["columns", "dagster/column_schema"],
+        "support_tickets/dataset": ["columns", "dagster/column_schema", "sdg/finished_of"],
         "support_tickets/row_groups": ROW_GROUPS_METADATA,
     },
     "checks": {

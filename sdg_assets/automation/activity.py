@@ -1,0 +1,76 @@
+"""Whether a run works on an asset, or was stopped on purpose: what sensors and conditions look at before they ask for more.
+
+A run that a person terminated is not started again by anything that runs by itself, except a schedule, whose hours a person
+chose. Nor is one that was refused, until the file that it was refused for has changed. Any later run of the asset ends both.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from sdg_assets.assets.catalog import selected_keys
+from sdg_assets.assets.sealed_guard import FILE_TAG, REFUSED, REJECTED_TAG, file_mark
+from sdg_assets.dagster_private import unfinished_backfills
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+LEFT_BEHIND = timedelta(minutes=10)
+"""A run that nobody has launched for so long was left behind by a process that is gone: only run monitoring would end it."""
+
+
+def keys_at_work(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, *, now: datetime | None = None
+) -> frozenset[dg.AssetKey]:
+    """Assets that a queued or running run, or a backfill that still makes runs, aims at."""
+    oldest = (now or datetime.now(UTC)) - LEFT_BEHIND
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=UNFINISHED))
+    runs = [
+        record.dagster_run
+        for record in records
+        if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED or _utc(record.update_timestamp) > oldest
+    ]
+    at_work = {key for run in runs for key in selected_keys(run, repository)}
+    return frozenset(at_work) | frozenset(_in_backfills(instance))
+
+
+def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | None]) -> dict[dg.AssetKey, str]:
+    """Those of the assets whose last run a person terminated, or that was refused for their file as it is; and why."""
+    found = {}
+    for key, run in _last_runs(instance, list(files)):
+        if run.status is not dg.DagsterRunStatus.CANCELED:
+            continue
+        name, short = key.to_user_string(), run.run_id[:8]
+        rejected = run.tags.get(REJECTED_TAG)
+        if rejected is None:
+            found[key] = f"{name}: run {short} was terminated; start a run of it by hand to go on"
+        elif rejected in REFUSED and run.tags.get(FILE_TAG) == file_mark(files[key]):
+            found[key] = f"{name}: run {short} was refused ({rejected}), and {files[key]} has not changed since"
+    return found
+
+
+def _last_runs(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> Iterator[tuple[dg.AssetKey, dg.DagsterRun]]:
+    """The last run that was to make each asset."""
+    last = {record.asset_entry.asset_key: record.asset_entry.last_run_id for record in instance.get_asset_records(keys)}
+    ids = sorted({run_id for run_id in last.values() if run_id})
+    runs = {run.run_id: run for run in instance.get_runs(filters=dg.RunsFilter(run_ids=ids))} if ids else {}
+    for key, run_id in last.items():
+        if run_id in runs:
+            yield key, runs[run_id]
+
+
+def _in_backfills(instance: dg.DagsterInstance) -> Iterator[dg.AssetKey]:
+    for backfill in unfinished_backfills(instance):
+        yield from backfill.asset_selection or ()
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
