@@ -150,10 +150,10 @@ async def open_models(
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
+    spending = Spending(models)
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
-    spending = Spending(models)
     servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
@@ -177,9 +177,7 @@ async def open_models(
             )
             for alias, (_, provider) in models.items()
         }
-        for alias, (model, _) in models.items():
-            if model.fallback is not None and model.fallback in endpoints:
-                endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
+        _link_fallbacks(models, endpoints)
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
@@ -189,6 +187,12 @@ async def open_models(
             toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
             spending=spending,
         )
+
+
+def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:
+    for alias, (model, _) in models.items():
+        if model.fallback is not None and model.fallback in endpoints:
+            endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
 
 
 async def _close(servers: Iterable[McpServer]) -> None:
