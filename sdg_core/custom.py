@@ -11,6 +11,7 @@ The name and the shape of the declaration are those of NeMo Data Designer, so th
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ DATASET_CALLABLE = "__sdg_dataset_callable__"
 """The attribute of what any dataset file may name, wherever it is installed."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Stage = TypeVar("_Stage", bound="Stage")
 
 
 class CustomModel(Protocol):
@@ -81,6 +83,61 @@ class Failed:
     retryable: bool = True
     kind: str = "function"
     attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a stage asks of a machine, for executors that place stages. The local one runs everything in this process."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+class Stage:
+    """A stage of a pipeline: `{stage: function, function: "./stages.py:Clean", params: {...}}` in a file, an object in Python.
+
+    In a file, `params` are the constructor's keyword arguments. A subclass defines `process`, or `process_batch`; either may be
+    async. Attributes that do not begin with an underscore are part of the fingerprint, as is the source of the class.
+
+    name: default that of the class. batch_size: records of a `process_batch`. concurrency: batches at once; one, unless the class
+    says that it may be called by several threads. version: stands for code that the class calls, and for attributes that have
+    no form in JSON. checkpoint: keep what the stage makes of a source.
+    """
+
+    name: str = ""
+    batch_size: int = 1
+    resources: Resources = Resources()
+    concurrency: int = 1
+    version: str | None = None
+    checkpoint: bool = False
+
+    def setup(self) -> Any:
+        """Called once per run, before anything is read: load a model, open a connection. What it raises stops the run."""
+
+    def process(self, record: dict[str, Any]) -> Any:
+        """One record to a record, a list of records (an empty one leaves it out), None, `Filtered` or `Failed`."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither process nor process_batch")
+
+    def process_batch(self, records: list[dict[str, Any]]) -> Any:
+        """A list with one slot per record, each what `process` may return. What it raises fails all of them."""
+        return [self.process(record) for record in records]
+
+    def teardown(self) -> Any:
+        """Called once per run, at its end, if `setup` came through."""
+
+    def with_(self: _Stage, **changes: Any) -> _Stage:
+        """A copy with other `name`, `batch_size`, `resources`, `concurrency`, `version` or `checkpoint`. Raises TypeError."""
+        unknown = sorted(changes.keys() - STAGE_SETTINGS)
+        if unknown:
+            raise TypeError(f"with_ changes {', '.join(sorted(STAGE_SETTINGS))}, not {', '.join(unknown)}")
+        copied = copy(self)
+        for name, value in changes.items():
+            setattr(copied, name, value)
+        return copied
+
+
+STAGE_SETTINGS = frozenset({"name", "batch_size", "resources", "concurrency", "version", "checkpoint"})
+"""What a stage is told about itself, as opposed to what it does."""
 
 
 class SourceReader(ABC):

@@ -30,6 +30,7 @@
     │   ├── SealedError             post-generation processing has been applied; `reopen` first
     │   ├── ClaimedError            another run is working on the row group
     │   └── IncompleteError         post-generation needs complete row groups and some are not
+    ├── HubError                    the Hugging Face Hub refused an upload, or could not be reached
     ├── CallbackError               a function that was to be called for finished row groups failed; the row groups are kept
     └── RunAbortedError             a run gave up (too many failures); what was done is kept
         └── BudgetReachedError      the next request could pass run.max_cost or run.max_tokens
@@ -162,6 +163,10 @@ class MetadataFieldError(MetadataError):
 
 class MetadataVersionError(MetadataError):
     """The file was written by a newer release of this project."""
+
+
+class HubError(SdgError):
+    """The Hugging Face Hub refused an upload, or could not be reached."""
 
 
 class LedgerError(SdgError):

@@ -11,12 +11,14 @@ from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
 from sdg_assets.assets.run_config import CheckedConfig
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.recording.columns import column_table, descriptions_of, planned_schema, row_groups_lineage, table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
     cost_metadata,
     failure_table,
     finished_data_version,
     preview,
     report_metadata,
+    selection_metadata,
     usage_by_model,
     usage_metadata,
 )
@@ -40,13 +42,14 @@ class ProcessConfig(CheckedConfig):
 
 def build_dataset(spec: DatasetSpec) -> dg.AssetsDefinition:
     """The asset that turns row groups into the finished dataset."""
+    described = without_pictures(spec.config.description or "")
 
     @dg.asset(
         key=spec.dataset_key,
         deps=[spec.row_groups_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of row groups
         code_version=spec.code_version,
-        description=f"{spec.name}, finished: post-generation, which seals it. {spec.config.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {described}".strip(),
         kinds=spec.kinds or {"parquet"},
         metadata={
             **place_metadata(FINISHED_OF, spec.path, root=spec.root),
@@ -88,6 +91,12 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
     statuses = api.row_group_statuses(opened)
     status = api.status(opened)
     removed = result.removed_by_processor
+    chosen = status.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     failures = [
         failure
         for item in statuses
@@ -97,6 +106,7 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
         "dagster/row_count": result.num_rows,
         "records_missing": status.remaining,
         "records_failed": status.failed,
+        **selected,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
         **cost_metadata(status.usage, plan.config.model_configs),

@@ -21,6 +21,7 @@ from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import (
     cost_metadata,
     finished_data_version,
@@ -36,6 +37,8 @@ from sdg_core.errors import SdgError
 
 MAX_PARTITIONS = "sdg/max_partitions_per_run"
 PREVIEW_ROWS = 5
+MAX_REQUESTED = 1000
+"""Partitions of a requested run where the component does not say."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class PipelineSpec:
     """A checked pipeline file with the attributes that its component gives it.
 
     key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
+    max_partitions_per_run: None if the component does not say.
     """
 
     name: str
     path: Path
     code_version: str
     description: str | None = None
-    max_partitions_per_run: int = 1000
+    max_partitions_per_run: int | None = None
     key_prefix: tuple[str, ...] = ()
     root: str | None = None
     pool: str | None = None
@@ -121,20 +125,27 @@ class SourcesConfig(CheckedConfig):
         return chosen
 
 
+def _backfill_policy(spec: PipelineSpec) -> dg.BackfillPolicy:
+    """Slices of at most `max_partitions_per_run` where it is given; nobody knows beforehand how many sources there will be."""
+    if spec.max_partitions_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=spec.max_partitions_per_run)
+
+
 def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
     """The asset that makes a pipeline's partitions."""
 
     @dg.asset(
         key=spec.sources_key,
         partitions_def=dg.DynamicPartitionsDefinition(name=partitions_name(spec.name)),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_backfill_policy(spec),
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
-        description=f"Sources of {spec.name}, a few per partition. {spec.description or ''}".strip(),
+        description=f"Sources of {spec.name}, a few per partition. {without_pictures(spec.description or '')}".strip(),
         metadata={
             **place_metadata(PIPELINE, spec.path, root=spec.root),
-            MAX_PARTITIONS: spec.max_partitions_per_run,
+            MAX_PARTITIONS: spec.max_partitions_per_run or MAX_REQUESTED,
         },
         pool=spec.pool,
         **spec.asset_attributes,
@@ -182,7 +193,7 @@ def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
 
 
 def _materialization(
-    spec: PipelineSpec, pipeline: pipelines.Pipeline, event: pipelines.PartitionFinished
+    spec: PipelineSpec, pipeline: pipelines.OpenPipeline, event: pipelines.PartitionFinished
 ) -> dg.AssetMaterialization:
     footer = event.footer
     rows = read_head(event.path, PREVIEW_ROWS)
@@ -244,7 +255,7 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
         key=spec.dataset_key,
         deps=[dg.AssetDep(spec.sources_key, partition_mapping=dg.AllPartitionMapping())],
         code_version=spec.code_version,
-        description=f"{spec.name}, finished: post-generation, which seals it. {spec.description or ''}".strip(),
+        description=f"{spec.name}, finished: post-generation, which seals it. {without_pictures(spec.description or '')}".strip(),
         metadata=place_metadata(FINISHED_OF, spec.path, root=spec.root),
         **spec.asset_attributes,
     )

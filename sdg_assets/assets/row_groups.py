@@ -16,6 +16,7 @@ from sdg_assets.assets.sealed_guard import RUN_CONFIG, ending_of, refuse, refuse
 from sdg_assets.assets.spec import DatasetSpec, load_spec
 from sdg_assets.checks.asset_checks import row_groups_check
 from sdg_assets.recording.columns import column_table, planned_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.recorder import Recorder
 from sdg_assets.resources import store_of_run
 from sdg_core import api
@@ -29,6 +30,14 @@ def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:
     """One key per row group."""
     groups = plan_row_groups(spec.num_records, spec.config.row_group_size)
     return dg.StaticPartitionsDefinition([group.key for group in groups])
+
+
+def _backfill_policy(spec: DatasetSpec) -> dg.BackfillPolicy:
+    """Slices of at most `max_row_groups_per_run`. A dataset that fits into one run keeps the policy of a single run, which
+    `dagster asset materialize --partition-range` demands."""
+    if spec.ref.num_row_groups <= spec.max_row_groups_per_run:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=spec.max_row_groups_per_run)
 
 
 def row_group_partitions(file: str | Path) -> dg.StaticPartitionsDefinition:
@@ -45,13 +54,13 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.row_groups_key,
         partitions_def=partitions_of(spec),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=_backfill_policy(spec),
         output_required=False,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         code_version=spec.code_version,
         deps=spec.upstream,
         check_specs=[row_groups_check(spec)],
-        description=f"Row groups of {spec.name}. {spec.config.description or ''}".strip(),
+        description=f"Row groups of {spec.name}. {without_pictures(spec.config.description or '')}".strip(),
         kinds=spec.kinds or {"parquet", "polars"},
         pool=spec.pool,
         metadata={
@@ -89,7 +98,8 @@ def build_row_groups(spec: DatasetSpec) -> dg.AssetsDefinition:
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(
-            f"{summary.generated} records generated, {summary.failed} failed, {summary.adopted} row groups adopted, "
+            f"{summary.generated} records generated, {summary.failed} failed, {summary.dropped} dropped by select, "
+            f"{summary.adopted} row groups adopted, "
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
             f"{summary.remaining} records remaining; in {summary.version.row_groups}"
         )

@@ -74,8 +74,8 @@ class RowGroupsCheck:
             self._faults.append(f"row group {group.key}: its columns are {', '.join(map(str, schema))}")
         self._row_groups += 1
         self._rows += footer.num_rows
-        self._lacking += len(footer.missing)
-        if footer.missing:
+        self._lacking += len(footer.unfinished)
+        if footer.unfinished:
             self._partial.append(group.index)
 
     def result(self) -> dg.AssetCheckResult:
@@ -193,17 +193,20 @@ def _row_count(opened: api.Dataset, statuses: Sequence[RowGroupStatus], frame: p
     failed = status.failed
     removed = sum(status.removed_by_processor.values())
     resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if opened.plan.resizes else None
-    expected = (resized if resized is not None else opened.plan.num_records - failed) - removed
+    dropped = status.selection.dropped if status.selection is not None else 0
+    expected = (resized if resized is not None else opened.plan.num_records - failed - dropped) - removed
     unlisted = remaining - failed
     return Measured(
         passed=rows == expected and not (unlisted and resized is None),
         value=rows,
         bound=f"exactly {expected}",
         description=f"{rows} rows; {opened.plan.num_records} records planned, {failed} listed as failed"
+        + (f", {dropped} without a candidate that was kept" if dropped else "")
         + (f", {removed} removed by processors" if removed else ""),
         details={
             "records_missing": remaining,
             "failures_listed": failed,
+            **({"records_dropped": dropped} if dropped else {}),
             **({"records_removed": removed} if removed else {}),
         },
     )

@@ -35,7 +35,11 @@ class Dataset(dg.Component, dg.Model, dg.Resolvable):
     schedule_status: Literal["stopped", "running"] = Field(
         default="stopped", description="Whether the schedule runs before anybody has switched it in the UI."
     )
-    max_row_groups_per_run: int = Field(default=1000, gt=0, description="Largest range that one scheduled run covers.")
+    max_row_groups_per_run: int = Field(
+        default=1000,
+        gt=0,
+        description="Most row groups of one run. A backfill, schedule or sensor that wants more starts several.",
+    )
     checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
     automation: Literal["stale_or_missing"] | None = Field(
         default=None, description="What the sensor `automation` asks for: row groups, then the finished dataset."

@@ -20,8 +20,11 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
     """
 
     config: str = Field(description="The pipeline file, relative to this defs.yaml.")
-    max_partitions_per_run: int = Field(
-        default=1000, gt=0, description="Most partitions that one requested run covers."
+    max_partitions_per_run: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most partitions of one run; a backfill that wants more starts several. Default: 1000 in a requested run, "
+        "all in a backfill.",
     )
     root: str | None = Field(
         default=None,

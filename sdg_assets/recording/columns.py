@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 import pyarrow as pa
 
+from sdg_assets.recording.inert import inert, without_pictures
 from sdg_core.api import (
     Column,
     ColumnGraph,
@@ -22,7 +23,9 @@ EVENT_COLUMNS = 16
 
 def descriptions_of(config: DatasetConfig) -> dict[str, str]:
     """What the config says of each column."""
-    return {column.name: column.description for column in config.columns if column.description is not None}
+    return {
+        column.name: without_pictures(column.description) for column in config.columns if column.description is not None
+    }
 
 
 def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
@@ -55,14 +58,15 @@ def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A table; cells are one line each."""
-    lines = [header, ["---"] * len(header), *([cell(value) for value in row] for row in rows)]
+    """A table; cells are one line each, and text whatever they hold."""
+    shown = [[inert(cell(value)) for value in row] for row in (header, *rows)]
+    lines = [shown[0], ["---"] * len(header), *shown[1:]]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def cell(value: object, *, width: int = 160) -> str:
     """A value as the text of one table cell, shortened to `width` characters."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
+    text = " ".join(str(value).split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
+from sdg_assets.recording.inert import inert
 from sdg_core.api import (
     HEAD_ROWS,
     DatasetPlan,
@@ -36,6 +37,16 @@ PREVIEW_CHARACTERS, PREVIEW_VALUE = 1500, 160
 """A preview as blocks: of all records together, of one value."""
 SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20
+PLOTTED_VARIETY = (
+    "duplicates",
+    "near_duplicates",
+    "clusters",
+    "distinct_1",
+    "distinct_2",
+    "length",
+    "nearest",
+    "score",
+)
 
 
 def data_version(footer: Footer, *, version: str) -> str:
@@ -103,11 +114,18 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
 
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
     """
+    chosen = footer.selection
+    selected: dict[str, Any] = {}
+    if chosen is not None:
+        selected = selection_metadata(
+            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+        )
     narrow = len(rows.schema.names) <= EVENT_COLUMNS
     schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config))}
     return {
         "dagster/partition_row_count": footer.num_rows,
-        "records_missing": len(footer.missing),
+        "records_missing": len(footer.unfinished),
+        **selected,
         **cost_metadata(footer.usage, plan.config.model_configs),
         **usage_metadata(footer.usage),
         "preview": preview(rows),
@@ -117,6 +135,18 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,
         **(schema if narrow else {"columns": str(len(rows.schema.names))}),
+    }
+
+
+def selection_metadata(
+    *, dropped: int, rejected: int, usage: UsageByModel, models: Sequence[ModelConfig]
+) -> dict[str, float]:
+    """What selecting came to: records without a row, candidates that were rejected, and what those cost."""
+    cost = totals(costs(usage, models))
+    return {
+        "records_dropped": dropped,
+        "candidates_rejected": rejected,
+        **{f"cost_of_rejected/{currency}": amount for currency, amount in cost.items()},
     }
 
 
@@ -166,6 +196,17 @@ def report_metadata(version: VersionLayout) -> dict[str, Any]:
         "report": dg.MetadataValue.path(str(place)) if isinstance(place, Path) else dg.MetadataValue.url(str(place)),
         "report_summary": markdown_table(("column", "summary", "null", "distinct", "type"), rows),
         **dict(list(means.items())[:PLOTTED_MEANS]),
+        **_variety(report.get("variety", ())),
+    }
+
+
+def _variety(measured: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Duplicates, distinct n-grams, lengths, neighbours and scores, before and after processors, as numeric series."""
+    return {
+        f"{row['stage']}/{row['column']}/{name}": float(row[name])
+        for row in measured
+        for name in PLOTTED_VARIETY
+        if name in row
     }
 
 
@@ -191,7 +232,8 @@ def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Itera
     left = PREVIEW_CHARACTERS
     for number, record in enumerate(records, start=1):
         lines = [
-            f"- **{cell(name)}**: {cell(_shown(record[name]), width=PREVIEW_VALUE)}" for name in names[:BLOCK_COLUMNS]
+            f"- **{inert(cell(name))}**: {inert(cell(_shown(record[name]), width=PREVIEW_VALUE))}"
+            for name in names[:BLOCK_COLUMNS]
         ]
         more = [f"- and {len(names) - BLOCK_COLUMNS} more columns"] if len(names) > BLOCK_COLUMNS else []
         block = "\n".join([f"**Record {number}**", "", *lines, *more])
@@ -213,5 +255,5 @@ def _shown(value: object) -> object:
 def _failures_of(event: RowGroupFinished) -> dict[str, Any]:
     """The failures of records that a row group still lacks."""
     version = VersionLayout(event.path.parent.parent)
-    found = failures_of(version.failure_list(event.group.index), event.footer.missing)
+    found = failures_of(version.failure_list(event.group.index), event.footer.unfinished)
     return {"failures": failure_table(found)} if found else {}

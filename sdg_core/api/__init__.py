@@ -5,17 +5,16 @@
     print(api.process(dataset).outputs)
 
 Functions take an open dataset, return frozen values, and raise errors of `sdg_core.errors`. Here are also the types of what
-they return, the events of a run, and the base classes of seed readers and model clients.
-
-A name is imported from its module when it is first used, so that importing this package costs little and a program loads only
-what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds the two together.
+they return, the events of a run, and base classes. A name is imported from its module when it is first used, so a program loads
+only what it calls. Type checkers read the imports below; `_MODULES` says the same to Python, and a test holds them together.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_core.api.finish import export, finished_digest, process, reopen, report
+    from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
+    from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
         check_models,
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     # fmt: off
     from sdg_core.errors import (
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
-        ConstraintError, CorruptFileError, FilterError, FunctionError, IncompleteError, LedgerError,
+        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
         ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
         RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
@@ -112,6 +111,7 @@ if TYPE_CHECKING:
     from sdg_core.plan.load import load_dataset
     from sdg_core.plan.row_groups import (
         RowGroup,
+        Shard,
         contiguous_ranges,
         format_ranges,
         parse_row_groups,
@@ -144,7 +144,8 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
-    "sdg_core.api.finish": "export finished_digest process reopen report",
+    "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
+    "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
         "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
@@ -163,7 +164,7 @@ _MODULES = {
     "sdg_core.dataset.status": "DatasetStatus",
     "sdg_core.errors": (
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
-        "ConstraintError CorruptFileError FilterError FunctionError IncompleteError LedgerError MetadataCorruptError "
+        "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
         "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
@@ -191,7 +192,7 @@ _MODULES = {
     "sdg_core.plan.kinds": "column_type producers_of",
     "sdg_core.plan.load": "load_dataset",
     "sdg_core.plan.row_groups": (
-        "RowGroup contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
+        "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
     "sdg_core.plan.usage": "Cost UsageByModel costs totals",
     "sdg_core.processing.export": "Exported",
@@ -253,6 +254,7 @@ __all__ = [
     "Footer",
     "FunctionError",
     "HEAD_ROWS",
+    "HubError",
     "Image",
     "ImagePart",
     "ImageRequest",
@@ -278,10 +280,12 @@ __all__ = [
     "Observer",
     "OnRowGroup",
     "PermanentModelError",
+    "Pipeline",
     "PlanError",
     "Preview",
     "Problem",
     "ProcessingResult",
+    "PushPlan",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
@@ -305,7 +309,9 @@ __all__ = [
     "SeedError",
     "SeedNotReadError",
     "SeedReader",
+    "Shard",
     "ShrinkError",
+    "Stage",
     "StoreError",
     "StorePath",
     "TextPart",
@@ -350,6 +356,7 @@ __all__ = [
     "measured_version",
     "one_line_summary",
     "open_dataset",
+    "open_pipeline",
     "parse_row_groups",
     "part_files",
     "plan",
@@ -360,6 +367,7 @@ __all__ = [
     "project_of_data",
     "prompt_notices",
     "prune",
+    "push",
     "read_head",
     "read_report",
     "read_rows",
@@ -383,10 +391,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

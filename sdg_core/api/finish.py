@@ -5,13 +5,17 @@ from pathlib import Path
 
 from polars.exceptions import PanicException
 
+from sdg_core.config.columns import ImageColumn
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, latest_runs
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.errors import IncompleteError, LedgerError
+from sdg_core.plan.checks.processors import REMOVED
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
+from sdg_core.processing.hub import HUB, Hub
+from sdg_core.processing.hub import PushPlan as PushPlan
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import (
     MadeReport,
@@ -132,6 +136,35 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 
+def push(
+    dataset: Dataset,
+    repo: str,
+    *,
+    confirm: Callable[[PushPlan], bool],
+    private: bool = True,
+    endpoint: str | None = None,
+    token: str | None = None,
+) -> str | None:
+    """Upload the finished dataset, its card and its pictures to a dataset repository of the Hugging Face Hub, `user/name`.
+
+    confirm: is shown what would be uploaded; nothing is sent or created unless it returns True. private: for a repository that
+    does not exist yet. endpoint: of another hub than huggingface.co. Returns the dataset's address, None if it was not confirmed.
+    What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
+    finished, HubError.
+    """
+    version = existing_version(dataset)
+    if version.metadata is None or version.metadata.post_generation_state != "complete":
+        raise IncompleteError(f"{version.layout.directory} is not finished", remedy="`sdg process` it first")
+    outputs = [name for name in processing.output_names(dataset.plan) if name != REMOVED]
+    hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
+    kept = frozenset(dataset.plan.kept_schema.names)
+    pictures = [c.name for c in dataset.plan.config.columns if isinstance(c, ImageColumn) and c.name in kept]
+    plan = hub.plan(version.layout, outputs, pictures=pictures)
+    if not confirm(plan):
+        return None
+    return hub.push(plan, private=private, message=f"{dataset.name} {version.layout.name}")
+
+
 def export(
     dataset: Dataset,
     path: str | Path,
@@ -141,16 +174,18 @@ def export(
     processor: str | None = None,
     columns: Sequence[str] | None = None,
     split: Sequence[float] | None = None,
+    defuse_formulas: bool = False,
 ) -> Exported:
     """Write the finished dataset into one file: .parquet, .jsonl or .csv, the latter two also .gz or .zst.
 
     partial: if it is not finished, the rows there are so far. processor: what this processor wrote (chat messages, say) instead
     of the dataset. columns: only these, in this order. split: shares of the rows, as in (0.9, 0.1): `out.jsonl` becomes
     `out-train.jsonl` and `out-validation.jsonl`, disjoint, and the same whenever there are as many rows.
+    defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula.
     Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
     """
     target = Path(path).absolute()
-    options = ExportOptions(processor, columns, split, overwrite)
+    options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
     version = existing_version(dataset)
     assert version.metadata is not None

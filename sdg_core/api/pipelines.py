@@ -11,9 +11,11 @@ from pathlib import Path
 
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.run import ResumeMode
+from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import seal_of
 from sdg_core.models.pool import open_models_of
+from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import (
@@ -29,18 +31,25 @@ from sdg_core.pipelines.finish import (
     report_pipeline as report,
 )
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
-from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured, open_pipeline, with_settings
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
 from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
+from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version
 from sdg_core.system.signals import run_until_signalled
 
 __all__ = [
+    "Failed",
+    "Filtered",
+    "OpenPipeline",
+    "Resources",
+    "SourceReader",
+    "Stage",
     "PartitionFinished",
     "PartitionFooter",
     "PartitionStatus",
@@ -70,9 +79,10 @@ __all__ = [
 
 
 def generate(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     *,
     partitions: Sequence[str] | None = None,
+    shard: Shard | None = None,
     resume: ResumeMode | None = None,
     retry: bool = False,
     sources: Sequence[str] | None = None,
@@ -87,6 +97,7 @@ def generate(
         lambda: agenerate_pipeline(
             pipeline,
             partitions=partitions,
+            shard=shard,
             resume=resume,
             retry=retry,
             sources=sources,
@@ -98,7 +109,7 @@ def generate(
     )
 
 
-def preview(path: str | Path, *, num_records: int = 10, root: str | None = None) -> PipelinePreview:
+def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | None = None) -> PipelinePreview:
     """The first rows, made in memory; nothing is stored."""
     pipeline = open_pipeline(path, root=root)
 
@@ -110,25 +121,25 @@ def preview(path: str | Path, *, num_records: int = 10, root: str | None = None)
     return run_until_signalled(main)
 
 
-def discover(pipeline: Pipeline) -> list[Partition]:
+def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
     return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
 
 
-def partition_statuses(pipeline: Pipeline) -> list[PartitionStatus]:
+def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
     """The state of every partition in the version that this config's data lies in."""
     return measured(pipeline)[2]
 
 
-def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] = os.environ) -> Pipeline:
+def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] = os.environ) -> OpenPipeline:
     """A pipeline whose sources nobody has looked for: enough for its versions and its seal. Raises ConfigError, StoreError."""
     plan = load_pipeline(Path(path), env=env)
     chosen = choose_root(root, env=env, folder=plan.base)
-    return Pipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)
+    return OpenPipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)
 
 
-def seal(pipeline: Pipeline) -> Version | None:
+def seal(pipeline: OpenPipeline) -> Version | None:
     """The version that a run would be refused for, because it is sealed; None if there is none."""
     return seal_of(pipeline.as_dataset())

@@ -93,6 +93,16 @@ RowGroups = Annotated[
         "--row-groups", metavar="LIST", help="Only these row groups, as in 0-9,12. Default: all.", show_default=False
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only the I-th of N slices, counted from 0, as in 3/8: every N-th row group (of --row-groups, if given) or "
+        "partition of a pipeline. Slices may run at once, anywhere; together they are everything. Default: all.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 
 

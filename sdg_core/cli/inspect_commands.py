@@ -14,6 +14,7 @@ from sdg_core.cli.app import (
     ResumeOption,
     Root,
     RowGroups,
+    ShardOption,
     reports_errors,
 )
 
@@ -119,6 +120,7 @@ def plan(
     root: Root = None,
     num_records: NumRecords = None,
     row_groups: RowGroups = None,
+    shard: ShardOption = None,
     resume: ResumeOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -126,13 +128,14 @@ def plan(
     Asks no model, writes nothing."""
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
-        return pipeline.plan(file, root=root, resume=resume.value if resume is not None else None, as_json=as_json)
+        mode = resume.value if resume is not None else None
+        return pipeline.plan(file, root=root, resume=mode, shard=shard, as_json=as_json)
     from sdg_core import api
-    from sdg_core.api import parse_row_groups
     from sdg_core.cli import show_plan
+    from sdg_core.cli.options import chosen_row_groups
 
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
-    chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
+    chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     found = api.plan(dataset, row_groups=chosen, resume=resume.value if resume is not None else None)
     show_plan.run_plan(found, as_json=as_json)
     if found.refused is not None:

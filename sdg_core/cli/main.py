@@ -21,6 +21,7 @@ COMMANDS = {
     "reopen": run_commands.reopen,
     "report": publish_commands.report,
     "export": publish_commands.export,
+    "push": publish_commands.push,
     "prune": run_commands.prune,
     "import": run_commands.import_,
     "schema": project_commands.schema,

@@ -76,12 +76,12 @@ def generate(
     resume: object = None,
     retry: bool = False,
     sources: list[str] | None = None,
-    partitions: list[str] | None = None,
+    shard: str | None = None,
     settings: Mapping[str, object] | None = None,
     as_json: bool = False,
 ) -> None:
     """`sdg generate` and `sdg retry`."""
-    from sdg_core.api import pipelines
+    from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.progress import watching
     from sdg_core.pipelines.handle import with_settings
@@ -93,7 +93,7 @@ def generate(
             resume=resume,  # type: ignore[arg-type]
             retry=retry,
             sources=sources,
-            partitions=partitions,
+            shard=Shard.parse(shard) if shard is not None else None,
             on_event=on_event,
         )
     show_pipeline.summary(result, as_json=as_json)
@@ -109,12 +109,16 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     show_pipeline.status(pipelines.status(pipelines.open_pipeline(file, root=root)), as_json=as_json)
 
 
-def plan(file: Path, *, root: str | None, resume: object, as_json: bool) -> None:
+def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
     """`sdg plan`."""
-    from sdg_core.api import pipelines
+    from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
 
-    found = pipelines.plan(pipelines.open_pipeline(file, root=root), resume=resume)  # type: ignore[arg-type]
+    found = pipelines.plan(
+        pipelines.open_pipeline(file, root=root),
+        resume=resume,  # type: ignore[arg-type]
+        shard=Shard.parse(shard) if shard is not None else None,
+    )
     show_pipeline.run_plan(found, as_json=as_json)
     if found.refused is not None:
         raise typer.Exit(REFUSED)

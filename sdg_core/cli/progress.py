@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
+from sdg_core.cli.output import printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -148,7 +149,7 @@ class _Bar:
         counts = self._counts
         counts.add(event)
         if isinstance(event, Notice):
-            self._progress.console.print(event.message, highlight=False, markup=False)
+            self._progress.console.print(printable(event.message), highlight=False, markup=False)
         elif isinstance(event, RunStarted):
             _announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
             if event.records:
@@ -189,7 +190,7 @@ class _Lines:
             self._print(", ".join(part for part in parts if part))
 
     def _print(self, text: str) -> None:
-        sys.stderr.write(f"{self._name}: {text}\n")
+        sys.stderr.write(f"{self._name}: {printable(text)}\n")
         sys.stderr.flush()
 
 

@@ -1,5 +1,6 @@
 """Commands that hand a dataset on: a report for its readers, a file for other programs. Heavy imports happen inside."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,10 @@ def export(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    defuse: Annotated[
+        bool,
+        typer.Option("--defuse-formulas", help="csv: an apostrophe before text that a spreadsheet would run."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the finished dataset, or what a processor made of it, into a file or two."""
@@ -74,6 +79,7 @@ def export(
         "processor": processor,
         "columns": [name.strip() for name in columns.split(",")] if columns is not None else None,
         "split": _shares(split) if split is not None else None,
+        "defuse_formulas": defuse,
     }
 
     if pipeline.is_pipeline(file):
@@ -90,6 +96,51 @@ def export(
         planned = dataset.plan.num_records
         typer.echo(f"{dataset.name}: not finished: {exported.num_rows:,} rows for {planned:,} records", err=True)
     show_results.exported(exported, as_json=as_json)
+
+
+@reports_errors
+def push(
+    file: File,
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="A dataset repository, user/name.", show_default=False)],
+    root: Root = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="A repository that does not exist yet is public, not private.")
+    ] = False,
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", metavar="URL", help="Another hub than huggingface.co.", show_default=False),
+    ] = None,
+    token_env: Annotated[
+        str | None,
+        typer.Option(
+            "--token-env",
+            metavar="NAME",
+            help="The variable that holds a token that may write there. Default for huggingface.co: HF_TOKEN.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload, and asks."""
+    from sdg_core import api
+    from sdg_core.cli import show_push
+
+    if pipeline.is_pipeline(file):
+        raise api.HubError(f"{file} is a pipeline", remedy="only datasets can be pushed; upload its processed/ by hand")
+    variable = token_env or ("HF_TOKEN" if endpoint is None else None)
+    token = os.environ.get(variable) if variable is not None else None
+    if token_env is not None and not token:
+        raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token that may write")
+    dataset = api.open_dataset(file, root=root, offline=True)
+    address = api.push(
+        dataset,
+        repo,
+        confirm=lambda plan: show_push.confirmed(plan, private=not public, yes=yes, simulated=dataset.plan.simulated),
+        private=not public,
+        endpoint=endpoint,
+        token=token,
+    )
+    typer.echo(f"uploaded: {address}" if address is not None else "nothing was uploaded")
 
 
 def _shares(text: str) -> list[float]:

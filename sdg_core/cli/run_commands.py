@@ -16,6 +16,7 @@ from sdg_core.cli.app import (
     ResumeOption,
     Root,
     RowGroups,
+    ShardOption,
     WhenClaimedOption,
     reports_errors,
 )
@@ -27,6 +28,7 @@ def generate(
     root: Root = None,
     num_records: NumRecords = None,
     row_groups: RowGroups = None,
+    shard: ShardOption = None,
     resume: ResumeOption = None,
     when_claimed: WhenClaimedOption = None,
     max_parallel_requests: MaxParallelRequestsOption = None,
@@ -41,16 +43,16 @@ def generate(
         }
         changes = {name: value for name, value in given.items() if value is not None}
         mode = resume.value if resume is not None else None
-        return pipeline.generate(file, root=root, resume=mode, settings=changes, as_json=as_json)
+        return pipeline.generate(file, root=root, resume=mode, settings=changes, shard=shard, as_json=as_json)
     from sdg_core import api
-    from sdg_core.api import parse_row_groups
     from sdg_core.cli import show
+    from sdg_core.cli.options import chosen_row_groups
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
-    chosen = parse_row_groups(row_groups, len(dataset.plan.row_groups)) if row_groups is not None else None
+    chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     settings = dataset.plan.config.run
     if when_claimed is not None:
         settings = settings.model_copy(update={"when_claimed": when_claimed.value})
@@ -151,15 +153,16 @@ def import_(
     """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
     from sdg_core import api
     from sdg_core.api import write_atomic
+    from sdg_core.cli.output import printable
     from sdg_core.errors import RefusedError
 
     imported = api.import_builder_config(file)
     for key in imported.ignored:
-        typer.echo(f"ignored: {key}", err=True)
+        typer.echo(printable(f"ignored: {key}"), err=True)
     for what in imported.added:
-        typer.echo(f"added: {what}", err=True)
+        typer.echo(printable(f"added: {what}"), err=True)
     for note in imported.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(printable(f"note: {note}"), err=True)
     if output is None:
         typer.echo(imported.text, nl=False)
     elif output.exists():

@@ -71,6 +71,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
+    if compiled.selection is not None:
+        table.add_row("select", compiled.selection)
     seed_notices = compiled.seed_content.notices if compiled.seed_content is not None else ()
     for notice in (*seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
         table.add_row(Text("notice", "yellow"), notice)
@@ -182,7 +184,9 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             {**vars(summary), "version": summary.version.name, "directory": str(summary.version.directory)}
         )
     console = stdout()
-    if not summary.written and not summary.remaining:
+    if not summary.written and not summary.remaining and not summary.adopted:
+        console.print("nothing to do: this slice has no row groups")
+    elif not summary.written and not summary.remaining:
         console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         console.print(
@@ -190,6 +194,8 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
+    if summary.dropped:
+        console.print(f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)")
     if summary.replayed - summary.sampled:
         replies = summary.replayed - summary.sampled
         console.print(f"{replies:,} replies were taken from the journal, and not paid for again")
@@ -258,6 +264,12 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
     for line in _cost_lines(current.cost):
         yield "cost", would + line
     yield from _further_costs(current.spending, would=would)
+    if current.selection is not None:
+        found = current.selection
+        best = f", {found.fallback:,} took the best instead" if found.fallback else ""
+        yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} records without a row{best}"
+        for line in (*_usage_lines(found.usage), *_cost_lines(current.rejected_cost)):
+            yield "", f"of that for rejected candidates: {line}"
 
 
 def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:

@@ -10,14 +10,14 @@ from rich.text import Text
 
 from sdg_core.api import format_ranges
 from sdg_core.api.pipelines import (
-    Pipeline,
+    OpenPipeline,
     PipelinePreview,
     PipelineRunPlan,
     PipelineStatus,
     PipelineSummary,
     stage_label,
 )
-from sdg_core.cli.output import print_json, stdout, two_columns
+from sdg_core.cli.output import print_json, printable, stdout, two_columns
 from sdg_core.cli.show_versions import run_table
 
 _SHOWN = 5
@@ -31,7 +31,7 @@ _STYLES = {
 }
 
 
-def validated(pipeline: Pipeline, *, as_json: bool) -> None:
+def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     """The outcome of `sdg validate`."""
     if as_json:
         compiled = pipeline.plan
@@ -74,7 +74,7 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
             console.print(table)
     for locator, failure in result.failures:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-        typer.echo(f"failed: {where}: {failure.message}", err=True)
+        typer.echo(printable(f"failed: {where}: {failure.message}"), err=True)
 
 
 def summary(result: PipelineSummary, *, as_json: bool) -> None:

@@ -35,6 +35,8 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
         stdout().print(_columns(plan))
     for line in _requests(plan):
         stdout().print(f"requests: {line}", soft_wrap=True)
+    if plan.candidates > 1:
+        stdout().print(f"up to {plan.candidates} times as many, for candidates that are rejected", soft_wrap=True)
 
 
 def _where_and_why(plan: RunPlan) -> Table:

@@ -63,9 +63,21 @@ def check_json(value: Any) -> None:
 
 QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it"
 
+LONGEST_NAME = 200
+"""Bytes of a name that becomes the name of a file: file systems take 255, temporary names and suffixes included."""
+
+
+def _for_files(name: str) -> str:
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"the name has {len(name.encode()):,} bytes; as the name of a file it can have {LONGEST_NAME}")
+    return name
+
+
+FileName = AfterValidator(_for_files)
+"""Says that a name becomes the name of a file or directory."""
 Name = Annotated[StrictStr, StringConstraints(pattern=r"^\w(?:[\w -]*\w)?$")]
 """Letters of any alphabet, digits, `_`, and inside also blanks and hyphens."""
-DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), FileName]
 NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1)]
 Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

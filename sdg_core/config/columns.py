@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr, model_validator
 
-from sdg_core.config.base import Bool, ConfigModel, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
+from sdg_core.config.base import Bool, ConfigModel, FileName, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
 from sdg_core.config.replies import AnyMediaContext, CodeLanguage, OutputFormat, Scores, Trace
 from sdg_core.config.samplers import SamplerParams, SamplerType
 from sdg_core.config.skip import SkipConfig, without_skip
@@ -155,6 +155,7 @@ class ImageColumn(ModelColumn):
     """Pictures made by a model, stored as files beside the row groups; the cell lists their paths."""
 
     column_type: Literal["image"] = "image"
+    name: Annotated[Name, FileName]
     prompt: NonEmptyStr
     multi_modal_context: tuple[AnyMediaContext, ...] | None = None
 

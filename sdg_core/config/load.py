@@ -162,16 +162,21 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
     except DocumentSyntaxError as error:
         raise ConfigError(str(path), [Problem("YAML", error.message, error.line)]) from error
+    return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)
+
+
+def parse_pipeline(document: Document, *, source: str, default_name: str, env: Mapping[str, str]) -> ParsedPipeline:
+    """What a document says of a pipeline. source: what to call it in messages. Raises ConfigError."""
     data = document.data if isinstance(document.data, dict) else {}
-    parsed = ParsedConfig(str(path), document, (), frozenset(), None, ())
-    raw, faults = apply_environment({"name": _default_name(path), **data}, env)
+    parsed = ParsedConfig(source, document, (), frozenset(), None, ())
+    raw, faults = apply_environment({"name": default_name, **data}, env)
     problems = [parsed.problem(place, message) for place, message in faults]
     try:
         config = PipelineConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(str(path), [*problems, *_problems(error, raw, parsed)]) from error
+        raise ConfigError(source, [*problems, *_problems(error, raw, parsed)]) from error
     if problems:
-        raise ConfigError(str(path), problems)
+        raise ConfigError(source, problems)
     return ParsedPipeline(config, parsed)
 
 

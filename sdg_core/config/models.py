@@ -1,6 +1,8 @@
 """Model providers (an endpoint and its account) and model configs (a model there, with its parameters)."""
 
+import shlex
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictStr, StringConstraints, model_validator
 
@@ -40,6 +42,8 @@ class Simulation(ConfigModel):
 
 
 ANTHROPIC_ENDPOINT = "https://api.anthropic.com"
+SERVED_ENDPOINT = "http://127.0.0.1:{port}/v1"
+_SERVED = ("openai", "anthropic")
 _NOT_IN_FILES = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
 
 
@@ -68,6 +72,42 @@ def is_variable(header: str) -> bool:
     return header.startswith("$") and header[1:].isidentifier()
 
 
+PORT = "{port}"
+"""Stands for a free port in a served provider's endpoint and command."""
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _command(value: Any) -> Any:
+    """A command as a list, or as one line that is split as a shell splits it; nothing else of a shell is done."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"the command cannot be split into words: {error}") from None
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("a path is needed, such as /health; it is asked at the provider's endpoint")
+    return value
+
+
+class Serve(ConfigModel):
+    """A model server that a run starts, restarts and ends.
+
+    command: the program and its arguments; `{port}` is the port. health: path that answers 2xx once the server is ready, default
+    the endpoint's `models`. gpus: devices by number, or how many of those that the run may use; default all that it sees.
+    ready_timeout: seconds. env: variables of the server; each value is the name of the variable here that holds the content.
+    """
+
+    command: Annotated[tuple[NonEmptyStr, ...], BeforeValidator(_command), Field(min_length=1)]
+    health: Annotated[NonEmptyStr, AfterValidator(_path)] | None = None
+    gpus: Annotated[int, Field(ge=0, strict=True)] | tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = None
+    ready_timeout: Seconds = 600.0
+    env: dict[NonEmptyStr, EnvVar] = {}
+
+
 class ModelProvider(ConfigModel):
     """An endpoint that answers requests of one kind of API, or (provider_type `custom`) a class of the user that answers them.
 
@@ -75,6 +115,7 @@ class ModelProvider(ConfigModel):
     `api_key` is the name of the environment variable that holds the key. `endpoint_env` names a variable which, when set,
     turns a simulated provider into an OpenAI-compatible one at that address: rehearse first, run for real without an edit.
     client: of a custom provider, `module:Class` or `./file.py:Class`; not needed if the client is passed in Python.
+    serve: the server to start for the run; its endpoint is on this machine, by default `http://127.0.0.1:{port}/v1`.
     source_hash: found when the class is loaded; what is written in a file is not looked at.
     """
 
@@ -87,12 +128,17 @@ class ModelProvider(ConfigModel):
     extra_headers: Annotated[dict[str, StrictStr], AfterValidator(_headers)] | None = None
     simulation: Simulation = Simulation()
     client: NonEmptyStr | None = None
+    serve: Serve | None = None
     source_hash: NonEmptyStr | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _known_endpoint(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("provider_type") == "anthropic" and data.get("endpoint") is None:
+        if not isinstance(data, dict) or data.get("endpoint") is not None:
+            return data
+        if data.get("serve") is not None and data.get("provider_type", "openai") in _SERVED:
+            return {**data, "endpoint": SERVED_ENDPOINT}
+        if data.get("provider_type") == "anthropic":
             return {**data, "endpoint": ANTHROPIC_ENDPOINT}
         return data
 
@@ -106,7 +152,30 @@ class ModelProvider(ConfigModel):
             without_login(self.endpoint)
         if self.client is not None and self.provider_type != "custom":
             raise ValueError("client goes with provider_type: custom only; remove it")
+        self._check_serve()
         return self
+
+    def _check_serve(self) -> None:
+        if self.serve is None:
+            if self.endpoint is not None and PORT in self.endpoint:
+                raise ValueError(f"{PORT} in endpoint goes with serve only; write the port")
+            return
+        if self.provider_type not in _SERVED:
+            raise ValueError(f"serve goes with provider_type: {' or '.join(_SERVED)} only; remove it")
+        endpoint = self.endpoint or ""
+        if urlsplit(endpoint).hostname not in _LOOPBACK:
+            raise ValueError(
+                f"serve starts a server on this machine, but endpoint is {endpoint}; write {SERVED_ENDPOINT}"
+            )
+        if not endpoint.startswith("http://"):
+            raise ValueError("the endpoint of a served provider starts with http://")
+        asked, used = PORT in endpoint, any(PORT in part for part in self.serve.command)
+        if asked and not used:
+            raise ValueError(f"serve.command does not say {PORT}, the port to listen at; add it, as in --port {PORT}")
+        if used and not asked:
+            raise ValueError(f"serve.command says {PORT}, but endpoint names a port; write {SERVED_ENDPOINT}")
+        if not asked and urlsplit(endpoint).port is None:
+            raise ValueError(f"endpoint names no port; write {SERVED_ENDPOINT}")
 
 
 class InferenceParameters(ConfigModel):

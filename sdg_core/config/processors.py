@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictStr, StringConstraints, model_validator
 
-from sdg_core.config.base import ConfigModel, JsonObject, NonEmptyStr, Number, PositiveInt
+from sdg_core.config.base import ConfigModel, FileName, JsonObject, NonEmptyStr, Number, PositiveInt
 from sdg_core.config.seeds import SeedSource
 
-ProcessorName = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$")]
+ProcessorName = Annotated[
+    StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_ -]*[A-Za-z0-9_-])?$"), FileName
+]
 
 
 class DropColumnsProcessor(ConfigModel):

@@ -16,6 +16,8 @@ CodeLang = Literal["python", "sql:sqlite", "sql:tsql", "sql:bigquery", "sql:mysq
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("not a URL; it starts with http:// or https://")
+    if "@" in text.split("/")[2]:
+        raise ValueError("the URL holds a user name or password, which do not belong in a file")
     return text
 
 
@@ -75,6 +77,11 @@ class RegexParams(ConfigModel):
     validator_type: Literal["regex"] = "regex"
     pattern: NonEmptyStr
     full_match: Bool = False
+
+    @property
+    def searched(self) -> str:
+        """The pattern in the form in which it is looked for."""
+        return rf"\A(?:{self.pattern})\z" if self.full_match else self.pattern
 
 
 ValidatorParams = Annotated[

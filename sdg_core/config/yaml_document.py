@@ -44,6 +44,10 @@ class DocumentSyntaxError(Exception):
         self.line = line
 
 
+_LONGEST_NUMBER = 400
+"""Digits of an integer: real numbers have up to 309."""
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Where YAML 1.1 counts lines."""
 MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
 
@@ -65,6 +69,17 @@ class _Loader(yaml.CSafeLoader):
         for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; a scalar that is not what its tag says is a fault of the document (`!!int abc`)."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            shown = node.value[:60] if isinstance(node.value, str) else "a list or mapping"
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{shown!r} is no {kind}, as its tag says", node.start_mark
+            ) from error
+
 
 def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     text = node.value
@@ -74,6 +89,10 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
             None,
             f'{text} has leading zeros; quote it to keep it as text ("{text}"), or leave them out',
             node.start_mark,
+        )
+    if len(text) > _LONGEST_NUMBER:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a number of {len(text):,} digits; quote it to keep it as text", node.start_mark
         )
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
     return int(text.removeprefix("0o").removeprefix("0x") if base != 10 else text, base)
@@ -115,7 +134,7 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
         message += advice_on(message, near)
         raise DocumentSyntaxError(message, mark.line + 1 if mark else None) from error
     except DocumentSyntaxError as error:
-        line_of_text = text.split("\n")[error.line - 1] if error.line is not None else ""
+        line_of_text = _LINE_BREAK.split(text)[error.line - 1] if error.line is not None else ""
         raise DocumentSyntaxError(error.message + advice_on(error.message, line_of_text), error.line) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -16,7 +16,7 @@ from sdg_core.store.row_group_state import find_row_groups
 from sdg_core.store.row_groups import Footer
 from sdg_core.store.spending import earlier_spending
 from sdg_core.store.version_list import VersionInfo, list_versions
-from sdg_core.store.versions import matching_name
+from sdg_core.store.versions import matching_name, read_current_or_none
 from sdg_core.system.commit_guard import CommitGuard
 
 
@@ -53,8 +53,9 @@ def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: 
     """Remove versions, each at once under its name, and what the ledger holds of them; returns those removed.
 
     Every version of the dataset is claimed first, also those that stay, because a run on one of them may take cells over from an
-    old one. What may go is decided again then: a run may have returned to a version meanwhile. The claims are renewed until all
-    is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them; StoreError or LedgerError.
+    old one. What may go is decided again then, and before each removal: a run may have returned to a version meanwhile. The
+    claims are renewed until all is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them;
+    StoreError or LedgerError.
     """
     with open_ledger_readonly(dataset) as ledger, ExitStack() as held:
         guards: dict[str, CommitGuard] = {}
@@ -68,12 +69,21 @@ def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: 
                 guards[name] = held.enter_context(claim)
         wanted = {version.name for version in versions}
         _note_costs(dataset, ledger)
-        going = tuple(version for version in prunable(dataset, keep=keep) if version.name in wanted)
-        for version in going:
+        removed: list[VersionInfo] = []
+        for version in prunable(dataset, keep=keep):
+            if version.name not in wanted or _is_in_use(dataset, version.name):
+                continue
             if version.name in guards:
                 with guards[version.name]():  # raises if the claim was lost
                     pass
             remove_directory(dataset.layout.version(version.name).directory)
             if ledger is not None:
                 delete_version(ledger, dataset=dataset.name, version=version.name)
-        return going
+            removed.append(version)
+        return tuple(removed)
+
+
+def _is_in_use(dataset: Dataset, name: str) -> bool:
+    """Whether a run has gone back to a version since it was listed. One that finds nothing to do takes no claim, but says so in
+    `current.json`."""
+    return name in (read_current_or_none(dataset.layout), matching_name(dataset.layout, dataset.plan))

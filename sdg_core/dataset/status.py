@@ -11,7 +11,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.row_group_state import RowGroupState
-from sdg_core.store.row_groups import carried_by, total_usage
+from sdg_core.store.row_groups import SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -32,6 +32,7 @@ class DatasetStatus:
     alias. spending: what the dataset has cost, replies in the journal and earlier versions included; `usage` and `cost` are those
     of this version's files alone.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
+    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
     """
 
     dataset: str
@@ -62,6 +63,8 @@ class DatasetStatus:
     carried: dict[str, dict[str, int]] = field(default_factory=dict)
     retry_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     spending: DatasetSpending = field(default_factory=DatasetSpending)
+    selection: SelectionCounts | None = None
+    rejected_cost: dict[str, Cost] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -74,6 +77,8 @@ class DatasetStatus:
         }
         data["faults"] = list(self.faults)
         data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
+        rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
+        data["selection"] = {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
         data["records"] = {
             "target": self.target_num_records,
             "actual": self.records,
@@ -100,6 +105,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
     ]
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
+    selection = count_selection(status.footer for status in statuses)
     return DatasetStatus(
         dataset=plan.config.name,
         directory=str(version.directory),
@@ -128,5 +134,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         carried=carried_by(status.footer for status in statuses),
         retry_reasons=metadata.retry_reasons if metadata is not None else {},
         spending=spending_of(dataset, version, [s.footer for s in statuses if s.footer is not None]),
+        selection=selection,
+        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
         other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

@@ -65,7 +65,8 @@ class RunPlan:
     version: where it would write; empty if it is refused. reasons: why there. drift: what changed since `previous`.
     states: keys of the chosen row groups by state. records: to be made. columns: those that cost something.
     requests: per model alias, at least; of columns whose function asks models itself the number is not known.
-    held: row groups that other runs are at work on just now, and who they are.
+    held: row groups that other runs are at work on just now, and who they are. candidates: draws per record at most; cells and
+    requests are counted for the first.
     """
 
     dataset: str
@@ -81,6 +82,7 @@ class RunPlan:
     requests: Mapping[str, int]
     simulated: bool
     held: tuple[str, ...] = ()
+    candidates: int = 1
     refused: RejectedPlan | None = None
 
     @property
@@ -131,6 +133,7 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         columns=columns,
         requests=_requests(plan, columns),
         simulated=plan.simulated,
+        candidates=plan.config.select.candidates if plan.config.select is not None else 1,
         held=_held(dataset, version, [s.group.index for s in work if s.state is not RowGroupState.COMPLETE]),
     )
 

@@ -134,7 +134,9 @@ class RowGroupRun:
                 if status.state is RowGroupState.COMPLETE and status.footer is not None:
                     await self._adopt(status, status.footer)
                     continue
-                await self._start_phase(await self._open_group(status))
+                with self._budget.own_work(context.clock):
+                    opened = await self._open_group(status)
+                await self._start_phase(opened)
 
     def _waits_for_others(self) -> None:
         if not self._open:  # nothing of ours can succeed meanwhile, so nothing is stalled
@@ -195,7 +197,8 @@ class RowGroupRun:
     async def _advance(self, progress: _Progress) -> None:
         """Begin the next phase, and report the records that do not come through its beginning."""
         before = len(progress.group.failures)
-        await asyncio.to_thread(progress.group.advance)
+        with self._budget.own_work(self._context.clock):
+            await asyncio.to_thread(progress.group.advance)
         for failure in list(progress.group.failures.values())[before:]:
             self._budget.record_failed(failure)
         if not self._context.plan.resizes:
@@ -294,8 +297,12 @@ class RowGroupRun:
 
     async def _write(self, progress: _Progress) -> None:
         """Write a row group; once started, it is finished and reported even if the run is cancelled meanwhile."""
-        context, group = self._context, progress.group
         self._report_settled(progress)
+        with self._budget.own_work(self._context.clock):
+            await self._write_whole(progress)
+
+    async def _write_whole(self, progress: _Progress) -> None:
+        context, group = self._context, progress.group
         writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, context, group))
         del self._open[group.status.group.index]
         try:

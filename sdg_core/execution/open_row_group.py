@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
@@ -45,7 +46,8 @@ class OpenGroup:
     Positions count the rows: the remaining records in order, until a function changes the rows. A row is settled in a phase when
     it has all its cells of that phase or has failed. Records that are not settled when the group is written are simply
     still missing. Where rows are selected, all phases are gone through once for each candidate (`judge`, `draw_again`), and
-    positions count the records that are not decided yet.
+    positions count the records that are not decided yet. Threads: `lock` is held while the candidate changes and while the group
+    is written, because a run that is cancelled writes it while a thread may still be at work on it.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class OpenGroup:
         self.selection = Selection(select, plan.schema) if select is not None else None
         self.candidate = 0
         self._again: list[int] = []
+        self.lock = RLock()
         self._failed_before: list[Failure] = []
         self._begin(status.remaining, paid, carried)
 
@@ -94,8 +97,11 @@ class OpenGroup:
     def judge(self) -> bool:
         """Judge the rows that are whole and were not judged yet; whether some record is to be drawn again, once every row of this
         candidate is settled. Nothing to do where nothing is selected."""
-        if self.selection is None or not self.last_phase:
-            return False
+        with self.lock:
+            return self._judge() if self.selection is not None and self.last_phase else False
+
+    def _judge(self) -> bool:
+        assert self.selection is not None
         places = np.flatnonzero(self._done & ~self._judged)
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
@@ -110,13 +116,21 @@ class OpenGroup:
     def draw_again(self, *, paid: Iterable[JournaledCell] = (), carried: CarriedCells = MappingProxyType({})) -> None:
         """Begin with the next candidate of the records of which none is kept yet. `paid`, `carried`: of that candidate. Called in
         a thread."""
-        self._failed_before += self.failures.values()
-        self.candidate += 1
-        records, self._again = sorted(self._again), []
-        self._begin(records, paid, carried)
+        with self.lock:
+            self._failed_before += self.failures.values()
+            self.candidate += 1
+            records, self._again = sorted(self._again), []
+            self._begin(records, paid, carried)
 
     def advance(self) -> None:
         """Begin the next phase with its columns that are computed for all records at once. Called in a thread."""
+        if self.selection is None:  # functions that ask models wait for the loop, which must then not wait for them
+            self._advance()
+            return
+        with self.lock:
+            self._advance()
+
+    def _advance(self) -> None:
         self._keep_cells()
         self.phase += 1
         rows, graph = self._rows, self._plan.graph
@@ -270,7 +284,8 @@ class OpenGroup:
         for field in self._plan.schema:
             if field.name in self._cells:
                 cells = self._cells[field.name]
-                arrays.append(pa.array([cells[place] for place in places], type=field.type))
+                chosen = cells if everything else [cells[place] for place in places.tolist()]
+                arrays.append(pa.array(chosen, type=field.type))
             else:
                 series = self._rows.frame[field.name]
                 kept = series if everything else series.gather(places)

@@ -1,7 +1,8 @@
 """When a run has to stop: a pure judgement over what has settled so far. The clock is passed in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ class FailureBudget:
     kept: int = 0
     dropped: int = 0
     last_success: float = field(init=False)
+    _own_work: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.last_success = self.began
@@ -48,6 +50,16 @@ class FailureBudget:
         """A record has its cells of a phase; `whole`: it has all of them."""
         self.made += whole
         self.last_success = now
+
+    @contextmanager
+    def own_work(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Work of this process while it lasts (computing, writing, callbacks), during which no model is waited for."""
+        self._own_work += 1
+        try:
+            yield
+        finally:
+            self._own_work -= 1
+            self.last_success = clock()
 
     def record_failed(self, failure: Failure) -> None:
         """A record failed for good."""
@@ -84,6 +96,8 @@ class FailureBudget:
 
         last_fault: what a model refuses or breaks off with at present, if nothing has failed for good.
         """
+        if self._own_work:
+            self.last_success = now
         waited = now - self.last_success
         if waited < self.settings.stall_timeout:
             return None
@@ -105,7 +119,12 @@ async def watch_for_stall(
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
     """Raise RunAbortedError once nothing has succeeded for `run.stall_timeout` seconds; until then, wait to be cancelled."""
-    while (reason := budget.stall(clock(), models.last_fault)) is None:
+    while True:
+        if models.starting:  # a server that comes up again has a time limit of its own
+            budget.last_success = clock()
+        reason = budget.stall(clock(), models.last_fault)
+        if reason is not None:
+            break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())
     raise RunAbortedError(f"stopped: {reason}", remedy="run the same command later to go on; nothing is lost")
 

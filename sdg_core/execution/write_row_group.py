@@ -159,6 +159,11 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
 
     Raises ClaimLostError, before anything of it is visible, if another run has taken the row group over.
     """
+    with group.lock:
+        return _write_and_settle(context, group)
+
+
+def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     claims, index = context.claims, group.status.group.index
     written = write_group(
         group,

@@ -26,6 +26,7 @@ from sdg_core.errors import FilterError
 from sdg_core.filters.clusters import Duplicates, Ids, Records, checked_threshold, components
 from sdg_core.filters.lsh import Signatures, similar_components
 from sdg_core.filters.words import LETTERS_AND_DIGITS, as_texts, mixed, ngrams, words_of
+from sdg_core.filters.words import VERSION as WORDS_VERSION
 from sdg_core.plan.names import did_you_mean
 
 SEED = 1
@@ -88,7 +89,9 @@ class MinhashDuplicates:
         self._ngram = ngram
         self._width = width
         self._signatures_of = signatures_of or rensa_signatures
-        self._method = "minhash" if signatures_of is not None else f"minhash (rensa {rensa_version()})"
+        self._method = "minhash"
+        if signatures_of is None:
+            self._method = f"minhash (rensa {rensa_version()}, words {WORDS_VERSION})"
         self._records = Records(keep=keep)
         self._signatures: list[Signatures] = []
         self._empty: list[NDArray[np.bool_]] = []

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sdg_core.errors import FilterError
 
+VERSION = 1
+"""Of words, their hashes and n-grams; changes with whatever makes other n-grams of the same text."""
 RUNS = r"\S+"
 """A word is a run of characters that are not white space (Unicode's White_Space): the definition of Gopher and C4."""
 LETTERS_AND_DIGITS = r"[\p{L}\p{M}\p{N}]+"

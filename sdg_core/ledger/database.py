@@ -6,8 +6,9 @@ who is working on what, and a history of runs. Losing it loses no finished row.
 SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut.
 """
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.migrations import _migrate
+from sdg_core.system import descriptors
 
 FILE_NAME = ".sdg/ledger.db"
 """The SQLite ledger, below the root."""
@@ -27,9 +29,10 @@ BUSY_TIMEOUT = 60.0
 class Ledger:
     """An open ledger. `engine` serves any thread; every method of the package takes one transaction."""
 
-    def __init__(self, engine: sa.Engine, *, where: str, migrate: bool = True) -> None:
+    def __init__(self, engine: sa.Engine, *, where: str, migrate: bool = True, secrets: Sequence[str] = ()) -> None:
         self.engine = engine
         self.where = where
+        self._secrets = secrets
         if migrate:
             with self.errors("open"):
                 _migrate(engine, where=where)
@@ -58,14 +61,21 @@ class Ledger:
         try:
             yield
         except DBAPIError as error:
-            message, remedy = f"cannot {action} the ledger {self.where}: {error.orig}", _REMEDY
+            message, remedy = (
+                f"cannot {action} the ledger {self.where}: {without(self._secrets, str(error.orig))}",
+                _REMEDY,
+            )
             if isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_DAMAGE):
                 remedy = _DAMAGED.format(where=self.where)
             elif isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_NO_ROOM):
                 remedy = _NO_ROOM
+            elif descriptors.used_up():
+                message = f"{message} (too many open files)"
+                remedy = descriptors.REMEDY
             raise LedgerError(message, remedy=remedy) from error
         except SQLAlchemyError as error:
-            raise LedgerError(f"cannot {action} the ledger {self.where}: {error}", remedy=_REMEDY) from error
+            words = without(self._secrets, str(error))
+            raise LedgerError(f"cannot {action} the ledger {self.where}: {words}", remedy=_REMEDY) from error
 
     def close(self) -> None:
         """Release connections."""
@@ -80,12 +90,16 @@ _DAMAGED = (
 _SIGNS_OF_DAMAGE = ("not a database", "malformed", "no such table", "no such column")
 _SIGNS_OF_NO_ROOM = ("disk is full", "disk I/O error")
 _NO_ROOM = "free some space there, if the disk is full, and run again; finished row groups are safe without it"
+_SECRET_NAME = re.compile("pass|pwd|secret|token|key", re.IGNORECASE)
+_LONG = 16
+"""Characters of a parameter's value that is no mere word."""
 _DURABLE = "sdg_durable"
 """Execution option of a connection; see `Ledger.transaction`."""
 
 
 def open_ledger(url: str | None, *, root: Path) -> Ledger:
     """Open (and if need be create) the ledger at a SQLAlchemy URL, or at `<root>/.sdg/ledger.db`. Raises LedgerError."""
+    secrets: Sequence[str] = ()
     if url is None:
         path = root / FILE_NAME
         try:
@@ -95,18 +109,39 @@ def open_ledger(url: str | None, *, root: Path) -> Ledger:
         url, where = f"sqlite:///{path}", str(path)
     else:
         try:
-            where = sa.make_url(url).render_as_string(hide_password=True)
-        except SQLAlchemyError as error:
+            parsed = sa.make_url(url)
+        except (SQLAlchemyError, ValueError) as error:
             raise LedgerError(
                 "the ledger's URL is not a SQLAlchemy URL", remedy="give one, or none for SQLite"
             ) from error
+        secrets = secrets_of(parsed)
+        where = without_secrets(parsed)
     try:
         engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT} if url.startswith("sqlite") else {})
     except (SQLAlchemyError, ImportError) as error:
-        raise LedgerError(f"cannot use the ledger {where}: {error}", remedy=_REMEDY) from error
+        raise LedgerError(f"cannot use the ledger {where}: {without(secrets, str(error))}", remedy=_REMEDY) from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
-    return Ledger(engine, where=where)
+    return Ledger(engine, where=where, secrets=secrets)
+
+
+def without_secrets(url: sa.URL) -> str:
+    """A database's URL for people: drivers take passwords in the query part, too, so only names of parameters are shown there."""
+    return url.set(query=dict.fromkeys(url.query, "...")).render_as_string(hide_password=True)
+
+
+def secrets_of(url: sa.URL) -> tuple[str, ...]:
+    """What a message about a database must not repeat."""
+    given = [(name, value) for name, values in url.normalized_query.items() for value in values]
+    values = [value for name, value in given if _SECRET_NAME.search(name) or len(value) >= _LONG]
+    return tuple(str(value) for value in (url.password, *values) if value)
+
+
+def without(secrets: Sequence[str], text: str) -> str:
+    """A driver's words without the secrets."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def open_to_read(path: Path) -> Ledger:

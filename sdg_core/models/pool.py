@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from random import random as system_random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
@@ -31,6 +31,9 @@ from sdg_core.models.types import ChatClient
 from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.models import UsedTools
+
+if TYPE_CHECKING:
+    from sdg_core.models.serving.open import Served
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,9 +60,11 @@ class ModelPool(Mapping[str, ModelEndpoint]):
         servers: Mapping[str, McpServer],
         toolboxes: Mapping[str, Toolbox],
         spending: Spending,
+        served: Iterable["Served"] = (),
     ) -> None:
         self.capacity = capacity
         self.spending = spending
+        self._served = [*served]
         self.toolboxes = toolboxes
         self._servers = servers
         self._models = models
@@ -74,6 +79,11 @@ class ModelPool(Mapping[str, ModelEndpoint]):
 
     def __len__(self) -> int:
         return len(self._endpoints)
+
+    @property
+    def starting(self) -> bool:
+        """Whether a model server of this run has died and is not ready again yet."""
+        return any(served.server.is_starting for served in self._served)
 
     @property
     def last_fault(self) -> str | None:
@@ -144,11 +154,59 @@ async def open_models(
 
     env: where API keys are looked up by the name that the provider gives. clients: of custom providers, by provider. tools: what
     models may call; its servers are started when they are first needed, and ended on leaving. on_notice: hears what people
-    should know of a model. Raises PermanentModelError if a key is not set.
+    should know of a model. Servers of providers with `serve` start first and end last. Raises PermanentModelError if a key is not
+    set, or a server cannot be started.
     """
     providers = {provider.name: provider for _, provider in models.values()}
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
+    async with AsyncExitStack() as cleanup:
+        running: Mapping[str, Served] = {}
+        if any(provider.serve is not None for provider in providers.values()):
+            from sdg_core.models.serving.open import model_servers
+
+            started = model_servers([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            running = await cleanup.enter_async_context(started)
+        placed = {
+            alias: (model, running[provider.name].provider if provider.name in running else provider)
+            for alias, (model, provider) in models.items()
+        }
+        yield await cleanup.enter_async_context(
+            _open_pool(
+                placed,
+                running,
+                headers=headers,
+                keys=keys,
+                settings=settings,
+                env=env,
+                clients=clients,
+                tools=tools,
+                clock=clock,
+                sleep=sleep,
+                random=random,
+                on_notice=on_notice,
+            )
+        )
+
+
+@asynccontextmanager
+async def _open_pool(
+    models: Models,
+    running: "Mapping[str, Served]",
+    *,
+    headers: Mapping[str, Mapping[str, str]],
+    keys: Mapping[str, str | None],
+    settings: RunSettings,
+    env: Mapping[str, str],
+    clients: Mapping[str, Any],
+    tools: UsedTools,
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+    random: Callable[[], float],
+    on_notice: Callable[[str], None],
+) -> AsyncIterator[ModelPool]:
+    """The pool over providers that are where they say. running: the servers of those that are served."""
+    providers = {provider.name: provider for _, provider in models.values()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     learnt = {account: _learnt(account, on_notice) for account in gates}
@@ -158,7 +216,8 @@ async def open_models(
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            opened[name] = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            client = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            opened[name] = running[name].watch(client) if name in running else client
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
         for gate in gates.values():
@@ -187,6 +246,7 @@ async def open_models(
             checked=[opened[name] for name in providers if name in to_check],
             servers=servers,
             toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
+            served=running.values(),
             spending=spending,
         )
 

@@ -16,6 +16,7 @@ import orjson
 from sdg_core.errors import ModelError
 from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message, TextPart
 from sdg_core.plan.types.json_schema import compile_schema
+from sdg_core.plan.types.schema_work import check_work
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPEN_FENCE = re.compile(r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE)
@@ -97,6 +98,10 @@ def validate(value: Any, schema: JsonSchema) -> Any:
     Raises InvalidResponseError with every violation and where it is.
     """
     compiled = _compiled(orjson.dumps(dict(schema)))
+    try:
+        check_work(value, schema)
+    except ValueError as reason:
+        raise InvalidResponseError(f"the JSON of the reply cannot be checked: {reason}") from None
     errors = list(compiled.iter_errors(value))
     if not errors:
         return value
@@ -127,7 +132,13 @@ def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
 def is_exactly(text: str, schema: JsonSchema) -> bool:
     """Whether a text is JSON of the schema and nothing else, as a server that holds a model to a schema gives it."""
     found, value = _loads(text.strip())
-    return found and _compiled(orjson.dumps(dict(schema))).is_valid(value)
+    if not found:
+        return False
+    try:
+        check_work(value, schema)
+    except ValueError:
+        return False
+    return _compiled(orjson.dumps(dict(schema))).is_valid(value)
 
 
 @lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ Columns are followed from stage to stage as far as they can be known. What a fun
 name is accepted, and looked up when the task is there.
 """
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
+from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
@@ -41,7 +43,7 @@ from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, 
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
-from sdg_core.plan.models import used_models
+from sdg_core.plan.models import UsedTools, used_models
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
@@ -54,13 +56,15 @@ Functions = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage, resolved. columns: the plan of its columns. call: the user's function. reads: what its columns read of a task.
+    """A stage, resolved. columns: the plan of its columns. call: the user's function. own: an object of the user's class, which
+    does what a function would. reads: what its columns read of a task.
     prefix: the fingerprint of the pipeline up to it, which its checkpoints are filed under."""
 
     place: int
     stage: Stage
     columns: DatasetPlan | None = None
     call: Callable[..., Any] | None = None
+    own: UserStage | None = None
     reads: tuple[str, ...] = ()
     prefix: str = ""
 
@@ -93,7 +97,28 @@ def load_pipeline(
 ) -> PipelinePlan:
     """Read and check a pipeline file. Raises ConfigError with every problem found."""
     env = os.environ if env is None else env
-    return _Compiler(read_pipeline(path, env=env), path.resolve().parent, functions or {}, clients or {}).compile()
+    read = read_pipeline(path, env=env)
+    return compile_pipeline(read, path.resolve().parent, functions=functions, clients=clients)
+
+
+def compile_pipeline(
+    read: ParsedPipeline, base: Path, *, functions: Functions | None = None, clients: Any = None
+) -> PipelinePlan:
+    """Check what a file, or Python, says of a pipeline. Raises ConfigError with every problem found."""
+    return _Compiler(read, base, functions or {}, clients or {}).compile()
+
+
+def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
+    """An object of the user's class. Raises UserFunctionError."""
+    try:
+        inspect.signature(kind).bind(**params)
+    except TypeError as error:
+        taken = ", ".join(inspect.signature(kind).parameters) or "none"
+        raise UserFunctionError("params", f"{error}; {kind.__name__} takes {taken}") from error
+    try:
+        return kind(**params)
+    except Exception as error:  # user code may raise anything
+        raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
 
 
 class _Compiler:
@@ -139,8 +164,8 @@ class _Compiler:
                 self._problem(("sources", "dataset"), f"pipeline {name!r} cannot read itself; name another dataset")
             case CustomSources():
                 try:
-                    found["source_hash"] = custom_mark(config, base=self._base)
-                except UserCodeError as error:
+                    found["source_hash"] = custom_mark(config, base=self._base, given=self._functions)
+                except (UserCodeError, UserFunctionError) as error:
                     self._problem(("sources", "reader_class"), str(error))
         return found
 
@@ -222,8 +247,14 @@ class _Compiler:
 
     def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
         try:
+            given = self._functions.get(stage.function)
+            if isinstance(given, UserStage):
+                return replace(plan, own=given), source_hash_of(type(given), "function", version=stage.version)
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
-            return replace(plan, call=call), source_hash_of(call, "function", version=stage.version)
+            mark = source_hash_of(call, "function", version=stage.version)
+            if inspect.isclass(call) and issubclass(call, UserStage):
+                return replace(plan, own=_made(call, stage.params)), mark
+            return replace(plan, call=call), mark
         except UserFunctionError as error:
             self._problem(("stages", plan.place, error.key), str(error))
             return plan, None
@@ -307,6 +338,7 @@ class _Compiler:
             models=models,
             simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
             clients=self._clients,
+            tools=UsedTools(base=self._base),
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)

@@ -20,7 +20,8 @@ class PartitionFinished:
 
 @dataclass(frozen=True)
 class PipelineSummary:
-    """What a run did, in sources and tasks; states after it. remaining: sources that are not complete."""
+    """What a run did, in sources and tasks. rows: of the whole version. states, filtered, failures: of the run's partitions,
+    after it."""
 
     version: SourcesLayout
     run_id: str

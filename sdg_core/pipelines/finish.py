@@ -11,7 +11,7 @@ from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, latest_runs
 from sdg_core.errors import IncompleteError, LedgerError, SdgError
-from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
@@ -29,7 +29,7 @@ _RUNS_REPORTED = 50
 
 
 def process_pipeline(
-    pipeline: Pipeline, *, allow_missing: bool = False, on_event: Observer = lambda event: None
+    pipeline: OpenPipeline, *, allow_missing: bool = False, on_event: Observer = lambda event: None
 ) -> ProcessingResult:
     """Write the finished dataset from complete partitions, seal, then report. Raises IncompleteError, ClaimedError.
 
@@ -63,7 +63,7 @@ def _with_target(plan: DatasetPlan, metadata: Metadata) -> DatasetPlan:
     return replace(plan, row_groups=plan_row_groups(max(metadata.target_num_records, 1), 1))
 
 
-def reopen_pipeline(pipeline: Pipeline) -> bool:
+def reopen_pipeline(pipeline: OpenPipeline) -> bool:
     """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
     dataset = pipeline.as_dataset()
     with exclusive_access(dataset, action="reopen"):
@@ -76,7 +76,7 @@ def reopen_pipeline(pipeline: Pipeline) -> bool:
         return True
 
 
-def report_pipeline(pipeline: Pipeline, *, output: str | Path | None = None) -> MadeReport:
+def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None) -> MadeReport:
     """Describe the rows that there are. Raises IncompleteError if there are none, StoreError."""
     layout, metadata, statuses = _existing(pipeline)
     try:
@@ -89,7 +89,7 @@ def report_pipeline(pipeline: Pipeline, *, output: str | Path | None = None) -> 
 
 
 def export_pipeline(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     path: str | Path,
     *,
     partial: bool = False,
@@ -97,10 +97,11 @@ def export_pipeline(
     processor: str | None = None,
     columns: Sequence[str] | None = None,
     split: Sequence[float] | None = None,
+    defuse_formulas: bool = False,
 ) -> Exported:
     """Write the finished dataset into one file; see `export` of datasets."""
     target = Path(path).absolute()
-    options = ExportOptions(processor, columns, split, overwrite)
+    options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
     layout, metadata, statuses = _existing(pipeline)
     if metadata.post_generation_state != "complete" and not partial:
@@ -142,7 +143,7 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
     )
 
 
-def _existing(pipeline: Pipeline) -> tuple[SourcesLayout, Metadata, list[PartitionStatus]]:
+def _existing(pipeline: OpenPipeline) -> tuple[SourcesLayout, Metadata, list[PartitionStatus]]:
     version, layout, statuses = measured(pipeline)
     if version is None or version.metadata is None:
         raise IncompleteError(
@@ -181,7 +182,7 @@ def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Sc
     return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
 
-def _plan_for(pipeline: Pipeline, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
+def _plan_for(pipeline: OpenPipeline, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
     """The plan of a dataset that has these rows."""
     schema = _schema(layout, statuses)
     rows = max(sum(s.footer.num_rows for s in statuses if s.footer is not None), 1)

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -31,8 +30,8 @@ from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.handle import (
+    OpenPipeline,
     PartitionStatus,
-    Pipeline,
     Versions,
     check_partition_keys,
     classify,
@@ -45,6 +44,7 @@ from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget
+from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     PartitionFooter,
@@ -54,24 +54,25 @@ from sdg_core.pipelines.store import (
     write_down,
     write_partition,
 )
+from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import SourceResult
-from sdg_core.plan.usage import UsageByModel, add_usage
+from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import count_run, read_metadata
 from sdg_core.store.row_groups import read_rows
-from sdg_core.store.versions import Version, update_metadata
+from sdg_core.store.versions import Version
 
 PARTITIONS_AT_ONCE = 32
-
 
 OnPartition = Callable[[PartitionFinished], None]
 
 
 async def agenerate_pipeline(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     *,
     partitions: Sequence[str] | None = None,
+    shard: Shard | None = None,
     resume: ResumeMode | None = None,
     retry: bool = False,
     sources: Sequence[str] | None = None,
@@ -82,7 +83,8 @@ async def agenerate_pipeline(
 ) -> PipelineSummary:
     """Make what is missing, partial or changed; the rest is adopted.
 
-    partitions: keys; default all. retry: try sources again that were given up; `sources` names some of them by locator or key.
+    partitions: keys; default all. shard: only this slice of them. retry: try sources again that were given up; `sources` names
+    some of them by locator or key.
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
@@ -93,7 +95,11 @@ async def agenerate_pipeline(
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
     before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
-    wanted = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    wanted: Sequence[int] = range(len(planned))
+    if partitions is not None:
+        wanted = check_partition_keys(planned, partitions)
+    if shard is not None:
+        wanted = shard.of(wanted)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
         shell.plan, env=pipeline.env, needed=needed, on_notice=lambda message: tally(Notice(message))
@@ -102,14 +108,11 @@ async def agenerate_pipeline(
             await models.check()
         ensure_writable(pipeline.layout.directory)
         with open_ledger_for(pipeline.layout.root, env=pipeline.env) as ledger:
-            known = write_down(
-                pipeline.layout,
-                [*pipeline.sources.values()],
-                per_partition=pipeline.plan.config.sources.sources_per_partition,
-            )
+            per_partition = pipeline.plan.config.sources.sources_per_partition
+            known = write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
-            remove_stale_temp_files(pipeline.layout, layout)
+            remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
             work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
@@ -124,10 +127,10 @@ async def agenerate_pipeline(
                 if spent.used:
                     with suppress(StoreError):
                         count_run(layout.metadata, retry_reasons=spent.retry_reasons, abandoned=spent.unaccounted)
-    return _summary(pipeline, layout, run, run_id, known)
+    return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
 
 
-def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[str]:
+def _given_up(pipeline: OpenPipeline, sources: Sequence[str] | None) -> frozenset[str]:
     by_locator = {source.locator: key for key, source in pipeline.sources.items()}
     if sources is None:
         return frozenset(pipeline.sources)
@@ -140,45 +143,12 @@ def _given_up(pipeline: Pipeline, sources: Sequence[str] | None) -> frozenset[st
     return frozenset(key for key in wanted.values() if key is not None)
 
 
-def _summary(
-    pipeline: Pipeline, layout: SourcesLayout, run: "_Run", run_id: str, known: Sequence[Any]
-) -> PipelineSummary:
-    """The counts of the run, and the states that the files show after it."""
-    statuses = scan(pipeline, layout, known)
-    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
-    states: dict[str, int] = {}
-    filtered: dict[str, int] = {}
-    for entry in entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
-        for reason, count in entry.filtered.items():
-            filtered[reason] = filtered.get(reason, 0) + count
-    usage: UsageByModel = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-    rows = sum(entry.rows for entry in entries)
-    settled = sum(status.is_settled for status in statuses)
-    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage)
-    return PipelineSummary(
-        version=layout,
-        run_id=run_id,
-        made=run.made,
-        adopted=run.adopted,
-        removed=run.removed,
-        replayed=run.replayed,
-        rows=rows,
-        states=states,
-        filtered=filtered,
-        failures=tuple((entry.locator, failure) for entry in entries for failure in entry.failed),
-    )
-
-
 class _Run:
     """One run over some partitions of one version."""
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: OpenPipeline,
         version: Version,
         layout: SourcesLayout,
         ledger: Ledger,
@@ -202,6 +172,11 @@ class _Run:
         forced = version.forced or (version.metadata is not None and version.metadata.forced)
         self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was done, in sources."""
+        return {"made": self.made, "adopted": self.adopted, "removed": self.removed, "replayed": self.replayed}
+
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
         loop = asyncio.get_running_loop()
@@ -212,15 +187,11 @@ class _Run:
             to_make = any(not status.is_settled for status in work)
             if self._journal is not None and to_make:
                 self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
-            self._runner = StageRunner(
-                self._pipeline.plan.stages if to_make else (),
-                self._models,
-                journal=self._journal,
-                budget=self._budget,
-            )
+            stages = self._pipeline.plan.stages if to_make else ()
+            self._runner = StageRunner(stages, self._models, journal=self._journal, budget=self._budget)
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 try:
-                    async with asyncio.TaskGroup() as tasks:
+                    async with set_up(stages), asyncio.TaskGroup() as tasks:
                         watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
                         await self._all(work)
                         for watch in watches:
@@ -327,11 +298,9 @@ class _Run:
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
         self._count(status, results)
-        path = self._layout.row_group(status.partition.index)
+        path, key = self._layout.row_group(status.partition.index), status.partition.key
         replayed = sum(result.replayed for result in results.values())
-        self._on_partition(
-            PartitionFinished(status.partition.key, footer, path, False, made=status.to_make, replayed=replayed)
-        )
+        self._on_partition(PartitionFinished(key, footer, path, False, made=status.to_make, replayed=replayed))
 
     def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
         """What is kept of a source, if it is still the same and its rows can be told apart."""

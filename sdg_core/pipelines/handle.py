@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sdg_core.config.load import parse_pipeline
+from sdg_core.config.yaml_document import Document
 from sdg_core.dataset.handle import Dataset
 from sdg_core.errors import CorruptFileError, StoreError
-from sdg_core.pipelines.compile import PipelinePlan, load_pipeline
+from sdg_core.pipelines.build import Pipeline
+from sdg_core.pipelines.compile import PipelinePlan, compile_pipeline, load_pipeline
 from sdg_core.pipelines.readers.base import Source, SourceError
 from sdg_core.pipelines.readers.find import find_sources
 from sdg_core.pipelines.store import (
@@ -33,7 +36,7 @@ from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class OpenPipeline:
     """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
 
     plan: PipelinePlan = field(repr=False)
@@ -56,20 +59,31 @@ class Pipeline:
 
 
 def open_pipeline(
-    path: str | Path,
+    path: str | Path | Pipeline,
     *,
     root: str | None = None,
     env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
-) -> Pipeline:
-    """Read and check a pipeline file and look for its sources. Raises ConfigError, SeedError if there are none, StoreError."""
+) -> OpenPipeline:
+    """Read and check a pipeline file, or a pipeline written in Python, and look for its sources.
+
+    Raises ConfigError, SeedError if there are none, StoreError.
+    """
     env = os.environ if env is None else env
-    plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
+    objects: Mapping[str, Any] = {}
+    if isinstance(path, Pipeline):
+        written = path.written()
+        objects = written.objects
+        named = f"pipeline {path.name!r}"
+        read = parse_pipeline(Document(written.data, {}), source=named, default_name=path.name, env=env)
+        plan = compile_pipeline(read, written.base, functions={**(functions or {}), **objects}, clients=clients)
+    else:
+        plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
-    found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env)
-    return Pipeline(plan, {source.key: source for source in found}, layout, env)
+    found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects)
+    return OpenPipeline(plan, {source.key: source for source in found}, layout, env)
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ class Versions:
         return self.known[key]
 
 
-def partitions_of(pipeline: Pipeline) -> list[Partition]:
+def partitions_of(pipeline: OpenPipeline) -> list[Partition]:
     """Every partition, with those that new sources will get."""
     config = pipeline.plan.config.sources
     known = read_partitions(pipeline.layout)
@@ -118,7 +132,11 @@ def partitions_of(pipeline: Pipeline) -> list[Partition]:
 
 
 def scan(
-    pipeline: Pipeline, version: SourcesLayout, partitions: Sequence[Partition], *, retry: frozenset[str] | None = None
+    pipeline: OpenPipeline,
+    version: SourcesLayout,
+    partitions: Sequence[Partition],
+    *,
+    retry: frozenset[str] | None = None,
 ) -> list[PartitionStatus]:
     """The state of every partition in a version. retry: sources given up that are to be tried again after all."""
     files = version.existing_row_groups()
@@ -135,7 +153,7 @@ def scan(
     return found
 
 
-def _others(pipeline: Pipeline, version: SourcesLayout) -> list[SourcesLayout]:
+def _others(pipeline: OpenPipeline, version: SourcesLayout) -> list[SourcesLayout]:
     return [pipeline.layout.version(other.name) for other in earlier_versions(pipeline.layout, version)]
 
 
@@ -147,7 +165,7 @@ def _read(path: Any) -> PartitionFooter | CorruptFileError:
 
 
 def classify(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     partition: Partition,
     found: PartitionFooter | CorruptFileError | None,
     *,
@@ -183,7 +201,7 @@ def _is_to_make(entry: SourceEntry | None, version: str, retry: bool) -> bool:
     return entry.state == "partial" or (entry.state == "failed" and retry)
 
 
-def measured(pipeline: Pipeline) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:
+def measured(pipeline: OpenPipeline) -> tuple[Version | None, SourcesLayout, list[PartitionStatus]]:
     """The version that this config's data lies in (None before the first run), and the state of its partitions."""
     partitions = partitions_of(pipeline)
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
@@ -192,7 +210,7 @@ def measured(pipeline: Pipeline) -> tuple[Version | None, SourcesLayout, list[Pa
     return version, layout, scan(pipeline, layout, partitions)
 
 
-def with_settings(pipeline: Pipeline, **changes: Any) -> Pipeline:
+def with_settings(pipeline: OpenPipeline, **changes: Any) -> OpenPipeline:
     """The same under other run settings."""
     settings = pipeline.plan.config.run.model_copy(update=changes)
     config = pipeline.plan.config.model_copy(update={"run": settings})

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.handle import Pipeline
+from sdg_core.pipelines.handle import OpenPipeline
 from sdg_core.pipelines.publish import sink_columns
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.source_run import SourceRun, row_values
+from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import to_table
 from sdg_core.pipelines.tasks import FailedTask, Task
@@ -25,26 +26,27 @@ class PipelinePreview:
     failures: tuple[tuple[str, FailedTask], ...]
 
 
-async def preview_pipeline(pipeline: Pipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
+async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
     """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
     runner = StageRunner(pipeline.plan.stages, models, journal=None, budget=budget)
     found: list[dict[str, object]] = []
     failures: list[tuple[str, FailedTask]] = []
-    for source in pipeline.sources.values():
-        if len(found) >= rows:
-            break
-        run = SourceRun(
-            pipeline.plan.stages,
-            max_attempts=1,
-            run_id="",
-            at_most=rows - len(found),
-        )
-        made: list[Task] = []
-        now, version = await asyncio.to_thread(opened, source)
-        result = await run.run(source, now, runner, version=version, paid=(), keep=made.extend)
-        found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in made]
-        failures += [(source.locator, failure) for failure in result.failed]
+    async with set_up(pipeline.plan.stages):
+        for source in pipeline.sources.values():
+            if len(found) >= rows:
+                break
+            run = SourceRun(
+                pipeline.plan.stages,
+                max_attempts=1,
+                run_id="",
+                at_most=rows - len(found),
+            )
+            made: list[Task] = []
+            now, version = await asyncio.to_thread(opened, source)
+            result = await run.run(source, now, runner, version=version, paid=(), keep=made.extend)
+            found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in made]
+            failures += [(source.locator, failure) for failure in result.failed]
     found = found[:rows]
     table = to_table(found, sink_columns(pipeline, found), pipeline.plan.types)
     return PipelinePreview(table, tuple(failures))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.pipelines.handle import PartitionStatus, Pipeline
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.source_run import row_values
 from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout, joined, to_table
 from sdg_core.pipelines.tasks import SourceResult, Task
@@ -14,7 +14,7 @@ from sdg_core.store.metadata import utc_now
 
 
 def build_partition(
-    pipeline: Pipeline,
+    pipeline: OpenPipeline,
     status: PartitionStatus,
     results: Mapping[str, SourceResult],
     *,
@@ -61,14 +61,14 @@ def build_partition(
     return joined(parts, where=layout.row_group(status.partition.index)), footer
 
 
-def rows_of(pipeline: Pipeline, key: str, tasks: Sequence[Task]) -> pa.Table:
+def rows_of(pipeline: OpenPipeline, key: str, tasks: Sequence[Task]) -> pa.Table:
     """Finished tasks of a source as the rows that are written. Raises StoreError."""
     plan = pipeline.plan
     rows = [row_values(task, key, lineage=plan.config.sink.lineage) for task in tasks]
     return to_table(rows, sink_columns(pipeline, rows), plan.types)
 
 
-def sink_columns(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def sink_columns(pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The columns that are written, in order: those of `sink.columns`, or all that tasks have but for dropped ones."""
     plan = pipeline.plan
     lineage = ["_source", "_task"] if plan.config.sink.lineage else []

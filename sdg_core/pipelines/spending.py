@@ -7,7 +7,7 @@ from decimal import Decimal
 from sdg_core.dataset.spending import paid_replies
 from sdg_core.ledger.database import Ledger
 from sdg_core.models.spending import Budget, tokens_of
-from sdg_core.pipelines.handle import PartitionStatus, Pipeline
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.tasks import source_range
 from sdg_core.plan.usage import UsageByModel, add_usage, exact_costs
 from sdg_core.store.layout import VersionLayout
@@ -16,7 +16,7 @@ from sdg_core.store.spending import PaidReply
 
 
 def pipeline_budget(
-    pipeline: Pipeline, version: VersionLayout, statuses: Sequence[PartitionStatus], ledger: Ledger
+    pipeline: OpenPipeline, version: VersionLayout, statuses: Sequence[PartitionStatus], ledger: Ledger
 ) -> Budget:
     """The limits of a run, with what was used of them before in its version. Raises LedgerError."""
     run = pipeline.plan.config.run

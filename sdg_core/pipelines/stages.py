@@ -4,9 +4,8 @@
 """
 
 import asyncio
-import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ import polars as pl
 
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
-from sdg_core.errors import CellError, FunctionError
+from sdg_core.errors import CellError
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
@@ -26,6 +25,7 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.split import split_text
+from sdg_core.pipelines.stage_calls import UserCode
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
@@ -60,6 +60,7 @@ class StageRunner:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._models, self._budget = models, budget
+        self._own = UserCode(stages)
         self._makers = {
             plan.place: (
                 RecordMaker(plan.columns, models, journal=journal),
@@ -84,7 +85,7 @@ class StageRunner:
             case ExplodeStage():
                 return [_explode(stage, task) for task in tasks]
             case FunctionStage():
-                return await _call(plan, stage, tasks)
+                return await self._own.run(plan, stage, tasks)
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
@@ -249,56 +250,3 @@ def _select(stage: SelectStage, task: Task) -> Outcome:
     if absent:
         return Failed(f"the task has no column {', '.join(map(repr, absent))}", retryable=False, kind="input")
     return {name: task.values[name] for name in stage.columns}
-
-
-async def _call(plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]) -> list[Outcome]:
-    call = plan.call
-    assert call is not None
-    more = (stage.params,) if _takes_params(call) else ()
-    size = stage.batch_size or 1
-    outcomes: list[Outcome] = []
-    for start in range(0, len(tasks), size):
-        batch = [dict(task.values) for task in tasks[start : start + size]]
-        given: Any = batch if stage.batch_size is not None else batch[0]
-        try:
-            made = await _invoke(call, given, *more)
-        except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
-            outcomes += [Failed(f"{type(error).__name__}: {error}")] * len(batch)
-            continue
-        slots = made if stage.batch_size is not None else [made]
-        if not isinstance(slots, list | tuple) or len(slots) != len(batch):
-            found = f"{len(slots)} slots" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
-            raise FunctionError(
-                f"{plan.label}: {stage.function} returned {found} for {len(batch)} records",
-                remedy="return a list with one slot per record: a record, a list of records, Filtered or Failed",
-            )
-        outcomes += [_slot(slot, f"{plan.label}: {stage.function}") for slot in slots]
-    return outcomes
-
-
-def _takes_params(call: Callable[..., Any]) -> bool:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return len([p for p in inspect.signature(call).parameters.values() if p.kind in kinds]) > 1
-
-
-async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
-    if inspect.iscoroutinefunction(call):
-        return await call(*arguments)
-    return await asyncio.to_thread(call, *arguments)
-
-
-def _slot(slot: Any, what: str) -> Outcome:
-    match slot:
-        case Filtered() | Failed():
-            return slot
-        case None:
-            return Filtered(f"{what} returned nothing")
-        case Mapping():
-            return dict(slot)
-        case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
-            return [dict(item) for item in slot] if slot else Filtered(f"{what} returned no record")
-        case _:
-            raise FunctionError(
-                f"{what} returned a {type(slot).__name__}",
-                remedy="return a record, a list of records, Filtered(reason) or Failed(reason)",
-            )

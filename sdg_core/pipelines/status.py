@@ -9,8 +9,9 @@ from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.resume import choose_version
 from sdg_core.errors import RefusedError
 from sdg_core.ledger.history import RunRecord
-from sdg_core.pipelines.handle import PartitionStatus, Pipeline, measured, partitions_of, scan
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, partitions_of, scan
 from sdg_core.pipelines.store import stage_label
+from sdg_core.plan.row_groups import Shard
 from sdg_core.plan.usage import UsageByModel, add_usage, costs
 from sdg_core.store.version_list import VersionInfo, list_versions
 
@@ -23,7 +24,7 @@ class PipelineStatus:
     """What is on disk. partitions: every one with its state; versions: all there are, the one changed last first. other_place:
     another directory that holds data of a pipeline of this name, where this one holds none."""
 
-    pipeline: Pipeline
+    pipeline: OpenPipeline
     directory: str
     version: str
     exists: bool
@@ -101,7 +102,7 @@ class PipelineStatus:
         }
 
 
-def describe_pipeline(pipeline: Pipeline) -> PipelineStatus:
+def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError, LedgerError, StoreError."""
     version, layout, statuses = measured(pipeline)
     metadata = version.metadata if version is not None else None
@@ -135,7 +136,9 @@ class PipelineRunPlan:
         return asdict(self)
 
 
-def plan_pipeline_run(pipeline: Pipeline, *, resume: ResumeMode | None = None) -> PipelineRunPlan:
+def plan_pipeline_run(
+    pipeline: OpenPipeline, *, resume: ResumeMode | None = None, shard: Shard | None = None
+) -> PipelineRunPlan:
     """What `generate` with the same arguments would do. Asks no model, writes nothing."""
     partitions = partitions_of(pipeline)
     mode = resume or pipeline.plan.config.run.resume
@@ -143,7 +146,8 @@ def plan_pipeline_run(pipeline: Pipeline, *, resume: ResumeMode | None = None) -
         version = choose_version(pipeline.layout, pipeline.as_dataset(partitions).plan, mode=mode)
     except RefusedError as error:
         return PipelineRunPlan(pipeline.plan.fingerprint.version, None, {}, {}, 0, refused=str(error))
-    statuses = scan(pipeline, pipeline.layout.version(version.layout.name), partitions)
+    chosen = shard.of(partitions) if shard is not None else partitions
+    statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     return PipelineRunPlan(
         version=version.layout.name,
         notice=version.notice,

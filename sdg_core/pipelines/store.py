@@ -33,6 +33,8 @@ from sdg_core.system.commit_guard import CommitGuard
 SCHEMA_VERSION = 1
 MAX_SINGLE = 10_000
 """Sources that get a partition each by default; more are bucketed."""
+_NAME = re.compile(r"\d{5,}\.json")
+"""What says which sources a partition holds; temporaries of other processes lie beside it."""
 _PARTITION = re.compile(r"(\d{5,})\.parquet")
 
 
@@ -102,7 +104,7 @@ class Partition:
 def read_partitions(layout: PipelineLayout) -> list[Partition]:
     """The partitions that were written down. Raises CorruptFileError for one that cannot be understood, StoreError."""
     with store_errors("list", layout.partitions):
-        names = sorted(file.name for file in list_files(layout.partitions, after=None) if file.name.endswith(".json"))
+        names = sorted(file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name))
     return [_parse(layout.partitions / name, index) for index, name in enumerate(names)]
 
 

@@ -86,6 +86,22 @@ class DatasetPlan:
         return f"{self.num_records:,} records draw from {rows:,} seed rows, so each row is used {times}"
 
     @property
+    def selection(self) -> str | None:
+        """How often a record is drawn, and what becomes of it then, in words; None where nothing is selected."""
+        select = self.config.select
+        if select is None:
+            return None
+        if select.keep is None:
+            return f"of {select.candidates} candidates, a record is the one with the best {select.best}"
+        ends = {
+            "drop": "it has no row",
+            "fail": "it has failed",
+            "best": f"the candidate with the best {select.best} is taken",
+        }
+        drawn = f"a record is drawn up to {select.candidates} times until {select.keep}"
+        return f"{drawn}; else {ends[select.otherwise]}"
+
+    @property
     def resizes(self) -> bool:
         """Whether a row group's rows may be other than its records, in number and in kind."""
         return any(resizes(column) for column in self.config.columns)

@@ -52,6 +52,10 @@ def effects_of(config: DatasetConfig, path: Path) -> Effects:
         if isinstance(server, StdioMcpProvider):
             lines.append(f"starts the process {' '.join((server.command, *server.args))}")
             lines += [f"gives it the variable {variable}" for variable in server.env.values()]
+    for provider in config.model_providers:
+        if provider.serve is not None:
+            lines.append(f"starts the process {' '.join(provider.serve.command)}")
+            lines += [f"gives it the variable {variable}" for variable in provider.serve.env.values()]
     lines += [f"sends the variable {variable} to {host_of(url)}" for _, variable, url in sent_variables(config)]
     lines += _outside(config, base)
     return Effects(tuple(dict.fromkeys(lines)), state.hexdigest())

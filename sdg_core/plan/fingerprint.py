@@ -28,7 +28,7 @@ from sdg_core.config.columns import (
 )
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Simulation
+from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Serve, Simulation
 from sdg_core.config.processors import (
     DecontaminateProcessor,
     DeduplicateProcessor,
@@ -88,7 +88,8 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     HubSources: frozenset({"path", "token", "endpoint"}),
     DatasetSources: frozenset({"dataset", "committed"}),
     CustomSources: frozenset({"reader_class"}),
-    ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers"}),
+    ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers", "serve"}),
+    Serve: _EVERY,
     Simulation: frozenset({"latency", "rate_limited", "transient"}),
     ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
     Prices: _EVERY,

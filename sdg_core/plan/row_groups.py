@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeVar
 
 from sdg_core.errors import PlanError
 
 KEY_WIDTH = 5
 MAX_ROW_GROUPS = 10**KEY_WIDTH
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, order=True)
@@ -77,6 +79,46 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
             )
         chosen.update(range(first, last + 1))
     return tuple(sorted(chosen))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` slices of the row groups of a dataset, or of the partitions of a pipeline; `index` counts from 0.
+
+    Strided: a slice takes every `count`-th. Unlike blocks, such slices stay the same when the dataset grows, and what is left
+    after an interruption is spread over all of them. Together the slices are everything, and no two overlap.
+    """
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def of(self, items: Sequence[_Item]) -> list[_Item]:
+        """The slice of some row groups or partitions in order; empty where there are fewer than slices."""
+        return list(items[self.index :: self.count])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`3/8`, the fourth of eight slices. Raises PlanError for other text and for a slice that does not exist."""
+        match = re.fullmatch(r"\s*([0-9]+)\s*/\s*([0-9]+)\s*", text)
+        if match is None:
+            raise PlanError(
+                f"shard {text!r} cannot be read",
+                remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
+            )
+        index, count = int(match[1]), int(match[2])
+        if count == 0:
+            raise PlanError(
+                f"shard {text!r}: there are no slices", remedy="write INDEX/COUNT with a count of at least 1"
+            )
+        if index >= count:
+            raise PlanError(
+                f"shard {text!r}: slice {index} does not exist",
+                remedy=f"slices count from 0: {count} of them are 0/{count} to {count - 1}/{count}",
+            )
+        return cls(index, count)
 
 
 def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> list[tuple[int, int]]:

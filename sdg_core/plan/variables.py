@@ -29,9 +29,11 @@ OWN_HOSTS: Mapping[str, tuple[str, ...]] = {
     "OPENAI_API_KEY": ("api.openai.com", "*.api.openai.com"),
     "ANTHROPIC_API_KEY": ("api.anthropic.com",),
     "AZURE_OPENAI_API_KEY": _AZURE,
+    "AZURE_API_KEY": _AZURE,
+    "AZURE_INFERENCE_CREDENTIAL": _AZURE,
     "GEMINI_API_KEY": _GOOGLE,
     "GOOGLE_API_KEY": _GOOGLE,
-    "MISTRAL_API_KEY": ("api.mistral.ai",),
+    "MISTRAL_API_KEY": ("*.mistral.ai",),
     "COHERE_API_KEY": ("api.cohere.com", "api.cohere.ai"),
     "GROQ_API_KEY": ("api.groq.com",),
     "TOGETHER_API_KEY": ("api.together.xyz", "api.together.ai"),
@@ -49,13 +51,15 @@ OWN_HOSTS: Mapping[str, tuple[str, ...]] = {
     "HUGGINGFACEHUB_API_TOKEN": _HUB,
 }
 """Patterns of the hosts that a key is for; subdomains are spelt out."""
-_CREDENTIALS = re.compile(
+_SECRETS = re.compile(
     r"(AWS|GOOGLE|GCP|GCLOUD|CLOUDSDK|AZURE|ARM|DIGITALOCEAN|ALIBABA|ALICLOUD|OCI|IBMCLOUD|HEROKU|CLOUDFLARE|DAGSTER|KUBE|"
     r"VAULT|DOCKER|NPM|PYPI|TWINE|PG|POSTGRES|MYSQL|MYSQL8|REDIS|MONGO|MONGODB|SSH|GPG|CI|GH|GITHUB|GITLAB|BITBUCKET)(_.*)?"
     r"|PG(PASSWORD|PASSFILE|USER|SERVICE)|.*_(PASSWORD|PASSWD|PASSPHRASE|DSN|CONNECTION_STRING|PRIVATE_KEY|SECRET_ACCESS_KEY)"
-    r"|PASSWORD|PASSWD|(.*_)?DATABASE_URL|DB_URL|SDG_LEDGER_URL|SDG_S3_.*|HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|"
-    r"PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY",
+    r"|PASSWORD|PASSWD|(.*_)?DATABASE_URL|DB_URL|SDG_LEDGER_URL|SDG_S3_.*",
     re.IGNORECASE,
+)
+_SYSTEM = re.compile(
+    r"HOME|USER|LOGNAME|PATH|SHELL|PWD|HOSTNAME|LD_.*|PYTHON.*|XDG_.*|DBUS_.*|SUDO_.*|.*_PROXY", re.IGNORECASE
 )
 
 
@@ -102,7 +106,12 @@ def may_be_sent(variable: str, host: str, *, allowed: Mapping[str, tuple[str, ..
     name = variable.upper()
     if name in OWN_HOSTS:
         return is_this_machine(host) or _matches(host, OWN_HOSTS[name])
-    return _CREDENTIALS.fullmatch(variable) is None
+    return _SECRETS.fullmatch(variable) is None and _SYSTEM.fullmatch(variable) is None
+
+
+def is_credential(variable: str) -> bool:
+    """Whether a variable is known to hold a key or a password, which a process gets only where the file says so."""
+    return variable.upper() in OWN_HOSTS or _SECRETS.fullmatch(variable) is not None
 
 
 def is_this_machine(host: str) -> bool:

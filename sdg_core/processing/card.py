@@ -88,6 +88,9 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
     ]
     for alias, (model, provider) in plan.models.items():
         lines.append(f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})")
+    if plan.config.select is not None:
+        keep = f" until `{plan.config.select.keep}`" if plan.config.select.keep is not None else ""
+        lines.append(f"- each record drawn up to {plan.config.select.candidates} times{keep}")
     for outcome in outcomes:
         lines.append(
             f"- processor `{outcome.name}` ({outcome.method}): {outcome.kept:,} records kept, {outcome.removed:,} removed"

@@ -5,7 +5,7 @@ import datetime
 import decimal
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -30,6 +30,8 @@ from sdg_core.store.row_groups import damage_errors, read_parquet_metadata, with
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH = 10_000
+_FORMULA = r"\A[=+\-@\t\r]"
+_NUMBER = r"\A[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\z"
 Write = Callable[[pa.RecordBatch], None]
 
 
@@ -63,12 +65,14 @@ class Exported:
 @dataclass(frozen=True)
 class ExportOptions:
     """processor: write what this processor made, instead of the dataset. columns: only these, in this order. split: shares of the
-    rows, for two or three files. overwrite: replace files."""
+    rows, for two or three files. overwrite: replace files. defuse_formulas: in csv, put an apostrophe before text that a
+    spreadsheet would take for a formula."""
 
     processor: str | None = None
     columns: Sequence[str] | None = None
     split: Sequence[float] | None = None
     overwrite: bool = False
+    defuse_formulas: bool = False
 
 
 def export_version(
@@ -84,12 +88,12 @@ def export_version(
     schema = _chosen(schema, options.columns)
     if options.split is None:
         check_target(path, overwrite=options.overwrite)
-        rows = export_rows(parts, schema, path, remedy=stored.remedy)
+        rows = export_rows(parts, schema, path, remedy=stored.remedy, defuse_formulas=options.defuse_formulas)
         return Exported(path, rows, stored.finished)
     sizes = part_sizes(options.split, num_rows)
     for name in sizes:
         check_target(part_path(path, name), overwrite=options.overwrite)
-    _export_split(parts, schema, path, sizes, remedy=stored.remedy)
+    _export_split(parts, schema, path, sizes, remedy=stored.remedy, defuse_formulas=options.defuse_formulas)
     return Exported(path, num_rows, stored.finished, sizes)
 
 
@@ -131,13 +135,15 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise RefusedError(f"{path} exists", remedy="name another file, or replace it by --force; nothing was written")
 
 
-def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "") -> int:
+def export_rows(
+    parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, remedy: str = "", defuse_formulas: bool = False
+) -> int:
     """Write the rows of parquet files into one file in the format that its name says; returns how many.
 
-    remedy: what to do about a damaged part. Raises StoreError; the file is then as it was before.
+    defuse_formulas: as in ExportOptions. remedy: what to do about a damaged part. Raises StoreError; the file is then as it was.
     """
     rows = 0
-    with _writer(path, schema) as write:
+    with _writer(path, schema, defuse_formulas) as write:
         for batch in _batches(parts, schema, remedy=remedy):
             write(batch)
             rows += batch.num_rows
@@ -145,12 +151,18 @@ def export_rows(parts: Sequence[StorePath], schema: pa.Schema, path: Path, *, re
 
 
 def _export_split(
-    parts: Sequence[StorePath], schema: pa.Schema, path: Path, sizes: Mapping[str, int], *, remedy: str
+    parts: Sequence[StorePath],
+    schema: pa.Schema,
+    path: Path,
+    sizes: Mapping[str, int],
+    *,
+    remedy: str,
+    defuse_formulas: bool,
 ) -> None:
     """Write each row into the file of its part."""
     done = 0
     with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(part_path(path, name), schema)) for name in sizes]
+        writers = [stack.enter_context(_writer(part_path(path, name), schema, defuse_formulas)) for name in sizes]
         for batch in _batches(parts, schema, remedy=remedy):
             places = part_of(done, batch.num_rows, [*sizes.values()])
             for place, write in enumerate(writers):
@@ -159,12 +171,13 @@ def _export_split(
 
 
 @contextmanager
-def _writer(path: Path, schema: pa.Schema) -> Iterator[Write]:
+def _writer(path: Path, schema: pa.Schema, defuse_formulas: bool) -> Iterator[Write]:
     """What writes into a file in the format that its name says, all or nothing."""
     kind, compression = _format(path)
     with atomic_file(path) as file, ExitStack() as stack:
         target = stack.enter_context(pa.CompressedOutputStream(_LeftOpen(file), compression)) if compression else file
-        yield stack.enter_context(_WRITERS[kind](target, schema))
+        writer = _defused_csv if kind == ".csv" and defuse_formulas else _WRITERS[kind]
+        yield stack.enter_context(writer(target, schema))
 
 
 class _LeftOpen(io.RawIOBase):
@@ -227,16 +240,32 @@ def _jsonl(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv(file: IO[bytes], schema: pa.Schema) -> Iterator[Write]:
-    header = pl.DataFrame({name: [] for name in schema.names}).write_csv()
+def _csv(file: IO[bytes], schema: pa.Schema, *, defuse: bool = False) -> Iterator[Write]:
+    names = _defused(pl.Series(schema.names)).to_list() if defuse else schema.names
+    header = pl.DataFrame({name: [] for name in names}).write_csv()
     file.write(header.encode())
     quoted: Literal["always", "necessary"] = "always" if len(schema) == 1 else "necessary"  # an empty line is no row
 
     def write(batch: pa.RecordBatch) -> None:
         columns = [_csv_column(name, batch.column(name)) for name in schema.names]
+        if defuse:
+            columns = [_defused(column) if column.dtype == pl.String else column for column in columns]
         file.write(pl.DataFrame(columns).write_csv(include_header=False, quote_style=quoted).encode())
 
     yield write
+
+
+def _defused_csv(file: IO[bytes], schema: pa.Schema) -> AbstractContextManager[Write]:
+    return _csv(file, schema, defuse=True)
+
+
+def _defused(texts: pl.Series) -> pl.Series:
+    """Texts with an apostrophe before what a spreadsheet would run; numbers are no formulas.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    is_number = texts.str.contains(_NUMBER)
+    return texts.str.replace(_FORMULA, "'$0").zip_with(~is_number.fill_null(False), texts)
 
 
 def _csv_column(name: str, values: pa.Array) -> pl.Series:

@@ -69,6 +69,11 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
             remedy="generate them first",
         )
     if not any(status.footer is not None and status.footer.num_rows for status in statuses):
+        if not any(status.remaining for status in statuses):
+            raise IncompleteError(
+                f"select kept no candidate of any of {plan.num_records} records, so there is nothing to process",
+                remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",
+            )
         raise IncompleteError(
             f"none of the {plan.num_records} records has a row, so there is nothing to process",
             remedy="`sdg status FILE` shows why they failed; generate again to retry them",
@@ -93,18 +98,19 @@ def process(
 ) -> ProcessingResult:
     """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index.
 
-    commit_guard: entered around what makes the output and the seal visible; what it raises keeps them from being so.
+    commit_guard: entered around what makes the beginning, the output and the seal visible; what it raises keeps them from it.
     open_source: opens the evaluation sets of processors. Raises FilterError if a processor cannot be used, or no record is left.
     """
     rows = open_row_processors(plan.config.processors, open_source)
-    update_metadata(
-        version,
-        target_num_records=plan.num_records,
-        total_num_batches=len(plan.row_groups),
-        post_generation_state="started",
-        post_generation_processed=False,
-        **NOTHING_REMOVED,
-    )
+    with commit_guard():
+        update_metadata(
+            version,
+            target_num_records=plan.num_records,
+            total_num_batches=len(plan.row_groups),
+            post_generation_state="started",
+            post_generation_processed=False,
+            **NOTHING_REMOVED,
+        )
     failpoint("processing.after_start")
     transforms = _transforms(plan)
     source = _Source(version, plan, statuses)
@@ -131,7 +137,7 @@ def process(
             processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
         )
     failpoint("processing.after_seal")
-    outputs = tuple(version.processed / name for name in _output_names(plan))
+    outputs = tuple(version.processed / name for name in output_names(plan))
     removed = {outcome.name: outcome.removed for outcome in rows.outcomes}
     return ProcessingResult(version, num_rows, outputs, already_done=False, removed_by_processor=removed)
 
@@ -184,7 +190,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
             remedy="`sdg reopen FILE`, then generate and process again",
         )
     transforms = _transforms(plan)
-    names = _output_names(plan)
+    names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
     if present != set(names):
@@ -211,8 +217,8 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     )
 
 
-def _output_names(plan: DatasetPlan) -> list[str]:
-    """What there is in `processed/`."""
+def output_names(plan: DatasetPlan) -> list[str]:
+    """What there is in `processed/`: the dataset, what processors make beside it, and what they removed."""
     transforms = [
         processor.name for processor in plan.config.processors if isinstance(processor, SchemaTransformProcessor)
     ]

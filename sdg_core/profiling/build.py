@@ -12,13 +12,14 @@ from sdg_core.profiling.facts import describe_columns, gather_facts
 from sdg_core.profiling.html import page
 from sdg_core.profiling.report import SCHEMA_VERSION, Report
 from sdg_core.profiling.samples import sample_records
-from sdg_core.profiling.table import profile_table
+from sdg_core.profiling.table import Described, profile_table
+from sdg_core.profiling.variety import Variety, measure_variety
 from sdg_core.store.atomic import read_or_none, write_atomic
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata, utc_now
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.parts import resolve_parts, scan_parts
+from sdg_core.store.parts import resolve_parts, row_group_parts, scan_parts
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.row_groups import damage_errors
 
@@ -45,11 +46,24 @@ def make_report(
     history_fault: why the runs are not known. Raises IncompleteError if there is no row, StoreError.
     """
     stored = resolve_parts(version, metadata, statuses)
+    described = describe_columns(plan)
     facts = gather_facts(plan, version, metadata, statuses, stored, runs=runs, history_fault=history_fault)
     with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
-        columns = profile_table(frame, describe_columns(plan), rows=stored.num_rows)
+        columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)
-    return Report(made_at=utc_now(), facts=facts, columns=columns, samples=samples)
+        after = measure_variety(frame, described, columns, rows=stored.num_rows, stage="after")
+    before = _variety_before(version, statuses, described) if facts.removed and stored.finished else ()
+    return Report(made_at=utc_now(), facts=facts, columns=columns, samples=samples, variety=(*before, *after))
+
+
+def _variety_before(
+    version: VersionLayout, statuses: Sequence[RowGroupStatus], described: Sequence[Described]
+) -> tuple[Variety, ...]:
+    """How varied the row groups are, from which processors removed records."""
+    stored = row_group_parts(version, statuses)
+    with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
+        columns = profile_table(frame, described, rows=stored.num_rows)
+        return measure_variety(frame, described, columns, rows=stored.num_rows, stage="before")
 
 
 def write_report(version: VersionLayout, report: Report) -> MadeReport:

@@ -17,7 +17,7 @@ from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.parts import StoredRows
 from sdg_core.store.row_group_state import RowGroupStatus
-from sdg_core.store.row_groups import total_usage
+from sdg_core.store.row_groups import count_selection, total_usage
 from sdg_core.store.seed_manifest import read_seed_content
 from sdg_core.store.versions import resolved_config
 
@@ -36,6 +36,7 @@ def gather_facts(
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
+    selection = count_selection(status.footer for status in statuses)
     config = read_or_none(version.config)
     return Facts(
         dataset=plan.config.name,
@@ -66,6 +67,8 @@ def gather_facts(
             ProcessorCount(name, metadata.kept_by_processor.get(name, 0), count)
             for name, count in metadata.removed_by_processor.items()
         ),
+        selection=selection,
+        rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
     )
 
 

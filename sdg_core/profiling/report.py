@@ -1,13 +1,15 @@
 """A report on a version: how it was made, what failed, and what is in it. One value, from which file and page are made."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
 from sdg_core.profiling.model import ColumnProfile
+from sdg_core.profiling.variety import Variety
 from sdg_core.profiling.wording import one_line_summary
+from sdg_core.store.row_groups import SelectionCounts
 
 SCHEMA_VERSION = 1
 
@@ -67,6 +69,7 @@ class Facts:
     remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first;
     history_fault: why there are none. dropped: columns that are stored beside the dataset.
     removed: what processors left out of the finished dataset, in order; those records have not failed.
+    selection: what `select` came to; its dropped records have not failed. rejected_cost: of rejected candidates.
     """
 
     dataset: str
@@ -94,6 +97,8 @@ class Facts:
     failures: tuple[FailureCount, ...]
     dropped: tuple[str, ...]
     removed: tuple[ProcessorCount, ...] = ()
+    selection: SelectionCounts | None = None
+    rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report says. made_at is the only thing that differs between reports on the same data."""
+    """Everything that a report says. made_at is the only thing that differs between reports on the same data.
+
+    variety: of columns with texts, vectors or scores; first before processors removed records, if any did, then after.
+    """
 
     made_at: str
     facts: Facts
     columns: tuple[ColumnProfile, ...]
     samples: tuple[Sample, ...]
+    variety: tuple[Variety, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
@@ -124,6 +133,7 @@ class Report:
             **_known(facts),
             "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
             "samples": [asdict(sample) for sample in self.samples],
+            "variety": [_known(asdict(measured)) for measured in self.variety],
         }
 
 

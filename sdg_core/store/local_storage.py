@@ -6,17 +6,22 @@ The directory is synced too, because a rename that is not on disk may be undone 
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from sdg_core.errors import StoreError
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.storage import StoredFile
 from sdg_core.store.temporaries import temporary_name
 from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
+
+_LOCK_SECONDS = 120.0
+_LOCK_PAUSE = 0.02
 
 
 class LocalStorage:
@@ -80,7 +85,7 @@ class LocalStorage:
     def move(self, target: StorePath) -> None:
         """Rename it and sync both directories."""
         assert isinstance(target, Path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(target.parent)
         os.rename(self._path, target)
         sync_path(target.parent)
         sync_path(self._path.parent)
@@ -198,8 +203,23 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         file = path.open("ab")
     with file:
         with store_errors("lock", path):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, path)
         yield
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Take the lock. Raises StoreError if another process keeps it for longer than any of ours does."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{path} has been locked by another process for {_LOCK_SECONDS:g} s",
+                    remedy=f"see which one it is (`fuser {path}`), end it if it hangs, and run again",
+                ) from None
+            time.sleep(_LOCK_PAUSE)  # a lock that can be waited for only so long has no other form
 
 
 def make_directory(directory: Path) -> None:

@@ -169,15 +169,16 @@ class _ObjectReader(io.RawIOBase):
 def object_path(url: str) -> ObjectPath:
     """The place that a URL names. Raises StoreError for a URL that names none, or where the library is not installed."""
     scheme, _, rest = url.partition("://")
+    secretive = "@" in rest or "?" in rest
+    shown = f"{scheme}://..." if secretive else url
     if scheme not in SCHEMES:
         raise StoreError(
-            f"root {url!r}: there is no store for {scheme}://",
+            f"root {shown!r}: there is no store for {scheme}://",
             remedy="give a directory or s3://bucket/prefix (--root, or SDG_ROOT)",
         )
     bucket, _, key = rest.rstrip("/").partition("/")
     wrong = [part for part in key.split("/") if key and (part in (".", "..") or not _SEGMENT.fullmatch(part))]
     if not _SEGMENT.fullmatch(bucket) or "@" in bucket or wrong:
-        shown = f"{scheme}://..." if "@" in bucket else url
         raise StoreError(
             f"root {shown!r} is not of the form s3://bucket/prefix",
             remedy="use letters, digits and _ . - in it; credentials belong in the environment (AWS_ACCESS_KEY_ID, ...)",

@@ -44,12 +44,17 @@ def resolve_parts(version: VersionLayout, metadata: Metadata, statuses: Sequence
             rows = sum(read_parquet_metadata(part).num_rows for part in parts)
         if not rows:
             raise CorruptFileError(f"{version.processed_dataset} holds no record", remedy=_FINISHED_ANEW)
-    else:
-        there = {s.group.index: s.footer.num_rows for s in statuses if s.footer is not None and s.footer.num_rows}
-        parts, rows = tuple(version.row_group(index) for index in there), sum(there.values())
-        if not rows:
-            raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
-    return StoredRows(parts, finished, rows)
+        return StoredRows(parts, finished, rows)
+    stored = row_group_parts(version, statuses)
+    if not stored.num_rows:
+        raise IncompleteError(f"{version.directory} holds no record yet", remedy="generate some first")
+    return stored
+
+
+def row_group_parts(version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> StoredRows:
+    """The row groups of a version that hold rows, whether it is finished or not."""
+    there = {s.group.index: s.footer.num_rows for s in statuses if s.footer is not None and s.footer.num_rows}
+    return StoredRows(tuple(version.row_group(index) for index in there), False, sum(there.values()))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ file is written last and is the commit.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -49,6 +50,11 @@ class SelectedRows(BaseModel):
     exhausted: list[int] = []
     candidates: dict[str, list[int]] = {}
     fallback: list[int] = []
+
+    @property
+    def dropped(self) -> int:
+        """How many records have no row because none of their candidates was kept."""
+        return len(self.exhausted)
 
     def candidates_of(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which candidate the row of each record is."""
@@ -137,6 +143,36 @@ class Footer(BaseModel):
             return self.start + np.arange(self.num_rows, dtype=np.int64)
         indices = np.arange(self.start, self.start + self.size, dtype=np.int64)
         return indices[~np.isin(indices, np.array(self.missing, dtype=np.int64))] if self.missing else indices
+
+
+@dataclass(frozen=True)
+class SelectionCounts:
+    """What selecting came to over several row groups.
+
+    dropped: records without a row because none of their candidates was kept. fallback: records whose row is the best of
+    candidates none of which was kept. rejected: candidates that were not kept. usage: what those used.
+    """
+
+    dropped: int
+    fallback: int
+    rejected: int
+    usage: UsageByModel
+
+
+def count_selection(footers: Iterable[Footer | None]) -> SelectionCounts | None:
+    """What selecting came to in row groups; None where nothing was selected."""
+    found = [footer.selection for footer in footers if footer is not None and footer.selection is not None]
+    if not found:
+        return None
+    usage: UsageByModel = {}
+    for selection in found:
+        usage = add_usage(usage, selection.usage)
+    return SelectionCounts(
+        dropped=sum(selection.dropped for selection in found),
+        fallback=sum(len(selection.fallback) for selection in found),
+        rejected=sum(selection.rejected for selection in found),
+        usage=usage,
+    )
 
 
 def total_usage(footers: Iterable[Footer | None]) -> tuple[UsageByModel, UsageByColumn]:

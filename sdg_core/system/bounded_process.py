@@ -32,6 +32,10 @@ Answer = Callable[[Any], Any]
 """What a question that the process asks back is answered with."""
 
 
+def _no_answer(question: Any) -> Any:
+    raise ValueError(f"nothing was to be asked, got {question!r}")
+
+
 class WorkEndedError(Exception):
     """The process ended, or was ended, before it answered; the message says why."""
 
@@ -46,7 +50,7 @@ class BoundedProcess:
         self._owner = 0
         self._lock = threading.Lock()
 
-    def call(self, request: Any, *, answer: Answer) -> Any:
+    def call(self, request: Any, *, answer: Answer = _no_answer) -> Any:
         """What the function returns. Raises WorkEndedError."""
         with self._lock:
             process = self._running()

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from sdg_core.plan.types.json_schema import compile_schema
+from sdg_core.plan.types.schema_work import check_work
 from sdg_core.validators.base import Validator, Verdict
 
 
@@ -23,6 +24,7 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
             except ValueError as error:
                 return [{"path": "", "message": f"not JSON: {error}"}]
         try:
+            check_work(value, schema)
             return [
                 {"path": _path(error.instance_path), "message": error.message} for error in compiled.iter_errors(value)
             ]

@@ -26,7 +26,7 @@ def value_validator(params: ValidatorParams) -> Validator:
         case RegexParams():
             from sdg_core.validators.regex import regex_judge
 
-            return regex_judge(params.pattern, full_match=params.full_match)
+            return regex_judge(params.searched)
         case _:
             raise TypeError(f"{params.validator_type} judges rows, not values")
 

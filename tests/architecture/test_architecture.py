@@ -150,10 +150,11 @@ def test_constraints_are_plain_pins() -> None:
     assert names == sorted(set(names))
 
 
-def test_the_tests_that_the_table_of_data_designers_tests_names_exist() -> None:
-    table = (ROOT / "docs" / "design" / "data-designer-tests.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60)])
+def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:
+    table = (ROOT / "docs" / "design" / document).read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", table)
-    assert len(named) > 100
+    assert len(named) >= least
     files = {file: ROOT / file for file, _ in named}
     defined = {
         file: {function.name for function in functions(ast.parse(path.read_text(encoding="utf-8")))}

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
-from tests.support.dagster_process import DagsterHome, Server, dagster_server, make_home, wait_for
+from tests.support.dagster_process import (
+    RANGE_END,
+    RANGE_START,
+    DagsterHome,
+    Server,
+    dagster_server,
+    make_home,
+    wait_for,
+)
 from tests.support.location import MODULE, write_dataset, write_project
 from tests.support.model_datasets import (
     EVERYTHING,
@@ -32,9 +40,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("bac
 
 FEW, MANY, MORE = 6, 10, 13
 GAPS = ["00000", "00002", "00003", "00005"]
-SIZES = {"all_of_it": FEW, "a_range": FEW, "gaps": FEW, "twice": FEW, "killed": MANY, "cancelled": MANY, "grows": MANY}
+SIZES = {
+    "all_of_it": FEW,
+    "a_range": FEW,
+    "gaps": FEW,
+    "twice": FEW,
+    "killed": MANY,
+    "cancelled": MANY,
+    "grows": MANY,
+    "sliced": FEW,
+}
 ANSWERED = {name: 2 * SIZE + 2 if size == MANY else EVERYTHING for name, size in SIZES.items()}
 """Requests until the model of a dataset holds its replies back: in the middle of the third row group."""
+PER_RUN = 4
+"""Row groups that a run of `sliced` makes at most."""
 Models = dict[str, HeldModel]
 
 
@@ -49,6 +68,7 @@ class Story:
     on_disk_after: dict[str, set[str]] = field(default_factory=dict)
     at_end: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     asked: dict[str, Counter[str]] = field(default_factory=dict)
+    slices: list[tuple[str, str]] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +84,8 @@ def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     write_project(
         home.directory, *(held_dataset(name, url=models[name].url, groups=size) for name, size in SIZES.items())
     )
+    sliced = held_dataset("sliced", url=models["sliced"].url, groups=FEW)
+    write_dataset(home.directory, sliced, max_row_groups_per_run=PER_RUN)
     with dagster_server(home) as running:
         yield running
 
@@ -78,6 +100,8 @@ def story(server: Server, models: Models) -> Story:
         told.runs[name] = sum(len(server.runs_of_backfill(backfill)) for backfill in ids)
         told.after[name] = server.partitions(asset(name))
         told.on_disk_after[name] = on_disk(server.home, name)
+    for backfill in first["sliced"]:
+        told.slices = sorted(slice_of(server.home, run) for run in server.runs_of_backfill(backfill))
     for name in ("killed", "cancelled"):
         models[name].let_go()
     second = {
@@ -93,6 +117,14 @@ def story(server: Server, models: Models) -> Story:
     return told
 
 
+def slice_of(home: DagsterHome, run_id: str) -> tuple[str, str]:
+    """The range of partitions that a run covers."""
+    with home.instance() as instance:
+        run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.tags[RANGE_START], run.tags[RANGE_END]
+
+
 def launch_first(server: Server) -> dict[str, list[str]]:
     """Backfills of what a person chooses, the interesting ones first."""
     chosen = {
@@ -103,6 +135,7 @@ def launch_first(server: Server) -> dict[str, list[str]]:
         "all_of_it": [keys(0, FEW - 1)],
         "a_range": [keys(1, 3)],
         "gaps": [GAPS],
+        "sliced": [keys(0, FEW - 1)],
     }
     return {
         name: [server.launch_backfill(asset(name), partitions) for partitions in each] for name, each in chosen.items()
@@ -155,6 +188,15 @@ def test_scattered_gaps_are_one_run_each(story: Story) -> None:
     assert story.ended["gaps"] == ["COMPLETED_SUCCESS"]
     assert story.runs["gaps"] == 3, "0, 2 and 3, 5"
     assert story.after["gaps"] == colours(GAPS, of=FEW)
+
+
+def test_a_backfill_of_more_than_one_run_may_have_is_sliced(story: Story) -> None:
+    assert story.ended["sliced"] == ["COMPLETED_SUCCESS"]
+    assert story.slices == [("00000", "00003"), ("00004", "00005")]
+    assert story.after["sliced"] == colours(keys(0, FEW - 1), of=FEW)
+    assert max(story.asked["sliced"].values()) == 1
+    refused = story.home.materialize(asset("sliced"), "--partition-range", "00000...00001")
+    assert refused.returncode != 0 and "single_run" in refused.stderr, "why the guide names `sdg generate` for it"
 
 
 def test_two_backfills_of_one_dataset_share_the_work(story: Story) -> None:

@@ -44,7 +44,7 @@ def check(event: dg.AssetMaterialization) -> None:
     lines = str(summary.value).splitlines()
     assert lines[0] == "| column | summary | null | distinct | type |" and len(lines) == 5
     assert lines[2].startswith("| plan | ") and lines[2].endswith(" | 0 | 2 | string |") and "a\\|b" in lines[2]
-    assert "characters, mean" in lines[3] and lines[4].startswith("| quality | ") and "| struct<help:" in lines[4]
+    assert "characters, mean" in lines[3] and lines[4].startswith("| quality | ") and "| struct\\<help:" in lines[4]
     mean = event.metadata["mean/quality.help"].value
     assert isinstance(mean, float) and 1 <= mean <= 2
     assert "mean/quality.tone" not in event.metadata, "scores that are words have no mean"

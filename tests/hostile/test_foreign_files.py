@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,31 @@ def noted(tmp_path: Path) -> list[Any]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "status"])
-@pytest.mark.parametrize("name", CONFIGS)
-def test_commands_that_look_run_and_send_nothing(tmp_path: Path, foreign: Path, name: str, command: str) -> None:
-    file = foreign / "tickets.yaml"
-    file.write_text(yaml.safe_dump(CONFIGS[name]))
-    result = sdg(tmp_path, command, str(file))
-    assert result.returncode in (0, 2), result.stderr
-    assert noted(tmp_path) == []
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["validate"],
+        ["plan"],
+        ["status"],
+        ["process"],
+        ["report"],
+        ["export", "out.csv"],
+        ["prune", "--yes"],
+        ["reopen"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_that_look_run_and_send_nothing(tmp_path: Path, foreign: Path, command: list[str]) -> None:
+    verb, *more = command
+    words: list[str] = []
+    for name, config in CONFIGS.items():
+        file = foreign / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(config))
+        words += [verb, str(file), *more, "--then"]
+    result = sdg(tmp_path, *words)
+    events = noted(tmp_path)
+    assert [event for event, _ in events] == ["end"] * len(CONFIGS), result.stderr
+    assert {status for _, status in events} <= {0, 2}, result.stderr
     assert not (tmp_path / "ran").exists()
 
 
@@ -156,18 +174,23 @@ def test_a_pipe_is_told_and_goes_on_and_untrusted_refuses(tmp_path: Path, foreig
     assert own.returncode == 0 and "outside this project" not in own.stderr
 
 
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"])
-@pytest.mark.parametrize("place", ["api_key", "extra_headers"])
-def test_a_secret_does_not_leave_for_another_host(tmp_path: Path, foreign: Path, variable: str, place: str) -> None:
-    file = foreign / "tickets.yaml"
-    value: Any = variable if place == "api_key" else {"X": f"${variable}"}
-    file.write_text(yaml.safe_dump(provider(endpoint="http://hostile.invalid/v1", **{place: value})))
-    result = sdg(tmp_path, "preview", str(file), **{variable: "s3cret"})
-    assert result.returncode == 2
-    assert f"environment variable {variable} may not be sent to hostile.invalid" in result.stderr
-    assert "SDG_ALLOW_VARIABLES" in result.stderr and "s3cret" not in result.stderr
-    assert noted(tmp_path) == []
-    allowed = sdg(
-        tmp_path, "validate", str(file), SDG_ALLOW_VARIABLES=f"{variable}=hostile.invalid", **{variable: "s3cret"}
-    )
-    assert allowed.returncode == 0, allowed.stderr
+def test_a_secret_does_not_leave_for_another_host(tmp_path: Path, foreign: Path) -> None:
+    variables = ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"]
+    files: list[str] = []
+    for variable in variables:
+        for place, value in (("api_key", variable), ("extra_headers", {"X": f"${variable}"})):
+            file = foreign / f"{variable.lower()}_{place}.yaml"
+            file.write_text(yaml.safe_dump(provider(endpoint="http://hostile.invalid/v1", **{place: value})))
+            files.append(str(file))
+    values = dict.fromkeys(variables, "s3cret")
+    refused = sdg(tmp_path, *chain.from_iterable(("preview", file, "--then") for file in files), **values)
+    assert noted(tmp_path) == [["end", 2]] * len(files)
+    for variable in variables:
+        message = f"environment variable {variable} may not be sent to hostile.invalid"
+        assert refused.stderr.count(message) == 2
+    assert "SDG_ALLOW_VARIABLES" in refused.stderr and "s3cret" not in refused.stderr
+    (tmp_path / "log").unlink()
+    pairs = " ".join(f"{variable}=hostile.invalid" for variable in variables)
+    commands = chain.from_iterable(("validate", file, "--then") for file in files)
+    sdg(tmp_path, *commands, SDG_ALLOW_VARIABLES=pairs, **values)
+    assert noted(tmp_path) == [["end", 0]] * len(files)

@@ -35,6 +35,11 @@ from sdg_core.plan.templates.work import _JINJA, _measure, _room, room_of
         ("{% if x %}a" + "{% elif x %}b" * 3_000 + "{% endif %}", "tags elif"),
         ("{{ '" + "{#" * 40_000 + "' }}", "characters; at most"),
         ("{{ 1" + "0" * 5_000 + " }}", "integer"),
+        ("`" + "{#" * 100_000, "comment"),
+        ("`" + "{% raw %}" * 50_000, "raw"),
+        ("`" + "{{ `" * 10_000, "operators|unexpected|characters"),
+        ("{{ a " + "is not " * 5_000 + "b }}", "operators"),
+        ("{{ " + "a b " * 10_000 + "}}", "unexpected|characters"),
         ("x" * (4 * 2**20 + 1), "characters; at most"),
     ],
 )

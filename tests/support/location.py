@@ -39,10 +39,10 @@ def write_project(directory: Path, *configs: Mapping[str, Any]) -> None:
         write_dataset(directory, config)
 
 
-def write_dataset(directory: Path, config: Mapping[str, Any]) -> Path:
-    """Add or change a dataset of the project in `directory`; its file."""
+def write_dataset(directory: Path, config: Mapping[str, Any], **attributes: Any) -> Path:
+    """Add or change a dataset of the project in `directory`; its file. attributes: of its component."""
     folder = directory / "synthetic" / "defs" / config["name"]
     folder.mkdir(exist_ok=True)
-    component = {"type": "sdg_assets.Dataset", "attributes": {"config": "dataset.yaml"}}
+    component = {"type": "sdg_assets.Dataset", "attributes": {"config": "dataset.yaml", **attributes}}
     (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
     return write_config(folder / "dataset.yaml", config)

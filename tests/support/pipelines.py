@@ -44,7 +44,7 @@ class Project:
         self.file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         return self
 
-    def open(self, **more: Any) -> pipelines.Pipeline:
+    def open(self, **more: Any) -> pipelines.OpenPipeline:
         return pipelines.open_pipeline(self.file, root=self.root, **more)
 
     def generate(self, **more: Any) -> pipelines.PipelineSummary:

@@ -20,7 +20,7 @@ import orjson
 from sdg_core.config.tools import McpProvider, StdioMcpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.session import ConnectionLostError, Session, Stderr, reason_of
-from sdg_core.models.secrets import secret
+from sdg_core.models.secrets import is_unmistakable, secret
 from sdg_core.models.types import Tool
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class McpServer:
             return await _call(client, name, arguments, timeout=timeout)
 
         result = await self._with_session(call)
-        return ToolResult(self._redact(result.text), result.failed)
+        return ToolResult(self._redact(result.text, only=is_unmistakable), result.failed)
 
     async def aclose(self) -> None:
         """End the connection, and the process if there is one; a later call opens it again."""
@@ -169,10 +169,15 @@ class McpServer:
             return f"check {place}.api_key and what its environment variable holds"
         return f"start the server, or correct {place}.endpoint"
 
-    def _redact(self, text: str) -> str:
-        for value in self._secrets.values():
-            text = text.replace(value.removeprefix(_BEARER), "[secret]")
+    def _redact(self, text: str, *, only: Callable[[str], bool] = bool) -> str:
+        for value in map(_bare, self._secrets.values()):
+            if only(value):
+                text = text.replace(value, "[secret]")
         return text
+
+
+def _bare(value: str) -> str:
+    return value.removeprefix(_BEARER)
 
 
 async def _list_tools(client: "Client") -> tuple[Tool, ...]:

@@ -11,7 +11,7 @@ import orjson
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
-from sdg_core.models.providers.openai_wire import billed, count_of, read_json, text_or_none, write_json
+from sdg_core.models.providers.openai_wire import billed, count_of, name_or_none, read_json, text_or_none, write_json
 from sdg_core.models.types import (
     ChatRequest,
     ChatResponse,
@@ -23,6 +23,7 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
+from sdg_core.plan.foreign import dump_exactly
 
 _MAX_TOKENS = 32_000
 """Sent where the file sets no `max_tokens`, because the API wants one. A model that takes less says so, and is asked for that
@@ -74,7 +75,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     if not isinstance(blocks, list):
         raise TransientModelError(f"{where} answered 200 without a message: {server_words(body, caller)}")
     usage = _usage(answer.get("usage"))
-    reason = text_or_none(answer.get("stop_reason"))
+    reason = name_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
     text, calls = _of_type(blocks, "text", "text"), _calls(blocks)
     if request.response_schema is not None:
@@ -94,7 +95,7 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
         usage=usage,
         reasoning=_of_type(blocks, "thinking", "thinking") or None,
         tool_calls=calls,
-        model=text_or_none(answer.get("model")),
+        model=name_or_none(answer.get("model")),
         signed=tuple(block for block in blocks if isinstance(block, dict) and block.get("type") in _SIGNED),
     )
 
@@ -155,7 +156,7 @@ def _calls(blocks: list[Any]) -> tuple[ToolCall, ...]:
     calls = []
     for place, block in enumerate(blocks):
         if isinstance(block, dict) and block.get("type") == "tool_use" and isinstance(block.get("name"), str):
-            arguments = orjson.dumps(block.get("input") or {}).decode()
+            arguments = dump_exactly(block.get("input") or {}).decode().strip()
             calls.append(ToolCall(text_or_none(block.get("id")) or f"call_{place}", block["name"], arguments))
     return tuple(calls)
 

@@ -3,8 +3,8 @@
 No retries, no waiting, no limit on connections, which are matters of the endpoint and its gate. Redirects are not followed: a
 redirected POST turns into a GET, and the key would travel to another host. Headers go with each request, not with the session,
 so that a picture fetched from elsewhere is fetched without the key.
-Invariant: whatever goes wrong leaves as a ModelError, and no error text or repr contains a secret. For that reason the causes
-of the HTTP library, which carry request headers, are not chained.
+Invariant: whatever goes wrong leaves as a ModelError, and no error text, repr or answer contains a secret. For that reason the
+causes of the HTTP library, which carry request headers, are not chained.
 """
 
 import time
@@ -17,6 +17,7 @@ from yarl import URL
 from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
+from sdg_core.models.providers.pictures import PublicResolver, check_address, is_same_place
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 _CHECK_TIMEOUT = 10.0
@@ -53,6 +54,7 @@ class HttpSender:
         self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
         self._headers.update(extra)
         self._session: aiohttp.ClientSession | None = None
+        self._public: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, body: bytes, *, model: str, timeout: float) -> bytes:
         """The body of a 2xx. `timeout` seconds cover connecting, waiting and reading."""
@@ -72,13 +74,18 @@ class HttpSender:
         if not 200 <= status < 300:
             now = self._wall_clock()
             raise error_from_status(status, headers, content, caller=self.caller, model=model, now=now)
-        return content
+        return self.caller.redaction.body(content)
 
     async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
-        """The content at a URL that a server answered with, and its media type. The key is not sent."""
+        """The content at a URL that a server answered with, and its media type. The key is not sent.
+
+        Raises PermanentModelError for an address that is not the server's to name.
+        """
+        address = check_address(url, endpoint=self._base)
+        session = self._open_session() if is_same_place(address.origin(), self._base.origin()) else self._open_public()
         try:
             limit = aiohttp.ClientTimeout(total=timeout)
-            async with self._open_session().get(url, timeout=limit, allow_redirects=False) as response:
+            async with session.get(address, timeout=limit, allow_redirects=False) as response:
                 content = await read_bounded(response.content)
                 status, media_type = response.status, response.content_type
         except BodyTooLargeError as error:
@@ -112,9 +119,12 @@ class HttpSender:
 
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        sessions = (self._session, self._public)
+        self._session = None
+        self._public = None
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     def _below(self, path: str) -> URL:
         """`base/path`, keeping a query such as Azure's `?api-version=`."""
@@ -123,13 +133,23 @@ class HttpSender:
     def _open_session(self) -> aiohttp.ClientSession:
         """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
+            self._session = _new_session(aiohttp.TCPConnector(limit=0))
         return self._session
+
+    def _open_public(self) -> aiohttp.ClientSession:
+        """For hosts that are not the endpoint."""
+        if self._public is None:
+            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
+        return self._public
+
+
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=True,  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
 
 
 def base_url(provider: ModelProvider) -> URL:

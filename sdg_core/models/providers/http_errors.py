@@ -4,17 +4,21 @@ Every fault is classified here and nowhere else (`sdg_core.errors` says what the
 Invariant: text that comes from a server passes through `Caller.redact`, so a key that a server repeats is not shown.
 """
 
+import errno
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 import aiohttp
 
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
+from sdg_core.models.providers.redaction import Redaction
 from sdg_core.plan.foreign import read_json
+from sdg_core.system import descriptors
 
 _TRANSIENT_STATUS = frozenset({408, 409, 425})
 _OVERLOADED = 529
@@ -39,12 +43,14 @@ class Caller:
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @cached_property
+    def redaction(self) -> Redaction:
+        """What takes the API key and the other secrets out of answers."""
+        return Redaction({**dict.fromkeys(self.secrets, "[secret]"), **({self.key: "[API key]"} if self.key else {})})
+
     def redact(self, text: str) -> str:
         """The text without the API key and the other secrets."""
-        text = text if not self.key else text.replace(self.key, "[API key]")
-        for secret in self.secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+        return self.redaction.text(text)
 
     def where(self, model: str) -> str:
         """The endpoint and the model, for the beginning of a message."""
@@ -108,6 +114,8 @@ def error_from_exception(error: Exception, *, caller: Caller, model: str, timeou
             plain = caller.endpoint.replace("https://", "http://", 1)
             remedy = f"the server does not speak TLS: write {plain} in model_providers[{caller.provider}].endpoint"
         return PermanentModelError(f"{where} cannot be reached: {words}", remedy=remedy)
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return TransientModelError(f"the connection to {where} failed: too many open files", remedy=descriptors.REMEDY)
     nobody = isinstance(error, aiohttp.ClientConnectorError)
     advice = f"start the server, or correct model_providers[{caller.provider}].endpoint" if nobody else None
     return TransientModelError(f"the connection to {where} failed: {words}", remedy=advice)

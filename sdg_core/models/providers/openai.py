@@ -17,6 +17,7 @@ from sdg_core.models.providers.openai_media import (
     prefers_chat,
 )
 from sdg_core.models.providers.openai_wire import decode_reply, encode_request
+from sdg_core.models.providers.pictures import check_content
 from sdg_core.models.types import (
     ChatClient,
     ChatRequest,
@@ -97,6 +98,9 @@ class OpenAIClient(ChatClient):
 
     async def _picture(self, url: str, *, model: str, timeout: float) -> Image:
         if url.startswith("data:"):
-            return picture_of_data_url(url, caller=self._http.caller, model=model)
-        content, media_type = await self._http.fetch(url, model=model, timeout=timeout)
-        return Image(content, media_type or "image/png")
+            image = picture_of_data_url(url, caller=self._http.caller, model=model)
+        else:
+            content, media_type = await self._http.fetch(url, model=model, timeout=timeout)
+            image = Image(content, media_type or "image/png")
+        check_content(image.content, where=self._http.caller.where(model))
+        return image

@@ -137,4 +137,9 @@ def _vector(value: object) -> tuple[float, ...]:
         except (binascii.Error, ValueError):
             return ()
     numbers = value if isinstance(value, list) else []
-    return tuple(float(number) for number in numbers) if all(isinstance(n, int | float) for n in numbers) else ()
+    if any(type(number) not in (int, float) for number in numbers):
+        return ()
+    try:
+        return tuple(map(float, numbers))
+    except OverflowError:
+        return ()

@@ -21,9 +21,10 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
 )
-from sdg_core.plan.foreign import json_text
+from sdg_core.plan.foreign import dump_exactly, json_text
 from sdg_core.plan.foreign import read_json as read_json_value
 
+_LONGEST_NAME = 200
 _THINK, _THOUGHT = "<think>", "</think>"
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
@@ -83,7 +84,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
             raise _error_inside(place["error"], caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
-    finish_reason = text_or_none(choice.get("finish_reason"))
+    finish_reason = name_or_none(choice.get("finish_reason"))
     thought, text = split_reasoning(_text(message.get("content")))
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
@@ -108,7 +109,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
         reasoning=reasoning,
         tool_calls=calls,
         image_urls=pictures,
-        model=text_or_none(answer.get("model")),
+        model=name_or_none(answer.get("model")),
     )
 
 
@@ -165,6 +166,12 @@ def text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def name_or_none(value: object) -> str | None:
+    """A name that the server gives, such as that of a model; what is longer than any name is cut."""
+    name = text_or_none(value)
+    return name if name is None else name[:_LONGEST_NAME]
+
+
 def _message(message: Message) -> dict[str, Any]:
     content = message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
     encoded: dict[str, Any] = {"role": message.role, "content": content}
@@ -209,7 +216,7 @@ def _calls(raw: object) -> tuple[ToolCall, ...]:
         name = function.get("name") if isinstance(function, dict) else None
         if isinstance(function, dict) and isinstance(name, str):
             given = function.get("arguments")
-            arguments = given if isinstance(given, str) else orjson.dumps(given or {}).decode()
+            arguments = given if isinstance(given, str) else dump_exactly(given or {}).decode().strip()
             calls.append(ToolCall(text_or_none(call.get("id")) or f"call_{place}", name, arguments))
     return tuple(calls)
 

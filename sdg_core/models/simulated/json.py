@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from sdg_core.errors import PermanentModelError
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.models.simulated.text import formatted, matching
@@ -18,6 +20,8 @@ _TRIES = 20
 _DEEP = 5
 """From here on only what is required is made, so that schemas that contain themselves come to an end."""
 _TOO_DEEP = 40
+_MOST_VALUES = 20_000
+_MOST_CHARACTERS = 1_000_000
 
 
 def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str]) -> Any:
@@ -34,6 +38,7 @@ def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str
 class _Walk:
     def __init__(self, root: JsonSchema, draws: DrawStream, words: Callable[[], str]) -> None:
         self._root, self._draws, self._words = root, draws, words
+        self._values = 0
         self._makers: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
             "object": self._object,
             "array": self._array,
@@ -47,6 +52,9 @@ class _Walk:
     def value(self, node: Any, depth: int) -> Any:
         if depth > _TOO_DEEP:
             raise ValueError("it contains itself without end")
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise PermanentModelError(f"the simulated provider makes at most {_MOST_VALUES:,} values for a schema")
         if not isinstance(node, Mapping):
             return self._words()
         node = self._plain(node)
@@ -124,13 +132,16 @@ class _Walk:
             most = least
         count = max(self._draws.between(max(least, min(1, most)), max(least, most)), len(firsts))
         made: list[Any] = []
+        seen: set[bytes] = set()
         for _ in range(count * 8):
             if len(made) >= count:
                 break
             part = firsts[len(made)] if len(made) < len(firsts) else node.get("items", {"type": "string"})
             item = self.value(part, depth + 1)
-            if not (node.get("uniqueItems") and item in made):
+            text = orjson.dumps(item, option=orjson.OPT_SORT_KEYS) if node.get("uniqueItems") else b""
+            if not (text and text in seen):
                 made.append(item)
+                seen.add(text)
         return made
 
     def _string(self, node: Mapping[str, Any], depth: int) -> str:
@@ -140,6 +151,8 @@ class _Walk:
         text = formatted(str(node.get("format")), self._draws)
         if text is not None:
             return text
+        if least > _MOST_CHARACTERS:
+            raise PermanentModelError(f"the simulated provider makes texts of at most {_MOST_CHARACTERS:,} characters")
         text = self._words()
         while len(text) < least:
             text += " " + self._words()

@@ -11,6 +11,7 @@ from sdg_core.models.simulated.random_stream import DrawStream
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 _MAX_REPEATS = 3
+_MOST_CHARACTERS = 1_000_000
 _parser: Any = importlib.import_module("re._parser")
 """Python's own parser of regular expressions; it has no public name, and a second one would disagree with it."""
 
@@ -39,7 +40,10 @@ def formatted(name: str, draws: DrawStream) -> str | None:
 def matching(pattern: str, draws: DrawStream) -> str:
     """Text that matches a pattern. Raises ValueError for a pattern with parts that cannot be made (look-around)."""
     try:
-        return "".join(_made(part, draws) for part in _parser.parse(pattern))
+        parsed = _parser.parse(pattern)
+        if parsed.getwidth()[0] > _MOST_CHARACTERS:
+            raise ValueError(f"the pattern {pattern[:60]!r} wants more than {_MOST_CHARACTERS:,} characters")
+        return "".join(_made(part, draws) for part in parsed)
     except re.error as error:
         raise ValueError(f"the pattern {pattern!r} cannot be read: {error}") from error
 

@@ -12,24 +12,47 @@ from sdg_core.errors import SdgError, SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.readers.tables import row_text
 from sdg_core.plan.fingerprint import digest
+from sdg_core.plan.usercode.functions import source_hash_of
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
 
 _PLACE = "sources.reader_class"
 
 
-def custom_mark(config: CustomSources, *, base: Path) -> str:
+Given = Mapping[str, Any]
+"""Objects passed in Python, by the names that the pipeline has for them."""
+
+
+def custom_mark(config: CustomSources, *, base: Path, given: Given) -> str | None:
     """What the reader's code contributes to the fingerprint: its module's text, or the version that the file gives.
 
     Runs none of it. Raises UserCodeError if there is no such class.
     """
+    if config.reader_class in given:
+        return source_hash_of(type(given[config.reader_class]), "reader_class", version=config.version)
     definition = find_definition(config.reader_class, base=base, what="class")
     if config.version is not None:
         return f"version {config.version}"
     return digest(definition.module_text)
 
 
-def custom_sources(config: CustomSources, *, base: Path) -> list[Source]:
+def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[Source]:
     """One source per item. Raises SeedError for a class that is no reader, or items of the same name."""
+    reader = given[config.reader_class] if config.reader_class in given else _reader(config, base)
+    items = _called(config.reader_class, "items", lambda: list(reader.items()))
+    sources: dict[str, Source] = {}
+    for item in items:
+        locator = _called(config.reader_class, "locator", lambda item=item: _locator(reader, item))
+        if locator in sources:
+            raise SeedError(
+                f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
+                remedy="define locator(item) so that every item has a name of its own, the same in every run",
+            )
+        sources[locator] = ItemSource(locator, reader, item)
+    return [*sources.values()]
+
+
+def _reader(config: CustomSources, base: Path) -> Any:
+    """An object of the class that the file names. Raises SeedError."""
     try:
         found = load_definition(find_definition(config.reader_class, base=base, what="class"))
     except UserCodeError as error:
@@ -46,18 +69,7 @@ def custom_sources(config: CustomSources, *, base: Path) -> list[Source]:
     except TypeError as error:
         taken = ", ".join(inspect.signature(found).parameters) or "none"
         raise SeedError(f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}") from error
-    reader = _called(config.reader_class, "the constructor", lambda: found(**config.params))
-    items = _called(config.reader_class, "items", lambda: list(reader.items()))
-    sources: dict[str, Source] = {}
-    for item in items:
-        locator = _called(config.reader_class, "locator", lambda item=item: _locator(reader, item))
-        if locator in sources:
-            raise SeedError(
-                f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
-                remedy="define locator(item) so that every item has a name of its own, the same in every run",
-            )
-        sources[locator] = ItemSource(locator, reader, item)
-    return [*sources.values()]
+    return _called(config.reader_class, "the constructor", lambda: found(**config.params))
 
 
 def _locator(reader: Any, item: Any) -> str:

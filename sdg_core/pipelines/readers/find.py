@@ -55,9 +55,13 @@ def columns_of(config: Sources) -> frozenset[str] | None:
     return frozenset({*known, *more, SOURCE_COLUMN})
 
 
-def find_sources(config: Sources, *, base: Path, root: StorePath, env: Mapping[str, str]) -> list[Source]:
-    """The sources that there are now, by locator. Raises SeedError if there is none and that is not allowed, or where they come
-    from cannot be asked."""
+def find_sources(
+    config: Sources, *, base: Path, root: StorePath, env: Mapping[str, str], given: Mapping[str, Any] | None = None
+) -> list[Source]:
+    """The sources that there are now, by locator. given: a reader that was passed in Python.
+
+    Raises SeedError if there is none and that is not allowed, or where they come from cannot be asked.
+    """
     match config:
         case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
             found = _files(path, reader=config.reader, base=base, root=root, read=_format(config))
@@ -77,7 +81,10 @@ def find_sources(config: Sources, *, base: Path, root: StorePath, env: Mapping[s
         case CustomSources(reader_class=name):
             from sdg_core.pipelines.readers.custom import custom_sources
 
-            found, what = custom_sources(config, base=base), f"sources.reader_class: {name} has no items"
+            found, what = (
+                custom_sources(config, base=base, given=given or {}),
+                f"sources.reader_class: {name} has no items",
+            )
         case _:
             assert_never(config)
     if not found and not config.allow_empty:

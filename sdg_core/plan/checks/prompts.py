@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from sdg_core.config.columns import ChatColumn, ImageColumn
 from sdg_core.config.dataset import DatasetConfig
+from sdg_core.plan.checks.select import select_notices
 from sdg_core.plan.kinds import templates_of, values_read
 
 _TAGS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -12,7 +13,8 @@ _SINGLE = re.compile(r"\{\s*([^\W\d]\w*)(?:[.\[][^{}]*)?\}")
 
 
 def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator[str]:
-    """Columns in single braces, which are sent as they are written, and prompts that are the same for every record.
+    """Columns in single braces, which are sent as they are written, and prompts that are the same for every record, or for every
+    candidate of one.
 
     names: of every column of the dataset, seed columns included.
     """
@@ -25,3 +27,4 @@ def prompt_notices(config: DatasetConfig, *, names: Collection[str]) -> Iterator
                 yield f"{path[0]} of {column.name!r} has {{{name}}}, sent as it is; write {{{{ {name} }}}} for the column"
         if column.prompt and not values_read(column):
             yield f"the prompt of {column.name!r} reads no column, so every record asks the same"
+    yield from select_notices(config)

@@ -1,11 +1,20 @@
 """Checks of `select`: its templates can be read, and a record can be drawn again without its neighbours."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
-from sdg_core.config.columns import CustomColumn, ExpressionColumn, SeedColumn, ValidationColumn
+from sdg_core.config.columns import (
+    CustomColumn,
+    EmbeddingColumn,
+    ExpressionColumn,
+    LlmJudgeColumn,
+    ModelColumn,
+    SeedColumn,
+    ValidationColumn,
+)
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.yaml_document import Problems
 from sdg_core.plan.checks.processors import as_template, check_condition
+from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, resizes, templates_of
 from sdg_core.plan.templates.engine import chooses
 
@@ -32,6 +41,35 @@ def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
             "every candidate of a record would be the same, because no column is drawn, asked of a model or made by a function; "
             "use a processor `filter` instead",
         )
+
+
+def select_notices(config: DatasetConfig) -> Iterator[str]:
+    """Columns whose model gives every candidate of a record the same reply, because nothing in the request differs."""
+    if config.select is None or config.select.candidates == 1:
+        return
+    graph, varying = build_graph(config), set[str]()
+    columns = {column.name: column for column in config.columns}
+    for name in graph.order:
+        column = columns[name]
+        differs = _is_drawn(column, config) if isinstance(column, ModelColumn) else _varies(column)
+        if differs or graph.ancestors(name) & varying:
+            varying.add(name)
+        elif isinstance(column, ModelColumn) and not isinstance(column, LlmJudgeColumn | EmbeddingColumn):
+            yield (
+                f"every candidate of a record may get the same reply in {name!r}: it reads nothing that differs between "
+                "them, and its model is asked with temperature 0 or a fixed seed"
+            )
+
+
+def _is_drawn(column: ModelColumn, config: DatasetConfig) -> bool:
+    """Whether a model may reply differently to the same request."""
+    model = next(model for model in config.model_configs if model.alias == column.model_alias)
+    provider = next(provider for provider in config.model_providers if provider.name == model.provider)
+    if provider.provider_type == "simulated":
+        return True
+    parameters = model.inference_parameters
+    fixed = {**(provider.extra_body or {}), **(getattr(parameters, "extra_body", None) or {})}
+    return getattr(parameters, "temperature", None) != 0 and "seed" not in fixed
 
 
 def _varies(column: object) -> bool:

@@ -17,7 +17,7 @@ def check_validation(column: Column) -> Problems:
     if IS_VALID in column.target_columns and len(column.target_columns) > 1:
         yield ("target_columns",), f"a column {IS_VALID!r} would clash with the verdict over all targets; rename it"
     match column.validator_params:
-        case RegexParams(pattern=pattern):
+        case RegexParams(searched=pattern):
             try:
                 pl.Series([""]).str.contains(pattern, literal=False)
             except pl.exceptions.PolarsError as error:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from sdg_core.plan.names import did_you_mean
+from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
 
-_PROBES = (0.25, 0.5, 0.75)
 _LARGEST = 2.0**63
+_SECONDS = 15.0
+_MAY_BE_ENDLESS = frozenset(
+    "betabinom betanbinom hypergeom logser nchypergeom_fisher nchypergeom_wallenius nhypergeom poisson_binom skellam "
+    "yulesimon zipfian ksone kstwo studentized_range levy_stable genhyperbolic geninvgauss irwinhall dpareto_lognorm".split()
+)
+"""Distributions that scipy sums up or integrates, for parameters that look harmless without end."""
 _MAX_OVERFLOW = 1e-3
 """The share of draws beyond 64 bits from which on a distribution is refused."""
 
@@ -58,10 +62,7 @@ def distribution_fault(name: str, params: Mapping[str, float]) -> tuple[str, str
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
         return "dist_params", f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1"
-    if not _has_quantiles(name, params):
-        listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
-        return "dist_params", f"{name} is not defined for {listed}"
-    return None
+    return _quantile_fault(name, params)
 
 
 def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
@@ -75,13 +76,30 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
     return name == "logser" and 1 - 1e-6 < params["p"] < 1
 
 
-def _has_quantiles(name: str, params: Mapping[str, float]) -> bool:
-    with np.errstate(all="ignore"):
-        try:
-            values = np.asarray(distribution(name, params).ppf(_PROBES), np.float64)
-        except (ValueError, ArithmeticError, RuntimeError):
-            return False
-    return bool(np.isfinite(values).all() and (not is_discrete(name) or (np.abs(values) < _LARGEST).all()))
+def _quantile_fault(name: str, params: Mapping[str, float]) -> tuple[str, str] | None:
+    listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
+    try:
+        found = _have_quantiles(name, tuple(sorted(params.items())))
+    except WorkEndedError:
+        return (
+            "dist_params",
+            f"{name} with {listed} takes more time or memory than a draw may; choose smaller parameters",
+        )
+    return None if found else ("dist_params", f"{name} is not defined for {listed}")
+
+
+@lru_cache(maxsize=256)
+def _have_quantiles(name: str, params: tuple[tuple[str, float], ...]) -> bool:
+    request = {"name": name, "params": dict(params)}
+    if name not in _MAY_BE_ENDLESS:
+        from sdg_core.plan.sampling.quantiles import have_quantiles
+
+        return have_quantiles(request)
+    process = BoundedProcess("sdg_core.plan.sampling.quantiles:have_quantiles", seconds=_SECONDS)
+    try:
+        return bool(process.call(request))
+    finally:
+        process.close()
 
 
 def _names() -> list[str]:

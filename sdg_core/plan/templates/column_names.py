@@ -21,7 +21,9 @@ _KEYWORDS = frozenset(
     "and as context elif else if ignore import in is missing not or recursive required scoped with without".split()
 )
 _TAGS = {"{{": "}}", "{%": "%}"}
-_OPENING = re.compile(r"\{#.*?#\}|\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{|\{%", re.DOTALL)
+_OPENING = re.compile(r"\{#|\{%[-+]?\s*raw\s*[-+]?%\}|\{\{|\{%")
+_END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
+_END_OF_COMMENT = re.compile(r"#\}")
 _INSIDE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`([^`\r\n]+)`|\}\}|%\}|[{}]", re.DOTALL)
 _MAY_NEED = re.compile(rf"[^\W\d]\w*[ \t]+[^\W\d]\w*|\b(?:{'|'.join(sorted(FUNCTIONS))})\b")
 
@@ -56,6 +58,12 @@ def _without_backticks(source: str) -> str:
         place = opening.end()
         if opening[0] in _TAGS:
             place = _tag(source, place, closing=_TAGS[opening[0]], parts=parts)
+            continue
+        end = (_END_OF_COMMENT if opening[0] == "{#" else _END_OF_RAW).search(source, place)
+        if end is None:
+            break  # it never ends, which parsing will say
+        parts.append(source[place : end.end()])
+        place = end.end()
     return "".join(parts) + source[place:]
 
 
@@ -119,17 +127,24 @@ def _names_a_column(tokens: list[Token], place: int) -> bool:
 
 def _before(tokens: list[Token], place: int) -> str:
     """What stands before a place: a sign, a word, `is not`, or `{%` for the start of a statement."""
-    place -= 1
-    while place >= 0 and tokens[place].kind == "whitespace":
-        place -= 1
+    place = _place_before(tokens, place)
     if place < 0:
         return ""
     token = tokens[place]
     if token.kind == "block_begin":
         return "{%"
-    if token.text == "not" and _before(tokens, place) == "is":
+    earlier = _place_before(tokens, place)
+    if token.text == "not" and earlier >= 0 and tokens[earlier].text == "is":
         return "is not"
     return token.text
+
+
+def _place_before(tokens: list[Token], place: int) -> int:
+    """The place of the token before one, white space aside; -1 if there is none."""
+    place -= 1
+    while place >= 0 and tokens[place].kind == "whitespace":
+        place -= 1
+    return place
 
 
 def _next_text(tokens: list[Token], place: int) -> str:

@@ -36,6 +36,8 @@ def read_function(found: Definition) -> StaticFunction:
     node = found.node
     if not isinstance(node, Function):
         raise StaticError(f"{found.where}:{found.name} is not a plain function")
+    if node not in found.tree.body and _definitions(found) > 1:
+        raise StaticError(f"{found.where}:{found.name} is defined in several branches")
     metadata: dict[str, Any] = {}
     for decorator in node.decorator_list:
         metadata.update(_declared(decorator, found))
@@ -65,7 +67,7 @@ class UnfitClassError(ValueError):
 
 def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
     name = decorator_name(decorator)
-    if name not in DECORATORS:
+    if name not in DECORATORS or not _is_imported_from_here(decorator, found.tree):
         raise StaticError(f"{found.where}:{found.name} has a decorator of its own")
     if name == "dataset_callable":
         return {}
@@ -76,7 +78,7 @@ def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
         "version": None,
     }
     if not isinstance(decorator, ast.Call):
-        return defaults
+        raise StaticError(f"{found.where}:{found.name} has a decorator {name} that is not called")
     try:
         given = {item.arg or "**": ast.literal_eval(item.value) for item in decorator.keywords}
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
@@ -86,6 +88,29 @@ def _declared(decorator: ast.expr, found: Definition) -> dict[str, Any]:
     return {**defaults, **given}
 
 
+def _definitions(found: Definition) -> int:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return sum(isinstance(node, kinds) and node.name == found.name for node in ast.walk(found.tree))
+
+
+def _is_imported_from_here(decorator: ast.expr, tree: ast.Module) -> bool:
+    """Whether a decorator is this package's, rather than something else of the same name."""
+    node: ast.expr = decorator.func if isinstance(decorator, ast.Call) else decorator
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    root = node.id if isinstance(node, ast.Name) else None
+    sources: list[str] = []
+    for statement in tree.body:
+        match statement:
+            case ast.Import(names=items):
+                sources += [item.name for item in items if (item.asname or item.name.split(".")[0]) == root]
+            case ast.ImportFrom(module=str(module), names=items):
+                sources += [module for item in items if (item.asname or item.name) == root]
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) if name == root:
+                return False
+    return bool(sources) and all(source.split(".")[0] == "sdg_core" for source in sources)
+
+
 def _check_annotation(annotation: ast.expr | None, known: frozenset[str], found: Definition) -> None:
     """An annotation that cannot be resolved hides all the others from a run, so it must not be believed here."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
@@ -93,6 +118,10 @@ def _check_annotation(annotation: ast.expr | None, known: frozenset[str], found:
     for node in ast.walk(annotation) if annotation is not None else ():
         if isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id):
             raise StaticError(f"{found.where}:{found.name} has an annotation {node.id!r} that is not bound in its file")
+        if isinstance(node, ast.Name) and node.id in known & _RETURNED:
+            raise StaticError(
+                f"{found.where}:{found.name} has an annotation {node.id!r} that its file gives another meaning"
+            )
 
 
 def _name(returns: ast.expr | None) -> str | None:

@@ -376,3 +376,17 @@ def test_a_condition_that_never_holds_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(api.RunAbortedError, match=r"every candidate of the first \d+ records was rejected"):
         api.generate(dataset)
     assert 0 < api.status(dataset).remaining <= 300
+
+
+def test_candidates_that_cannot_differ_are_named(tmp_path: Path) -> None:
+    columns = (*COLUMNS, llm("fixed", "say"), llm("reads", "{{ fixed }}"))
+    config = dataset_config(*columns, endpoint="http://127.0.0.1:9/v1", select=DROP)
+    for model, expected in (
+        ({}, []),
+        ({"temperature": 0.0}, ["fixed", "reads"]),
+        ({"extra_body": {"seed": 3}}, ["fixed", "reads"]),
+    ):
+        config["model_configs"][0]["inference_parameters"] = model
+        reasons = api.plan(open_dataset(tmp_path / "a.yaml", config, root=tmp_path)).reasons
+        named = [reason.split("'")[1] for reason in reasons if "may get the same reply" in reason]
+        assert named == expected, "the other column reads an id that differs"

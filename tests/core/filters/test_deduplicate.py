@@ -182,7 +182,8 @@ def test_many_equal_texts_are_one_cluster() -> None:
 
 
 def test_the_result_names_the_algorithm_and_its_version() -> None:
-    assert MinhashDuplicates().decide().method.startswith("minhash (rensa 0.")
+    method = MinhashDuplicates().decide().method
+    assert method.startswith("minhash (rensa 0.") and method.endswith(", words 1)")
     assert ExactDuplicates().decide().share == 0
     assert EmbeddingDuplicates().decide().groups() == {}
 

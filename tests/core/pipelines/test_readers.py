@@ -203,7 +203,7 @@ def test_sources_and_root_on_an_object_store(tmp_path: Path, s3: S3Server) -> No
     project = Project(tmp_path, [split], {"reader": "files", "path": "{root}/up/**/*.txt"}).write()
     place = {"root": f"{root}/data"}
 
-    def opened() -> pipelines.Pipeline:
+    def opened() -> pipelines.OpenPipeline:
         return pipelines.open_pipeline(project.file, **place)
 
     project.sources = {"reader": "files", "path": f"{root}/up/**/*.txt"}

@@ -92,6 +92,9 @@ SIMULATED = {(*PROVIDER, "provider_type"): "simulated", SIMULATION: {"latency": 
 SELECTS = {("select",): {"keep": "{{ uni > 1 }}"}}
 SELECTS_BEST = {("select",): {"otherwise": "best", "best": "uni"}}
 EMBEDS = {INFERENCE: {"generation_type": "embedding"}}
+AT_HOME = {(*PROVIDER, "endpoint"): "http://127.0.0.1:9/v1"}
+SERVE: Place = (*PROVIDER, "serve")
+SERVED = {**AT_HOME, SERVE: {"command": ["s"]}}
 OWN_CLIENT = {(*PROVIDER, "provider_type"): "custom", (*PROVIDER, "client"): "m:Client"}
 COMMAND = {"name": "s", "provider_type": "stdio", "command": "serve"}
 TOOLS = {"tool_alias": "t", "providers": ["s"]}
@@ -596,6 +599,12 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "ModelProvider.extra_headers": outside(PROVIDER, "extra_headers", {"X-Team": "a"}),
     "ModelProvider.client": inside(PROVIDER, "client", "m:Other", before=OWN_CLIENT),
     "ModelProvider.source_hash": inside(PROVIDER, "source_hash", "sha256:1", before=OWN_CLIENT),
+    "ModelProvider.serve": outside(PROVIDER, "serve", {"command": ["s"]}, before=AT_HOME),
+    "Serve.command": outside(SERVE, "command", ["another"], before=SERVED),
+    "Serve.health": outside(SERVE, "health", "/health", before=SERVED),
+    "Serve.gpus": outside(SERVE, "gpus", [1], before=SERVED),
+    "Serve.ready_timeout": outside(SERVE, "ready_timeout", 1.0, before=SERVED),
+    "Serve.env": outside(SERVE, "env", {"A": "B"}, before=SERVED),
     "ModelProvider.simulation": outside(PROVIDER, "simulation", {"latency": 0.5}),
     "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),

@@ -8,6 +8,7 @@ from sdg_core.errors import PlanError
 from sdg_core.plan.row_groups import (
     MAX_ROW_GROUPS,
     RowGroup,
+    Shard,
     contiguous_ranges,
     format_ranges,
     parse_row_groups,
@@ -97,3 +98,43 @@ def test_ranges_are_contiguous_bounded_and_complete(indices: list[int], at_most:
     ranges = contiguous_ranges(indices, at_most=at_most)
     assert [i for first, last in ranges for i in range(first, last + 1)] == sorted(set(indices))
     assert at_most is None or all(last - first < at_most for first, last in ranges)
+
+
+@given(st.integers(1, 40), st.integers(0, 200), st.integers(0, 50))
+def test_slices_are_everything_once_even_and_stay_when_a_dataset_grows(count: int, groups: int, more: int) -> None:
+    slices = [Shard(index, count).of(range(groups)) for index in range(count)]
+    assert sorted(item for part in slices for item in part) == list(range(groups))
+    assert max(map(len, slices)) - min(map(len, slices)) <= 1
+    grown = [Shard(index, count).of(range(groups + more)) for index in range(count)]
+    assert all(later[: len(part)] == part for part, later in zip(slices, grown, strict=True))
+
+
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
+def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
+    shard = Shard(*pair)
+    assert Shard.parse(str(shard)) == Shard.parse(f" {shard.index} / {shard.count} ") == shard
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read"),
+        ("3", "cannot be read"),
+        ("/8", "cannot be read"),
+        ("3/", "cannot be read"),
+        ("/", "see that they are set"),
+        ("-1/8", "cannot be read"),
+        ("1/-8", "cannot be read"),
+        ("1.0/8", "cannot be read"),
+        ("1/8/2", "cannot be read"),
+        ("1 of 8", "cannot be read"),
+        ("\N{ARABIC-INDIC DIGIT ONE}/8", "cannot be read"),
+        ("0/0", "there are no slices"),
+        ("8/8", "8 of them are 0/8 to 7/8"),
+        ("9/8", "slice 9 does not exist"),
+    ],
+)
+def test_text_that_names_no_slice(text: str, message: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        Shard.parse(text)
+    assert message in str(caught.value) and repr(text) in str(caught.value)

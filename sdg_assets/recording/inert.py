@@ -1,0 +1,24 @@
+"""Text of models, servers and files in Dagster's Markdown: shown as it is, without pictures, links or formatting.
+
+Dagster's page fetches every picture of a Markdown text when it is opened, so `![](http://...)` in a value would tell a stranger
+who looks at it. Addresses become links by themselves, with or without escapes, except inside code.
+"""
+
+import re
+
+_ADDRESS = re.compile(r"://|www\.|@", re.IGNORECASE)
+_ACTIVE = re.compile(r"([\\`*\[\]<>~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # inside a word, _ is itself
+_TICKS = re.compile(r"`+")
+
+
+def inert(text: str) -> str:
+    """One line of text as Markdown for a cell of a table that shows just the text."""
+    if _ADDRESS.search(text):
+        fence = "`" * (1 + max((len(ticks) for ticks in _TICKS.findall(text)), default=0))
+        return f"{fence} {text} {fence}".replace("|", "\\|")
+    return _ACTIVE.sub(r"\\\1", text).replace("|", "\\|")
+
+
+def without_pictures(markdown: str) -> str:
+    """Markdown that a person wrote into a dataset file, perhaps a stranger: links stay, pictures and HTML are text."""
+    return re.sub(r"!(?=\s*\[)", r"\\!", markdown).replace("<", "&lt;")

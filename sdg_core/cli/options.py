@@ -1,0 +1,15 @@
+"""What options of several commands mean together."""
+
+from sdg_core.api import Shard, parse_row_groups
+
+
+def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) -> tuple[int, ...] | None:
+    """The row groups that `--row-groups` and `--shard` choose of `count`: a slice of those listed. None: all, by default.
+
+    Raises PlanError.
+    """
+    listed = parse_row_groups(row_groups, count) if row_groups is not None else None
+    if shard is None:
+        return listed
+    everything = listed if listed is not None else tuple(range(count))
+    return tuple(Shard.parse(shard).of(everything))

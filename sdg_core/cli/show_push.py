@@ -1,0 +1,47 @@
+"""What `sdg push` is about to do, and the question whether it shall."""
+
+import sys
+
+import typer
+
+from sdg_core.api import PushPlan
+from sdg_core.cli.output import stdout
+from sdg_core.errors import RefusedError
+
+SHOWN = 20
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def confirmed(plan: PushPlan, *, private: bool, yes: bool, simulated: bool) -> bool:
+    """Show an upload and ask for it. Raises RefusedError where nobody can be asked."""
+    console = stdout()
+    visibility = "private" if private else "public"
+    created = f", which does not exist yet and will be {visibility}" if plan.creates else ""
+    console.print(f"to {plan.endpoint}/datasets/{plan.repo}{created}:", soft_wrap=True)
+    for file in plan.files[:SHOWN]:
+        console.print(f"  {file.name}  {_size(file.size)}", soft_wrap=True)
+    if len(plan.files) > SHOWN:
+        console.print(f"  and {len(plan.files) - SHOWN:,} more files")
+    for name in plan.stale[:SHOWN]:
+        console.print(f"  {name}  is removed: it does not belong to the dataset any more", soft_wrap=True)
+    if len(plan.stale) > SHOWN:
+        console.print(f"  and {len(plan.stale) - SHOWN:,} more are removed")
+    console.print(f"{len(plan.files):,} files, {_size(plan.size)}; {plan.unchanged:,} files are there as they are")
+    if simulated:
+        console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
+    if plan.nothing_to_do:
+        return False
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise RefusedError("nobody can be asked, and nothing was uploaded", remedy="--yes uploads without asking")
+    return typer.confirm("Upload?")
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in _UNITS:
+        if size < 1000 or unit == _UNITS[-1]:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

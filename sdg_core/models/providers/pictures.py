@@ -1,0 +1,155 @@
+"""Pictures that a server answers with: from where one is fetched, and whether what came is one.
+
+A server names the address, so it could have this machine read pages of its network and send them on. A picture comes from the
+endpoint itself, from hosts known to go with it, or from those that the user's settings allow; private addresses only from the
+endpoint itself.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from sdg_core.errors import PermanentModelError, TransientModelError
+from sdg_core.plan.project import project_of
+from sdg_core.plan.variables import host_of, is_this_machine
+
+SETTING = "SDG_ALLOW_PICTURE_HOSTS"
+_GO_WITH: Mapping[str, tuple[str, ...]] = {
+    "api.openai.com": ("oaidalleapiprodscus.blob.core.windows.net", "*.oaiusercontent.com"),
+    "api.together.xyz": ("api.together.ai", "*.together.ai", "*.together.xyz"),
+    "api.together.ai": ("*.together.ai", "*.together.xyz"),
+    "api.x.ai": ("*.x.ai",),
+    "openrouter.ai": ("*.openrouter.ai",),
+    "api.fireworks.ai": ("*.fireworks.ai",),
+    "api.deepinfra.com": ("*.deepinfra.com",),
+    "api.replicate.com": ("replicate.delivery", "*.replicate.delivery"),
+}
+"""Where hosted services keep the pictures that they have made."""
+
+
+def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None = None) -> URL:
+    """The address if a picture may be fetched there. Raises PermanentModelError."""
+    try:
+        url = URL(address)
+        origin = url.origin()
+    except ValueError:
+        raise PermanentModelError(f"the server answered with a picture at {address[:200]!r}, which is no URL") from None
+    if url.scheme not in ("http", "https"):
+        raise PermanentModelError(f"the server answered with a picture at {address[:200]!r}, which is no web address")
+    if is_same_place(origin, endpoint.origin()):
+        return url
+    host = host_of(str(origin))
+    allowed = allowed_hosts(os.environ if env is None else env, Path.cwd())
+    patterns = (*_GO_WITH.get(host_of(str(endpoint)), ()), *allowed)
+    if not any(fnmatchcase(host, pattern) for pattern in patterns):
+        raise PermanentModelError(
+            f"the server at {host_of(str(endpoint))} answered with a picture at another host, {host}, which is not fetched",
+            remedy=f'if that is meant, allow the host in pyproject.toml ([tool.sdg] allow_picture_hosts = ["{host}"]) or by '
+            f"{SETTING}={host}",
+        )
+    if _is_private(host):
+        raise PermanentModelError(
+            f"the server answered with a picture at the private address {host}, which is not fetched"
+        )
+    return url
+
+
+def is_same_place(origin: URL, endpoint: URL) -> bool:
+    """Whether a picture comes from the endpoint: any port of a public host, the same port of a machine here."""
+    if origin == endpoint:
+        return True
+    host = host_of(str(endpoint))
+    return "." in host and not _is_private(host) and not _is_address(host) and host == host_of(str(origin))
+
+
+def allowed_hosts(env: Mapping[str, str], working_directory: Path) -> tuple[str, ...]:
+    """Host patterns of the user's settings. What is not understood there allows nothing."""
+    try:
+        text = (project_of(working_directory) / "pyproject.toml").read_text(encoding="utf-8")
+        section = tomllib.loads(text).get("tool", {}).get("sdg", {}).get("allow_picture_hosts", [])
+    except (OSError, ValueError, AttributeError):
+        section = []
+    listed = [section] if isinstance(section, str) else section
+    hosts = [host for host in listed if isinstance(host, str)] if isinstance(listed, list) else []
+    return tuple(host.lower() for host in (*hosts, *env.get(SETTING, "").split()))
+
+
+class PublicResolver(aiohttp.ThreadedResolver):
+    """Names of hosts that are not the endpoint: addresses of this machine and its network do not count."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> Any:
+        """The addresses of a host. Raises OSError if none is public."""
+        found = await super().resolve(host, port, family)
+        public = [address for address in found if not _is_private(address["host"])]
+        if not public:
+            raise OSError(f"{host} has private addresses only")
+        return public
+
+
+def check_content(content: bytes, *, where: str) -> None:
+    """Raise TransientModelError for what is no picture, or one that ends too early."""
+    kind = next((name for name, starts in _STARTS.items() if starts(content)), None)
+    if kind is None:
+        raise TransientModelError(f"{where} answered with something that is no picture: {content[:40]!r}")
+    if not _is_whole(kind, content):
+        raise TransientModelError(
+            f"{where} answered with a picture ({kind}, {len(content):,} bytes) that ends too early"
+        )
+
+
+_STARTS: Mapping[str, Callable[[bytes], bool]] = {
+    "PNG": lambda content: content.startswith(b"\x89PNG\r\n\x1a\n"),
+    "JPEG": lambda content: content.startswith(b"\xff\xd8\xff"),
+    "GIF": lambda content: content.startswith((b"GIF87a", b"GIF89a")),
+    "WebP": lambda content: content[:4] == b"RIFF" and content[8:12] == b"WEBP",
+    "BMP": lambda content: content.startswith(b"BM"),
+    "TIFF": lambda content: content.startswith((b"II*\0", b"MM\0*")),
+    "AVIF or HEIF": lambda content: content[4:8] == b"ftyp",
+    "JPEG XL": lambda content: content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    "SVG": lambda content: content.lstrip(b"\xef\xbb\xbf \t\r\n")[:5] in (b"<svg ", b"<?xml") and b"<svg" in content,
+}
+_END_OF_PNG = b"IEND\xaeB`\x82"
+
+
+def _is_whole(kind: str, content: bytes) -> bool:
+    """Whether a picture has its end, for kinds that say so; padding behind the end does no harm."""
+    match kind:
+        case "PNG":
+            return _END_OF_PNG in content
+        case "JPEG":
+            return b"\xff\xd9" in content[-1024:]
+        case "GIF":
+            return content.rstrip(b"\0").endswith(b";")
+        case "WebP":
+            return len(content) >= 8 + int.from_bytes(content[4:8], "little")
+        case "BMP":
+            return len(content) >= int.from_bytes(content[2:6], "little")
+        case "SVG":
+            return b"</svg>" in content
+        case _:
+            return True
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host is an address that is not public, or a name that never is."""
+    if is_this_machine(host) or host.endswith((".local", ".internal", ".localdomain")):
+        return True
+    try:
+        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""The model servers of one run: a port, an environment and a process for each provider with `serve`."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdg_core.config.models import PORT, ModelProvider
+from sdg_core.errors import PermanentModelError
+from sdg_core.models.secrets import api_key, secret
+from sdg_core.models.serving.client import ServedClient
+from sdg_core.models.serving.process import ModelServerProcess, visible_devices
+from sdg_core.models.types import ChatClient
+from sdg_core.plan.variables import is_credential
+
+
+@dataclass(frozen=True)
+class Served:
+    """A provider at the place where it is served, and its server."""
+
+    provider: ModelProvider
+    server: ModelServerProcess
+
+    def watch(self, client: ChatClient) -> ChatClient:
+        """A client of the provider that waits for the server where it has died, and asks again."""
+        return ServedClient(client, self.server)
+
+
+@asynccontextmanager
+async def model_servers(
+    providers: Sequence[ModelProvider], *, env: Mapping[str, str], base: Path | None, on_notice: Callable[[str], None]
+) -> AsyncIterator[dict[str, Served]]:
+    """Each provider that is served, by name, with its server ready. They start at once, and end with the block.
+
+    base: where they run. Raises PermanentModelError if one cannot be started.
+    """
+    served = [provider for provider in providers if provider.serve is not None]
+    try:
+        devices = visible_devices([provider.serve for provider in served if provider.serve is not None], env)
+    except ValueError as error:
+        raise PermanentModelError(str(error), remedy="ask for fewer in serve.gpus, or name devices there") from None
+    async with AsyncExitStack() as cleanup:
+        running: dict[str, Served] = {}
+        for provider, visible in zip(served, devices, strict=True):
+            running[provider.name] = _prepared(provider, visible, env=env, base=base, on_notice=on_notice)
+            cleanup.push_async_callback(running[provider.name].server.aclose)
+        outcomes = await asyncio.gather(*(each.server.start() for each in running.values()), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        yield running
+
+
+def _prepared(
+    provider: ModelProvider,
+    visible: str | None,
+    *,
+    env: Mapping[str, str],
+    base: Path | None,
+    on_notice: Callable[[str], None],
+) -> Served:
+    """A provider at its port, and its server, which is not started yet."""
+    assert provider.serve is not None and provider.endpoint is not None
+    port = _port(provider)
+    placed = provider.model_copy(update={"endpoint": provider.endpoint.replace(PORT, str(port))})
+    given = {
+        name: secret(env, variable, place=f"{name} of serve of provider {provider.name!r}", header=False)
+        for name, variable in provider.serve.env.items()
+    }
+    own = {name: value for name, value in os.environ.items() if not is_credential(name)}
+    gpus = {"CUDA_VISIBLE_DEVICES": visible} if visible is not None else {}
+    key = api_key(provider, env)
+    server = ModelServerProcess(
+        placed,
+        command=[part.replace(PORT, str(port)) for part in provider.serve.command],
+        env={**own, **gpus, **given},
+        base=base,
+        headers={"Authorization": f"Bearer {key}"} if key is not None else {},
+        secrets=[*given.values(), *([key] if key is not None else [])],
+        on_notice=on_notice,
+    )
+    return Served(placed, server)
+
+
+def _port(provider: ModelProvider) -> int:
+    """A free port, or the one that the endpoint names if nobody listens there."""
+    from yarl import URL
+
+    assert provider.endpoint is not None
+    if PORT in provider.endpoint:
+        return _free_port()
+    url = URL(provider.endpoint)
+    assert url.host is not None and url.port is not None
+    with socket.socket(socket.AF_INET6 if ":" in url.host else socket.AF_INET) as probe:
+        probe.settimeout(5.0)
+        if probe.connect_ex((url.host, url.port)) == 0:
+            raise PermanentModelError(
+                f"provider {provider.name!r} is to be served at {provider.endpoint}, but something answers there already",
+                remedy=f"write {PORT} in endpoint and command for a free port; or leave serve out to use what runs there",
+            )
+    return url.port
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,238 @@
+"""A model server that lives with a run: started before the first request, started again when it dies, ended with the run.
+
+Invariants: the server never outlives the run (`watchdog`); a run that cannot get it ready ends with the end of the server's log;
+what a secret's variable holds is in no message.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from sdg_core.config.models import ModelProvider, Serve
+from sdg_core.errors import PermanentModelError
+from sdg_core.models.serving import watchdog
+from sdg_core.system.bounded_body import read_bounded
+
+GRACE = 15.0
+"""Seconds that a server has to end in order."""
+_LOOK = 0.2
+"""Seconds between two looks at whether it is ready."""
+_ANSWER = 5.0
+"""Seconds that a look waits for an answer."""
+_NOTICED = 3.0
+"""Seconds until a death is known that a broken connection speaks of."""
+_IN_VAIN = 3
+"""Deaths without a single reply in between, after which it is not started again."""
+_LOG_LINES = 20
+_LOG_BYTES = 4096
+
+
+class ModelServerProcess:
+    """The server of one provider, whose endpoint and command are without placeholders.
+
+    env: all of its environment. secrets: values that no message may show. headers: what a look at its health sends.
+    """
+
+    def __init__(
+        self,
+        provider: ModelProvider,
+        *,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        base: Path | None,
+        headers: Mapping[str, str],
+        secrets: Sequence[str],
+        on_notice: Callable[[str], None],
+    ) -> None:
+        assert provider.serve is not None and provider.endpoint is not None
+        self._name, self._serve, self._endpoint = provider.name, provider.serve, provider.endpoint
+        self._command, self._env, self._base = [*command], dict(env), base
+        self._headers, self._secrets, self._on_notice = dict(headers), [*secrets], on_notice
+        self._log = Path(tempfile.gettempdir())
+        self._ready = asyncio.Event()
+        self._died = asyncio.Condition()
+        self._life = 0
+        self._in_vain = 0
+        self._failure: PermanentModelError | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it is being started again."""
+        return not self._ready.is_set() and self._failure is None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready. Raises PermanentModelError."""
+        handle, name = tempfile.mkstemp(prefix=f"sdg-{_for_files(self._name)}-", suffix=".log")
+        os.close(handle)
+        self._log = Path(name)
+        self._on_notice(f"provider {self._name!r}: starting {self._command[0]} for {self._endpoint} (log: {self._log})")
+        await self._launch()
+        self._supervisor = asyncio.create_task(self._keep_alive())
+
+    async def alive(self) -> int:
+        """Wait until it is ready; the number of its present life. Raises PermanentModelError once it was given up."""
+        await self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._life
+
+    async def has_ended(self, life: int) -> bool:
+        """Whether a life is over, as a broken connection suggests."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NOTICED), self._died:
+                await self._died.wait_for(lambda: self._life != life or not self._ready.is_set())
+        return self._life != life or not self._ready.is_set()
+
+    def answered(self) -> None:
+        """It has answered a request."""
+        self._in_vain = 0
+
+    async def aclose(self) -> None:
+        """End it, with everything that it started. The log stays if it was given up."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait([self._supervisor])
+        await self._end()
+        if self._failure is None:
+            self._log.unlink(missing_ok=True)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            self._ready.clear()
+            async with self._died:
+                self._died.notify_all()
+            self._in_vain += 1
+            try:
+                if self._in_vain > _IN_VAIN:
+                    raise self._error(f"ended {self._in_vain} times without answering a request in between")
+                self._on_notice(
+                    f"provider {self._name!r}: the model server ended ({_words(status)}); starting it again"
+                )
+                await self._launch()
+            except PermanentModelError as error:
+                error.ends_run = True
+                self._failure = error
+                self._ready.set()
+                return
+
+    async def _launch(self) -> None:
+        """One life, until it is ready. Raises PermanentModelError, with nothing left running."""
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", watchdog.__file__, str(GRACE), *self._command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=asyncio.subprocess.STDOUT,
+                env=self._env,
+                cwd=self._base,
+                start_new_session=True,
+            )
+        try:
+            await self._until_ready(self._process)
+        except PermanentModelError as error:
+            self._failure = error
+            await self._end()
+            raise
+        self._life += 1
+        self._ready.set()
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        ended = asyncio.ensure_future(process.wait())
+        said = "nothing"
+        try:
+            async with asyncio.timeout(self._serve.ready_timeout), aiohttp.ClientSession() as session:
+                while not ended.done():
+                    said = await self._health(session)
+                    if said == "" and not ended.done():
+                        return
+                    await asyncio.wait([ended], timeout=_LOOK)
+        except TimeoutError:
+            limit = self._serve.ready_timeout
+            raise self._error(f"was not ready within {limit:g} s (ready_timeout); its last answer: {said}") from None
+        finally:
+            ended.cancel()
+        raise self._error(f"ended before it was ready ({_words(process.returncode)})")
+
+    async def _health(self, session: aiohttp.ClientSession) -> str:
+        """Empty if it is ready, else what it said."""
+        timeout = aiohttp.ClientTimeout(total=_ANSWER)
+        try:
+            async with session.get(self._health_url(), headers=self._headers, timeout=timeout) as response:
+                await read_bounded(response.content)
+                return "" if 200 <= response.status < 300 else str(response.status)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return str(error) or type(error).__name__
+
+    def _health_url(self) -> URL:
+        endpoint = URL(self._endpoint)
+        if self._serve.health is None:
+            return endpoint / "models"
+        return endpoint.origin().join(URL(self._serve.health))
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+
+    def _error(self, what: str) -> PermanentModelError:
+        return PermanentModelError(
+            f"the model server of provider {self._name!r} {what}\n{self._end_of_log()}",
+            remedy=f"correct model_providers[{self._name}].serve; all of its log: {self._log}",
+        )
+
+    def _end_of_log(self) -> str:
+        with self._log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_BYTES))
+            text = file.read().decode(errors="replace")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        lines = text.splitlines()[-_LOG_LINES:]
+        return "\n".join(["the end of its log:", *(f"  | {line}" for line in lines)]) if lines else "its log is empty"
+
+
+def visible_devices(served: Sequence[Serve], env: Mapping[str, str]) -> list[str | None]:
+    """What `CUDA_VISIBLE_DEVICES` is for each of a run's servers: a list is taken as it is; servers that ask for a number share
+    out what the run may use, in order. None: left as it is. Raises ValueError where there are not enough."""
+    free = (
+        [name.strip() for name in env["CUDA_VISIBLE_DEVICES"].split(",")] if env.get("CUDA_VISIBLE_DEVICES") else None
+    )
+    taken = 0
+    found: list[str | None] = []
+    for serve in served:
+        if not isinstance(serve.gpus, int):
+            found.append(",".join(map(str, serve.gpus)) if serve.gpus is not None else None)
+            continue
+        if free is not None and taken + serve.gpus > len(free):
+            raise ValueError(
+                f"{taken + serve.gpus} GPUs are asked for, and CUDA_VISIBLE_DEVICES names {len(free)}: {','.join(free)}"
+            )
+        numbers = range(taken, taken + serve.gpus)
+        found.append(",".join(free[number] if free is not None else str(number) for number in numbers))
+        taken += serve.gpus
+    return found
+
+
+def _words(status: int | None) -> str:
+    if status is None:
+        return "still running"
+    if status == watchdog.NOT_STARTED:
+        return "its command could not be started"
+    return f"signal {status - 128}" if status > 128 else f"status {status}"
+
+
+def _for_files(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]

@@ -1,0 +1,149 @@
+"""Stages that run code of the user: a function, or a class with `setup` and `teardown`.
+
+One outcome per task, by position: what a batch returns has as many slots as it was given, or the stage is wrong. Whatever is
+raised fails the tasks of that batch. A class is used by one batch at a time unless it says more (`concurrency`), so a model that
+it holds needs no lock.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from sdg_core.config.pipeline import FunctionStage
+from sdg_core.custom import Failed, Filtered, Stage
+from sdg_core.errors import FunctionError
+from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.tasks import Outcome, Task
+
+_SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
+
+
+class UserCode:
+    """What runs the stages that are code of the user, in one event loop."""
+
+    def __init__(self, stages: Sequence[StagePlan]) -> None:
+        self._room = {plan.place: asyncio.Semaphore(plan.own.concurrency) for plan in stages if plan.own is not None}
+
+    async def run(self, plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]) -> list[Outcome]:
+        """One outcome per task. Raises FunctionError for code that breaks the rules."""
+        outcomes: list[Outcome] = []
+        size = _batch_size(plan, stage)
+        for start in range(0, len(tasks), size or 1):
+            batch = [dict(task.values) for task in tasks[start : start + (size or 1)]]
+            if plan.own is not None:
+                async with self._room[plan.place]:
+                    outcomes += await _own_batch(plan, plan.own, batch)
+            else:
+                outcomes += await _function_batch(plan, stage, batch)
+        return outcomes
+
+
+def _batch_size(plan: StagePlan, stage: FunctionStage) -> int | None:
+    """Records to hand over at once; None for one that is not in a list."""
+    if plan.own is None:
+        return stage.batch_size
+    return stage.batch_size or plan.own.batch_size
+
+
+async def _function_batch(plan: StagePlan, stage: FunctionStage, batch: list[dict[str, Any]]) -> list[Outcome]:
+    call = plan.call
+    assert call is not None
+    more = (stage.params,) if _takes_params(call) else ()
+    given: Any = batch if stage.batch_size is not None else batch[0]
+    try:
+        made = await _invoke(call, given, *more)
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
+        return [Failed(f"{type(error).__name__}: {error}")] * len(batch)
+    return _slots(plan, stage.function, made if stage.batch_size is not None else [made], batch)
+
+
+async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -> list[Outcome]:
+    """A batch through a class. Without a `process_batch` of its own, every record fails or succeeds by itself."""
+    name = own.name or type(own).__name__
+    if type(own).process_batch is not Stage.process_batch:
+        try:
+            return _slots(plan, name, await _invoke(own.process_batch, batch), batch)
+        except FunctionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for functions
+            return [Failed(f"{type(error).__name__}: {error}")] * len(batch)
+    outcomes: list[Outcome] = []
+    for record in batch:
+        try:
+            outcomes += _slots(plan, name, [await _invoke(own.process, record)], [record])
+        except FunctionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for functions
+            outcomes.append(Failed(f"{type(error).__name__}: {error}"))
+    return outcomes
+
+
+def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list[Outcome]:
+    if not isinstance(slots, list | tuple) or len(slots) != len(batch):
+        found = f"{len(slots)} slots" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
+        raise FunctionError(f"{plan.label}: {name} returned {found} for {len(batch)} records", remedy=_SLOTS)
+    return [_slot(slot, f"{plan.label}: {name}") for slot in slots]
+
+
+def _slot(slot: Any, what: str) -> Outcome:
+    match slot:
+        case Filtered() | Failed():
+            return slot
+        case None:
+            return Filtered(f"{what} returned nothing")
+        case Mapping():
+            return dict(slot)
+        case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
+            return [dict(item) for item in slot] if slot else Filtered(f"{what} returned no record")
+        case _:
+            raise FunctionError(
+                f"{what} returned a {type(slot).__name__}",
+                remedy="return a record, a list of records, Filtered(reason) or Failed(reason)",
+            )
+
+
+def _takes_params(call: Callable[..., Any]) -> bool:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len([p for p in inspect.signature(call).parameters.values() if p.kind in kinds]) > 1
+
+
+async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
+    if inspect.iscoroutinefunction(call):
+        return await call(*arguments)
+    return await asyncio.to_thread(_in_thread, call, arguments)
+
+
+def _in_thread(call: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """The call, except that StopIteration, which no future can hold, so that nobody would ever be told, is another error."""
+    try:
+        return call(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("StopIteration: an iterator ended early") from error
+
+
+@asynccontextmanager
+async def set_up(stages: Sequence[StagePlan]) -> AsyncIterator[None]:
+    """Set up the classes among stages, in order, before anything is read; tear down, in reverse, those that were set up.
+
+    Raises FunctionError if one cannot be set up or torn down.
+    """
+    async with AsyncExitStack() as stack:
+        for plan in stages:
+            if plan.own is not None:
+                await _prepare(plan, "setup", plan.own.setup)
+                stack.push_async_callback(_prepare, plan, "teardown", plan.own.teardown)
+        yield
+
+
+async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
+    try:
+        await _invoke(call)
+    except Exception as error:
+        name = type(plan.own).__name__
+        raise FunctionError(
+            f"{plan.label}: {what} of {name} raised {type(error).__name__}: {error}",
+            remedy="fix it and run again; "
+            + ("nothing was made yet" if what == "setup" else "what was finished is kept"),
+        ) from error

@@ -1,0 +1,25 @@
+"""Whether a distribution has quantiles, asked in a process whose time and memory are bounded.
+
+Some distributions of scipy sum up millions of terms, or search without end, for parameters that look harmless (zipfian,
+betanbinom, hypergeom, ksone). Importing this module imports scipy, which the process does before its memory is bounded.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+_LARGEST = 2.0**63
+_PROBES = (0.25, 0.5, 0.75)
+
+
+def have_quantiles(request: Any, ask: object = None) -> bool:
+    """Whether the probes of a distribution, `{"name": ..., "params": ...}`, are finite, and whole ones fit into 64 bits."""
+    kind = getattr(stats, request["name"])
+    with np.errstate(all="ignore"):
+        try:
+            values = np.asarray(kind(**request["params"]).ppf(_PROBES), np.float64)
+        except (ValueError, ArithmeticError, RuntimeError, MemoryError):
+            return False
+    is_whole = isinstance(kind, stats.rv_discrete)
+    return bool(np.isfinite(values).all() and (not is_whole or (np.abs(values) < _LARGEST).all()))

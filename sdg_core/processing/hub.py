@@ -1,0 +1,178 @@
+"""Uploading a finished dataset to the Hugging Face Hub: what would change there, and then the change.
+
+The card goes first, in a commit of its own; files then go to the hub's storage one after the other, and one last commit makes all
+of them visible and removes what an earlier upload left there. So a reader sees the old files or the new ones, never some of each,
+and an upload that was interrupted goes on: files whose content the hub has are not sent again.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdg_core.errors import HubError
+from sdg_core.store.layout import VersionLayout, part_files
+from sdg_core.store.row_groups import read_rows
+
+HUB = "https://huggingface.co"
+CARD = "README.md"
+FILES_PER_COMMIT = 5_000
+_KIND = "dataset"
+_BLOCK = 2**20
+_MAY_WRITE = "give a token that may write there: --token-env names the variable that holds it"
+_GO_ON = "run the same command to go on; what was sent is not sent again"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file to upload: its path in the repository, where it lies, and its size in bytes."""
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What an upload would do. creates: the repository does not exist. unchanged: files that are there as they are.
+
+    stale: files of an earlier upload that do not belong to the dataset any more, and are removed.
+    """
+
+    repo: str
+    endpoint: str
+    creates: bool
+    files: tuple[HubFile, ...]
+    unchanged: int
+    stale: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes to be sent at most."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the repository has everything as it is."""
+        return not self.files and not self.stale
+
+
+class Hub:
+    """One dataset repository of a hub. `token`: what the hub knows the person by."""
+
+    def __init__(self, repo: str, *, endpoint: str, token: str | None) -> None:
+        try:
+            from huggingface_hub import HfApi
+        except ImportError as error:
+            raise HubError("the Hub needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'") from error
+        self.repo, self.endpoint = repo, endpoint
+        self._api: Any = HfApi(endpoint=endpoint, token=token or False)
+
+    def plan(self, version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str] = ()) -> PushPlan:
+        """Compare the finished dataset with the repository. outputs: names of directories in `processed/` that are part of it.
+        pictures: columns of the dataset that name pictures.
+
+        Raises HubError if the hub refuses or cannot be reached, or the data is not on this machine.
+        """
+        local = local_files(version, outputs, pictures=pictures)
+        with self._errors():
+            creates = not self._api.repo_exists(self.repo, repo_type=_KIND)
+            there = {} if creates else self._there()
+        changed = tuple(file for file in local if not _is_same(file, there.get(file.name)))
+        names = {file.name for file in local}
+        ours = tuple(f"processed/{name}/" for name in outputs)
+        stale = tuple(sorted(name for name in there if name.startswith((*ours, "images/")) and name not in names))
+        return PushPlan(self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale)
+
+    def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
+        """Carry out a plan; returns the address of the dataset. Raises HubError; run again, it goes on."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        adds = {file.name: CommitOperationAdd(file.name, str(file.path)) for file in plan.files}
+        deletes = [CommitOperationDelete(name) for name in plan.stale]
+        with self._errors():
+            if plan.creates:
+                self._api.create_repo(self.repo, repo_type=_KIND, private=private, exist_ok=True)
+            if CARD in adds:
+                self._commit([adds.pop(CARD)], f"{message}: card")
+            for add in adds.values():
+                self._api.preupload_lfs_files(self.repo, [add], repo_type=_KIND)
+            chunks = _chunks([*adds.values(), *deletes])
+            for chunk in chunks:
+                self._commit(chunk, message)
+        return f"{self.endpoint}/datasets/{self.repo}"
+
+    def _commit(self, operations: Sequence[Any], message: str) -> None:
+        self._api.create_commit(self.repo, [*operations], commit_message=message, repo_type=_KIND)
+
+    def _there(self) -> Mapping[str, Any]:
+        found = self._api.list_repo_tree(self.repo, recursive=True, repo_type=_KIND)
+        return {entry.path: entry for entry in found if hasattr(entry, "blob_id")}
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        try:
+            yield
+        except HFValidationError as error:
+            raise HubError(f"{self.repo!r} is not a repository: {error}", remedy="write it as user/name") from error
+        except HfHubHTTPError as error:
+            status = error.response.status_code if error.response is not None else None
+            remedy = _MAY_WRITE if status in (401, 403, 404) else _GO_ON
+            raise HubError(f"{self.endpoint} refused {self.repo}: {_first_line(error)}", remedy=remedy) from error
+        except Exception as error:  # the library and its HTTP client raise errors of a dozen unrelated classes
+            raise HubError(f"{self.endpoint}, {self.repo}: {_first_line(error)}", remedy=_GO_ON) from error
+
+
+def local_files(version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str]) -> tuple[HubFile, ...]:
+    """The card, the parts of each output, and the pictures that rows of the dataset name. Raises HubError if they are not on this
+    machine."""
+    directory = version.directory
+    if not isinstance(directory, Path):
+        raise HubError(
+            f"{directory} is on an object store, from which nothing is pushed",
+            remedy="copy the version to this machine",
+        )
+    paths = [directory / CARD]
+    for name in outputs:
+        paths += [Path(str(part)) for part in part_files(version.processed / name)]
+    paths += [directory / name for name in sorted(_named(version, pictures))]
+    return tuple(HubFile(path.relative_to(directory).as_posix(), path, path.stat().st_size) for path in paths)
+
+
+def _named(version: VersionLayout, columns: Sequence[str]) -> set[str]:
+    """The paths of pictures in these columns of the dataset; those of records that were removed or rejected stay at home."""
+    names: set[str] = set()
+    for part in part_files(version.processed_dataset) if columns else ():
+        for column in read_rows(part, columns=columns).columns:
+            names.update(name for cell in column.to_pylist() for name in cell or ())
+    return names
+
+
+def _is_same(file: HubFile, entry: Any) -> bool:
+    """Whether the hub has a file's content: by sha256 of large files, by git's own hash of others."""
+    if entry is None or entry.size != file.size:
+        return False
+    if entry.lfs is not None:
+        return bool(entry.lfs.sha256 == _digest(file.path, hashlib.sha256()))
+    return bool(entry.blob_id == _digest(file.path, hashlib.sha1(b"blob %d\0" % file.size)))
+
+
+def _digest(path: Path, digest: Any) -> str:
+    with path.open("rb") as content:
+        while block := content.read(_BLOCK):
+            digest.update(block)
+    return str(digest.hexdigest())
+
+
+def _chunks(operations: Sequence[Any]) -> list[Sequence[Any]]:
+    """As few commits as the hub takes."""
+    return [operations[start : start + FILES_PER_COMMIT] for start in range(0, len(operations), FILES_PER_COMMIT)]
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)

@@ -1,0 +1,77 @@
+"""deploy/slurm: an array of slices under Slurm's own daemons, one task requeued, one cancelled and submitted again, one at the
+end of its time. Afterwards the dataset is that of one run, and nothing that was paid for was paid for twice."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdg_core import api
+from tests.support.model_datasets import PARALLEL, SIZE, HeldModel, held_dataset, held_models
+from tests.support.postgres import postgres
+from tests.support.sdg import PROJECT, only_version, stored_records, wait_until, write_config
+from tests.support.slurm import Slurm, slurm_cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+SCRIPT = PROJECT / "deploy" / "slurm" / "generate.sbatch"
+NAME, GROUPS, TASKS = "arrayed", 9, 3
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[HeldModel]:
+    with held_models({NAME: 2 * SIZE}) as running:
+        yield running[NAME]
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
+    slurm: Slurm, model: HeldModel, ledger: str, tmp_path: Path
+) -> None:
+    file = write_config(tmp_path / f"{NAME}.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
+    env = {
+        "SDG_ROOT": str(tmp_path / "root"),
+        "SDG_LEDGER_URL": ledger,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+    def submit(array: str, **more: str) -> str:
+        return slurm.run("sbatch", "--parsable", f"--array={array}", SCRIPT, file, env={**env, **more}, cwd=tmp_path)
+
+    def log(job: str, task: int) -> str:
+        path = tmp_path / f"sdg-{job}_{task}.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    job = submit(f"0-{TASKS - 1}")
+    wait_until(lambda: model.asked.total() >= 2 * SIZE + TASKS * PARALLEL, "every task waits for its replies")
+    slurm.run("scontrol", "requeue", f"{job}_0")
+    slurm.run("scancel", f"{job}_1")
+    slurm.run("scancel", "--batch", "--signal=USR1", f"{job}_2")  # as two minutes before its time limit
+    saved = "finished records are saved, run the same command to go on"
+    wait_until(lambda: all(saved in log(job, task) for task in range(TASKS)), "every task has saved what it had")
+    model.let_go()
+    wait_until(lambda: slurm.states(job).get("0") == slurm.states(job).get("2") == "COMPLETED", "the two are through")
+    assert slurm.states(job)["1"] == "CANCELLED"
+    for task in (0, 2):
+        assert slurm.run("scontrol", "show", "job", f"{job}_{task}").count("Restarts=1") == 1
+
+    dataset = api.open_dataset(file, root=env["SDG_ROOT"])
+    assert 0 < api.status(dataset).remaining <= GROUPS // TASKS * SIZE, "the cancelled slice"
+    rest = submit("1", SDG_SHARDS=str(TASKS))
+    wait_until(lambda: slurm.states(rest).get("1") == "COMPLETED", "the cancelled slice is made")
+    assert api.status(dataset).remaining == 0
+    assert len(stored_records(only_version(tmp_path / "root", NAME))) == GROUPS * SIZE
+    assert model.asked.total() <= GROUPS * SIZE + TASKS * PARALLEL, "what was on its way, no more"

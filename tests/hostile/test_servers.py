@@ -1,0 +1,229 @@
+"""What a server says reaches nothing that it should not: secrets it repeats, addresses it names, pictures that are none."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from sdg_core import api
+from sdg_core.config.models import InferenceParameters, ModelProvider
+from sdg_core.config.validators import RemoteParams
+from sdg_core.errors import LedgerError, ModelError, PermanentModelError, StoreError, TransientModelError
+from sdg_core.ledger.database import open_ledger
+from sdg_core.models.providers.openai import OpenAIClient
+from sdg_core.models.providers.pictures import PublicResolver, allowed_hosts, check_address, check_content
+from sdg_core.models.providers.redaction import Redaction
+from sdg_core.models.secrets import is_unmistakable
+from sdg_core.models.types import ImageRequest
+from sdg_core.store.objects import object_path
+from tests.support.model_answers import PNG
+from tests.support.model_server import ModelServer
+from tests.support.sdg import category, dataset_config
+
+KEY = 'sk-live-4711/Zq"x'
+
+
+@given(
+    st.recursive(
+        st.sampled_from([KEY, f"a {KEY} b", "plain", 7, None, "é\n"]),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from([KEY, "k"]), inner, max_size=2)
+        ),
+        max_leaves=6,
+    ),
+    st.sampled_from([{}, {"ensure_ascii": False}, {"indent": 1}]),
+    st.booleans(),
+)
+def test_a_secret_is_taken_out_of_an_answer_however_it_is_written(
+    value: Any, form: dict[str, Any], escaped: bool
+) -> None:
+    body = json.dumps({"value": value}, **form)
+    if escaped:
+        body = body.replace("s", "\\u0073").replace("/", "\\/")
+    made = json.loads(Redaction({KEY: "[API key]"}).body(body.encode()))
+    plain = json.dumps({"value": value}).replace(json.dumps(KEY)[1:-1], "[API key]")
+    assert made == json.loads(plain)
+
+
+def test_words_that_local_servers_take_for_a_key_stay_in_replies() -> None:
+    for word in ("EMPTY", "none", "test", "ollama", "lm-studio", "not-needed", "dummy", "placeholder"):
+        assert not is_unmistakable(word)
+        assert Redaction({word: "[API key]"}).body(f'"{word}"'.encode()) == f'"{word}"'.encode()
+    assert all(map(is_unmistakable, ("sk-abc123", "secret-key", "s3cret", "a" * 32)))
+    assert Redaction({"EMPTY": "[API key]"}).text("EMPTY") == "[API key]"  # an error may be shown anywhere
+
+
+async def test_a_reply_that_repeats_the_key_leaves_no_trace_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    async with ModelServer(
+        message=lambda body: {"role": "assistant", "content": f"{{'key': {KEY}}}", "refusal": None}
+    ) as server:
+        config = dataset_config(
+            category("plan", "a"),
+            {"column_type": "llm-text", "name": "t", "prompt": "{{ plan }}", "model_alias": "w"},
+            {
+                "column_type": "llm-structured",
+                "name": "s",
+                "prompt": "{{ plan }}",
+                "model_alias": "w",
+                "output_format": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+            },
+        )
+        config |= {
+            "num_records": 2,
+            "model_providers": [{"name": "p", "endpoint": server.url, "api_key": "MY_KEY"}],
+            "model_configs": [{"alias": "w", "model": "m", "provider": "p"}],
+            "run": {"num_retries": 0, "max_failure_rate": 1.0},
+        }
+        dataset = api.open_dataset(config, root=str(tmp_path))
+        await asyncio.to_thread(api.generate, dataset)
+    assert server.requests, "nothing was asked"
+    found = [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-live-4711" in path.read_bytes()]
+    assert found == []
+    failures = next(tmp_path.rglob("failures/*.jsonl")).read_text()
+    assert "[API key]" in failures
+    output = capfd.readouterr()
+    assert "sk-live" not in output.out + output.err
+
+
+ENDPOINT = URL("https://api.example.com/v1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:9000/latest/meta-data/iam"),
+        ("http://127.0.0.1:8000/v1", "http://localhost:8000/x.png"),
+        ("http://gpu-box:8000/v1", "http://gpu-box:9000/x.png"),
+        ("https://api.example.com/v1", "http://169.254.169.254/latest/meta-data"),
+        ("https://api.example.com/v1", "http://[::1]/x.png"),
+        ("https://api.example.com/v1", "http://2130706433/x.png"),
+        ("https://api.example.com/v1", "http://evil.com/x.png"),
+        ("https://api.example.com/v1", "http://api.example.com.evil.com/x.png"),
+        ("https://api.example.com/v1", "http://api.example.com@evil.com/x.png"),
+        ("https://api.example.com/v1", "file:" + "///etc/passwd"),
+        ("https://api.example.com/v1", "ftp://api.example.com/x.png"),
+        ("https://api.example.com/v1", "//evil.com/x.png"),
+        ("https://api.example.com/v1", "no url"),
+        ("https://8.8.8.8/v1", "https://8.8.8.8:22/x"),
+    ],
+)
+def test_addresses_that_a_server_may_not_name(endpoint: str, address: str) -> None:
+    with pytest.raises(PermanentModelError):
+        check_address(address, endpoint=URL(endpoint), env={"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com"})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/picture.png"),
+        ("http://gpu-box:8000/v1", "http://gpu-box:8000/x.png"),
+        ("https://api.example.com/v1", "https://api.example.com:8443/files/x.png?sig=a%2Bb"),
+        ("https://api.openai.com/v1", "https://oaidalleapiprodscus.blob.core.windows.net/private/x.png"),
+        ("https://api.example.com/v1", "https://cdn.example.com/x.png"),
+        ("https://api.example.com/v1", "https://a.images.example.com/x.png"),
+    ],
+)
+def test_addresses_that_go_with_an_endpoint(endpoint: str, address: str) -> None:
+    env = {"SDG_ALLOW_PICTURE_HOSTS": "cdn.example.com *.images.example.com"}
+    assert str(check_address(address, endpoint=URL(endpoint), env=env)) == address
+
+
+def test_hosts_that_are_allowed_in_the_project(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.sdg]\nallow_picture_hosts = ["CDN.example.com", 7]\n')
+    assert allowed_hosts({"SDG_ALLOW_PICTURE_HOSTS": "a b"}, tmp_path) == ("cdn.example.com", "a", "b")
+    (tmp_path / "pyproject.toml").write_text("[tool.sdg]\nallow_picture_hosts = 7\n")
+    assert allowed_hosts({}, tmp_path) == ()
+
+
+async def test_a_name_that_leads_to_this_network_is_not_followed() -> None:
+    with pytest.raises(OSError, match="private addresses only"):
+        await PublicResolver().resolve("localhost", 80)
+
+
+async def test_a_picture_elsewhere_is_not_asked_for() -> None:
+    async with ModelServer() as other, ModelServer(message=lambda body: answer) as server:
+        answer = {"role": "assistant", "content": "", "images": [{"image_url": {"url": f"{other.url}/models"}}]}
+        client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
+        request = ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image"))
+        with pytest.raises(PermanentModelError, match="another host"):
+            await client.make_images(request)
+        await client.aclose()
+    assert other.checks == 0
+
+
+JPEG = b"\xff\xd8\xff\xe0" + b"x" * 40 + b"\xff\xd9"
+WEBP = b"RIFF" + (20).to_bytes(4, "little") + b"WEBP" + b"x" * 16
+SVG = b'<?xml version="1.0"?><svg xmlns="x"></svg>\n'
+
+
+@pytest.mark.parametrize("content", [PNG, JPEG, WEBP, SVG, b"GIF89a....;", JPEG + b"\0" * 9])
+def test_pictures(content: bytes) -> None:
+    check_content(content, where="x")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"secret",
+        PNG[:-8],
+        PNG[:60],
+        JPEG[:-1],
+        WEBP[:-1],
+        SVG[:30],
+        b"GIF89a....",
+        b"RIFF1234WAVE",
+        b"%PDF-1.7",
+    ],
+)
+async def test_what_is_no_picture(content: bytes) -> None:
+    with pytest.raises(TransientModelError, match="no picture|too early"):
+        check_content(content, where="x")
+    data = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    async with ModelServer(
+        message=lambda body: {"role": "assistant", "content": "", "images": [{"image_url": {"url": data}}]}
+    ) as server:
+        client = OpenAIClient(ModelProvider(name="p", endpoint=server.url), api_key=None)
+        with pytest.raises(ModelError):
+            await client.make_images(ImageRequest("some-chat-model", "x", InferenceParameters(generation_type="image")))
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://u@127.0.0.1:1/x?password=hunter22secret",
+        "postgresql+psycopg2://u:hunter22secret@127.0.0.1:1/x",
+        "postgresql+psycopg2://u@127.0.0.1:1/x?sslpassword=hunter22secret&nonsense=hunter22secret",
+        "nosuch://u:hunter22secret@h/x?a=hunter22secret",
+        "postgresql://u:hunter22secret@h:port/x",
+    ],
+)
+def test_no_message_shows_a_password_of_the_ledger(url: str, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(url, root=tmp_path)
+    assert "hunter" not in f"{caught.value} {caught.value.remedy}"
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://k:hunter22@b/x", "s3://b/x?secret=hunter22", "https://u:hunter22@h", "gs://k:hunter22@b"]
+)
+def test_no_message_shows_a_secret_of_a_root(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        object_path(url)
+    assert "hunter22" not in str(caught.value)
+
+
+def test_a_validator_has_no_password_in_its_address() -> None:
+    with pytest.raises(ValueError, match="do not belong in a file"):
+        RemoteParams(endpoint_url="https://user:pass@example.com/check")

@@ -1,0 +1,146 @@
+"""Slurm's own daemons on one machine: munged, slurmctld and slurmd in a directory of their own, on free ports of the loopback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.ports import free_port
+from tests.support.requirements import require
+from tests.support.sdg import wait_until
+
+_CONFIG = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={node}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={directory}/munge.socket,cred_expire=5
+CredType=cred/munge
+StateSaveLocation={directory}/state
+SlurmdSpoolDir={directory}/spool
+SlurmctldPidFile={directory}/slurmctld.pid
+SlurmdPidFile={directory}/slurmd.pid
+SlurmctldLogFile={directory}/slurmctld.log
+SlurmdLogFile={directory}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+KillWait=30
+SchedulerParameters=bf_interval=1,requeue_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+JobRequeue=1
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
+"""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A cluster of one node."""
+
+    directory: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"SLURM_CONF": str(self.directory / "slurm.conf")}
+
+    def run(self, *command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+        """One of Slurm's commands; what it prints."""
+        done = subprocess.run(
+            [*map(str, command)],
+            env={**os.environ, **self.env, **(env or {})},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout.strip()
+
+    def states(self, job: str) -> dict[str, str]:
+        """The state of every task of an array job, by its number."""
+        lines = self.run("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%K %T").splitlines()
+        return dict(line.split() for line in lines)
+
+    def logs(self) -> str:
+        """The end of what the daemons say."""
+        return "\n".join(
+            f"{path.name}:\n{path.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+            for path in sorted(self.directory.glob("*.log"))
+        )
+
+
+@contextmanager
+def slurm_cluster() -> Iterator[Slurm]:
+    """A running cluster. Skips where Slurm is not installed, or its daemons may not run."""
+    for program in ("munged", "slurmctld", "slurmd", "sbatch"):
+        require(_program(program) is not None, f"{program} (apt-get install slurmctld slurmd slurm-client munge)")
+    require(os.getuid() == 0, "root, which slurmd runs as")
+    directory = Path(tempfile.mkdtemp(prefix="sdg-slurm-", dir="/tmp"))
+    directory.chmod(0o755)
+    cluster = Slurm(directory)
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        _configure(directory)
+        munge = ["--foreground", "--force", f"--key-file={directory}/munge.key", f"--socket={directory}/munge.socket"]
+        munge += [f"--{name}-file={directory}/munge.{name}" for name in ("pid", "log", "seed")]
+        _start(processes, directory, "munged", *munge)
+        wait_until((directory / "munge.socket").exists, "munged listens")
+        _start(processes, directory, "slurmctld", "-D")
+        _start(processes, directory, "slurmd", "-D", "-N", socket.gethostname().partition(".")[0])
+        wait_until(lambda: _is_idle(cluster, processes), "the node is idle")
+        yield cluster
+        cluster.run("scancel", "--user=root")
+        wait_until(lambda: cluster.run("squeue", "-h") == "", "no job is left")
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait()
+        shutil.rmtree(directory)
+
+
+def _configure(directory: Path) -> None:
+    for name in ("state", "spool"):
+        (directory / name).mkdir()
+    key = directory / "munge.key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o400)
+    host = socket.gethostname().partition(".")[0]
+    text = _CONFIG.format(host=host, directory=directory, controller=free_port(), node=free_port())
+    (directory / "slurm.conf").write_text(text, encoding="utf-8")
+    (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n", encoding="utf-8")
+
+
+def _start(processes: list[subprocess.Popen[bytes]], directory: Path, name: str, *options: str) -> None:
+    program = _program(name)
+    assert program is not None
+    with (directory / f"{name}.out.log").open("ab") as log:
+        env = {**os.environ, "SLURM_CONF": str(directory / "slurm.conf")}
+        processes.append(
+            subprocess.Popen([program, *options], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        )
+
+
+def _is_idle(cluster: Slurm, processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    ended = [process.args for process in processes if process.poll() is not None]
+    assert not ended, f"{ended} ended:\n{cluster.logs()}"
+    done = subprocess.run(
+        ["sinfo", "-h", "-o", "%T"], env={**os.environ, **cluster.env}, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() == "idle"
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
