@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     options = parser.parse_args()
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--latency", str(LATENCY)],
+        [sys.executable, "-m", "sdg_core.testing", "--port", "0", "--latency", str(LATENCY)],
         stdout=subprocess.PIPE,
         text=True,
     )

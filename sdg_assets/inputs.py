@@ -131,7 +131,8 @@ def _place_of_input(context: dg.InputContext, *, root: str | None) -> Place | No
     """
     if not context.has_asset_key:
         return None
-    key, output = context.asset_key, context.upstream_output
+    key = context.asset_key
+    output = context.upstream_output
     known = place_of(key, output.definition_metadata or {}) if output is not None else None
     if known is not None or len(key.path) < 2 or key.path[-1] not in (FINISHED, *PARTITIONED):
         return known

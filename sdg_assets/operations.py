@@ -75,7 +75,8 @@ def _name(name: str, taken: Collection[str]) -> str:
 
 def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str) -> dg.Definitions:
     """names: of the parts that there shall be."""
-    datasets, pipelines = datasets_in(definitions), pipelines_in(definitions)
+    datasets = datasets_in(definitions)
+    pipelines = pipelines_in(definitions)
     sensors = dict(_sensors(definitions, datasets, names, prefix=prefix))
     jobs: dict[str, Any] = {}
     if REOPEN in names:

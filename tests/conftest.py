@@ -1,6 +1,7 @@
 """What every test gets: an environment without the developer's settings, and patience on a busy machine."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,16 +10,40 @@ from tests.support.ceph import ceph_server
 from tests.support.requirements import LONG
 from tests.support.s3 import S3Server, s3_server
 
+TESTS = Path(__file__).parent
+
 settings.register_profile("sdg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sdg")
 
 
+LONGEST_FIRST = (
+    "assets/test_backfills.py",
+    "assets/test_interruption.py",
+    "assets/test_rejection.py",
+    "assets/test_materialize.py",
+    "assets/test_postgres.py",
+    "browser/test_backfill_in_ui.py",
+    "crash/test_campaign.py",
+    "crash/test_kill.py",
+    "assets/test_object_store.py",
+    "contracts/test_store.py",
+)
+"""Files that wait or compute for the longest, in that order: whatever starts last decides when the suite ends."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the long form has."""
+    """Leave out what only the long form has, and start with the files that take longest."""
+    items.sort(key=_rank)
     if LONG:
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def _rank(item: pytest.Item) -> int:
+    """The place of an item's file in LONGEST_FIRST; all others come after these, in the order in which they were."""
+    name = item.path.relative_to(TESTS).as_posix()
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(autouse=True)

@@ -315,7 +315,8 @@ def _refs(assets: Iterable[dg.AssetsDefinition]) -> list[PipelineRef]:
     for asset in assets:
         for key in asset.keys:
             metadata = asset.specs_by_key[key].metadata
-            path, place = metadata.get(PIPELINE), place_of(key, metadata)
+            path = metadata.get(PIPELINE)
+            place = place_of(key, metadata)
             if place is not None and isinstance(path, dg.PathMetadataValue) and path.path is not None:
                 at_most = int(metadata[MAX_PARTITIONS])
                 found.append(PipelineRef(place.name, Path(path.path), at_most, key, place.root))

@@ -23,7 +23,8 @@ from sdg_core import api
 from sdg_core.api import RowGroupFinished, format_ranges, plan_row_groups
 from sdg_core.errors import PlanError, SdgError
 
-BACKFILL_TAG, ROOT_RUN_TAG = "dagster/backfill", "dagster/root_run_id"
+BACKFILL_TAG = "dagster/backfill"
+ROOT_RUN_TAG = "dagster/root_run_id"
 
 
 def partitions_of(spec: DatasetSpec) -> dg.StaticPartitionsDefinition:

@@ -27,7 +27,9 @@ REJECTED_TAG = "sdg/rejected"
 REASON_TAG = "sdg/reason"
 FILE_TAG = "sdg/rejected_file"
 """Tags of a rejected run: the kind of its reason, the reason, and what the dataset file said."""
-SEALED, RUN_CONFIG, CLAIMED = "post-processed", "run config", "claimed"
+SEALED = "post-processed"
+RUN_CONFIG = "run config"
+CLAIMED = "claimed"
 REFUSED = ("config drift", "shrunk", "row group size", "refused")
 """Reasons that stay until the dataset file changes."""
 

@@ -46,7 +46,8 @@ def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | Non
     for key, run in _last_runs(instance, list(files)):
         if run.status is not dg.DagsterRunStatus.CANCELED:
             continue
-        name, short = key.to_user_string(), run.run_id[:8]
+        name = key.to_user_string()
+        short = run.run_id[:8]
         rejected = run.tags.get(REJECTED_TAG)
         if rejected is None:
             found[key] = f"{name}: run {short} was terminated; start a run of it by hand to go on"

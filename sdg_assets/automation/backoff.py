@@ -80,7 +80,9 @@ def choose(remaining: IncompleteRowGroups, before: BackoffState, *, now: datetim
     """Which of the incomplete row groups to ask for now."""
     seconds = int(now.timestamp())
     known = before.groups if before.fingerprint == remaining.fingerprint else {}
-    requested, waiting, given_up = [], [], []
+    requested = []
+    waiting = []
+    given_up = []
     groups: dict[int, Attempt] = {}
     for index, records in remaining.records.items():
         last = known.get(index)

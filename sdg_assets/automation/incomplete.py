@@ -10,7 +10,8 @@ from sdg_core import api
 from sdg_core.api import RowGroupState, contiguous_ranges, row_group_key
 from sdg_core.errors import SdgError, SeedNotReadError
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 DATASET_TAG = "sdg/dataset"
 Range = tuple[int, int]
 

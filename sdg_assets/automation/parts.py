@@ -10,7 +10,8 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, datasets_of
 
-PART, KEYS = "sdg/part", "sdg/looks_after"
+PART = "sdg/part"
+KEYS = "sdg/looks_after"
 
 
 def claim(part: str, keys: Sequence[dg.AssetKey] | None) -> dict[str, Any]:

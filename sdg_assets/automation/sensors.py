@@ -44,7 +44,8 @@ reject_post_processed = build_reject_sensor()
 def reject_queued(context: dg.RunStatusSensorContext) -> list[str]:
     """Cancel queued runs that are aimed at a sealed dataset: the one that is reported, and all that queue beside it, because
     Dagster reports one at a time and the queue may be faster."""
-    repository, instance = context.repository_def, context.instance
+    repository = context.repository_def
+    instance = context.instance
     assert repository is not None
     reported = instance.get_run_by_id(context.dagster_run.run_id)
     queued = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
@@ -144,7 +145,8 @@ def request_reconciliation(
         return dg.SkipReason(f"run {unfinished[0].run_id} reconciles already")
     busy = keys_at_work(context.instance, repository)
     store = store_of_location(repository, context.instance)
-    differing, reasons = [], []
+    differing = []
+    reasons = []
     for dataset in datasets:
         if dataset.row_groups_key in busy:
             reasons.append(f"{dataset.name}: a run is queued or in progress")

@@ -59,7 +59,8 @@ class RowGroupsCheck:
 
     def add(self, event: RowGroupFinished, schema: pa.Schema) -> None:
         """Look at one finished file."""
-        footer, group = event.footer, event.group
+        footer = event.footer
+        group = event.group
         wanted = {
             "config_hash": (footer.config_hash, self._plan.fingerprint.config_hash),
             "start": (footer.start, group.start),

@@ -150,7 +150,8 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
 def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
     counts = _values(frame, [rule.column]).drop_nulls().group_by(rule.column).agg(pl.len().alias("records"))
     found = _row(counts.select(pl.len().alias("distinct"), pl.col("records").sum().alias("values")))
-    distinct, values = int(found["distinct"]), int(found["values"] or 0)
+    distinct = int(found["distinct"])
+    values = int(found["values"] or 0)
     share = distinct / values if values else None
     return Measured(
         passed=rule.allow(share),

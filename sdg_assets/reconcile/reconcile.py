@@ -70,7 +70,8 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | No
     version, _ = api.measured_version(opened)
     shown = _shown(instance, dataset)
     recorded = recorded_versions(instance, dataset.row_groups_key)
-    unrecorded, lost = [], []
+    unrecorded = []
+    lost = []
     for status in statuses:
         key = status.group.key
         if shown.get(key) == "IN_PROGRESS":
@@ -87,7 +88,8 @@ def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | No
 
 def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     """Bring the events in line with the files; nothing is written to the files."""
-    dataset, plan = found.dataset, found.opened.plan
+    dataset = found.dataset
+    plan = found.opened.plan
     tags = {"dagster/code_version": plan.fingerprint.config_part}
     seeded = upstream_tags(context.instance, dataset.upstream) if found.unrecorded else {}
     lineage = lineage_metadata(plan, dataset.upstream)

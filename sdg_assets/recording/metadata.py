@@ -32,8 +32,10 @@ from sdg_core.api import (
 PREVIEW_ROWS = HEAD_ROWS
 MAX_SHOWN_FAILURES = 20
 ALWAYS_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
-TABLE_COLUMNS, BLOCK_COLUMNS = 6, 20
-PREVIEW_CHARACTERS, PREVIEW_VALUE = 1500, 160
+TABLE_COLUMNS = 6
+BLOCK_COLUMNS = 20
+PREVIEW_CHARACTERS = 1500
+PREVIEW_VALUE = 160
 """A preview as blocks: of all records together, of one value."""
 SUMMARISED_COLUMNS = 60
 PLOTTED_MEANS = 20

@@ -188,7 +188,8 @@ class Progress:
 
     def started(self, event: RunStarted) -> None:
         """What lies ahead."""
-        self._records, self._row_groups = event.records, event.row_groups
+        self._records = event.records
+        self._row_groups = event.row_groups
 
     def settled(self, event: RecordsSettled) -> None:
         """Some records more are made or have failed."""

@@ -128,9 +128,11 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     version = existing_version(dataset)
     assert version.metadata is not None
     try:
-        runs, fault = latest_runs(dataset, at_most=_RUNS_REPORTED), None
+        runs = latest_runs(dataset, at_most=_RUNS_REPORTED)
+        fault = None
     except LedgerError as error:
-        runs, fault = [], error.message
+        runs = []
+        fault = error.message
     statuses = scan_row_groups(version.layout, dataset.plan, known=known)
     made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)

@@ -109,7 +109,7 @@ def generate(
     )
 
 
-def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | None = None) -> PipelinePreview:
+def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
     """The first rows, made in memory; nothing is stored."""
     pipeline = open_pipeline(path, root=root)
 

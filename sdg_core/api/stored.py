@@ -47,12 +47,15 @@ def stored_layout(
     """
     path = Path(dataset)
     if isinstance(dataset, str) and path.suffix not in (".yaml", ".yml", ".json"):
-        name, own = dataset, Path.cwd()
+        name = dataset
+        own = Path.cwd()
     elif is_pipeline(path):
         from sdg_core.pipelines.compile import load_pipeline
 
-        name, own = load_pipeline(path, env=env).config.name, path.parent
+        name = load_pipeline(path, env=env).config.name
+        own = path.parent
     else:
-        name, own = load_dataset(path, env=env, offline=True).config.name, path.parent
+        name = load_dataset(path, env=env, offline=True).config.name
+        own = path.parent
     chosen = choose_root(root, env=env, folder=folder or own)
     return DatasetLayout(chosen.path, name, chosen.given, chosen.others)

@@ -41,7 +41,7 @@ def preview(
     *,
     num_records: int = 10,
     first: int = 0,
-    root: str | None = None,
+    root: str | Path | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,
@@ -58,7 +58,8 @@ def preview(
     dataset = config if isinstance(config, Dataset) else None
     if dataset is None:
         dataset = open_dataset(config, root=root, num_records=records.stop, functions=functions, clients=clients)  # type: ignore[arg-type]
-    plan, seeds = dataset.plan, dataset.seeds
+    plan = dataset.plan
+    seeds = dataset.seeds
 
     async def work(models: ModelPool) -> Preview:
         async with open_samples(dataset) as samples:
@@ -83,7 +84,9 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     """
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
-    ahead, plan, seeds = remaining_work(dataset), dataset.plan, dataset.seeds
+    ahead = remaining_work(dataset)
+    plan = dataset.plan
+    seeds = dataset.seeds
 
     async def work(models: ModelPool) -> Estimate:
         async with open_samples(dataset) as samples:

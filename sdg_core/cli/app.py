@@ -27,7 +27,10 @@ app = typer.Typer(
     epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, run again to go on.",
 )
 
-FAILED_RECORDS, REFUSED, INTERRUPTED, BUG = 1, 2, 3, 70
+FAILED_RECORDS = 1
+REFUSED = 2
+INTERRUPTED = 3
+BUG = 70
 _debug = False
 _untrusted = False
 _json = False
@@ -197,7 +200,8 @@ def run(arguments: list[str]) -> None:
     """Carry out a command line."""
     global _debug, _untrusted, _json
     plain = [argument for argument in arguments if argument not in ("--debug", "--untrusted")]
-    _debug, _untrusted = "--debug" in arguments, "--untrusted" in arguments
+    _debug = "--debug" in arguments
+    _untrusted = "--untrusted" in arguments
     _json = "--json" in arguments
     try:
         status = app(args=plain, prog_name="sdg", standalone_mode=False)

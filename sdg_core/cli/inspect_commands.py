@@ -156,7 +156,8 @@ def check_models(
 
     ask_before_running(file)
     dataset = api.open_dataset(file, root=root)
-    models, tools = api.check_models(dataset), api.check_tools(dataset)
+    models = api.check_models(dataset)
+    tools = api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)
     if not (all(row.ok for row in models) and all(row.ok for row in tools)):
         raise typer.Exit(REFUSED)

@@ -49,7 +49,8 @@ class _Waiting:
     """What is known of a few records that are being made."""
 
     def __init__(self, records: int) -> None:
-        self._records, self._began = records, time.monotonic()
+        self._records = records
+        self._began = time.monotonic()
         self._settled = 0
         self._asking: CellStarted | None = None
         self.show: Callable[[str], None] = lambda text: None
@@ -118,7 +119,8 @@ class _Counts:
     def add(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self.records, self.groups = event.records, event.row_groups
+                self.records = event.records
+                self.groups = event.row_groups
             case RecordsSettled():
                 self.made += event.made
                 self.failed += event.failed
@@ -142,7 +144,9 @@ class _Counts:
 
 class _Bar:
     def __init__(self, name: str, progress: Progress) -> None:
-        self._name, self._progress, self._counts = name, progress, _Counts()
+        self._name = name
+        self._progress = progress
+        self._counts = _Counts()
         self._task: TaskID | None = None
 
     def __call__(self, event: Event) -> None:
@@ -165,7 +169,9 @@ class _Bar:
 
 class _Lines:
     def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
-        self._name, self._clock, self._counts = name, clock, _Counts()
+        self._name = name
+        self._clock = clock
+        self._counts = _Counts()
         self._began = self._last = clock()
 
     def __call__(self, event: Event) -> None:
@@ -175,7 +181,8 @@ class _Lines:
         elif isinstance(event, RunStarted):
             _announce(event, self._print)
         elif self._clock() - self._last >= LINE_INTERVAL:
-            counts, now = self._counts, self._clock()
+            counts = self._counts
+            now = self._clock()
             self._last = now
             done = counts.settled
             rate = done / (now - self._began)

@@ -49,7 +49,8 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
     """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
     if as_json:
         return print_json(_plan_as_data(dataset, acceptances))
-    compiled, console = dataset.plan, stdout()
+    compiled = dataset.plan
+    console = stdout()
     console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
     table = two_columns()
     groups = compiled.row_groups

@@ -11,7 +11,8 @@ def report(made: MadeReport, *, as_json: bool) -> None:
     if as_json:
         print_json(made.report.to_dict())
         return
-    console, facts = stdout(), made.report.facts
+    console = stdout()
+    facts = made.report.facts
     what = "finished dataset" if facts.source == "dataset" else "row groups so far"
     simulated = ", simulated replies" if facts.simulated else ""
     console.print(

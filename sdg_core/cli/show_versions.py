@@ -64,7 +64,8 @@ def run_table(runs: Sequence[RunRecord]) -> Table:
 
 def human_size(count: int) -> str:
     """Bytes as people say them."""
-    value, unit = float(count), "B"
+    value = float(count)
+    unit = "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
             break

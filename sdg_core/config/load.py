@@ -267,7 +267,8 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
     names_a_key: the last part is a key that is missing or too much, rather than a tag.
     """
     path: list[str | int] = []
-    value, tag = raw, None
+    value = raw
+    tag = None
     for place, part in enumerate(loc):
         if tag is not None and part == tag:
             tag = None  # the seed source `dataset` has a key of that name, too

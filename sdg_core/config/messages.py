@@ -42,7 +42,8 @@ _SHOWN_KEYS = 12
 
 def message_of(item: Any, path: Path, *, around: object, missing: Collection[str] = ()) -> str:
     """What a fault of pydantic means. around: the mapping that holds the value. missing: its required keys that are not there."""
-    kind, value = item["type"], item.get("input")
+    kind = item["type"]
+    value = item.get("input")
     if kind == "invalid_key" or item["loc"][-1] == _MARK:
         return f"key {value!r} must be text; quote it"
     if kind in _MESSAGES:
@@ -51,7 +52,8 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
     if kind == "extra_forbidden":
         return _unknown_key(str(path[-1]), item["loc"], around=around, missing=missing)
     if kind == "union_tag_invalid":
-        tag, found = item["ctx"]["discriminator"].strip("'"), item["ctx"]["tag"]
+        tag = item["ctx"]["discriminator"].strip("'")
+        found = item["ctx"]["tag"]
         expected = item["ctx"]["expected_tags"]
         return f"unknown {tag} {found!r}{_likely(str(found), _quoted(expected))}; one of {expected}"
     if kind == "union_tag_not_found":

@@ -169,7 +169,8 @@ class ModelProvider(ConfigModel):
             )
         if not endpoint.startswith("http://"):
             raise ValueError("the endpoint of a served provider starts with http://")
-        asked, used = PORT in endpoint, any(PORT in part for part in self.serve.command)
+        asked = PORT in endpoint
+        used = any(PORT in part for part in self.serve.command)
         if asked and not used:
             raise ValueError(f"serve.command does not say {PORT}, the port to listen at; add it, as in --port {PORT}")
         if used and not asked:
@@ -197,7 +198,8 @@ class InferenceParameters(ConfigModel):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> "InferenceParameters":
-        chat, embedding = ("temperature", "top_p", "max_tokens"), ("encoding_format", "dimensions")
+        chat = ("temperature", "top_p", "max_tokens")
+        embedding = ("encoding_format", "dimensions")
         misfits = {"chat-completion": embedding, "embedding": chat, "image": (*chat, *embedding)}
         for name in misfits[self.generation_type]:
             if getattr(self, name) is not None:

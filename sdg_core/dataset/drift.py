@@ -89,7 +89,8 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
             first, second = _apart(before, after)
             yield f"{path}: {first} is now {second}"
         return
-    old, new = dict(zip(names[0], before, strict=True)), dict(zip(names[1], after, strict=True))
+    old = dict(zip(names[0], before, strict=True))
+    new = dict(zip(names[1], after, strict=True))
     common = [[name for name in side if name in old and name in new] for side in (old, new)]
     if common[0] != common[1]:
         yield f"{path}: their order changed"

@@ -77,7 +77,7 @@ class Dataset:
 def open_dataset(
     config: ConfigLike,
     *,
-    root: str | None = None,
+    root: str | Path | None = None,
     num_records: int | None = None,
     env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,

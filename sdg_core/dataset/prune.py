@@ -22,7 +22,8 @@ from sdg_core.system.commit_guard import CommitGuard
 
 def _note_costs(dataset: Dataset, ledger: Ledger | None) -> None:
     """Write down, in each version, what those that its cells came from have cost, because they may be gone afterwards."""
-    replies, models = paid_replies(ledger, dataset.name), dataset.plan.config.model_configs
+    replies = paid_replies(ledger, dataset.name)
+    models = dataset.plan.config.model_configs
     for name in dataset.layout.versions():
         version = dataset.layout.version(name)
         footers = [found for found in find_row_groups(version).values() if isinstance(found, Footer)]

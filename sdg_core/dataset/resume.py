@@ -191,7 +191,8 @@ def _changed_at(version: VersionLayout) -> str:
 
 
 def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str | None) -> Version:
-    base, existing = plan.fingerprint.version, layout.versions()
+    base = plan.fingerprint.version
+    existing = layout.versions()
     same = [layout.version(name) for name in existing if name.partition("-")[0] == base]
     for paths in same:
         metadata = metadata_or_none(paths)

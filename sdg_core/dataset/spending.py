@@ -120,7 +120,8 @@ def budget_of(
     run = plan.config.run
     if run.max_cost is None and run.max_tokens is None:
         return Budget()
-    models, replies = plan.config.model_configs, paid_replies(ledger, dataset.name)
+    models = plan.config.model_configs
+    replies = paid_replies(ledger, dataset.name)
     footers = [status.footer for status in statuses if status.footer is not None]
     spent = earlier_spending(version.layout, footers, models, replies=replies)
     for source in carry_sources(dataset.layout, version):

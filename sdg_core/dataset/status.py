@@ -95,7 +95,8 @@ class DatasetStatus:
 
 def describe(dataset: Dataset) -> DatasetStatus:
     """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError if that cannot be told."""
-    plan, layout = dataset.plan, dataset.layout
+    plan = dataset.plan
+    layout = dataset.layout
     version, metadata = measured_version(dataset)
     statuses = scan_version(dataset, version)
     failures = [

@@ -18,7 +18,8 @@ class RowGroupCallback:
     """The function, or none, and what became of its calls."""
 
     def __init__(self, function: Callable[[RowGroupFinished], Any] | None) -> None:
-        self._function, self._one_at_a_time = function, asyncio.Lock()
+        self._function = function
+        self._one_at_a_time = asyncio.Lock()
         self._failures: list[tuple[RowGroupFinished, Exception]] = []
 
     @property

@@ -105,8 +105,10 @@ def same_but_for_seed_data(plan: DatasetPlan, metadata: Metadata | None) -> froz
     most, and whose cells depend on nothing but the values they read."""
     if metadata is None:
         return frozenset()
-    theirs, ours = metadata.config_column_hashes, plan.fingerprint.config_column_hashes
-    whole, rules = plan.fingerprint.column_hashes, skip_rules(plan)
+    theirs = metadata.config_column_hashes
+    ours = plan.fingerprint.config_column_hashes
+    whole = plan.fingerprint.column_hashes
+    rules = skip_rules(plan)
     return frozenset(
         name
         for name in carried_columns(plan)
@@ -138,7 +140,9 @@ class CarryOver:
     """
 
     def __init__(self, plan: DatasetPlan, versions: Sequence[VersionLayout], *, journal: Journal | None = None) -> None:
-        self._plan, self._journal, self._hashes = plan, journal, carried_hashes(plan)
+        self._plan = plan
+        self._journal = journal
+        self._hashes = carried_hashes(plan)
         self._also = {name: side_effects_of(plan.column(name)) for name in self._hashes}
         made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
         self._pictures = {
@@ -168,7 +172,8 @@ class CarryOver:
         found: dict[tuple[int, str], list[CarriedCell]],
     ) -> None:
         for name in names:
-            reads, pictures = self._plan.graph.dependencies[name], self._pictures[name]
+            reads = self._plan.graph.dependencies[name]
+            pictures = self._pictures[name]
             for place, record in enumerate(rows.numbers.tolist()):
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
@@ -181,7 +186,8 @@ class CarryOver:
         self, files: "_EarlierFiles", remaining: Records, found: dict[tuple[int, str], list[CarriedCell]]
     ) -> None:
         assert self._journal is not None
-        start, stop = int(remaining[0]), int(remaining[-1]) + 1
+        start = int(remaining[0])
+        stop = int(remaining[-1]) + 1
         cells = self._journal.load(start=start, stop=stop, column_hashes=self._hashes, version=files.version.name)
         wanted = frozenset(remaining.tolist())
         for cell in cells:
@@ -208,7 +214,9 @@ class _EarlierFiles:
     """The row-group files of an earlier version, whatever their size, by record. The file used last is kept."""
 
     def __init__(self, version: VersionLayout, plan: DatasetPlan, hashes: Mapping[str, str]) -> None:
-        self.version, self._plan, self._hashes = version, plan, hashes
+        self.version = version
+        self._plan = plan
+        self._hashes = hashes
         self.images = ImageFiles(version)
         self._footers: dict[int, Footer | None] = {}
         self._last: tuple[Footer, pa.Table] | None = None
@@ -227,7 +235,8 @@ class _EarlierFiles:
 
     def _candidates(self, footer: Footer) -> Iterator[tuple[Records, Records, Callable[[], pa.Table | None]]]:
         """The rows of a row group, and then its rejected ones: whose they are, which candidates, and how to read them."""
-        records, selection = footer.records(), footer.selection
+        records = footer.records()
+        selection = footer.selection
         chosen = selection.candidates_of(records) if selection is not None else np.zeros(len(records), dtype=np.int64)
         yield records, chosen, lambda: self._table(footer)
         if selection is not None and selection.rejected:
@@ -247,7 +256,8 @@ class _EarlierFiles:
 
     def _has(self, table: pa.Table, name: str) -> bool:
         """Whether a file has everything that belongs to a cell, with the types of the plan."""
-        made, reads = (name, *side_effects_of(self._plan.column(name))), self._plan.graph.dependencies[name]
+        made = (name, *side_effects_of(self._plan.column(name)))
+        reads = self._plan.graph.dependencies[name]
         types = {field.name: field.type for field in table.schema}
         return all(types.get(other) == self._plan.schema.field(other).type for other in (*made, *reads))
 
@@ -267,7 +277,8 @@ class _EarlierFiles:
 
     def _overlapping(self, first: int, last: int) -> Iterator[Footer]:
         """The footers of files that can be read and may have some of the records `[first, last]`."""
-        everything, size = self._existing, self._size
+        everything = self._existing
+        size = self._size
         if size is not None:
             everything = everything[bisect_left(everything, first // size) : bisect_right(everything, last // size)]
         for index in everything:

@@ -45,7 +45,8 @@ class MadeRecord:
 class _FailedColumnError(Exception):
     def __init__(self, column: str, error: CellError) -> None:
         super().__init__(column)
-        self.column, self.error = column, error
+        self.column = column
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ class RecordMaker:
         on_prompt: told of every prompt, before its cell is made.
         """
         self._on_prompt = on_prompt
-        self._journal, self._images, self._spending = journal, images, models.spending
-        self._hashes, self._reads = plan.fingerprint.column_hashes, plan.graph.dependencies
+        self._journal = journal
+        self._images = images
+        self._spending = models.spending
+        self._hashes = plan.fingerprint.column_hashes
+        self._reads = plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
@@ -219,7 +223,8 @@ class RecordMaker:
 
     async def _taken_over(self, found: CarriedCell, name: str, record: _Record) -> Cell | None:
         """The cell with its pictures, None if they are not what it was made from, or gone."""
-        value, images = found.value, self._images
+        value = found.value
+        images = self._images
         if images is not None and found.reads_pictures:
             paths = [path for name in found.reads_pictures for path in record.values.get(name) or ()]
             if not await asyncio.to_thread(_are_same, found.images, images, paths):

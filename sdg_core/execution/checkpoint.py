@@ -24,7 +24,9 @@ class Checkpointer:
     """What the files of a version are known to say; `statuses` is from the latest look."""
 
     def __init__(self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> None:
-        self._version, self._plan, self.statuses = version, plan, statuses
+        self._version = version
+        self._plan = plan
+        self.statuses = statuses
 
     def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
         """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""

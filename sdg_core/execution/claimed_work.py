@@ -49,8 +49,13 @@ class WorkQueue:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        self._todo, self._held, self._plan, self._version = deque(work), held, plan, version
-        self._tell, self._sleep, self._on_wait = observer, sleep, on_wait
+        self._todo = deque(work)
+        self._held = held
+        self._plan = plan
+        self._version = version
+        self._tell = observer
+        self._sleep = sleep
+        self._on_wait = on_wait
         self._ready: deque[RowGroupStatus] = deque()
         self._waiting: dict[int, RowGroupStatus] = {}
         self._named: set[str] = set()
@@ -70,7 +75,8 @@ class WorkQueue:
         return self._ready.popleft()
 
     async def _take(self, batch: Sequence[RowGroupStatus]) -> None:
-        held, wanted = self._held, [status.group.index for status in batch if _to_make(status)]
+        held = self._held
+        wanted = [status.group.index for status in batch if _to_make(status)]
         others = await asyncio.to_thread(held.take, wanted) if wanted and held is not None else []
         if others and self._refuses:
             raise _claimed(others)
@@ -119,7 +125,8 @@ class WorkQueue:
         return [self._now(status) for status in statuses]
 
     def _now(self, status: RowGroupStatus) -> RowGroupStatus:
-        path, plan = self._version.row_group(status.group.index), self._plan
+        path = self._version.row_group(status.group.index)
+        plan = self._plan
         found: FooterOrError = None
         try:
             if path.exists():

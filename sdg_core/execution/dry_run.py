@@ -108,7 +108,8 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
 
     Raises PlanError for row groups that do not exist, LedgerError if a ledger cannot be read.
     """
-    plan, layout = dataset.plan, dataset.layout
+    plan = dataset.plan
+    layout = dataset.layout
     indices = chosen_row_groups(plan.row_groups, row_groups)
     try:
         version = choose_version(layout, plan, mode=resume or plan.config.run.resume)

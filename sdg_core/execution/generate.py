@@ -59,7 +59,8 @@ async def agenerate(
     settings = settings or dataset.plan.config.run
     plan = dataset.plan.with_settings(settings)
     indices = chosen_row_groups(plan.row_groups, row_groups)
-    mode, run_id = resume or settings.resume, run_id or uuid.uuid4().hex
+    mode = resume or settings.resume
+    run_id = run_id or uuid.uuid4().hex
     version = choose_version(dataset.layout, plan, mode=mode, begun_by=begun_by or run_id)
     before = scan_version(dataset, version.layout)
     work = _plan_work(before, indices)
@@ -114,7 +115,9 @@ async def _run(
     context: RunContext, work: Sequence[RowGroupStatus], ledger: Ledger, earlier: Sequence[VersionLayout]
 ) -> None:
     """The run itself, with its journal and its claims."""
-    plan, version, loop = context.plan, context.version, asyncio.get_running_loop()
+    plan = context.plan
+    version = context.version
+    loop = asyncio.get_running_loop()
     lost: asyncio.Future[None] = loop.create_future()
     on_trouble = on_lease_error(loop, lost=lost, observer=context.observer)
     claims = Claims(ledger, dataset=plan.config.name, version=version.name, run_id=context.run_id)

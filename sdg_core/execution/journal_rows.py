@@ -36,7 +36,8 @@ def journal_spans(plan: DatasetPlan, group: RowGroup, *, candidate: int = 0) -> 
 
     Where a function changes the rows, those of the columns that come after it are counted again.
     """
-    late, journaled = post_resize_columns(plan), {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
+    late = post_resize_columns(plan)
+    journaled = {c.name for c in plan.config.columns if isinstance(c, ModelColumn)}
     behind = candidate * CANDIDATE_STRIDE
     spans = [(group.start + behind, group.stop + behind, frozenset(journaled - late))]
     if late:

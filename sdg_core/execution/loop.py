@@ -172,7 +172,8 @@ class RowGroupRun:
 
     async def _draw_again(self, progress: _Progress) -> bool:
         """Judge a candidate of a group's records, and begin with the next one of those that need it; whether any does."""
-        context, group = self._context, progress.group
+        context = self._context
+        group = progress.group
         if group.selection is None:
             return False
         before = len(group.every_failure)
@@ -276,9 +277,11 @@ class RowGroupRun:
     def _report_settled(self, progress: _Progress) -> None:
         """Report the records of a group that have settled since the last time, other than one by one."""
         group = progress.group
-        made, failed = group.made - progress.reported_made, group.failed - progress.reported_failed
+        made = group.made - progress.reported_made
+        failed = group.failed - progress.reported_failed
         dropped = group.dropped - progress.reported_dropped
-        progress.reported_made, progress.reported_failed = group.made, group.failed
+        progress.reported_made = group.made
+        progress.reported_failed = group.failed
         progress.reported_dropped = group.dropped
         self._budget.records_selected(kept=made, dropped=dropped)
         self._settled(made=made, failed=failed, dropped=dropped)
@@ -302,7 +305,8 @@ class RowGroupRun:
             await self._write_whole(progress)
 
     async def _write_whole(self, progress: _Progress) -> None:
-        context, group = self._context, progress.group
+        context = self._context
+        group = progress.group
         writing = asyncio.ensure_future(asyncio.to_thread(write_and_settle, context, group))
         del self._open[group.status.group.index]
         try:

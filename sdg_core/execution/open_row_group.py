@@ -63,7 +63,10 @@ class OpenGroup:
     ) -> None:
         """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
         `carried` those of earlier versions."""
-        self.status, self._plan, self._phases, self._needed = status, plan, phases, needed
+        self.status = status
+        self._plan = plan
+        self._phases = phases
+        self._needed = needed
         self._seeds = seeds
         self.carried_over = 0
         self.carried_from: UsageByModel = {}
@@ -119,7 +122,8 @@ class OpenGroup:
         with self.lock:
             self._failed_before += self.failures.values()
             self.candidate += 1
-            records, self._again = sorted(self._again), []
+            records = sorted(self._again)
+            self._again = []
             self._begin(records, paid, carried)
 
     def advance(self) -> None:
@@ -133,7 +137,8 @@ class OpenGroup:
     def _advance(self) -> None:
         self._keep_cells()
         self.phase += 1
-        rows, graph = self._rows, self._plan.graph
+        rows = self._rows
+        graph = self._plan.graph
         self._phases.compute(self.phase, rows)
         for position, fault in rows.faults.items():
             if position not in self.failures:

@@ -110,7 +110,8 @@ async def make_preview(
 ) -> Preview:
     """Make these records; they are the same that a full run makes. samples: where replies are kept."""
     sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
-    group, rows = sample.group, sample.group.rows()
+    group = sample.group
+    rows = sample.group.rows()
     failures = tuple(sorted(group.every_failure))
     return Preview(
         rows.table,

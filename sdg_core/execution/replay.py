@@ -30,7 +30,8 @@ async def open_journal(
         return
     async with Journal(ledger, dataset=plan.config.name, version=version.name, run_id=run_id) as journal:
         remaining = {status.group.index: frozenset(status.remaining) for status in work}
-        late, size = post_resize_columns(plan), plan.config.row_group_size
+        late = post_resize_columns(plan)
+        size = plan.config.row_group_size
 
         def is_done(record: int, column: str) -> bool:
             number = record // STRIDE if column in late else record_and_candidate(record)[0]
@@ -47,7 +48,8 @@ def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: i
     """
     if context.journal is None:
         return []
-    hashes, counted = context.plan.fingerprint.column_hashes, counted_cells(status.footer)
+    hashes = context.plan.fingerprint.column_hashes
+    counted = counted_cells(status.footer)
     samples = [] if candidate else samples_for(context, status, counted)
     return samples + [
         replace(cell, counted=(cell.run_id, cell.column, cell.record) in counted)

@@ -45,7 +45,8 @@ def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64
                 journaled[name] = journaled.get(name, 0) + more
         carried: dict[str, dict[str, int]] = {name: {} for name in hashes}
         for source in carry_sources(dataset.layout, version):
-            of_files, of_journal = count.files(source), count.replies(ledger, source.name)
+            of_files = count.files(source)
+            of_journal = count.replies(ledger, source.name)
             for name in hashes:
                 if found := of_files.get(name, 0) + of_journal.get(name, 0):
                     carried[name][source.name] = found
@@ -56,7 +57,9 @@ class _Count:
     """Counts each cell once: at the first place that has it."""
 
     def __init__(self, dataset: Dataset, remaining: NDArray[np.int64], hashes: Mapping[str, str]) -> None:
-        self._dataset, self._lacking, self._hashes = dataset, remaining, hashes
+        self._dataset = dataset
+        self._lacking = remaining
+        self._hashes = hashes
         self._open = {name: np.ones(len(remaining), dtype=bool) for name in hashes}
 
     def files(self, version: VersionLayout) -> dict[str, int]:

@@ -43,7 +43,8 @@ class Selection:
     """
 
     def __init__(self, config: SelectConfig, schema: pa.Schema) -> None:
-        self._config, self._schema = config, schema
+        self._config = config
+        self._schema = schema
         self._keep = compiled(truth_template(config.keep)) if config.keep is not None else None
         self._best = compiled(as_template(config.best)) if config.best is not None else None
         self._not_kept = (
@@ -72,7 +73,8 @@ class Selection:
     def judge(self, records: Records, table: pa.Table, *, candidate: int, usages: Sequence[UsageByModel]) -> Verdicts:
         """Judge rows: one candidate of each of these records, and what each of them used."""
         names = sorted({*self._names(self._keep), *self._names(self._best)})
-        verdicts, first = Verdicts(), len(self._reasons)
+        verdicts = Verdicts()
+        first = len(self._reasons)
         self._tables.append(table)
         self._candidates += [candidate] * len(records)
         self._usages += usages

@@ -131,7 +131,8 @@ async def watch_for_stall(
 
 async def unless_stalled(work: Coroutine[None, None, Result], watch: Coroutine[None, None, None]) -> Result:
     """The result of `work`, or the error of `watch` if that ends first. Nothing of either runs on."""
-    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch)
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(watch)
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

@@ -57,7 +57,8 @@ def write_group(
     row-group file, `publishing` around that of the file of dropped columns.
     """
     group.judge()
-    rows, status = group.rows(), group.status
+    rows = group.rows()
+    status = group.status
     old = status.footer
     if old is not None and old.num_rows:
         if not plan.all_or_nothing:
@@ -164,7 +165,8 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
 
 
 def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
-    claims, index = context.claims, group.status.group.index
+    claims = context.claims
+    index = group.status.group.index
     written = write_group(
         group,
         context.version,

@@ -83,7 +83,8 @@ def _different_ngrams(texts: Any, n: int) -> tuple[NDArray[np.uint64], NDArray[n
     places, hashes = ngrams(words, n)
     rows = words.row[places]
     order = np.lexsort((hashes, rows))
-    hashes, rows = hashes[order], rows[order]
+    hashes = hashes[order]
+    rows = rows[order]
     new = np.ones(len(rows), dtype=np.bool_)
     new[1:] = (hashes[1:] != hashes[:-1]) | (rows[1:] != rows[:-1])
     return hashes[new], rows[new]

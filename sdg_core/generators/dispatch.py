@@ -43,7 +43,8 @@ class ExpressionGenerator:
     """An expression that reads a model's reply, so it has to wait for its record."""
 
     def __init__(self, column: ExpressionColumn, random: RandomSource) -> None:
-        self._column, self._random = column, random
+        self._column = column
+        self._random = random
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The rendered and cast value. Raises CellError."""

@@ -79,7 +79,9 @@ class GroupPhases:
     """Computes columns of row groups. Called in a thread; `loop` is where functions' requests to models are made."""
 
     def __init__(self, plan: DatasetPlan, models: ModelPool, *, loop: asyncio.AbstractEventLoop) -> None:
-        self._plan, self.models, self._loop = plan, models, loop
+        self._plan = plan
+        self.models = models
+        self._loop = loop
         self._rules = skip_rules(plan)
 
     def begin(self, indices: NDArray[np.int64], seeds: Mapping[str, pl.Series]) -> Rows:
@@ -174,7 +176,8 @@ class GroupPhases:
         first = first if rows.resized else first * STRIDE
         rows.frame = made.to_dict()
         rows.indices = first + np.arange(made.height, dtype=np.int64)
-        rows.skipped, rows.resized = {}, True
+        rows.skipped = {}
+        rows.resized = True
         self._count(column.name, asked.usages, rows)
 
     def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> CustomFunctionModels:

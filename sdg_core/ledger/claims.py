@@ -65,7 +65,8 @@ class Claims:
         action: str = "run",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._ledger, self._clock = ledger, clock
+        self._ledger = ledger
+        self._clock = clock
         self._process = this_process()
         self._key = {"dataset": dataset, "version": version}
         self.holder = f"{action} {run_id[:8]} (process {self._process.pid} on {self._process.host})"

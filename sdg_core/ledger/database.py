@@ -61,10 +61,8 @@ class Ledger:
         try:
             yield
         except DBAPIError as error:
-            message, remedy = (
-                f"cannot {action} the ledger {self.where}: {without(self._secrets, str(error.orig))}",
-                _REMEDY,
-            )
+            message = f"cannot {action} the ledger {self.where}: {without(self._secrets, str(error.orig))}"
+            remedy = _REMEDY
             if isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_DAMAGE):
                 remedy = _DAMAGED.format(where=self.where)
             elif isinstance(error.orig, sqlite3.Error) and any(sign in message for sign in _SIGNS_OF_NO_ROOM):
@@ -106,7 +104,8 @@ def open_ledger(url: str | None, *, root: Path) -> Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LedgerError(f"cannot create {path.parent}: {error.strerror}", remedy=_REMEDY) from error
-        url, where = f"sqlite:///{path}", str(path)
+        url = f"sqlite:///{path}"
+        where = str(path)
     else:
         try:
             parsed = sa.make_url(url)

@@ -61,7 +61,9 @@ class Journal:
 
     def __init__(self, ledger: Ledger, *, dataset: str, version: str, run_id: str = "") -> None:
         self.run_id = run_id
-        self._ledger, self._dataset, self._version = ledger, dataset, version
+        self._ledger = ledger
+        self._dataset = dataset
+        self._version = version
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_batches, name="sdg-journal", daemon=True)
 

@@ -24,7 +24,9 @@ class LeaseKeeper:
     """
 
     def __init__(self, claims: Claims, *, on_trouble: Callable[[LedgerError], None], strict: bool = True) -> None:
-        self._claims, self._on_trouble, self._strict = claims, on_trouble, strict
+        self._claims = claims
+        self._on_trouble = on_trouble
+        self._strict = strict
         self._held: dict[int, Claim] = {}
         self._done: list[Claim] = []
         self._lock = threading.Lock()
@@ -87,7 +89,8 @@ class LeaseKeeper:
 
     def _release_done(self) -> None:
         with self._lock:
-            done, self._done = self._done, []
+            done = self._done
+            self._done = []
         self._claims.release(*done)
 
     def _renew(self) -> None:

@@ -149,7 +149,8 @@ class ModelEndpoint:
 
     async def _structured(self, request: ChatRequest, on_retry: OnRetry | None) -> ChatResponse:
         """Ask for a schema in the way that holds; find out which that is if nobody knows yet."""
-        formats, schema = self._formats, request.response_schema
+        formats = self._formats
+        schema = request.response_schema
         assert schema is not None
         if not formats.takes(schema):
             return await self._until_answered(self._send_chat, schema_in_prompt(request), on_retry=on_retry)
@@ -229,7 +230,8 @@ class ModelEndpoint:
         """One request. Its share of the budget is taken before its slot, so that nobody holds a slot while waiting for money."""
         alias = self._alias or ""
         hold = await self._spending.admit(alias, request)
-        used, answered = Usage(), False
+        used = Usage()
+        answered = False
         try:
             ticket = await self._gate.acquire()
             used = Usage(requests=1)
@@ -246,7 +248,8 @@ class ModelEndpoint:
                 self._gate.abandoned(ticket)
                 raise
             self._gate.succeeded(ticket)
-            used, answered = reply.usage, True
+            used = reply.usage
+            answered = True
         finally:
             self._spending.settle(alias, hold, used, answered=answered)
         return reply

@@ -60,7 +60,8 @@ class ParameterSupport:
         """Whether a fault says what to change, so that the request is worth sending again at once."""
         if error.status not in _BAD_REQUEST:
             return False
-        words, sent = error.message, self._adapted(request.parameters)
+        words = error.message
+        sent = self._adapted(request.parameters)
         if sent.max_tokens is not None and "max_completion_tokens" in words:
             self._renamed = True
             self._notice("max_tokens is sent as max_completion_tokens")

@@ -184,7 +184,8 @@ class Spending:
     def _stop(self) -> None:
         first = self._waiting[0]
         error = self._reached(self._hold(first.alias, first.request))
-        waiting, self._waiting = self._waiting, deque()
+        waiting = self._waiting
+        self._waiting = deque()
         for waiter in waiting:
             if not waiter.admitted.done():
                 waiter.admitted.set_exception(error)
@@ -212,14 +213,19 @@ class Spending:
         return sum((cost for cost, _ in exact_costs(usage, models).values()), Decimal(0))
 
     def _reached(self, hold: Hold) -> BudgetReachedError:
-        budget, own = self._budget, {hold.alias: vars(hold.bound)}
+        budget = self._budget
+        own = {hold.alias: vars(hold.bound)}
         which = self._over(add_usage(self.used, own))
         if which == "max_tokens":
-            limit, unit = f"{budget.max_tokens:,}", "tokens"
-            spent, wanted = f"{budget.spent_tokens + tokens_of(self.used):,}", f"{tokens_of(own):,}"
+            limit = f"{budget.max_tokens:,}"
+            unit = "tokens"
+            spent = f"{budget.spent_tokens + tokens_of(self.used):,}"
+            wanted = f"{tokens_of(own):,}"
         else:
-            limit, unit = f"{budget.max_cost:g}", budget.currency
-            spent, wanted = _money(budget.spent_cost + self._cost(self.used)), _money(self._cost(own))
+            limit = f"{budget.max_cost:g}"
+            unit = budget.currency
+            spent = _money(budget.spent_cost + self._cost(self.used))
+            wanted = _money(self._cost(own))
         return BudgetReachedError(
             f"stopped at run.{which}: {limit} {unit} are allowed and {spent} are used; the next request to model "
             f"{hold.alias!r} may use up to {wanted} more",

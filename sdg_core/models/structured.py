@@ -169,7 +169,9 @@ def _fenced(text: str) -> list[str]:
 def _inside(text: str) -> tuple[bool, Any]:
     """The longest object or list inside prose."""
     decoder = json.JSONDecoder()
-    best, position, tries = (0, None), 0, 0
+    best = (0, None)
+    position = 0
+    tries = 0
     while tries < _MAX_STARTS and (start := _START.search(text, position)) is not None:
         tries += 1
         try:

@@ -47,7 +47,8 @@ class Pipeline:
         base: str | Path | None = None,
         **settings: Any,
     ) -> None:
-        self.name, self.reader = name, reader
+        self.name = name
+        self.reader = reader
         self.stages: list[AnyStage] = [*stages]
         self.settings = settings
         self._base = Path(base) if base is not None else None

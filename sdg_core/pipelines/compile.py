@@ -125,8 +125,11 @@ class _Compiler:
     """Goes through the stages once. known: the columns so far, None while they cannot be known."""
 
     def __init__(self, read: ParsedPipeline, base: Path, functions: Functions, clients: Mapping[str, Any]) -> None:
-        self._config, self._parsed, self._base = read.config, read.parsed, base
-        self._functions, self._given_clients = functions, clients
+        self._config = read.config
+        self._parsed = read.parsed
+        self._base = base
+        self._functions = functions
+        self._given_clients = clients
         self._problems: list[Problem] = []
         self._known = columns_of(read.config.sources)
         self._clients: Mapping[str, Any] = {}

@@ -80,9 +80,11 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     """Describe the rows that there are. Raises IncompleteError if there are none, StoreError."""
     layout, metadata, statuses = _existing(pipeline)
     try:
-        runs, fault = latest_runs(pipeline.as_dataset(), at_most=_RUNS_REPORTED), None
+        runs = latest_runs(pipeline.as_dataset(), at_most=_RUNS_REPORTED)
+        fault = None
     except LedgerError as error:
-        runs, fault = [], error.message
+        runs = []
+        fault = error.message
     plan = _plan_for(pipeline, layout, statuses)
     made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
     return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
@@ -116,7 +118,8 @@ def export_pipeline(
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
     """Partitions that have a file, as row groups whose records are their rows."""
-    found, start = [], 0
+    found = []
+    start = 0
     for status in statuses:
         if status.footer is not None:
             group = RowGroup(status.partition.index, start, status.footer.num_rows)

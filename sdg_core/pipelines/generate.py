@@ -88,7 +88,8 @@ async def agenerate_pipeline(
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
-    run_id, mode = run_id or uuid.uuid4().hex, resume or pipeline.plan.config.run.resume
+    run_id = run_id or uuid.uuid4().hex
+    mode = resume or pipeline.plan.config.run.resume
     pick = _given_up(pipeline, sources) if retry else frozenset()
     shell = pipeline.as_dataset()
     version = choose_version(pipeline.layout, shell.plan, mode=mode, begun_by=begun_by or run_id)
@@ -158,9 +159,15 @@ class _Run:
         retry: frozenset[str],
         models: ModelPool,
     ) -> None:
-        self._pipeline, self._version, self._layout = pipeline, version, layout
-        self._ledger, self._run_id, self._tell, self._on_partition = ledger, run_id, tally, on_partition
-        self._retry, self._models = retry, models
+        self._pipeline = pipeline
+        self._version = version
+        self._layout = layout
+        self._ledger = ledger
+        self._run_id = run_id
+        self._tell = tally
+        self._on_partition = on_partition
+        self._retry = retry
+        self._models = models
         self._settings = pipeline.plan.config.run
         self._budget = FailureBudget(self._settings, began=time.monotonic())
         self.made = self.adopted = self.removed = self.replayed = 0
@@ -298,7 +305,8 @@ class _Run:
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
         self._count(status, results)
-        path, key = self._layout.row_group(status.partition.index), status.partition.key
+        path = self._layout.row_group(status.partition.index)
+        key = status.partition.key
         replayed = sum(result.replayed for result in results.values())
         self._on_partition(PartitionFinished(key, footer, path, False, made=status.to_make, replayed=replayed))
 
@@ -312,7 +320,8 @@ class _Run:
         self, key: str, entry: SourceEntry | None, rows: RowBuffer, *, carried: Sequence[JournaledCell]
     ) -> SourceResult:
         """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for."""
-        source, plan = self._pipeline.sources[key], self._pipeline.plan
+        source = self._pipeline.sources[key]
+        plan = self._pipeline.plan
         now, version = await asyncio.to_thread(opened, source)
         before = self._before(entry, version)
         paid = [*carried]
@@ -341,7 +350,8 @@ class _Run:
         if status.footer is None:
             return {}
         table = read_rows(self._layout.row_group(status.partition.index))
-        tables, start = {}, 0
+        tables = {}
+        start = 0
         for entry in status.footer.sources:
             tables[entry.key] = table.slice(start, entry.rows)
             start += entry.rows

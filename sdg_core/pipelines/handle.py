@@ -61,7 +61,7 @@ class OpenPipeline:
 def open_pipeline(
     path: str | Path | Pipeline,
     *,
-    root: str | None = None,
+    root: str | Path | None = None,
     env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,

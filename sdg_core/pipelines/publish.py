@@ -28,7 +28,8 @@ def build_partition(
     made: the rows of sources that were made now. tables: the rows that the file has, by source.
     Raises StoreError if columns of its sources cannot stand in one file.
     """
-    plan, before = pipeline.plan, status.footer
+    plan = pipeline.plan
+    before = status.footer
     entries = {entry.key: entry for entry in before.sources} if before is not None else {}
     usage: UsageByModel = before.usage if before is not None else {}
     found: list[SourceEntry] = []
@@ -36,7 +37,8 @@ def build_partition(
     for key, _ in status.partition.sources:
         if key not in pipeline.sources:
             continue
-        table, entry = tables.get(key), entries.get(key)
+        table = tables.get(key)
+        entry = entries.get(key)
         if (result := results.get(key)) is not None:
             table = _merged(made[key], table if result.extends else None)
             entry = _entry(result, table.num_rows)

@@ -18,7 +18,8 @@ class RowBuffer:
     process."""
 
     def __init__(self, to_table: Callable[[Sequence[Task]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
-        self._to_table, self._limit = to_table, spill_bytes
+        self._to_table = to_table
+        self._limit = spill_bytes
         self._tables: list[pa.Table] = []
         self._held = 0
 

@@ -52,9 +52,12 @@ class SourceRun:
         checkpoints: SourceCheckpoints | None = None,
     ) -> None:
         """`afresh`: failures of earlier runs do not count as attempts any more. at_most: tasks that a stage hands on."""
-        self._at_most, self._checkpoints = at_most, checkpoints
-        self._stages, self._run_id = stages, run_id
-        self._max_attempts, self._before = max_attempts, before
+        self._at_most = at_most
+        self._checkpoints = checkpoints
+        self._stages = stages
+        self._run_id = run_id
+        self._max_attempts = max_attempts
+        self._before = before
         failed = before.failed if before is not None else ()
         self._targets = {failure.path: failure for failure in failed if failure.path}
         self._attempts = {(f.path, f.stage): 0 if afresh else f.attempts for f in failed}
@@ -100,7 +103,8 @@ class SourceRun:
                     total.add(account)
                 await asyncio.to_thread(keep, [task for task in tasks if task.counted])
                 last = batch.last or self._at_most is not None
-                number, start = number + 1, start + batch.read
+                number = number + 1
+                start = start + batch.read
             await asyncio.to_thread(records.check_unchanged)
         except SourceError as error:
             return self._unreadable(source, error, version=version, work=work)
@@ -215,7 +219,8 @@ class SourceRun:
 
     def _unreadable(self, source: Source, error: SourceError, *, version: str, work: SourceWork) -> SourceResult:
         """The source could not be read to its end: none of it counts, but what earlier runs made stays."""
-        self.accounts, self.failures = self._accounts_before(), []
+        self.accounts = self._accounts_before()
+        self.failures = []
         failure = Failed(f"{source.locator} {error}", kind="read")
         if self._targets:
             self._fail_again(Task((), {}), failure)

@@ -59,7 +59,8 @@ class StageRunner:
         budget: FailureBudget,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._models, self._budget = models, budget
+        self._models = models
+        self._budget = budget
         self._own = UserCode(stages)
         self._makers = {
             plan.place: (

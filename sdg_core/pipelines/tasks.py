@@ -14,7 +14,8 @@ from sdg_core.plan.usage import UsageByModel
 
 READ_STAGE = -1
 """The place of the reader, before the first stage."""
-_SOURCE_BITS, _TASK_BITS = 28, 35
+_SOURCE_BITS = 28
+_TASK_BITS = 35
 
 
 @dataclass(frozen=True)

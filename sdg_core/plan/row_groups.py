@@ -70,7 +70,8 @@ def parse_row_groups(text: str, count: int) -> tuple[int, ...]:
             raise PlanError(
                 f"row groups {text!r}: cannot read {part!r}", remedy="write indices and ranges, as in 0-9,12"
             )
-        first, last = int(match[1]), int(match[2] or match[1])
+        first = int(match[1])
+        last = int(match[2] or match[1])
         if first > last:
             raise PlanError(f"row groups {text!r}: range {part.strip()!r} runs backwards")
         if last >= count:
@@ -108,7 +109,8 @@ class Shard:
                 f"shard {text!r} cannot be read",
                 remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
             )
-        index, count = int(match[1]), int(match[2])
+        index = int(match[1])
+        count = int(match[2])
         if count == 0:
             raise PlanError(
                 f"shard {text!r}: there are no slices", remedy="write INDEX/COUNT with a count of at least 1"

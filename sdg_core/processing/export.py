@@ -80,7 +80,8 @@ def export_version(
 ) -> Exported:
     """Write rows of a version as the options say. Raises PlanError, RefusedError, StoreError; IncompleteError for the output of a
     processor where nothing is finished."""
-    parts, num_rows = stored.parts, stored.num_rows
+    parts = stored.parts
+    num_rows = stored.num_rows
     if options.processor is not None:
         parts = _output_of(version, options.processor, finished=stored.finished)
         schema = read_parquet_metadata(parts[0]).schema.to_arrow_schema().remove_metadata()

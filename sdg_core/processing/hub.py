@@ -67,7 +67,8 @@ class Hub:
             from huggingface_hub import HfApi
         except ImportError as error:
             raise HubError("the Hub needs the Hugging Face library", remedy="pip install 'sdg-dagster[hf]'") from error
-        self.repo, self.endpoint = repo, endpoint
+        self.repo = repo
+        self.endpoint = endpoint
         self._api: Any = HfApi(endpoint=endpoint, token=token or False)
 
     def plan(self, version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str] = ()) -> PushPlan:

@@ -289,7 +289,8 @@ class _Parts:
     """A dataset in files `part-00000.parquet`, ... of at most a million rows."""
 
     def __init__(self, output: StagedOutput, name: str, schema: pa.Schema) -> None:
-        self._output, self._schema = output, schema
+        self._output = output
+        self._schema = schema
         self._names: Iterator[str] = (f"{name}/part-{number:05d}.parquet" for number in range(100_000))
         self._part: tuple[StagedFile, pq.ParquetWriter] | None = None
         self._rows = 0
@@ -299,7 +300,8 @@ class _Parts:
             self.close()
         if self._part is None:
             file = self._output.create(next(self._names))
-            self._part, self._rows = (file, pq.ParquetWriter(file.file, self._schema)), 0
+            self._part = (file, pq.ParquetWriter(file.file, self._schema))
+            self._rows = 0
         self._part[1].write_table(table.cast(self._schema))
         self._rows += table.num_rows
 

@@ -99,7 +99,8 @@ class RowProcessors:
             outcome.removed += len(found)
             outcome.example = outcome.example or next(iter(found), None)
             yield ids[out], table.filter(pa.array(out)), found
-            ids, table = kept_ids, kept
+            ids = kept_ids
+            table = kept
         yield ids, table, []
 
     def clusters(self) -> Mapping[str, pa.Table]:

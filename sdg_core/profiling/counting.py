@@ -11,7 +11,9 @@ from sdg_core.profiling.parts import Part
 
 MAX_SHOWN = 20
 """Values of one column that are shown."""
-_FEW_TEXTS, _FEW_NUMBERS, _REPEATED = 200, MAX_SHOWN, 5
+_FEW_TEXTS = 200
+_FEW_NUMBERS = MAX_SHOWN
+_REPEATED = 5
 _LONGEST = 300
 """Characters of a value that are shown."""
 

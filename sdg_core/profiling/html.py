@@ -19,13 +19,16 @@ from sdg_core.profiling import wording as words
 from sdg_core.profiling.model import Bin, ColumnProfile
 from sdg_core.profiling.report import Report
 
-_WIDTH, _HEIGHT, _GAP = 400, 80, 1.5
+_WIDTH = 400
+_HEIGHT = 80
+_GAP = 1.5
 _BAR = Markup('<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"><title>{}: {}</title></rect>')
 _CHART = Markup(
     '<figure class="hist"><svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
     "<figcaption><span>{}</span><span>{}</span></figcaption></figure>"
 )
-_SHORT, _LINES = 280, 8
+_SHORT = 280
+_LINES = 8
 
 
 def page(report: Report) -> str:
@@ -75,7 +78,8 @@ def histogram(column: ColumnProfile) -> Markup:
         for place, item in enumerate(bins)
         if item.count
     )
-    first, last = _edge(bins[0].low), _edge(bins[-1].high)
+    first = _edge(bins[0].low)
+    last = _edge(bins[-1].high)
     return _CHART.format(_WIDTH, _HEIGHT, f"histogram of {column.name}", drawn, first, last)
 
 
@@ -91,7 +95,8 @@ def _bins(column: ColumnProfile) -> Sequence[Bin]:
 
 
 def _range(item: Bin) -> str:
-    low, high = _edge(item.low), _edge(item.high)
+    low = _edge(item.low)
+    high = _edge(item.high)
     return low if low == high else f"{low} to {high}"
 
 

@@ -191,7 +191,8 @@ def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
     """The bars of a part, None if it has no numbers."""
     if found.get(f"min{i}") is None:
         return None
-    low, high = float(found[f"min{i}"]), float(found[f"max{i}"])
+    low = float(found[f"min{i}"])
+    high = float(found[f"max{i}"])
     width: float
     if part.whole and part.kind != "time" and max(abs(low), abs(high)) < _WHOLE:
         width = float(math.ceil((high - low + 1) / BINS))

@@ -12,7 +12,9 @@ from sdg_core.profiling.model import is_json_number
 from sdg_core.profiling.report import Sample
 
 MAX_SHOWN_RECORDS = 10
-_MAX_TEXT, _MAX_LIST, _MAX_SHOWN_ITEMS = 10_000, 40, 8
+_MAX_TEXT = 10_000
+_MAX_LIST = 40
+_MAX_SHOWN_ITEMS = 8
 
 
 def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_RECORDS) -> tuple[Sample, ...]:

@@ -103,7 +103,8 @@ def _profile(
     limits: Limits,
 ) -> ColumnProfile:
     (first, whole), *fields = found
-    kind, config = _kind(column, first, data_type), column.column
+    kind = _kind(column, first, data_type)
+    config = column.column
     profile = ColumnProfile(column.name, kind, column.type, whole.nulls)
     if not fields and kind not in ("judge", "validation", "struct"):
         profile = _statistics(frame, first, whole, limits, expected=column.expected)

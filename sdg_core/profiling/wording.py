@@ -90,7 +90,8 @@ def lists_values(column: ColumnProfile) -> bool:
 
 
 def _range(numbers: Numbers, *, unit: str = "") -> str:
-    low, high = number(numbers.minimum), number(numbers.maximum)
+    low = number(numbers.minimum)
+    high = number(numbers.maximum)
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}, mean {number(numbers.mean)}"
 
 
@@ -120,7 +121,8 @@ def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
 
 
 def _length_facts(lengths: Numbers, *, unit: str) -> Iterator[tuple[str, str]]:
-    low, high = number(lengths.minimum), number(lengths.maximum)
+    low = number(lengths.minimum)
+    high = number(lengths.maximum)
     yield unit, low if low == high else f"{low} to {high}"
     if low != high:
         yield from _spread(lengths)

@@ -68,7 +68,8 @@ def permute(values: Rows, *, size: int, key: bytes) -> Rows:
 
 def _feistel(values: NDArray[np.uint64], *, half: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mask = np.uint64((1 << half) - 1)
-    left, right = values >> np.uint64(half), values & mask
+    left = values >> np.uint64(half)
+    right = values & mask
     for key in keys[:_ROUNDS]:
         left, right = right, left ^ (_mix(right ^ key) & mask)
     return (left << np.uint64(half)) | right

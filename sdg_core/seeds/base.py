@@ -136,7 +136,8 @@ class ItemReader(SeedReader, Generic[Item]):
     def _take(self, place: int, rows: Rows) -> pl.DataFrame:
         frame = self._cache.get(place)
         if frame is None:
-            item, expected = self._all_items[place], self._starts[place + 1] - self._starts[place]
+            item = self._all_items[place]
+            expected = self._starts[place + 1] - self._starts[place]
             frame = self._expanded(item)
             if frame.height != expected:
                 raise SeedError(
@@ -147,7 +148,8 @@ class ItemReader(SeedReader, Generic[Item]):
         return take(frame, rows)
 
     def _expanded(self, item: Item) -> pl.DataFrame:
-        rows, where = [dict(row) for row in self.expand(item)], f"seed item {self.describe(item)}"
+        rows = [dict(row) for row in self.expand(item)]
+        where = f"seed item {self.describe(item)}"
         unknown = sorted({name for row in rows for name in row} - set(self.schema.names))
         if unknown:
             raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")

@@ -115,7 +115,8 @@ class ConcatReader(SeedReader):
 
 
 def _check_names(reader: FileReader, first: FileReader) -> None:
-    names, expected = set(reader.raw_schema.names), set(first.raw_schema.names)
+    names = set(reader.raw_schema.names)
+    expected = set(first.raw_schema.names)
     if names != expected:
         name = sorted(names ^ expected)[0]
         with_it, without = (reader, first) if name in names else (first, reader)
@@ -126,7 +127,8 @@ def _check_names(reader: FileReader, first: FileReader) -> None:
 
 
 def _check_type(reader: FileReader, first: FileReader, *, field: pa.Field, known: pa.DataType) -> None:
-    ours, theirs = reader.schema.field(field.name).type, plain_schema(pa.schema([(field.name, known)])).types[0]
+    ours = reader.schema.field(field.name).type
+    theirs = plain_schema(pa.schema([(field.name, known)])).types[0]
     if ours != theirs:
         raise SeedError(
             f"seed files differ in column {field.name!r}: {ours} in {reader.file.name}, {theirs} in {first.file.name}",

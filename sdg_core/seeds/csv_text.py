@@ -55,9 +55,11 @@ def _distinct(header: list[str]) -> list[str]:
     """A name of its own for every column: the second `name` is `name_2`, or the next number that no column has."""
     names: list[str] = []
     for given in header:
-        name, number = given, 2
+        name = given
+        number = 2
         while name in names or (name != given and name in header):
-            name, number = f"{given}_{number}", number + 1
+            name = f"{given}_{number}"
+            number = number + 1
         names.append(name)
     return names
 

@@ -21,7 +21,9 @@ class CustomReader(SeedReader):
     """A user's reader; what it raises becomes SeedError, and its digest covers its source."""
 
     def __init__(self, reader: SeedReader, *, name: str, source: str) -> None:
-        self._reader, self._name, self._source = reader, name, source
+        self._reader = reader
+        self._name = name
+        self._source = source
 
     @property
     def schema(self) -> pa.Schema:

@@ -33,7 +33,9 @@ class DirectoryReader(ItemReader[str]):
     """
 
     def __init__(self, path: str, *, base: Path, root: str, file_pattern: str = "*", recursive: bool = True) -> None:
-        self._written, self._pattern, self._recursive = path, file_pattern, recursive
+        self._written = path
+        self._pattern = file_pattern
+        self._recursive = recursive
         self.directory = resolve(path, base=base, root=root)
         check_readable(self.directory)
         if not self.directory.is_dir():

@@ -86,7 +86,8 @@ class _Hub:
     """A file system whose listings are asked for again now and then."""
 
     def __init__(self, system: FileSystem, *, recheck: float) -> None:
-        self.system, self._recheck = system, recheck
+        self.system = system
+        self._recheck = recheck
         self._listed = time.monotonic()
 
     def facts(self, path: str) -> dict[str, Any]:
@@ -101,7 +102,8 @@ class HubFile(SeedFile):
     """A file on the hub."""
 
     def __init__(self, path: str, files: _Hub) -> None:
-        self._path, self._files = path, files
+        self._path = path
+        self._files = files
         super().__init__(f"{_PREFIX}{path}")
 
     def stamp(self) -> Stamp:

@@ -100,7 +100,8 @@ class ParquetReader(FileReader):
     @cached_property
     def _chunks(self) -> Rows:
         """Per chunk: its first row, its row group, its number of rows."""
-        chunks, first = [], 0
+        chunks = []
+        first = 0
         for group in range(self._footer[0].num_row_groups):
             facts = self._footer[0].row_group(group)
             width = max(1, facts.total_byte_size // max(1, facts.num_rows))
@@ -120,7 +121,8 @@ class ParquetReader(FileReader):
 
     def _decode(self, chunk: int) -> pl.DataFrame:
         """Decode up to a chunk: on from the current place if that is before it in the same row group."""
-        group, cursor = int(self._chunks[chunk, 1]), self._cache.cursor
+        group = int(self._chunks[chunk, 1])
+        cursor = self._cache.cursor
         try:
             if cursor is None or not cursor.leads_to(self, group, chunk):
                 first = int(np.flatnonzero(self._chunks[:, 1] == group)[0])
@@ -140,7 +142,9 @@ class _Cursor:
     """A row group being decoded, chunk by chunk."""
 
     def __init__(self, reader: ParquetReader, group: int, first: int, *, sizes: list[int]) -> None:
-        self._reader, self._group, self._next = reader, group, first
+        self._reader = reader
+        self._group = group
+        self._next = first
         self._sizes = iter(sizes)
         # Without a buffer size pyarrow reads whole column chunks into memory before it decodes the first value.
         file = reader.file.open()
@@ -159,5 +163,6 @@ class _Cursor:
             self._left.append(frame_of(pa.Table.from_batches([next(self._batches)])))
         whole = pl.concat(self._left) if len(self._left) > 1 else self._left[0]
         self._left = [whole.slice(size)] if whole.height > size else []
-        place, self._next = self._next, self._next + 1
+        place = self._next
+        self._next = self._next + 1
         return place, self._reader.conformed(whole.slice(0, size))

@@ -37,7 +37,9 @@ class Seeds:
     """Seed data as a dataset sees it: addressed by record index."""
 
     def __init__(self, reader: SeedReader, *, config: SeedConfig, seed: int) -> None:
-        self._reader, self._config, self._seed = reader, config, seed
+        self._reader = reader
+        self._config = config
+        self._seed = seed
         self._lock = Lock()
 
     def info(self) -> SeedInfo:

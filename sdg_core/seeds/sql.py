@@ -62,9 +62,11 @@ def table_query(
 
 
 def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str], where: str) -> sa.URL:
-    text, place = source.url, "url"
+    text = source.url
+    place = "url"
     if source.url_env is not None:
-        text, place = env.get(source.url_env), f"environment variable {source.url_env}"
+        text = env.get(source.url_env)
+        place = f"environment variable {source.url_env}"
         if not text:
             raise SeedError(f"{place} is not set", remedy=f"{where}.url_env says that it holds the URL")
     assert text is not None

@@ -45,7 +45,8 @@ def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOp
     if suffix == ".csv":
         frame, notices = read_csv(text, source=source, options=options)
     else:
-        frame, notices = read_json(text, suffix, source=source, options=options), ()
+        frame = read_json(text, suffix, source=source, options=options)
+        notices = ()
     if options.stated or _first_release_reads(content, suffix, frame):
         return TextTable(frame, notices=notices)
     return TextTable(frame, ("text 2",), notices)

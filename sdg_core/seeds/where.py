@@ -40,7 +40,9 @@ class WhereReader(SeedReader):
     """
 
     def __init__(self, source: SeedReader, where: str, *, env: Mapping[str, str] = os.environ) -> None:
-        self._source, self._where, self._env = source, where, env
+        self._source = source
+        self._where = where
+        self._env = env
         self._template = compiled(truth_template(where))
         for name in self._template.names:
             if name not in source.schema.names:

@@ -58,7 +58,8 @@ class Bucket:
 
     def __init__(self, url: str, store: Any) -> None:
         """`url` is what messages call it, `s3://name`; `store` is an obstore store."""
-        self.url, self._store = url, store
+        self.url = url
+        self._store = store
 
     def get(self, key: str) -> tuple[bytes, str | None]:
         """The content of an object, and its etag."""

@@ -29,7 +29,8 @@ class ImageFiles:
     def __init__(
         self, version: VersionLayout, *, commit_guard: Callable[[int], AbstractContextManager[None]] = _unguarded
     ) -> None:
-        self._version, self._commit_guard = version, commit_guard
+        self._version = version
+        self._commit_guard = commit_guard
 
     def save(self, column: str, record: int, pictures: Sequence[bytes]) -> list[str]:
         """Store the pictures of a cell durably; returns their paths. `record` is the number of a candidate

@@ -28,7 +28,8 @@ class ObjectPath:
     __slots__ = ("bucket", "key")
 
     def __init__(self, bucket: Bucket, key: str) -> None:
-        self.bucket, self.key = bucket, key
+        self.bucket = bucket
+        self.key = key
 
     def __truediv__(self, name: str) -> "ObjectPath":
         return ObjectPath(self.bucket, f"{self.key}/{name}" if self.key else name)
@@ -140,7 +141,10 @@ class _ObjectReader(io.RawIOBase):
         found = path.bucket.find(path.key)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        self._path, self._size, self._etag, self._place = path, found.size, found.etag, 0
+        self._path = path
+        self._size = found.size
+        self._etag = found.etag
+        self._place = 0
 
     def readable(self) -> bool:
         return True

@@ -38,9 +38,9 @@ def project_of_data(folder: Path) -> Path:
     return next(marked, folder.resolve())
 
 
-def choose_root(root: str | None, *, env: Mapping[str, str], folder: Path) -> ChosenRoot:
+def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path) -> ChosenRoot:
     """The root for a file in `folder`. Raises StoreError for a URL of no store."""
-    path = resolve_root(root, env=env, base=project_of_data(folder))
+    path = resolve_root(str(root) if root else None, env=env, base=project_of_data(folder))
     variable = env.get(ROOT_VARIABLE, "")
     relative = bool(variable) and "://" not in variable and not Path(variable).expanduser().is_absolute()
     others = [place / DEFAULT_ROOT for place in (Path.cwd(), folder.resolve(), *_upwards(folder))]

@@ -27,7 +27,9 @@ class Batcher(Generic[Item, Result]):
         parallel: int = 1,
         tick: float = TICK,
     ) -> None:
-        self._work, self._size, self._tick = work, size, tick
+        self._work = work
+        self._size = size
+        self._tick = tick
         self._slots = asyncio.Semaphore(parallel)
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +50,8 @@ class Batcher(Generic[Item, Result]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch, self._waiting = self._waiting, []
+        batch = self._waiting
+        self._waiting = []
         task = asyncio.get_running_loop().create_task(self._run(batch))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -89,7 +89,8 @@ class BoundedProcess:
         return self._process
 
     def _end(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None or self._owner != os.getpid():
             return
         process.kill()
@@ -107,7 +108,8 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _bound_memory()
-    reader, writer = sys.stdin.buffer, sys.stdout.buffer
+    reader = sys.stdin.buffer
+    writer = sys.stdout.buffer
 
     def tell(message: dict[str, Any]) -> None:
         writer.write(json.dumps(message).encode() + b"\n")

@@ -30,7 +30,8 @@ def run_until_signalled(main: Callable[[], Awaitable[Result]]) -> Result:
     stoppable: Future[Callable[[int], None]] = Future()
 
     async def supervised() -> Result | None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
         assert task is not None
 
         def stop(number: int) -> None:

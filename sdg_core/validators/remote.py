@@ -35,7 +35,9 @@ class RemoteValidator:
         verdict: pa.StructType,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._params, self._verdict, self._sleep = params, verdict, sleep
+        self._params = params
+        self._verdict = verdict
+        self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
         self._open = 0
 

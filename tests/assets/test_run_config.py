@@ -15,9 +15,9 @@ from sdg_core import api
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import open_ledger
 from sdg_core.store.row_group_state import RowGroupState
+from sdg_core.testing import ModelServer
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
-from tests.support.model_server import ModelServer
 from tests.support.sdg import category, dataset_config, expression, llm, snapshot, uuid, wait_until
 
 pytestmark = DAGSTER_WARNINGS

@@ -27,8 +27,7 @@ from sdg_core.models.types import (
     Tool,
     ToolCall,
 )
-from tests.support.anthropic_server import AnthropicServer
-from tests.support.model_server import ModelServer
+from sdg_core.testing import AnthropicServer, ModelServer
 from tests.support.own_client import OwnClient
 
 PARAMETERS = InferenceParameters(temperature=0.5, max_tokens=500)

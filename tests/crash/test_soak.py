@@ -6,7 +6,7 @@ CI makes 1,800 calls; SDG_LONG=1 makes 50,000.
 from collections import Counter
 from pathlib import Path
 
-from tests.support.model_server import answer_to
+from sdg_core.testing import answer_to
 from tests.support.requirements import LONG
 from tests.support.sdg import (
     ServerProcess,

@@ -22,8 +22,8 @@ from sdg_core.models.providers.redaction import Redaction
 from sdg_core.models.secrets import is_unmistakable
 from sdg_core.models.types import ImageRequest
 from sdg_core.store.objects import object_path
-from tests.support.model_answers import PNG
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
+from sdg_core.testing.model_answers import PNG
 from tests.support.sdg import category, dataset_config
 
 KEY = 'sk-live-4711/Zq"x'

@@ -26,6 +26,7 @@ from tests.support.dagster_graphql import RANGE_START as RANGE_START
 from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
+from tests.support.warm import Command, run_warm
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = "sdg_assets.definitions"
@@ -64,8 +65,7 @@ class DagsterHome:
 
     def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
-        command = [sys.executable, "-m", "dagster", *arguments]
-        return subprocess.run(command, cwd=self.directory, env=self.env, capture_output=True, text=True, check=False)
+        return run_warm(Command("dagster", arguments, self.directory, self.env), timeout=timeout)
 
     def materialize(self, select: str, *options: str) -> subprocess.CompletedProcess[str]:
         """`dagster asset materialize`, as a person types it."""
@@ -143,7 +143,7 @@ class Server(DagsterGraphql):
 
     def start_daemon(self) -> None:
         """Start the daemon."""
-        self._launch("daemon", "dagster._daemon", "run", "-m", self.home.module)
+        self._launch("daemon", "tests.support.quick_daemon", "run", "-m", self.home.module)
 
     def end(self, name: str) -> None:
         """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sdg_core.store.row_groups import read_footer
+from sdg_core.testing import Fault, ModelServer
 from tests.support.dagster_process import DagsterHome, wait_for
-from tests.support.model_faults import Fault
-from tests.support.model_server import ModelServer
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import dataset_config, expression, llm, uuid
 

@@ -11,8 +11,8 @@ from sdg_core.models.types import (
     ImageResponse,
     Usage,
 )
-from tests.support.model_answers import json_of, number_of
-from tests.support.model_server import answer_to
+from sdg_core.testing import answer_to
+from sdg_core.testing.model_answers import json_of, number_of
 
 
 class OwnClient:

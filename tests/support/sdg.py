@@ -19,9 +19,11 @@ from sdg_core import api
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
 from tests.support.requirements import PATIENCE, require
+from tests.support.warm import Command, WarmProcess, run_warm
 
 PROJECT = Path(__file__).parents[2]
 SDG = (sys.executable, "-m", "sdg_core.cli.main")
+"""The command as a user's shell starts it; `sdg` and `started_sdg` start it warm."""
 
 
 def category(name: str, *values: str | int) -> dict[str, Any]:
@@ -113,34 +115,23 @@ def sdg(
     *arguments: str | Path, cwd: Path = PROJECT, env: Mapping[str, str] | None = None, patience: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end. `patience` is in seconds."""
-    return subprocess.run(
-        [*SDG, *map(str, arguments)],
-        cwd=cwd,
-        env=environment(**(env or {})),
-        capture_output=True,
-        text=True,
-        timeout=patience,
-        check=False,
-    )
+    return run_warm(_command(*arguments, cwd=cwd, env=env), timeout=patience)
 
 
 @contextmanager
-def started_sdg(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def started_sdg(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[WarmProcess]:
     """The command while it runs; killed at the end of the block if it still does."""
-    process = subprocess.Popen(
-        [*SDG, *map(str, arguments)],
-        cwd=PROJECT,
-        env=environment(**(env or {})),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = WarmProcess(_command(*arguments, cwd=PROJECT, env=env))
     try:
         yield process
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def _command(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None) -> Command:
+    return Command("sdg_core.cli.main", [*map(str, arguments)], cwd, environment(**(env or {})))
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -159,14 +150,10 @@ class ServerProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.model_server", "--port", "0", *self._options],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
+        arguments = ["--port", "0", *self._options]
+        self._process = WarmProcess(Command("sdg_core.testing", arguments, PROJECT, dict(os.environ)))
+        wait_until(lambda: self._process.poll() is not None or "\n" in self._process.written(), "the server has a URL")
+        self.url = self._process.written().strip()
         return self
 
     def __exit__(self, *_: object) -> None:

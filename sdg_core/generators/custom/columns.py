@@ -32,7 +32,10 @@ class CustomGenerator:
     """The generator of one custom column that is made record by record. Functions that are not async run in `threads`."""
 
     def __init__(self, plan: DatasetPlan, column: CustomColumn, *, models: ModelPool, threads: Executor) -> None:
-        self._plan, self._column, self._models, self._threads = plan, column, models, threads
+        self._plan = plan
+        self._column = column
+        self._models = models
+        self._threads = threads
         self._function = plan.functions[column.name]
         self._names = (column.name, *(column.side_effect_columns or ()))
         self._types = [plan.schema.field(name).type for name in self._names]

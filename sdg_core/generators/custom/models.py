@@ -35,8 +35,12 @@ class CustomFunctionModel:
         loop: asyncio.AbstractEventLoop,
         count: Callable[[Usage], None],
     ) -> None:
-        self._endpoint, self._model, self._parameters = endpoint, model, parameters
-        self._seed, self._loop, self._count = seed, loop, count
+        self._endpoint = endpoint
+        self._model = model
+        self._parameters = parameters
+        self._seed = seed
+        self._loop = loop
+        self._count = count
 
     def generate(
         self, prompt: str, *, system_prompt: str | None = None, parser: Callable[[str], Any] = str

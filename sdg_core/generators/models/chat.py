@@ -69,7 +69,8 @@ def drawn_parameters(model: ModelConfig, random: RandomSource, *, column: str, r
 
 def _draw(distribution: Distribution, unit: float) -> float:
     if isinstance(distribution, UniformDistribution):
-        low, high = distribution.params.low, distribution.params.high
+        low = distribution.params.low
+        high = distribution.params.high
         return min(high, low + (high - low) * unit)
     values = distribution.params.values
     weights = distribution.params.weights or (1.0,) * len(values)
@@ -95,14 +96,17 @@ class ChatGenerator:
     """The generator of one column that a language model writes, whatever is wanted of the reply."""
 
     def __init__(self, column: ChatColumn, asked: ModelBinding, wanted: ResponseSpec) -> None:
-        self._column, self._asked, self._wanted = column, asked, wanted
+        self._column = column
+        self._asked = asked
+        self._wanted = wanted
         self._prompt = Template(column.prompt)
         self._system = Template(column.system_prompt) if column.system_prompt else None
         self._format = self._format_in_words()
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        messages, tools = self._messages(values, record), await self._tools()
+        messages = self._messages(values, record)
+        tools = await self._tools()
         had = await converse(
             self._asked.endpoint,
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),

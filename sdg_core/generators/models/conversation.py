@@ -108,8 +108,10 @@ async def converse(
     with what is wrong with it. toolbox: what the model may call before it answers. keep_truncated: a reply that was cut short
     will do. One that will not do is not asked for again, because the same limit would cut it again.
     """
-    spent, tools = UsageTally(), ToolSession(toolbox)
-    turn, request = Turn(), opening(0)
+    spent = UsageTally()
+    tools = ToolSession(toolbox)
+    turn = Turn()
+    request = opening(0)
     while True:
         try:
             request, reply = await tools.ask(endpoint, request, alias=alias, spent=spent)

@@ -18,7 +18,8 @@ class EmbeddingGenerator:
     """The generator of one `embedding` column."""
 
     def __init__(self, column: EmbeddingColumn, asked: ModelBinding) -> None:
-        self._column, self._asked = column, asked
+        self._column = column
+        self._asked = asked
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The vectors of one record. Raises CellError."""

@@ -22,7 +22,8 @@ class ImageGenerator:
     """The generator of one `image` column."""
 
     def __init__(self, column: ImageColumn, asked: ModelBinding) -> None:
-        self._column, self._asked = column, asked
+        self._column = column
+        self._asked = asked
         self._prompt = Template(column.prompt)
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:

@@ -14,7 +14,8 @@ from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerator:
     """The generator of one `llm-judge` column."""
-    schema, shape = reply_schema(column), reply_shape(column)
+    schema = reply_schema(column)
+    shape = reply_shape(column)
 
     def read(reply: ChatResponse) -> Any:
         value = structured.extract_json(reply.text, finish_reason=reply.finish_reason)

@@ -12,7 +12,8 @@ from sdg_core.plan.types.replies import reply_schema, reply_shape
 
 def structured_generator(column: LlmStructuredColumn, asked: ModelBinding) -> ChatGenerator:
     """The generator of one `llm-structured` column."""
-    schema, shape = reply_schema(column), reply_shape(column)
+    schema = reply_schema(column)
+    shape = reply_shape(column)
 
     def read(reply: ChatResponse) -> Any:
         return fit(structured.parse(reply, schema), shape)

@@ -83,7 +83,8 @@ def measure_acceptance(plan: DatasetPlan, seeds: Seeds | None, *, most: int = 20
     if not plan.graph.bounds:
         return ()
     frame: dict[str, pl.Series] = seeds.read(indices).to_dict() if seeds is not None else {}
-    drawing, found = Drawing(plan), list[Acceptance]()
+    drawing = Drawing(plan)
+    found = list[Acceptance]()
     wanted = {name for bound in plan.graph.bounds for name in bound.inputs}
     for name in plan.graph.order:  # inputs that are no seed columns: expressions of seed columns
         column = plan.column(name)

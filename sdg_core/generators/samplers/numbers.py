@@ -42,7 +42,8 @@ NumberParams = (
 
 _SMALLEST_UNIT = 2.0**-54
 _MAX_UNIT = 1 - 2.0**-53
-_FIRST_TABLE, _MAX_TABLE = 1 << 8, 1 << 20
+_FIRST_TABLE = 1 << 8
+_MAX_TABLE = 1 << 20
 _NODES = 1 << 10
 _STEPS = 200
 _COSTLY_CDF = frozenset(
@@ -102,7 +103,8 @@ def _rounded(values: Floats | Ints, decimal_places: int) -> Floats:
 
 
 def _uniform(params: UniformParams, unit: Floats) -> Floats:
-    low, high = float(params.low), float(params.high)
+    low = float(params.low)
+    high = float(params.high)
     width = high - low
     values = low + unit * width if math.isfinite(width) else low * (1 - unit) + high * unit
     return np.minimum(values, np.nextafter(high, low))
@@ -158,7 +160,8 @@ def _table(name: str, params: tuple[tuple[str, float], ...]) -> tuple[int, Float
     """The first value and the CDF from there on, as far as uniforms reach but at most `_MAX_TABLE` values."""
     first, probabilities, sums_up = _law(name, dict(params))
     cumulative = np.empty(0)
-    length, step = 0, 1.0
+    length = 0
+    step = 1.0
     while length < _MAX_TABLE and (not length or cumulative[-1] < _MAX_UNIT):
         if step < _SMALLEST_UNIT and cumulative[-1] > 0.5:
             break  # the rest is less than a uniform can tell
@@ -166,7 +169,8 @@ def _table(name: str, params: tuple[tuple[str, float], ...]) -> tuple[int, Float
         found = probabilities(first + np.arange(length, length + more))
         last = cumulative[-1] if length else 0.0
         cumulative = np.concatenate([cumulative, last + np.cumsum(found) if sums_up else found])
-        length, step = length + more, float(cumulative[-1] - last)
+        length = length + more
+        step = float(cumulative[-1] - last)
     return first, np.maximum.accumulate(cumulative)
 
 
@@ -179,7 +183,8 @@ def _law(name: str, params: dict[str, float]) -> tuple[int, Callable[[Ints], Flo
         mean = params["mu"]
         return _far_below(mean, mean), lambda values: special.pdtr(values, mean), False
     if name == "binom" and params.keys() == {"n", "p"}:
-        n, p = params["n"], params["p"]
+        n = params["n"]
+        p = params["p"]
         below = _far_below(n * p, n * p * (1 - p))
         return below, lambda k: np.where(k < n, special.betaincc(k + 1, np.maximum(n - k, 1), p), 1.0), False
     from scipy import stats
@@ -199,19 +204,23 @@ def _zipf_tail(params: dict[str, float], unit: Floats) -> Ints:
     """scipy would sum millions of terms per value; the survival function has a closed form."""
     from scipy.special import zeta
 
-    power, wanted = params["a"], 1 - unit
-    low, high = np.zeros(len(unit)), np.full(len(unit), 2.0**62)
+    power = params["a"]
+    wanted = 1 - unit
+    low = np.zeros(len(unit))
+    high = np.full(len(unit), 2.0**62)
     for _ in range(64):
         middle = np.floor((low + high) / 2)
         above = zeta(power, middle + 1) / zeta(power, 1) < wanted
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
+        low = np.where(above, low, middle)
+        high = np.where(above, middle, high)
     return to_int64(high + params.get("loc", 0.0))
 
 
 def _real(name: str, params: dict[str, float], unit: Floats) -> Floats:
     from scipy import stats
 
-    known, kind = distribution(name, params), type(getattr(stats, name))
+    known = distribution(name, params)
+    kind = type(getattr(stats, name))
     searches = kind._ppf is stats.rv_continuous._ppf and kind._cdf is not stats.rv_continuous._cdf
     if not searches or name in _COSTLY_CDF:
         return np.asarray(known.ppf(unit), np.float64)
@@ -233,13 +242,18 @@ def _quantiles(name: str, params: tuple[tuple[str, float], ...]) -> tuple[Floats
 
 def _solve(known: Any, unit: Floats, *, low: Floats, high: Floats) -> Floats:
     """The x with `cdf(x) == unit` in each bracket: regula falsi (Illinois), or halving where that is too slow."""
-    low, high = low.copy(), high.copy()
-    below, above = known.cdf(low) - unit, known.cdf(high) - unit
+    low = low.copy()
+    high = high.copy()
+    below = known.cdf(low) - unit
+    above = known.cdf(high) - unit
     active = np.flatnonzero(high - low > 4 * np.spacing(np.maximum(np.abs(low), np.abs(high))))
     for step in range(_STEPS):
         if not len(active):
             break
-        a, b, fa, fb = low[active], high[active], below[active], above[active]
+        a = low[active]
+        b = high[active]
+        fa = below[active]
+        fb = above[active]
         with np.errstate(divide="ignore", invalid="ignore"):
             x = b - fb * (b - a) / (fb - fa)
         x = np.where((x > a) & (x < b) & (step % 3 != 2), x, a + (b - a) / 2)

@@ -84,7 +84,8 @@ class McpServer:
 
     async def aclose(self) -> None:
         """End the connection, and the process if there is one; a later call opens it again."""
-        session, self._session = self._session, None
+        session = self._session
+        self._session = None
         if session is not None:
             await session.close()
 

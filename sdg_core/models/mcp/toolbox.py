@@ -66,7 +66,8 @@ class Toolbox:
 
     def _allowed(self, offered: Sequence[tuple[Tool, McpServer]]) -> dict[str, tuple[Tool, McpServer]]:
         """Raises PermanentModelError where the config asks for what is not offered, or is offered twice."""
-        alias, allow = self._config.tool_alias, self._config.allow_tools
+        alias = self._config.tool_alias
+        allow = self._config.allow_tools
         names = [tool.name for tool, _ in offered]
         unknown = [name for name in allow or () if name not in names]
         if unknown:

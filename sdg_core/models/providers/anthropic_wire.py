@@ -77,7 +77,8 @@ def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> Chat
     usage = _usage(answer.get("usage"))
     reason = name_or_none(answer.get("stop_reason"))
     finish_reason = None if reason is None else _REASONS.get(reason, reason)
-    text, calls = _of_type(blocks, "text", "text"), _calls(blocks)
+    text = _of_type(blocks, "text", "text")
+    calls = _calls(blocks)
     if request.response_schema is not None:
         given = next((call for call in calls if call.name == request.schema_name), None)
         calls = tuple(call for call in calls if call.name != request.schema_name)
@@ -168,7 +169,8 @@ def _of_type(blocks: list[Any], kind: str, field: str) -> str:
 
 def _usage(raw: object) -> Usage:
     """Anthropic counts cached input apart; here it is part of the prompt, as everywhere else."""
-    read, written = count_of(raw, "cache_read_input_tokens"), count_of(raw, "cache_creation_input_tokens")
+    read = count_of(raw, "cache_read_input_tokens")
+    written = count_of(raw, "cache_creation_input_tokens")
     return Usage(
         requests=1,
         prompt_tokens=count_of(raw, "input_tokens") + read + written,

@@ -66,7 +66,9 @@ class HttpSender:
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
             ) as response:
-                status, headers, content = response.status, response.headers, await read_bounded(response.content)
+                status = response.status
+                headers = response.headers
+                content = await read_bounded(response.content)
         except BodyTooLargeError as error:
             raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -87,7 +89,8 @@ class HttpSender:
             limit = aiohttp.ClientTimeout(total=timeout)
             async with session.get(address, timeout=limit, allow_redirects=False) as response:
                 content = await read_bounded(response.content)
-                status, media_type = response.status, response.content_type
+                status = response.status
+                media_type = response.content_type
         except BodyTooLargeError as error:
             raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -68,7 +68,8 @@ class OpenAIClient(ChatClient):
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """Ask the image service, or the chat service of a model that draws; pictures at a URL are fetched."""
-        model, seconds = request.model, request.parameters.timeout
+        model = request.model
+        seconds = request.parameters.timeout
         if prefers_chat(request):
             body = encode_image_chat(request, self._provider)
             reply = decode_reply(
@@ -76,7 +77,8 @@ class OpenAIClient(ChatClient):
                 caller=self._http.caller,
                 model=model,
             )
-            urls, usage = reply.image_urls, replace(reply.usage, images=len(reply.image_urls))
+            urls = reply.image_urls
+            usage = replace(reply.usage, images=len(reply.image_urls))
             if not urls:
                 raise TransientModelError(
                     f"{self._http.caller.where(model)} answered without a picture: {reply.text[:200]}"

@@ -124,7 +124,8 @@ def _address(row: dict[str, Any]) -> str | None:
 def _image_usage(raw: object, images: int) -> Usage:
     """The image service calls its tokens input and output."""
     usage = raw if isinstance(raw, dict) else {}
-    prompt, completion = usage.get("input_tokens"), usage.get("output_tokens")
+    prompt = usage.get("input_tokens")
+    completion = usage.get("output_tokens")
     tokens = {"prompt_tokens": prompt, "completion_tokens": completion}
     return replace(usage_of({key: value for key, value in tokens.items() if value is not None}), images=images)
 

@@ -25,7 +25,8 @@ from sdg_core.plan.foreign import dump_exactly, json_text
 from sdg_core.plan.foreign import read_json as read_json_value
 
 _LONGEST_NAME = 200
-_THINK, _THOUGHT = "<think>", "</think>"
+_THINK = "<think>"
+_THOUGHT = "</think>"
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
 

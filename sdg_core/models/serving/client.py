@@ -27,7 +27,8 @@ class ServedClient(ChatClient):
     """`client`, asked while `server` is ready."""
 
     def __init__(self, client: ChatClient, server: ModelServerProcess) -> None:
-        self._client, self._server = client, server
+        self._client = client
+        self._server = server
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """As the client does, once the server is ready."""

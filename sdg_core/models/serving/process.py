@@ -52,9 +52,15 @@ class ModelServerProcess:
         on_notice: Callable[[str], None],
     ) -> None:
         assert provider.serve is not None and provider.endpoint is not None
-        self._name, self._serve, self._endpoint = provider.name, provider.serve, provider.endpoint
-        self._command, self._env, self._base = [*command], dict(env), base
-        self._headers, self._secrets, self._on_notice = dict(headers), [*secrets], on_notice
+        self._name = provider.name
+        self._serve = provider.serve
+        self._endpoint = provider.endpoint
+        self._command = [*command]
+        self._env = dict(env)
+        self._base = base
+        self._headers = dict(headers)
+        self._secrets = [*secrets]
+        self._on_notice = on_notice
         self._log = Path(tempfile.gettempdir())
         self._ready = asyncio.Event()
         self._died = asyncio.Condition()
@@ -181,7 +187,8 @@ class ModelServerProcess:
         return endpoint.origin().join(URL(self._serve.health))
 
     async def _end(self) -> None:
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None:
             return
         assert process.stdin is not None

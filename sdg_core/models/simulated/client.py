@@ -78,7 +78,8 @@ class SimulatedClient(ChatClient):
         tokens = _tokens(len(text))
         cut = limit is not None and tokens > limit
         if limit is not None and cut:
-            text, tokens = text[: limit * _CHARS_PER_TOKEN].rstrip(), limit
+            text = text[: limit * _CHARS_PER_TOKEN].rstrip()
+            tokens = limit
         sent = sum(len(message.text) for message in request.messages)
         return ChatResponse(
             text=text

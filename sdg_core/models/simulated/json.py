@@ -37,7 +37,9 @@ def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str
 
 class _Walk:
     def __init__(self, root: JsonSchema, draws: DrawStream, words: Callable[[], str]) -> None:
-        self._root, self._draws, self._words = root, draws, words
+        self._root = root
+        self._draws = draws
+        self._words = words
         self._values = 0
         self._makers: dict[str, Callable[[Mapping[str, Any], int], Any]] = {
             "object": self._object,
@@ -145,7 +147,8 @@ class _Walk:
         return made
 
     def _string(self, node: Mapping[str, Any], depth: int) -> str:
-        least, most = node.get("minLength", 0), node.get("maxLength")
+        least = node.get("minLength", 0)
+        most = node.get("maxLength")
         if "pattern" in node:
             return matching(node["pattern"], self._draws)
         text = formatted(str(node.get("format")), self._draws)
@@ -162,7 +165,8 @@ class _Walk:
         step = node.get("multipleOf", 1)
         step = step if isinstance(step, int) else int(step) or 1
         low, high = _bounds(node, 1)
-        first, last = math.ceil(low / step), math.floor(high / step)
+        first = math.ceil(low / step)
+        last = math.floor(high / step)
         if first > last:
             raise ValueError(f"no whole number from {low} to {high}")
         return self._draws.between(first, last) * step
@@ -180,8 +184,10 @@ class _Walk:
 
 def _bounds(node: Mapping[str, Any], margin: int) -> tuple[float, float]:
     """The least and the greatest number. `margin` is what an exclusive bound of whole numbers takes away."""
-    low, high = node.get("minimum"), node.get("maximum")
-    above, under = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    low = node.get("minimum")
+    high = node.get("maximum")
+    above = node.get("exclusiveMinimum")
+    under = node.get("exclusiveMaximum")
     if above is not None:
         low = max(above + margin, above + margin if low is None else low)
     if under is not None:

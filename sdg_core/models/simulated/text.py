@@ -49,7 +49,8 @@ def matching(pattern: str, draws: DrawStream) -> str:
 
 
 def _made(part: Any, draws: DrawStream) -> str:
-    operation, value = str(part[0]), part[1]
+    operation = str(part[0])
+    value = part[1]
     match operation:
         case "LITERAL":
             return chr(value)

@@ -45,7 +45,8 @@ class Source(ABC):
     __slots__ = ("key", "locator")
 
     def __init__(self, key: str, locator: str) -> None:
-        self.key, self.locator = key, locator
+        self.key = key
+        self.locator = locator
 
     @abstractmethod
     def open(self) -> OpenSource:

@@ -94,7 +94,8 @@ class ItemSource(Source):
 
     def __init__(self, locator: str, reader: Any, item: Any) -> None:
         super().__init__(f"custom:{locator}", locator)
-        self._reader, self._item = reader, item
+        self._reader = reader
+        self._item = item
 
     def open(self) -> OpenSource:
         """The item."""
@@ -105,7 +106,8 @@ class OpenItem(OpenSource):
     """An item of a user's reader. Its version is what the reader says, or the digest of its records."""
 
     def __init__(self, reader: Any, item: Any) -> None:
-        self._reader, self._item = reader, item
+        self._reader = reader
+        self._item = item
 
     @property
     def version(self) -> str:

@@ -27,7 +27,10 @@ class OpenFile(OpenSource):
     """A file that is open. version: of its content, if that is known without reading it."""
 
     def __init__(self, file: SeedFile, locator: str, read: Format, *, version: str | None = None) -> None:
-        self._file, self._locator, self._read, self._known = file, locator, read, version
+        self._file = file
+        self._locator = locator
+        self._read = read
+        self._known = version
 
     @property
     def version(self) -> str:
@@ -73,7 +76,8 @@ class FileSource(Source):
 
     def __init__(self, key: str, locator: str, path: str, read: Format) -> None:
         super().__init__(key, locator)
-        self._path, self._read = path, read
+        self._path = path
+        self._read = read
 
     def open(self) -> OpenSource:
         """The file as it is now."""
@@ -90,7 +94,8 @@ class ObjectSource(Source):
 
     def __init__(self, key: str, path: ObjectPath, read: Format) -> None:
         super().__init__(key, str(path))
-        self._path, self._read = path, read
+        self._path = path
+        self._read = read
 
     def open(self) -> OpenSource:
         """The object as it is now."""

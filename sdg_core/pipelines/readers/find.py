@@ -69,22 +69,23 @@ def find_sources(
         case SqlSources():
             from sdg_core.pipelines.readers.tables import sql_sources
 
-            found, what = sql_sources(config, base=base, root=str(root), env=env), "sources: the database has no row"
+            found = sql_sources(config, base=base, root=str(root), env=env)
+            what = "sources: the database has no row"
         case HubSources():
             from sdg_core.pipelines.readers.hub import hub_sources
 
-            found, what = hub_sources(config, env=env), f"sources.path {config.path!r} matches no file on the hub"
+            found = hub_sources(config, env=env)
+            what = f"sources.path {config.path!r} matches no file on the hub"
         case DatasetSources(dataset=name):
             from sdg_core.pipelines.readers.datasets import dataset_sources
 
-            found, what = dataset_sources(config, root=root), f"sources.dataset: {name!r} has no rows yet"
+            found = dataset_sources(config, root=root)
+            what = f"sources.dataset: {name!r} has no rows yet"
         case CustomSources(reader_class=name):
             from sdg_core.pipelines.readers.custom import custom_sources
 
-            found, what = (
-                custom_sources(config, base=base, given=given or {}),
-                f"sources.reader_class: {name} has no items",
-            )
+            found = custom_sources(config, base=base, given=given or {})
+            what = f"sources.reader_class: {name} has no items"
         case _:
             assert_never(config)
     if not found and not config.allow_empty:

@@ -128,7 +128,8 @@ def _read_lines(text: io.TextIOWrapper) -> Iterator[str]:
 
 def _undecodable(file: SeedFile, encoding: str) -> int:
     """The offset of the first byte that is not text: decoders count from wherever they last stopped."""
-    decoder, before = codecs.getincrementaldecoder(encoding)(), 0
+    decoder = codecs.getincrementaldecoder(encoding)()
+    before = 0
     with opened(file) as stream:
         while block := stream.read(_BLOCK):
             waiting = len(decoder.getstate()[0])

@@ -81,7 +81,8 @@ def unknown_fields(source: str, structs: Mapping[str, pa.DataType]) -> Iterator[
         return  # reported with the templates
     for dotted in sorted(names):
         name, *parts = dotted.split(".")
-        kind, where = structs.get(name), name
+        kind = structs.get(name)
+        where = name
         for part in parts:
             if not isinstance(kind, pa.StructType) or part in _METHODS:
                 break
@@ -89,4 +90,5 @@ def unknown_fields(source: str, structs: Mapping[str, pa.DataType]) -> Iterator[
             if part not in fields:
                 yield f"{where!r} has no field {part!r}{did_you_mean(part, fields)}"
                 break
-            kind, where = fields[part], f"{where}.{part}"
+            kind = fields[part]
+            where = f"{where}.{part}"

@@ -49,7 +49,8 @@ def check_seeds(config: DatasetConfig) -> Problems:
 
 def ordered_at_top_level(query: str) -> bool:
     """Whether the outermost SELECT has an ORDER BY: one that stands outside strings, comments and parentheses."""
-    depth, top = 0, []
+    depth = 0
+    top = []
     for character in _OPAQUE.sub(" ", query):
         depth += (character == "(") - (character == ")")
         top.append(character if depth == 0 else " ")

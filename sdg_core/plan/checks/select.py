@@ -47,7 +47,8 @@ def select_notices(config: DatasetConfig) -> Iterator[str]:
     """Columns whose model gives every candidate of a record the same reply, because nothing in the request differs."""
     if config.select is None or config.select.candidates == 1:
         return
-    graph, varying = build_graph(config), set[str]()
+    graph = build_graph(config)
+    varying = set[str]()
     columns = {column.name: column for column in config.columns}
     for name in graph.order:
         column = columns[name]

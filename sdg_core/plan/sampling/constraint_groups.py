@@ -89,7 +89,8 @@ def _steps_above(
     names: Iterable[str], generated: Mapping[str, Column], reads: Mapping[str, Iterable[str]]
 ) -> frozenset[str]:
     """Samplers above the named columns, by way of samplers and expressions, and the expressions that vary with them."""
-    todo, reached = list(names), dict[str, None]()
+    todo = list(names)
+    reached = dict[str, None]()
     while todo:
         name = todo.pop()
         if name not in reached and isinstance(generated.get(name), SamplerColumn | ExpressionColumn):

@@ -36,7 +36,8 @@ def times_after(params: DatetimeParams, steps: NDArray[np.int64]) -> NDArray[np.
 
 def steps_between(params: DatetimeParams) -> int:
     """How many whole steps from `start` (the first) lie before `end`; at least one, because start < end has been checked."""
-    start, end = parse_time(params.start), parse_time(params.end)
+    start = parse_time(params.start)
+    end = parse_time(params.end)
     if params.unit in UNIT_SECONDS:
         return max(1, -(int((start - end).astype(np.int64)) // UNIT_SECONDS[params.unit]))
     months = int((end.astype("M8[M]") - start.astype("M8[M]")).astype(np.int64))

@@ -54,7 +54,9 @@ class RecordChoices:
     """The choices of one record, one after another; `purpose` sets them apart from what else is drawn for the record."""
 
     def __init__(self, random: RandomSource, purpose: str, record: int) -> None:
-        self._random, self._purpose, self._record = random, purpose, np.array([record], dtype=np.int64)
+        self._random = random
+        self._purpose = purpose
+        self._record = np.array([record], dtype=np.int64)
         self._count = 0
         self._words: Words = np.empty(0, np.uint64)
 
@@ -94,7 +96,8 @@ def contiguous_runs(indices: NDArray[np.int64]) -> list[tuple[int, int]]:
 def _words(key: int, indices: NDArray[np.int64], *, block: int, attempt: int) -> Words:
     parts = []
     for run in _close_runs(indices):
-        start, count = int(run[0]), int(run[-1] - run[0]) + 1
+        start = int(run[0])
+        count = int(run[-1] - run[0]) + 1
         words = _block_words(key, start=start, count=count, block=block, attempt=attempt)
         parts.append(words if count == len(run) else words[run - start])
     if not parts:

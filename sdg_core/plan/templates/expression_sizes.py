@@ -115,7 +115,8 @@ class ExpressionSizes:
         return replace(self.value(node.node), is_number=False, text=None)
 
     def _calculated(self, node: nodes.BinExpr) -> Bound:
-        left, right = self.value(node.left), self.value(node.right)
+        left = self.value(node.left)
+        right = self.value(node.right)
         match node:
             case nodes.And() | nodes.Or():
                 return either(left, right)

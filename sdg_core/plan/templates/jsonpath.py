@@ -19,7 +19,8 @@ _STEP = re.compile(
 
 def find(value: Any, path: str) -> list[Any]:
     """What a path finds, in document order. Raises ValueError for a path that is none, or that has a filter expression."""
-    found, place = [value], 1
+    found = [value]
+    place = 1
     if not path.startswith("$"):
         raise ValueError(f"a JSONPath begins with $, got {path!r}")
     while place < len(path):

@@ -12,7 +12,10 @@ from collections.abc import Collection
 from sdg_core.plan.templates.column_names import as_named, identifier, spelled
 from sdg_core.plan.templates.tokens import Token, tokens_of
 
-PERCENT, METHOD, FROM_JSON, FROM_JSON_LIST = "percent_", "method_", "json_", "json_list_"
+PERCENT = "percent_"
+METHOD = "method_"
+FROM_JSON = "json_"
+FROM_JSON_LIST = "json_list_"
 AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
 POSITIONAL = {"truncate": "truncate_", "wordwrap": "wordwrap_", "replace": "replace_"}
@@ -30,7 +33,8 @@ _OF_COLLECTIONS = frozenset(
     "length count first last join list sort reverse unique min max sum map select reject selectattr rejectattr items random "
     "batch slice dictsort groupby jsonpath".split()
 )
-_OPEN, _CLOSE = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
+_OPEN = {"(": ")", "[": "]", "{": "}"}
+_CLOSE = frozenset(")]}")
 _KEYWORDS = frozenset("in and or not if else elif is for set recursive true false none True False None".split())
 _MAY_NEED = re.compile(rf"%(?!}})|\|\s*(?:{'|'.join(POSITIONAL)})\s*\(|\.\s*(?:{'|'.join(TEXT_METHODS)})\s*\(")
 _PRINTED = (
@@ -110,7 +114,8 @@ def _rewrite_methods(tokens: list[Token]) -> None:
         name = _after(tokens, place)
         call = _after(tokens, name)
         if _is(tokens, place, ".") and _is(tokens, call, "(") and tokens[name].text in TEXT_METHODS:
-            end, start = _closing(tokens, call), _expression_start(tokens, _before(tokens, place))
+            end = _closing(tokens, call)
+            start = _expression_start(tokens, _before(tokens, place))
             empty = _after(tokens, call) == end
             arguments = f"('{tokens[name].text}'" + ("" if empty else ", ")
             tokens[place : call + 1] = [_op("|"), _name(METHOD), _op(arguments)]

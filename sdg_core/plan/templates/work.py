@@ -218,7 +218,8 @@ class _Walk(ExpressionSizes):
         around = Bound(SCALAR_SIZE, whole=looped.whole)
         names = [(node.target, item), (nodes.Name("loop", "store"), around)]
         body = [nodes.Output([node.test]), *node.body] if node.test is not None else node.body
-        outer, self.times = self.times, min(self.times * rounds, ITERATIONS)
+        outer = self.times
+        self.times = min(self.times * rounds, ITERATIONS)
         start = _copied(self.spaces)
         printed = self._inside(names, body)
         if self.spaces != start:
@@ -232,7 +233,8 @@ class _Walk(ExpressionSizes):
 
         What one attribute hands to another shows after as many rounds as there are attributes.
         """
-        before, after = start, _copied(self.spaces)
+        before = start
+        after = _copied(self.spaces)
         work = self.work
         growth: dict[tuple[str, str], float] = {}
         for _ in range(sum(map(len, after.values())) + 2):
@@ -243,7 +245,8 @@ class _Walk(ExpressionSizes):
                     raise UnboundedError(f"{name}.{attribute}")
                 growth[name, attribute] = grown
             again()
-            before, after = after, _copied(self.spaces)
+            before = after
+            after = _copied(self.spaces)
         self.work = work
         for name, attribute, bound in _attributes(after):
             more = rounds * growth.get((name, attribute), 0.0)

@@ -174,9 +174,11 @@ class _Reader:
         return _LEAVES.get(kind)
 
     def _array(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Shape:
-        items, first = schema.get("items"), _list(schema.get("prefixItems"))
+        items = schema.get("items")
+        first = _list(schema.get("prefixItems"))
         if isinstance(items, list):  # the tuples of drafts before 2020
-            first, items = items, schema.get("additionalItems")
+            first = items
+            items = schema.get("additionalItems")
         shapes = [self.read(part, inside) for part in first]
         length = schema.get("maxItems")
         if items is not False and not (first and isinstance(length, int) and length <= len(first)):

@@ -23,7 +23,8 @@ from sdg_core.config.replies import Score
 from sdg_core.plan.types.json_schema import Shape, shape_of
 
 AnyModelColumn = LlmTextColumn | LlmCodeColumn | LlmStructuredColumn | LlmJudgeColumn | EmbeddingColumn | ImageColumn
-REASONING, TRACE = "__reasoning_content", "__trace"
+REASONING = "__reasoning_content"
+TRACE = "__trace"
 
 _FUNCTION = pa.struct([pa.field("name", pa.string()), pa.field("arguments", pa.string())])
 _CALL = pa.struct([pa.field("id", pa.string()), pa.field("type", pa.string()), pa.field("function", _FUNCTION)])

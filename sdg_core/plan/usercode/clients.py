@@ -67,7 +67,8 @@ def _resolved(
     provider: ModelProvider, *, base: FilePath, given: Mapping[str, Any], offline: bool
 ) -> tuple[ModelProvider, Any]:
     """The provider with the hash of its class, and the class or object. Raises UserFunctionError."""
-    key, source_hash = "client", None
+    key = "client"
+    source_hash = None
     if provider.name in given:
         client = given[provider.name]
     elif provider.client is None or ":" not in provider.client:

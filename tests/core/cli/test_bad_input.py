@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sdg_core import api
-from tests.support.model_server import ModelServer, status
+from sdg_core.testing import ModelServer, status
 from tests.support.ports import free_port
 from tests.support.requirements import require
 from tests.support.sdg import (

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
+from sdg_core.testing import ModelServer
+from sdg_core.testing.model_answers import tool_calls
 from tests.support.mcp_server import alive, calls, processes, stdio_provider
-from tests.support.model_answers import tool_calls
-from tests.support.model_server import ModelServer
 from tests.support.sdg import dataset_config, llm, only_version, sdg, started_sdg, stored_records, write_config
 
 

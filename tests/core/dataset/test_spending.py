@@ -8,8 +8,7 @@ import orjson
 
 from sdg_core import api
 from sdg_core.plan.usage import Cost, sum_costs
-from tests.support.model_faults import Fault, status
-from tests.support.model_server import ModelServer
+from sdg_core.testing import Fault, ModelServer, status
 from tests.support.sdg import dataset_config, llm, only_version, open_dataset, sdg, uuid, write_config
 
 PRICES = {"prompt_tokens": 1000.0, "completion_tokens": 2000.0}

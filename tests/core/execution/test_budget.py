@@ -17,8 +17,7 @@ from sdg_core.errors import BudgetReachedError, ConfigError, PlanError, RunAbort
 from sdg_core.models.spending import Budget, Spending
 from sdg_core.models.types import ChatRequest, Message, Usage
 from sdg_core.pipelines.generate import agenerate_pipeline
-from tests.support.model_faults import Fault, status
-from tests.support.model_server import ModelServer
+from sdg_core.testing import Fault, ModelServer, status
 from tests.support.pipelines import Project
 from tests.support.sdg import dataset_config, llm, open_dataset, sdg, uuid, write_config
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sdg_core import api
 from sdg_core.execution.carry_over import same
 from sdg_core.store.metadata import read_metadata
-from tests.support.model_server import Fault, ModelServer, status
+from sdg_core.testing import Fault, ModelServer, status
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, stored_records, uuid
 
 BASE = (

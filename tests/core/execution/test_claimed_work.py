@@ -19,7 +19,7 @@ from sdg_core.dataset.ledger import exclusive_access, open_ledger_for
 from sdg_core.errors import ClaimedError, SealedError
 from sdg_core.ledger.claims import Claims
 from sdg_core.store.row_groups import read_footer
-from tests.support.model_server import Fault, ModelServer
+from sdg_core.testing import Fault, ModelServer
 from tests.support.sdg import (
     PROJECT,
     ServerProcess,

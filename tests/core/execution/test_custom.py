@@ -14,7 +14,7 @@ from sdg_core.errors import FunctionError, IncompleteError
 from sdg_core.store.failures import read_failures
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
 from tests.support.sdg import (
     category,
     dataset_config,

@@ -11,8 +11,8 @@ from sdg_core.errors import PlanError
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import open_ledger
 from sdg_core.store.row_group_state import RowGroupState
+from sdg_core.testing import Fault, ModelServer, status
 from tests.core.execution.test_carry_over import BASE, Project, edited
-from tests.support.model_server import Fault, ModelServer, status
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, uuid
 
 

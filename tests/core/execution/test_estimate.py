@@ -12,8 +12,8 @@ from sdg_core.config.models import ModelConfig
 from sdg_core.errors import ConfigDriftError, PlanError
 from sdg_core.execution.estimate import spread
 from sdg_core.plan.usage import Cost, costs, totals
+from sdg_core.testing import ModelServer, status
 from tests.core.execution.test_carry_over import BASE, edited
-from tests.support.model_server import ModelServer, status
 from tests.support.sdg import ServerProcess, dataset_config, expression, llm, open_dataset, sdg, uuid, write_config
 
 PRICES = {"prompt_tokens": 2.0, "completion_tokens": 10.0, "cached_tokens": 1.0, "requests": 0.5, "currency": "EUR"}

@@ -29,7 +29,7 @@ from sdg_core.store.failures import Failure, read_failures
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_footer
-from tests.support.model_server import Fault, ModelServer, answer_to, status
+from sdg_core.testing import Fault, ModelServer, answer_to, status
 from tests.support.sdg import (
     ServerProcess,
     category,

@@ -13,7 +13,7 @@ from sdg_core.dataset.events import Event, Notice
 from sdg_core.dataset.ledger import open_ledger_for
 from sdg_core.errors import LedgerError, PermanentModelError, RunAbortedError
 from sdg_core.store.row_groups import read_footer, read_rows
-from tests.support.model_server import Fault, ModelServer, answer_to, status
+from sdg_core.testing import Fault, ModelServer, answer_to, status
 from tests.support.sdg import (
     ServerProcess,
     category,

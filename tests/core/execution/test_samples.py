@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from sdg_core import api
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
 from tests.support.sdg import ServerProcess, dataset_config, llm, open_dataset, sdg, uuid, write_config
 
 PRICES = {"prompt_tokens": 1000.0, "completion_tokens": 2000.0}

@@ -19,7 +19,7 @@ from sdg_core.plan.candidates import STRIDE
 from sdg_core.store.failures import read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_groups import read_footer
-from tests.support.model_server import Fault, ModelServer, status
+from sdg_core.testing import Fault, ModelServer, status
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, uuid
 
 GRADES = category("grade", 1, 2, 3, 4, 5)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_core import api
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, write_config
 
 VALUES = ["x", "no", "1"]

@@ -15,7 +15,7 @@ from sdg_core.models.gate import Gate
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.retry import RetryDecision, RetryPolicy
 from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse, Message, Usage
-from tests.support.model_server import Fault, ModelServer, answer_to, limited, status
+from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
 
 REQUEST = ChatRequest(model="m", messages=(Message("user", "hello"),), parameters=InferenceParameters())
 LIMITED, TRANSIENT = RateLimitedError("slow down"), TransientModelError("reset")

@@ -10,8 +10,7 @@ from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import Models, open_models
 from sdg_core.models.types import ChatRequest, ImageRequest, Message, Usage
 from sdg_core.plan.models import is_circular, later_aliases
-from tests.support.model_faults import limited, status
-from tests.support.model_server import ModelServer, answer_to
+from sdg_core.testing import ModelServer, answer_to, limited, status
 
 
 async def no_wait(_: float) -> None: ...

@@ -10,7 +10,7 @@ from sdg_core.errors import PermanentModelError
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import Models, open_models
 from sdg_core.models.types import ChatRequest, Message
-from tests.support.model_server import ModelServer, answer_to, status
+from sdg_core.testing import ModelServer, answer_to, status
 
 SETTINGS = RunSettings()
 NOWHERE = "http://127.0.0.1:1/v1"

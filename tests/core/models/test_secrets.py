@@ -11,8 +11,7 @@ from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import open_models
 from sdg_core.models.types import ChatRequest, Message
 from sdg_core.plan.load import load_dataset
-from tests.support.model_faults import status
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer, status
 
 SECRET = "tok-0123456789abcdef"
 MODEL = ModelConfig(alias="a", model="m", provider="p")

@@ -15,7 +15,7 @@ from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ConfigError, ModelError, RunAbortedError
 from sdg_core.models.serving.process import visible_devices
 from sdg_core.plan.load import load_dataset
-from tests.support.model_server import answer_to
+from sdg_core.testing import answer_to
 from tests.support.ports import free_port
 from tests.support.sdg import (
     PROJECT,
@@ -32,7 +32,7 @@ from tests.support.sdg import (
 
 COLUMNS = (uuid(), llm("answer", "answer {{ id }}"))
 RECORDS, SIZE = 12, 3
-PROGRAM = [sys.executable, "-m", "tests.support.model_server", "--port", "{port}", "--latency", "0.1"]
+PROGRAM = [sys.executable, "-m", "sdg_core.testing", "--port", "{port}", "--latency", "0.1"]
 NOTED = ["sh", "-c", 'echo $$ >> pids; exec "$@"', "sh"]
 """Writes down the process that it becomes."""
 
@@ -96,7 +96,7 @@ def test_a_server_lives_as_long_as_the_run(tmp_path: Path) -> None:
 
 DIES_ONCE = """
 import asyncio, os, signal, sys
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
 
 first, asked = not os.path.exists("lived"), []
 open("lived", "w").close()

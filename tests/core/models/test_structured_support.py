@@ -16,8 +16,7 @@ from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.pool import ModelPool, open_models
 from sdg_core.models.structured import InvalidResponseError, parse
 from sdg_core.models.types import ChatRequest, Message
-from tests.support.model_faults import Fault, limited, status
-from tests.support.model_server import ModelServer
+from sdg_core.testing import Fault, ModelServer, limited, status
 
 SCHEMA = {
     "type": "object",

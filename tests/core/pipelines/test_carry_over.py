@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sdg_core.pipelines.generate import agenerate_pipeline
-from tests.support.model_faults import status
-from tests.support.model_server import ModelServer, answer_to
+from sdg_core.testing import ModelServer, answer_to, status
 from tests.support.pipelines import Project, check_accounts, llm_stage, served_by
 
 SPLIT = {"stage": "split", "column": "content", "unit": "words", "size": 1}

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sdg_core.api import pipelines
 from sdg_core.errors import ConfigDriftError, FunctionError, SealedError, SeedError
 from sdg_core.pipelines.generate import agenerate_pipeline
-from tests.support.model_faults import status
-from tests.support.model_server import ModelServer, answer_to
+from sdg_core.testing import ModelServer, answer_to, status
 from tests.support.pipelines import Project, check_accounts, llm_stage, served_by
 
 SPLIT = {"stage": "split", "column": "content", "unit": "words", "size": 2}

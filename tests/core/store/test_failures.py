@@ -7,8 +7,7 @@ import pytest
 
 from sdg_core import api
 from sdg_core.store.failures import MAX_REPLY, Failure, dump_failures, kept_reply, parse_failures
-from tests.support.model_faults import Fault
-from tests.support.model_server import ModelServer
+from sdg_core.testing import Fault, ModelServer
 from tests.support.sdg import category, dataset_config, llm
 
 

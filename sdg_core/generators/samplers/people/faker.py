@@ -146,7 +146,8 @@ class Source:
             type(option) is str for option in options
         ):  # some of Faker's lists were sets, with another order each time
             weighted = sorted(zip(options, weights, strict=True))
-            options, weights = [text for text, _ in weighted], [weight for _, weight in weighted]
+            options = [text for text, _ in weighted]
+            weights = [weight for _, weight in weighted]
         return self._mark(self._weighted(options, weights))
 
     def _weighted(self, texts: Iterable[Any], weights: Iterable[float]) -> Node:

@@ -105,11 +105,13 @@ def mask(text: str, *, letters: bool = True, digits: bool = True) -> Node:
     """Faker's placeholders: # digit, % 1 to 9, $ 2 to 9, ! and @ a digit or nothing, ? a letter."""
     alphabets = {**(_ALPHABETS if digits else {}), **({"?": _LETTERS} if letters else {})}
     parts: list[Node] = []
-    template, drawn = b"", list[tuple[int, bytes]]()
+    template = b""
+    drawn = list[tuple[int, bytes]]()
     for character in text:
         if digits and character in _OPTIONAL:
             parts += [_masked(template, drawn), choice([(Literal(""), 1), (mask(_OPTIONAL[character]), 1)])]
-            template, drawn = b"", []
+            template = b""
+            drawn = []
             continue
         if character in alphabets:
             drawn.append((len(template), alphabets[character].encode()))

@@ -89,13 +89,15 @@ def lists(locale: str) -> Lists:
     """The lists of a Faker locale."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Faker warns of locales that have another name now
-        source, people = Source(locale), Source(_names_locale(locale))
+        source = Source(locale)
+        people = Source(_names_locale(locale))
     address = source.provider("address") if _own(source, "address", locale) else None
     grammars: dict[str, Node | None] = {}
     cities: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     if address is not None:
-        cities, states = _texts(source.grammar("city")), _texts(source.grammar(*_STATE))
+        cities = _texts(source.grammar("city"))
+        states = _texts(source.grammar(*_STATE))
         methods = {"street_name": "street_name", "street_number": "building_number", "unit": "secondary_address"}
         grammars = {field: source.grammar(method) for field, method in methods.items()}
         grammars["postcode"] = source.grammar("postcode")

@@ -41,8 +41,21 @@ Bools = NDArray[np.bool_]
 
 _AT_ONCE = 1 << 16
 """Records per round: what a round needs fits into the processor's cache."""
-_UUID, _SEX, _AGE, _BIRTHDAY, _MARITAL, _EDUCATION, _FIELD = 0, 2, 3, 4, 5, 6, 7
-_FIRST, _LAST, _MIDDLE, _ORDER, _JOB, _EMAIL, _HAS_UNIT, _NATIONAL_ID = 8, 9, 10, 11, 12, 13, 14, 15
+_UUID = 0
+_SEX = 2
+_AGE = 3
+_BIRTHDAY = 4
+_MARITAL = 5
+_EDUCATION = 6
+_FIELD = 7
+_FIRST = 8
+_LAST = 9
+_MIDDLE = 10
+_ORDER = 11
+_JOB = 12
+_EMAIL = 13
+_HAS_UNIT = 14
+_NATIONAL_ID = 15
 GRAMMAR_SLOTS = {
     "street_number": range(24, 32),
     "unit": range(32, 44),
@@ -108,7 +121,8 @@ def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
 
 def _fitting(parts: Lists, sex: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names that people of that sex have, or that Faker's lists give to nobody."""
-    own, all_names = parts.names["first"][sex], [names for names in parts.names["first"].values()]
+    own = parts.names["first"][sex]
+    all_names = [names for names in parts.names["first"].values()]
     return tuple(name for name in names if name in own or not any(name in known for known in all_names))
 
 
@@ -128,7 +142,8 @@ def _draw_name(params: PeopleParams, parts: Lists, draws: Draws, male: Bools) ->
     locale = faker_locale(params)
     first = _sexed(locale, "first", selected(params, "first_name"))
     last = _sexed(locale, "last", selected(params, "last_name"))
-    first_codes, last_codes = first.codes(draws, _FIRST, male), last.codes(draws, _LAST, male)
+    first_codes = first.codes(draws, _FIRST, male)
+    last_codes = last.codes(draws, _LAST, male)
     names = {"first": first.texts.gather(first_codes), "last": last.texts.gather(last_codes)}
     middle, full = _draw_full_name(params, parts, draws, male=male, names=names)
     at = _mailboxes().gather(draws.pick(_EMAIL, len(_mailboxes())))

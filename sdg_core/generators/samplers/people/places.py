@@ -16,7 +16,9 @@ from sdg_core.generators.samplers.people.words import Draws
 
 Ints = NDArray[np.int64]
 
-_STATE, _CITY, _POSTCODE = 16, 17, 18
+_STATE = 16
+_CITY = 17
+_POSTCODE = 18
 _POSTCODE_WIDTH = 5
 _ALL_POSTCODES = (501, 99_950)
 

@@ -15,7 +15,9 @@ class Draws:
     """The random words of some records, fetched when first asked for: four slots to a block of the random source."""
 
     def __init__(self, random: RandomSource, column: str, indices: Ints) -> None:
-        self._random, self._column, self._indices = random, column, indices
+        self._random = random
+        self._column = column
+        self._indices = indices
         self._blocks: dict[int, Words] = {}
 
     def __len__(self) -> int:
@@ -42,7 +44,8 @@ class SomeDraws(Draws):
     """The words of some of the records of other draws."""
 
     def __init__(self, draws: Draws, rows: Ints) -> None:
-        self._draws, self._rows = draws, rows
+        self._draws = draws
+        self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows)

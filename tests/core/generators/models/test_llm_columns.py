@@ -14,7 +14,7 @@ from sdg_core import api
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError
 from sdg_core.store.failures import read_failures
-from tests.support.model_server import ModelServer
+from sdg_core.testing import ModelServer
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, uuid
 
 SCHEMA = {
@@ -46,7 +46,7 @@ def config_for(*columns: dict[str, Any], endpoint: str | None = None, **top: Any
 @pytest.fixture
 def verbatim(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server says what the test tells it to say, even where a schema is asked for."""
-    monkeypatch.setattr("tests.support.model_server.json_answer", lambda *_, **__: None)
+    monkeypatch.setattr("sdg_core.testing.model_server.json_answer", lambda *_, **__: None)
 
 
 class Answers:

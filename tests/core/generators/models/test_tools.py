@@ -11,11 +11,9 @@ from sdg_core import api
 from sdg_core.errors import ConfigError, PermanentModelError
 from sdg_core.execution.summary import RunSummary
 from sdg_core.store.failures import Failure, parse_failures
-from tests.support.anthropic_server import AnthropicServer
+from sdg_core.testing import AnthropicServer, Fault, ModelServer, status
+from sdg_core.testing.model_answers import tool_calls
 from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
-from tests.support.model_answers import tool_calls
-from tests.support.model_faults import Fault, status
-from tests.support.model_server import ModelServer
 from tests.support.sdg import dataset_config, llm, open_dataset, stored_records
 
 Message = dict[str, Any]

@@ -9,8 +9,7 @@ from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, TransientModelError
 from sdg_core.models.providers.anthropic import AnthropicClient
 from sdg_core.models.types import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, ToolCall, Usage
-from tests.support.anthropic_server import AnthropicServer
-from tests.support.model_faults import Fault, status
+from sdg_core.testing import AnthropicServer, Fault, status
 
 KEY = "sk-ant-secret-0123456789"
 

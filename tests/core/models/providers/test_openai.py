@@ -12,7 +12,7 @@ from sdg_core.errors import ModelError, PermanentModelError, RateLimitedError, T
 from sdg_core.models.providers.http_errors import retry_after
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.types import ChatRequest, Message, Usage
-from tests.support.model_server import Fault, ModelServer, answer_to, limited, status
+from sdg_core.testing import Fault, ModelServer, answer_to, limited, status
 
 KEY = "sk-secret-0123456789"
 NOW = 1_700_000_000.0

@@ -23,9 +23,8 @@ from sdg_core.models.types import (
     ToolCall,
     VideoPart,
 )
-from tests.support.model_answers import PNG
-from tests.support.model_faults import Fault
-from tests.support.model_server import ModelServer
+from sdg_core.testing import Fault, ModelServer
+from sdg_core.testing.model_answers import PNG
 
 CALLER = Caller("p", "http://x/v1", None)
 

@@ -1,4 +1,4 @@
-"""What the model servers of the tests answer with."""
+"""What the model servers answer with."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The misbehaviours of the model servers of the tests."""
+"""The misbehaviours of the model servers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,14 +34,17 @@ class Fault:
 
 
 def limited(retry_after: str | None = None) -> Fault:
+    """A 429, with that value of Retry-After."""
     return Fault("limited", headers={} if retry_after is None else {"Retry-After": retry_after}, message="slow down")
 
 
 def status(code: int, *, message: str = "injected", headers: Mapping[str, str] | None = None) -> Fault:
+    """An answer with that status and an error object with that message."""
     return Fault("status", status=code, message=message, headers=headers or {})
 
 
 def alter(reply: dict[str, Any], kind: FaultKind) -> dict[str, Any]:
+    """A completion as a server that misbehaves in that way would send it."""
     choice = reply["choices"][0]
     match kind:
         case "no_choices":

@@ -7,9 +7,9 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from tests.support.model_answers import json_of
-from tests.support.model_faults import Fault
-from tests.support.model_server import answer_to
+from sdg_core.testing.model_answers import json_of
+from sdg_core.testing.model_faults import Fault
+from sdg_core.testing.model_server import answer_to
 
 
 class AnthropicServer:

@@ -3,24 +3,22 @@
 Replies are a function of the prompt, so a test knows what a rerun must produce. Faults come from a script (used up in the order
 of arrival) or at a rate; which requests a rate hits depends only on the prompt and on how often it was asked, never on timing.
 
-In a test: `async with ModelServer() as server: ... server.url`. As a process: `python -m tests.support.model_server --port 0`
-prints the URL on its first line and serves until it is told to stop; GET /stats has the counters.
+In a test: `async with ModelServer() as server: ... server.url`. GET /stats has the counters. `python -m sdg_core.testing` runs
+one as a process.
 """
 
-import argparse
 import asyncio
 import base64
 import hashlib
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import orjson
 from aiohttp import web
 
-from tests.support.model_answers import PNG, embeddings_for, json_answer, text_of
-from tests.support.model_faults import Fault, FaultKind, alter, limited, status
+from sdg_core.testing.model_answers import PNG, embeddings_for, json_answer, text_of
+from sdg_core.testing.model_faults import Fault, alter
 
 
 def answer_to(prompt: str) -> str:
@@ -33,8 +31,16 @@ Formats = Literal["held", "ignored", "refused", "crashes"]
 
 
 class ModelServer:
-    """Counts what it sees: `requests` bodies, `prompts`, `statuses` sent, tokens `billed` in answers, `peak` of requests open at
-    once."""
+    """Chat completions, embeddings and pictures as OpenAI's API has them, on 127.0.0.1.
+
+    Counts what it sees: `requests` (the bodies), `headers`, `prompts`, `statuses` sent, tokens `billed` in answers, `peak` of
+    requests open at once.
+
+    faults: for the requests in the order of arrival; None for one that is answered. rates: faults and the shares of requests
+    that they hit, which depend on the prompt only. latency: seconds before every answer. api_key: the only one that is accepted.
+    answer: the text for a prompt. formats: what becomes of `response_format`. message: takes the place of what is answered to a
+    request's body, unless it returns None. port: 0 for any that is free.
+    """
 
     def __init__(
         self,
@@ -48,7 +54,6 @@ class ModelServer:
         message: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda body: None,
         port: int = 0,
     ) -> None:
-        """`message` may take the place of what is answered to a body."""
         self.script = deque(faults)
         self.rates = list(rates)
         self.latency = latency
@@ -102,6 +107,7 @@ class ModelServer:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
 
     def stats(self) -> dict[str, Any]:
+        """The counters, as GET /stats has them."""
         statuses = {str(code): number for code, number in sorted(self.statuses.items())}
         asked = self._times_asked.most_common(1)
         return {
@@ -249,47 +255,3 @@ class ModelServer:
         assert request.transport is not None
         request.transport.close()
         return response
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="An OpenAI-compatible server for tests.")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds per reply")
-    parser.add_argument("--api-key")
-    kinds = ", ".join(get_args(FaultKind))
-    parser.add_argument(
-        "--rate", action="append", default=[], metavar="KIND=SHARE", help=f"inject faults: {kinds}, or a status"
-    )
-    parser.add_argument("--retry-after", help="value of Retry-After on injected 429s")
-    parser.add_argument("--delay", type=float, default=5.0, help="seconds of a slow reply")
-    return parser.parse_args(arguments)
-
-
-def _rates(options: argparse.Namespace) -> list[tuple[Fault, float]]:
-    rates = []
-    for item in options.rate:
-        kind, share = item.split("=")
-        if kind == "limited":
-            fault = limited(options.retry_after)
-        elif kind.isdigit():
-            fault = status(int(kind))
-        elif kind in get_args(FaultKind):
-            fault = Fault(kind, delay=options.delay)
-        else:
-            raise SystemExit(f"unknown fault {kind!r}")
-        rates.append((fault, float(share)))
-    return rates
-
-
-async def _serve(options: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = ModelServer(rates=_rates(options), latency=options.latency, api_key=options.api_key, port=options.port)
-    async with server:
-        print(server.url, flush=True)
-        await stop.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(_parse(None)))

@@ -1,0 +1,113 @@
+"""Processes that start warm. A Python process spends one to three CPU seconds on importing libraries; these are forked from a
+server that has done so (multiprocessing's fork server, one for each worker of pytest), and are in all else processes like others:
+with a process id, an environment, a working directory and an output of their own, to be signalled and killed.
+
+What is about the start of an interpreter (which modules are imported, the hash seed, `-W`) is tested with `subprocess`.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+OUTPUT = ("stdout", "stderr")
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.support.preload"])
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m <module> <arguments>`, with the whole environment and the working directory it is to have."""
+
+    module: str
+    arguments: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+
+
+class WarmProcess:
+    """A command that runs. Methods and `returncode` are those of `subprocess.Popen`; it writes its output to files."""
+
+    def __init__(self, command: Command) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="sdg-output-"))
+        self._output: tuple[str, str] | None = None
+        self._process = _FORKS.Process(target=_run, args=(command, self._directory))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def written(self) -> str:
+        """What has been written to standard output so far."""
+        return _text(self._directory / OUTPUT[0])
+
+    def send_signal(self, number: int) -> None:
+        if self._process.is_alive():
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for the end, and return what was written to standard output and standard error."""
+        self._process.join(timeout)
+        if self._process.is_alive():
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        if self._output is None:
+            out, err = (self._directory / name for name in OUTPUT)
+            self._output = (_text(out), _text(err))
+            shutil.rmtree(self._directory)
+        return self._output
+
+
+def run_warm(command: Command, *, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. Raises subprocess.TimeoutExpired, after killing it, if it takes longer than `timeout` seconds."""
+    process = WarmProcess(command)
+    try:
+        out, err = process.communicate(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([command.module, *command.arguments], process.returncode, out, err)
+
+
+def _run(command: Command, directory: Path) -> None:
+    """In the forked process: become the command."""
+    for number, name in enumerate(OUTPUT, start=1):
+        opened = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    os.chdir(command.cwd)
+    os.environ.clear()
+    os.environ.update(command.env)
+    sys.path[:0] = [str(command.cwd), *filter(None, command.env.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv[1:] = command.arguments
+    try:
+        runpy.run_module(command.module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
+
+
+def _text(path: Path) -> str:
+    """What a process has written; nothing if it was killed before it had an output."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
