@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from sdg_core.config.run import ResumeMode, RunSettings
@@ -25,7 +25,7 @@ from sdg_core.generators.samplers.group_sampler import measure_acceptance
 from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.leases import LeaseKeeper
-from sdg_core.models.pool import open_models_of
+from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.seeds.readers import Seeds
@@ -74,10 +74,7 @@ async def agenerate(
             await models.check()
         ensure_writable(dataset.layout.directory)
         with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
-            version = create_or_resume(dataset.layout, version, plan)
-            remove_stale_temp_files(dataset.layout, version.layout)
-            for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
-                tally(Notice(message))
+            version = _started(dataset, version, plan, tally)
             models.spending.keep_to(budget_of(dataset, version, plan, before, ledger))
             context = RunContext(
                 plan,
@@ -88,21 +85,36 @@ async def agenerate(
                 tally,
                 run_id,
                 on_row_group=on_row_group,
-                takes_samples=not (version.forced or (version.metadata is not None and version.metadata.forced)),
+                takes_samples=not version.is_forced,
             )
             stock = Checkpointer(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
-            try:
-                with in_history(ledger, **place, resume=mode, tally=tally):
-                    async with stock.kept(sleep=context.sleep, observer=tally):
-                        await _run(context, work, ledger, carry_sources(dataset.layout, version))
-            except BaseException:
-                with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
-                    stock.take(models.spending)
-                raise
+            with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
+                async with stock.kept(sleep=context.sleep, observer=tally):
+                    await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return tally.summary(version.layout, run_id=run_id, remaining=remaining)
+
+
+def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
+    """The version, made if it is not there; says what people should know of it."""
+    version = create_or_resume(dataset.layout, version, plan)
+    remove_stale_temp_files(dataset.layout, version.layout)
+    for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
+        tally(Notice(message))
+    return version
+
+
+@contextmanager
+def _stock_taken_of_failure(stock: Checkpointer, models: ModelPool) -> Iterator[None]:
+    """Take stock if the block fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
+            stock.take(models.spending)
+        raise
 
 
 async def _check_constraints(version: Version, plan: DatasetPlan, seeds: Seeds | None) -> None:

@@ -46,6 +46,11 @@ class Version:
     forced: bool = False
     begun_by: str | None = None
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether nothing is taken over into it, because the caller wants everything made again."""
+        return self.forced or (self.metadata is not None and self.metadata.forced)
+
 
 def find_version(layout: DatasetLayout, plan: DatasetPlan) -> Version | None:
     """The version that this plan's data lies in, or None. Raises a MetadataError if its metadata cannot be trusted."""
