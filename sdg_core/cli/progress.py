@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.cli.output import printable
+from sdg_core.cli.output import money_text, printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -83,6 +83,7 @@ def watching(name: str) -> Iterator[Observer]:
         _Rate(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[groups]}"),
+        TextColumn("{task.fields[spent]}"),
         TextColumn("[red]{task.fields[failures]}"),
         console=console,
     )
@@ -115,6 +116,7 @@ class _Counts:
     def __init__(self) -> None:
         self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
         self.dropped = 0
+        self.spent = ""
 
     def add(self, event: Event) -> None:
         match event:
@@ -126,6 +128,7 @@ class _Counts:
                 self.failed += event.failed
                 self.elsewhere += event.elsewhere
                 self.dropped += event.dropped
+                self.spent = _spent(event)
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
             case _:
@@ -140,6 +143,14 @@ class _Counts:
     def failures(self) -> str:
         counts = {"failed": self.failed, "without a candidate that was kept": self.dropped}
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+
+
+def _spent(event: RecordsSettled) -> str:
+    """What the run has cost so far, and how many requests it sent again."""
+    would = "would cost " if event.simulated else ""
+    money = [f"{would}{money_text(amount)} {currency}" for currency, amount in event.cost.items()]
+    retries = [f"{event.retries:,} {'retry' if event.retries == 1 else 'retries'}"] if event.retries else []
+    return ", ".join([*money, *retries])
 
 
 class _Bar:
@@ -157,12 +168,13 @@ class _Bar:
         elif isinstance(event, RunStarted):
             _announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
             if event.records:
-                self._task = self._progress.add_task(self._name, total=event.records, groups="", failures="")
+                self._task = self._progress.add_task(self._name, total=event.records, groups="", spent="", failures="")
         if self._task is not None:
             self._progress.update(
                 self._task,
                 completed=counts.settled + counts.elsewhere,
                 groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
+                spent=counts.spent,
                 failures=counts.failures,
             )
 
@@ -192,6 +204,7 @@ class _Lines:
                 f"{counts.groups_done:,} of {counts.groups:,} row groups",
                 rate_text(rate),
                 f"{left:,.0f} s left",
+                counts.spent,
                 counts.failures,
             ]
             self._print(", ".join(part for part in parts if part))

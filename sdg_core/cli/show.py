@@ -28,7 +28,7 @@ from sdg_core.api import (
     prompt_notices,
     totals,
 )
-from sdg_core.cli.output import print_json, print_values, stdout, two_columns
+from sdg_core.cli.output import money_text, print_json, print_values, stdout, two_columns
 from sdg_core.cli.show_versions import run_table, version_table
 
 _RARE = 0.03
@@ -285,7 +285,7 @@ def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[s
 
 
 def _sums(total: Mapping[str, float]) -> str:
-    return ", ".join(f"{_money(amount)} {currency}" for currency, amount in total.items())
+    return ", ".join(f"{money_text(amount)} {currency}" for currency, amount in total.items())
 
 
 def _place(provider: ModelProvider) -> str:
@@ -302,14 +302,10 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
 
 
 def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
-    lines = [f"{alias}: {_money(item.amount)} {item.currency}" for alias, item in cost.items()]
+    lines = [f"{alias}: {money_text(item.amount)} {item.currency}" for alias, item in cost.items()]
     if len(cost) > 1:
         lines.append(f"{_sums(totals(cost))} in all")
     return lines
-
-
-def _money(amount: float) -> str:
-    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
 
 
 def _duration(seconds: float) -> str:

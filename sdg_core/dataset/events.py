@@ -1,7 +1,7 @@
 """What a run tells its observer, as it happens. Observers are called in the run's own thread and should return quickly."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -26,12 +26,16 @@ class RecordsSettled:
 
     elsewhere: so many were made by another run since this one was planned (negative: there are so many more to make).
     dropped: so many have no row because none of their candidates was kept.
+    cost: what the run has used so far, per currency; would have, if simulated. retries: requests that it sent again so far.
     """
 
     made: int
     failed: int
     elsewhere: int = 0
     dropped: int = 0
+    cost: Mapping[str, float] = field(default_factory=dict, compare=False)
+    retries: int = field(default=0, compare=False)
+    simulated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

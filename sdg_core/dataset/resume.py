@@ -178,7 +178,7 @@ def carry_sources(layout: DatasetLayout, version: Version) -> tuple[VersionLayou
 
     A forced version takes nothing over: the caller wants everything made again.
     """
-    if version.forced or (version.metadata is not None and version.metadata.forced):
+    if version.is_forced:
         return ()
     others = [layout.version(name) for name in reversed(layout.versions()) if name != version.layout.name]
     return tuple(sorted(others, key=_changed_at, reverse=True))

@@ -74,10 +74,7 @@ async def agenerate(
             await models.check()
         ensure_writable(dataset.layout.directory)
         with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
-            version = create_or_resume(dataset.layout, version, plan)
-            remove_stale_temp_files(dataset.layout, version.layout)
-            for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
-                tally(Notice(message))
+            version = _started(dataset, version, plan, tally)
             models.spending.keep_to(budget_of(dataset, version, plan, before, ledger))
             context = RunContext(
                 plan,
@@ -91,10 +88,8 @@ async def agenerate(
                 takes_samples=not version.is_forced,
             )
             stock = Checkpointer(version.layout, plan, before)
-            history = in_history(
-                ledger, dataset=dataset.name, version=version.layout.name, run_id=run_id, resume=mode, tally=tally
-            )
-            with _taken_at_last(stock, models), history:
+            place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+            with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
@@ -102,13 +97,22 @@ async def agenerate(
     return tally.summary(version.layout, run_id=run_id, remaining=remaining)
 
 
+def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
+    """The version, made if it is not there; says what people should know of it."""
+    version = create_or_resume(dataset.layout, version, plan)
+    remove_stale_temp_files(dataset.layout, version.layout)
+    for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
+        tally(Notice(message))
+    return version
+
+
 @contextmanager
-def _taken_at_last(stock: Checkpointer, models: ModelPool) -> Iterator[None]:
-    """Bring the metadata up to date when a run is stopped: the files are the truth, and the reason for stopping matters more."""
+def _stock_taken_of_failure(stock: Checkpointer, models: ModelPool) -> Iterator[None]:
+    """Take stock if the block fails."""
     try:
         yield
     except BaseException:
-        with suppress(StoreError):
+        with suppress(StoreError):  # the files are the truth, and the reason for stopping matters more
             stock.take(models.spending)
         raise
 

@@ -290,7 +290,17 @@ class RowGroupRun:
         """Report settled records, and stop the run if its failure budget is used up."""
         self._remaining -= made + failed + dropped
         if made or failed or dropped:
-            self._context.observer(RecordsSettled(made, failed, dropped=dropped))
+            spending = self._context.models.spending
+            self._context.observer(
+                RecordsSettled(
+                    made,
+                    failed,
+                    dropped=dropped,
+                    cost=spending.cost,
+                    retries=spending.retries,
+                    simulated=self._context.plan.simulated,
+                )
+            )
         reason = self._budget.verdict(remaining=self._remaining)
         if (failed or dropped) and reason is not None:
             raise RunAbortedError(

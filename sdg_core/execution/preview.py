@@ -149,19 +149,19 @@ async def make_sample(
     maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked)
     paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
-    needed = maker.columns_read
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    group = await asyncio.to_thread(OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=needed, paid=paid)
+    group = await asyncio.to_thread(
+        OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=maker.columns_read, paid=paid
+    )
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 
     async def make(position: int) -> None:
         async with room:
             start = clock()
-            settled = await _make(maker, group, position, budget=budget, clock=clock)
-            on_event(settled)
+            on_event(await _make(maker, group, position, budget=budget, clock=clock))
             each[position] = each.get(position, 0.0) + clock() - start
 
     async def all_phases() -> float:
@@ -179,8 +179,7 @@ async def make_sample(
                 return seconds
             seconds += clock() - began
 
-    watch = watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep)
-    together += await unless_stalled(all_phases(), watch)
+    together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
     return Sample(group, together, tuple(each.values()), prompts)
 
 

@@ -40,7 +40,7 @@ def count_reused(dataset: Dataset, version: Version, remaining: NDArray[np.int64
     count = _Count(dataset, remaining, hashes)
     with open_ledger_readonly(dataset) as ledger:
         journaled = count.replies(ledger, version.layout.name)
-        if not (version.forced or (version.metadata is not None and version.metadata.forced)):
+        if not version.is_forced:
             for name, more in count.replies(ledger, SAMPLES).items():
                 journaled[name] = journaled.get(name, 0) + more
         carried: dict[str, dict[str, int]] = {name: {} for name in hashes}

@@ -208,10 +208,10 @@ async def _open_pool(
     """The pool over providers that are where they say. running: the servers of those that are served."""
     providers = {provider.name: provider for _, provider in models.values()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
+    spending = Spending(models)
     gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
     learnt = {account: _learnt(account, on_notice) for account in gates}
     to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
-    spending = Spending(models)
     servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
@@ -236,9 +236,7 @@ async def _open_pool(
             )
             for alias, (_, provider) in models.items()
         }
-        for alias, (model, _) in models.items():
-            if model.fallback is not None and model.fallback in endpoints:
-                endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
+        _link_fallbacks(models, endpoints)
         yield ModelPool(
             endpoints,
             models={alias: model for alias, (model, _) in models.items()},
@@ -249,6 +247,12 @@ async def _open_pool(
             served=running.values(),
             spending=spending,
         )
+
+
+def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:
+    for alias, (model, _) in models.items():
+        if model.fallback is not None and model.fallback in endpoints:
+            endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
 
 
 async def _close(servers: Iterable[McpServer]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, RunAbortedError
 from sdg_core.models.types import ChatRequest, EmbeddingRequest, ImageRequest, Message, TextPart, Usage
-from sdg_core.plan.usage import UsageByModel, add_usage, exact_amount, exact_costs
+from sdg_core.plan.usage import UsageByModel, add_usage, costs, exact_amount, exact_costs, totals
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest
 
@@ -141,6 +141,16 @@ class Spending:
     def account(self, usages: Mapping[str, Usage]) -> None:
         """A journal or a file is going to count so much of what was used."""
         self._accounted = add_usage(self._accounted, {alias: vars(usage) for alias, usage in usages.items()})
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """The money that this run has used so far, per currency; empty without prices."""
+        return totals(costs(self.used, (model for model, _ in self._models.values())))
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again so far."""
+        return sum(counts.get("retries", 0) for counts in self.used.values())
 
     @property
     def unaccounted(self) -> UsageByModel:

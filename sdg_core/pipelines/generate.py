@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
-from sdg_core.errors import ClaimedError, RunAbortedError, StoreError
+from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.shutdown import first_error
@@ -43,7 +43,7 @@ from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
-from sdg_core.pipelines.spending import pipeline_budget
+from sdg_core.pipelines.spending import pipeline_budget, spending_counted
 from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
@@ -60,7 +60,7 @@ from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.metadata import count_run, read_metadata
+from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_groups import read_rows
 from sdg_core.store.versions import Version
 
@@ -117,14 +117,8 @@ async def agenerate_pipeline(
             models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
-            try:
-                with in_history(ledger, **place, resume=mode, tally=tally):
-                    await run.run(work)
-            finally:
-                spent = models.spending
-                if spent.used:
-                    with suppress(StoreError):
-                        count_run(layout.metadata, retry_reasons=spent.retry_reasons, abandoned=spent.unaccounted)
+            with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
+                await run.run(work)
     return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
 
 

@@ -1,17 +1,19 @@
 """What a pipeline has used of its budget before a run: by its partitions, and by replies in the journal that none counts yet."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 
 from sdg_core.dataset.spending import paid_replies
+from sdg_core.errors import StoreError
 from sdg_core.ledger.database import Ledger
-from sdg_core.models.spending import Budget, tokens_of
+from sdg_core.models.spending import Budget, Spending, tokens_of
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.tasks import source_range
 from sdg_core.plan.usage import UsageByModel, add_usage, exact_costs
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import metadata_or_none
+from sdg_core.store.metadata import count_run, metadata_or_none
 from sdg_core.store.spending import PaidReply
 
 
@@ -34,6 +36,17 @@ def pipeline_budget(
         spent_cost=sum(amounts, Decimal(0)),
         currency=next((model.prices.currency for model in models if model.prices is not None), ""),
     )
+
+
+@contextmanager
+def spending_counted(version: VersionLayout, spending: Spending) -> Iterator[None]:
+    """Write down, however the block ends, what only the run itself knows of its requests."""
+    try:
+        yield
+    finally:
+        if spending.used:
+            with suppress(StoreError):  # the reason for stopping matters more
+                count_run(version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
 
 
 def _used(statuses: Sequence[PartitionStatus], replies: Sequence[PaidReply]) -> UsageByModel:

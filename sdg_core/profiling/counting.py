@@ -14,7 +14,7 @@ MAX_SHOWN = 20
 _FEW_TEXTS = 200
 _FEW_NUMBERS = MAX_SHOWN
 _REPEATED = 5
-_LONGEST = 300
+LONGEST_TEXT = 300
 """Characters of a value that are shown."""
 
 
@@ -51,7 +51,7 @@ def value_counts(
 
 def count_texts(frame: pl.LazyFrame, *, at_most: int) -> tuple[tuple[str, int], ...]:
     """The most frequent of the texts in the one column of a table, by their beginnings."""
-    beginnings = frame.select(pl.first().cast(pl.String).str.slice(0, _LONGEST).alias("value")).drop_nulls()
+    beginnings = frame.select(pl.first().cast(pl.String).str.slice(0, LONGEST_TEXT).alias("value")).drop_nulls()
     counts = collected(_counted(beginnings.filter(pl.col("value") != "")).top_k(at_most, by=["count", "value"]))
     return tuple(sorted(counts.iter_rows(), key=lambda item: (-item[1], item[0])))
 
@@ -61,7 +61,7 @@ def shown(value: Any) -> Scalar:
     if is_json_number(value):
         return value
     text = "NaN" if isinstance(value, float) and value != value else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _counted(values: pl.LazyFrame) -> pl.LazyFrame:

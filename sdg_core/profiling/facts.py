@@ -48,6 +48,7 @@ def gather_facts(
         source="dataset" if stored.finished else "row_groups",
         num_rows=stored.num_rows,
         target_num_records=plan.num_records,
+        resized=plan.resizes,
         remaining=sum(len(status.remaining) for status in statuses),
         row_groups=(sum(status.footer is not None for status in statuses), len(statuses)),
         created_at=metadata.created_at,

@@ -41,7 +41,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"histogram": histogram, "column_facts": words.facts_of}
+    environment.globals |= {"histogram": histogram, "column_facts": words.facts_of, "records_of": words.records_of}
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,

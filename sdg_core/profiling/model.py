@@ -114,6 +114,7 @@ class ColumnProfile:
 
     type: the Arrow type. made_by: the kind of column in the config. top: the most frequent values, all of them if there are few.
     lengths: of texts and lists. empty: texts of no character. duplicates: values that another row has had before.
+    skipped: cells that hold what the column's `skip` puts there; they are not counted as repeats.
     fields_left_out: fields of a struct beyond those that are described.
     """
 
@@ -129,6 +130,7 @@ class ColumnProfile:
     times: Times | None = None
     empty: int | None = None
     duplicates: int | None = None
+    skipped: int | None = None
     top: tuple[ValueCount, ...] = ()
     scores: tuple[ScoreProfile, ...] = ()
     verdicts: Verdicts | None = None

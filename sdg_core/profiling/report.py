@@ -69,6 +69,7 @@ class Facts:
     remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first;
     history_fault: why there are none. dropped: columns that are stored beside the dataset.
     removed: what processors left out of the finished dataset, in order; those records have not failed.
+    resized: functions change how many rows there are.
     selection: what `select` came to; its dropped records have not failed. rejected_cost: of rejected candidates.
     """
 
@@ -97,6 +98,7 @@ class Facts:
     failures: tuple[FailureCount, ...]
     dropped: tuple[str, ...]
     removed: tuple[ProcessorCount, ...] = ()
+    resized: bool = False
     selection: SelectionCounts | None = None
     rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
 

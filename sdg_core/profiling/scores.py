@@ -8,14 +8,14 @@ import polars as pl
 from sdg_core.config.columns import LlmJudgeColumn, ValidationColumn
 from sdg_core.config.replies import Score
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
-from sdg_core.profiling.counting import count_texts, shown, value_counts
+from sdg_core.profiling.counting import LONGEST_TEXT, count_texts, shown, value_counts
 from sdg_core.profiling.measure import ROW, collected, rows_at
 from sdg_core.profiling.model import Example, ScoreProfile, ValueCount, Verdicts
 
 _EXAMPLES = 3
 _REASONS = 8
 _LONGEST = 1_000
-_MESSAGES = ("error_messages", DETAILS)
+_MESSAGES = ("error_messages", "reason", DETAILS)
 _LISTS = ("python_linter_messages", "errors")
 
 
@@ -86,23 +86,25 @@ def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct
 def _reasons(
     frame: pl.LazyFrame, value: pl.Expr, data_type: pl.Struct, targets: Sequence[str], *, rows: int
 ) -> tuple[ValueCount, ...]:
-    """What validators say most often of values that are not valid; shares are of these."""
+    """What validators say most often of values that are not valid: in how many of these each thing is said, once or often."""
     places = [(value.struct.field(name), _fields(data_type)[name]) for name in targets] or [(value, data_type)]
     texts = [text for place, kind in places for text in _texts(frame, place, kind)]
     if not rows or not texts:
         return ()
-    return value_counts(count_texts(pl.concat(texts), at_most=_REASONS), rows=rows)
+    said = pl.concat(texts).with_columns(pl.col("text").str.slice(0, LONGEST_TEXT)).unique()
+    return value_counts(count_texts(said.select("text"), at_most=_REASONS), rows=rows)
 
 
 def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Iterator[pl.LazyFrame]:
-    """Tables of one column: the messages that verdicts carry."""
-    invalid = frame.filter(~verdict.struct.field(IS_VALID))
+    """The messages that verdicts carry, each with the number of its row."""
+    invalid = frame.with_row_index(ROW).filter(~verdict.struct.field(IS_VALID))
     for name, kind in _fields(data_type).items():
         if name in _MESSAGES and kind == pl.String:
-            yield invalid.select(verdict.struct.field(name).alias("text"))
+            yield invalid.select(ROW, verdict.struct.field(name).alias("text"))
         elif name in _LISTS and isinstance(kind, pl.List) and "message" in _fields(kind.inner):
             messages = verdict.struct.field(name).alias("text")
-            yield invalid.select(messages).explode("text").select(pl.col("text").struct.field("message").alias("text"))
+            each = invalid.select(ROW, messages).explode("text")
+            yield each.select(ROW, pl.col("text").struct.field("message").alias("text"))
 
 
 def _fields(data_type: Any) -> dict[str, Any]:

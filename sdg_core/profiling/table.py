@@ -108,6 +108,7 @@ def _profile(
     profile = ColumnProfile(column.name, kind, column.type, whole.nulls)
     if not fields and kind not in ("judge", "validation", "struct"):
         profile = _statistics(frame, first, whole, limits, expected=column.expected)
+        profile = _without_skipped(frame, profile, column)
     return replace(
         profile,
         name=column.name,
@@ -122,6 +123,15 @@ def _profile(
         fields=tuple(_statistics(frame, part, measured, limits) for part, measured in fields),
         fields_left_out=left_out,
     )
+
+
+def _without_skipped(frame: pl.LazyFrame, profile: ColumnProfile, column: Described) -> ColumnProfile:
+    """The profile of a text column, whose skipped cells are counted as such and not as repeats of each other."""
+    skip = getattr(column.column, "skip", None)
+    if profile.duplicates is None or skip is None or not isinstance(skip.value, str):
+        return profile
+    skipped = int(collected(frame.select((pl.col(column.name) == skip.value).sum())).item() or 0)
+    return replace(profile, skipped=skipped, duplicates=max(0, profile.duplicates - max(0, skipped - 1)))
 
 
 def _kind(column: Described, part: Part, data_type: pl.DataType) -> Kind:

@@ -1,6 +1,7 @@
 """Statistics in words: the same ones on the page, on the command line and in Dagster."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from sdg_core.profiling.model import ColumnProfile, Numbers, Scalar, Verdicts
 
@@ -23,6 +24,15 @@ def percent(share: float) -> str:
     if 0 < share < 0.001:
         return "< 0.1 %"
     return "> 99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %".replace(".0 %", " %")
+
+
+def records_of(facts: Any) -> str:
+    """How many records a report is of; those that processors removed, or functions made more or fewer of, have not failed."""
+    if facts.resized:
+        return f"{facts.num_rows:,} rows, made from {facts.target_num_records:,} records by functions that change their number"
+    text = f"{facts.num_rows:,} of {facts.target_num_records:,} records"
+    removed = sum(count.removed for count in facts.removed)
+    return f"{text}, {removed:,} removed by processors" if removed else text
 
 
 def count_with_share(count: int, rows: int) -> str:
@@ -102,7 +112,12 @@ def _unit(column: ColumnProfile) -> str:
 def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
     """The statistics of a column or field by name."""
     duplicates = 0 if lists_values(column) else column.duplicates
-    for name, count in (("null", column.nulls), ("repeat another", duplicates), ("empty", column.empty)):
+    for name, count in (
+        ("null", column.nulls),
+        ("skipped", column.skipped),
+        ("repeat another", duplicates),
+        ("empty", column.empty),
+    ):
         if count:
             yield name, count_with_share(count, rows)
     if column.distinct is not None:

@@ -39,10 +39,10 @@ class WhereReader(SeedReader):
     Raises SeedError if the template names a column that the source lacks, cannot be evaluated for a row, or is true for none.
     """
 
-    def __init__(self, source: SeedReader, where: str, *, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, source: SeedReader, where: str, *, env: Mapping[str, str] | None = None) -> None:
         self._source = source
         self._where = where
-        self._env = env
+        self._env = os.environ if env is None else env
         self._template = compiled(truth_template(where))
         for name in self._template.names:
             if name not in source.schema.names:

@@ -48,7 +48,7 @@ class Version:
 
     @property
     def is_forced(self) -> bool:
-        """Whether it was started by `never`, now or by an earlier run."""
+        """Whether nothing is taken over into it, because the caller wants everything made again."""
         return self.forced or (self.metadata is not None and self.metadata.forced)
 
 

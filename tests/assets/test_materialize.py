@@ -76,8 +76,7 @@ def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, a
     fingerprint = metadata["config_fingerprint"]
     assert path.parts[-3] == fingerprint.removeprefix("sha256:")[:12]
     assert isinstance(event.metadata["preview"], dg.MarkdownMetadataValue)
-    assert str(metadata["preview"]).startswith(f"| {table.schema.names[0]} |")
-    assert len(str(metadata["preview"]).splitlines()) == 5
+    assert str(metadata["preview"]).startswith(f"**Record 1**\n\n- **{table.schema.names[0]}**: ")
     tags = event.tags or {}
     assert tags["dagster/code_version"] == code_version(asset)
     footer = read_footer(path)

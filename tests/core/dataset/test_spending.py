@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 from sdg_core import api
+from sdg_core.cli.output import money_text
+from sdg_core.cli.progress import _spent
 from sdg_core.plan.usage import Cost, sum_costs
 from sdg_core.testing import Fault, ModelServer, status
 from tests.support.sdg import dataset_config, llm, only_version, open_dataset, sdg, uuid, write_config
@@ -96,3 +98,16 @@ def test_replies_that_wait_in_the_journal_are_money_spent(tmp_path: Path) -> Non
 
 def test_sums_have_no_noise() -> None:
     assert sum_costs([Cost(0.1, "EUR"), Cost(0.2, "EUR"), Cost(1.0, "USD")]) == {"EUR": 0.3, "USD": 1.0}
+
+
+def test_progress_says_what_has_been_spent(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ModelServer(faults=[status(500)]) as server:
+            made = open_dataset(tmp_path / "t.yaml", config(endpoint=server.url), root=tmp_path / "root")
+            seen: list[api.Event] = []
+            await api.agenerate(made, on_event=seen.append)
+            last = [event for event in seen if isinstance(event, api.RecordsSettled)][-1]
+            assert last.cost == {"USD": api.status(made).cost["writer"].amount} and last.retries == 1
+            assert _spent(last) == f"{money_text(last.cost['USD'])} USD, 1 retry" and not last.simulated
+
+    asyncio.run(main())
