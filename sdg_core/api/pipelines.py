@@ -133,8 +133,9 @@ def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
     return measured(pipeline)[2]
 
 
-def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] = os.environ) -> OpenPipeline:
+def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] | None = None) -> OpenPipeline:
     """A pipeline whose sources nobody has looked for: enough for its versions and its seal. Raises ConfigError, StoreError."""
+    env = os.environ if env is None else env
     plan = load_pipeline(Path(path), env=env)
     chosen = choose_root(root, env=env, folder=plan.base)
     return OpenPipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)

@@ -22,7 +22,7 @@ def scan(
     *,
     partitions: Sequence[str] | AllPartitions | None = None,
     root: str | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
 ) -> pl.LazyFrame:
     """The finished dataset as a lazy frame, or partitions of it as they are now.
 
@@ -38,13 +38,14 @@ def scan(
 
 
 def stored_layout(
-    dataset: str | Path, *, root: str | None = None, folder: Path | None = None, env: Mapping[str, str] = os.environ
+    dataset: str | Path, *, root: str | None = None, folder: Path | None = None, env: Mapping[str, str] | None = None
 ) -> DatasetLayout:
     """Where the data of a dataset or pipeline lies.
 
     dataset: its name, or the path of its file. folder: whose project has the default root; default the file's folder, for a name
     the working directory. Raises ConfigError for a file that cannot be read, StoreError.
     """
+    env = os.environ if env is None else env
     path = Path(dataset)
     if isinstance(dataset, str) and path.suffix not in (".yaml", ".yml", ".json"):
         name = dataset

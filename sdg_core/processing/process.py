@@ -68,8 +68,10 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
             f"{format_ranges([s.group.index for s in absent])}",
             remedy="generate them first",
         )
-    if not any(status.footer is not None and status.footer.num_rows for status in statuses):
-        if not any(status.remaining for status in statuses):
+    has_rows = any(status.footer is not None and status.footer.num_rows for status in statuses)
+    is_settled = not any(status.remaining for status in statuses)
+    if not has_rows and not (is_settled and plan.resizes):  # a function that returns no rows has its reasons
+        if is_settled:
             raise IncompleteError(
                 f"select kept no candidate of any of {plan.num_records} records, so there is nothing to process",
                 remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",

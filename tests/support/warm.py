@@ -65,6 +65,11 @@ class WarmProcess:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait for the end; the exit status."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for the end, and return what was written to standard output and standard error."""
         self._process.join(timeout)

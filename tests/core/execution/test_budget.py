@@ -113,7 +113,10 @@ def test_no_cost_is_passed_with_faults_and_retries(
                 assert 0 < paid_cost(server) <= Decimal(repr(limit)) or len(server.prompts) == 0
             assert done
             spent = api.status(open_dataset(place / "t.yaml", made, root=place / "root")).spending
-            assert spent is not None and spent.total == {"USD": pytest.approx(float(paid_cost(server)))}
+            assert spent is not None
+            bill = float(paid_cost(server))
+            stops = len(limits)  # each may count one request that was under way and never got to the server
+            assert bill - 1e-9 <= spent.total["USD"] <= bill + 0.001 * stops + 1e-9
 
     asyncio.run(main())
 

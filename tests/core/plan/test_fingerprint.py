@@ -437,6 +437,8 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "RunSettings.resume": outside(("run",), "resume", "never"),
     "RunSettings.max_parallel_requests": outside(("run",), "max_parallel_requests", 2),
     "RunSettings.when_claimed": outside(("run",), "when_claimed", "refuse"),
+    "RunSettings.max_cost": outside(("run",), "max_cost", 5.0, before={(*MODEL, "prices"): {"prompt_tokens": 1.0}}),
+    "RunSettings.max_tokens": outside(("run",), "max_tokens", 100_000),
     "RunSettings.num_retries": outside(("run",), "num_retries", 1),
     "RunSettings.max_failure_rate": outside(("run",), "max_failure_rate", 0.1),
     "RunSettings.max_missing_rate": outside(("run",), "max_missing_rate", 0.1),
