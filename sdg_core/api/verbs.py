@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sdg_core.config.load import is_pipeline, read_pipeline
 from sdg_core.config.run import ResumeMode, RunSettings
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset
@@ -24,7 +25,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
-from sdg_core.plan.effects import Effects, effects_of
+from sdg_core.plan.effects import Effects, effects_of, effects_of_pipeline
 from sdg_core.plan.import_builder_config import ImportedConfig, import_config
 from sdg_core.plan.load import load_dataset
 from sdg_core.plan.project import is_own
@@ -159,6 +160,8 @@ def generate(
 
 def effects_of_file(path: str | Path) -> Effects:
     """What running a dataset file does beside asking models: code, processes, variables, files. Raises ConfigError."""
+    if is_pipeline(Path(path)):
+        return effects_of_pipeline(read_pipeline(Path(path), env=os.environ).config, Path(path))
     return effects_of(load_dataset(Path(path), offline=True).config, Path(path))
 
 

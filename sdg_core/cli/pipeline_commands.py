@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
+
+if TYPE_CHECKING:
+    from sdg_core.api.pipelines import OpenPipeline
 
 
 @reports_errors
@@ -50,19 +53,29 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
+def _open(file: Path, *, root: str | None) -> "OpenPipeline":
+    """The pipeline, after the question that a foreign file is asked: loading it runs its code."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli.trust import ask_before_running
+
+    ask_before_running(file)
+    return pipelines.open_pipeline(file, root=root)
+
+
 def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
 
-    show_pipeline.validated(pipelines.open_pipeline(file, root=root), as_json=as_json)
+    show_pipeline.validated(_open(file, root=root), as_json=as_json)
 
 
 def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
     """`sdg preview`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
+    from sdg_core.cli.trust import ask_before_running
 
+    ask_before_running(file)
     result = pipelines.preview(file, num_records=num_records, root=root)
     show_pipeline.preview(result, as_json=as_json)
     if result.failures:
@@ -86,7 +99,7 @@ def generate(
     from sdg_core.cli.progress import watching
     from sdg_core.pipelines.handle import with_settings
 
-    pipeline = with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
+    pipeline = with_settings(_open(file, root=root), **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
@@ -106,7 +119,7 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
 
-    show_pipeline.status(pipelines.status(pipelines.open_pipeline(file, root=root)), as_json=as_json)
+    show_pipeline.status(pipelines.status(_open(file, root=root)), as_json=as_json)
 
 
 def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
@@ -115,7 +128,7 @@ def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_
     from sdg_core.cli import show_pipeline
 
     found = pipelines.plan(
-        pipelines.open_pipeline(file, root=root),
+        _open(file, root=root),
         resume=resume,  # type: ignore[arg-type]
         shard=Shard.parse(shard) if shard is not None else None,
     )
@@ -130,7 +143,7 @@ def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool 
     from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
 
-    pipeline = pipelines.open_pipeline(file, root=root)
+    pipeline = _open(file, root=root)
     with watching(pipeline.name) as on_event:
         result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, file=file, as_json=as_json)
@@ -141,5 +154,5 @@ def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
 
-    pipeline = pipelines.open_pipeline(file, root=root)
+    pipeline = _open(file, root=root)
     show_results.reopened(pipeline.name, kept="partitions", done=pipelines.reopen(pipeline), as_json=as_json)

@@ -4,12 +4,14 @@ For the question that a person is asked before a stranger's file does it.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from sdg_core.config.columns import CustomColumn, LlmStructuredColumn, ValidationColumn
+from sdg_core.config.columns import Column, CustomColumn, LlmStructuredColumn, ValidationColumn
 from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.pipeline import ColumnsStage, FunctionStage, PipelineConfig
 from sdg_core.config.seeds import (
     CustomSeedSource,
     DataFrameSeedSource,
@@ -20,6 +22,7 @@ from sdg_core.config.seeds import (
     LocalSeedSource,
     SqlSeedSource,
 )
+from sdg_core.config.sources import CustomSources
 from sdg_core.config.tools import StdioMcpProvider
 from sdg_core.config.validators import LocalCallableParams
 from sdg_core.plan.project import project_of
@@ -35,12 +38,27 @@ class Effects:
     digest: str
 
 
-def effects_of(config: DatasetConfig, path: Path) -> Effects:
-    """What running the dataset file at `path` does; nothing is run for the answer."""
+def effects_of_pipeline(config: PipelineConfig, path: Path) -> Effects:
+    """What loading and running the pipeline file at `path` does; nothing is run for the answer."""
+    columns: list[Column] = []
+    code: list[str] = []
+    for stage in config.stages:
+        if isinstance(stage, ColumnsStage):
+            columns += stage.columns
+        elif isinstance(stage, FunctionStage):
+            code.append(stage.function)
+    if isinstance(config.sources, CustomSources):
+        code.append(config.sources.reader_class)
+    shared = {name: getattr(config, name) for name in ("name", "model_providers", "model_configs", "mcp_providers")}
+    return effects_of(DatasetConfig.model_construct(**shared, columns=tuple(columns)), path, code=code)
+
+
+def effects_of(config: DatasetConfig, path: Path, *, code: Sequence[str] = ()) -> Effects:
+    """What running the dataset file at `path` does; nothing is run for the answer. code: references beside those of columns."""
     base = path.resolve().parent
     lines: list[str] = []
     state = hashlib.sha256(path.read_bytes())
-    for reference in _code(config):
+    for reference in (*code, *_code(config)):
         try:
             found = find_definition(reference, base=base, what="function")
         except UserCodeError:  # loading reports it
