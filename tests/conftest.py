@@ -18,6 +18,7 @@ settings.load_profile("sdg")
 
 LONGEST_FIRST = (
     "assets/test_backfills.py",
+    "deploy/test_celery.py",
     "assets/test_interruption.py",
     "assets/test_rejection.py",
     "assets/test_materialize.py",
