@@ -76,7 +76,9 @@ def check_event(event: dg.AssetMaterialization, *, asset: str, partition: str, a
     fingerprint = metadata["config_fingerprint"]
     assert path.parts[-3] == fingerprint.removeprefix("sha256:")[:12]
     assert isinstance(event.metadata["preview"], dg.MarkdownMetadataValue)
-    assert str(metadata["preview"]).startswith(f"**Record 1**\n\n- **{table.schema.names[0]}**: ")
+    names = table.schema.names
+    forms = (f"| {' | '.join(names)} |", f"**Record 1**\n\n- **{names[0]}**: ")  # a table if it is narrow, else blocks
+    assert str(metadata["preview"]).startswith(forms)
     tags = event.tags or {}
     assert tags["dagster/code_version"] == code_version(asset)
     footer = read_footer(path)

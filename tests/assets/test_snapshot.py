@@ -41,8 +41,10 @@ RUN_CONFIG = {
     "python_qa__row_groups": [
         "max_conversation_correction_steps",
         "max_conversation_restarts",
+        "max_cost",
         "max_failure_rate",
         "max_parallel_requests",
+        "max_tokens",
         "num_retries",
         "resume",
         "stall_timeout",
