@@ -1,6 +1,7 @@
 """Claims in runs: two of them never make the same record, nobody publishes over a successor, and the dead hold nobody up."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import sqlite3
@@ -69,8 +70,17 @@ def generating(file: Path, root: Path, *options: str, code: str | None = None) -
         process.communicate()
 
 
+def _is_free(lock: Path) -> bool:
+    with lock.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def pause(process: subprocess.Popen[str], root: Path) -> None:
-    """Stop a process at a moment in which it holds no lock of the ledger, which would stop everybody else, too."""
+    """Stop a process at a moment in which it holds no lock of the ledger or of files, which would stop everybody else, too."""
 
     def stopped_without_lock() -> bool:
         process.send_signal(signal.SIGSTOP)
@@ -83,7 +93,10 @@ def pause(process: subprocess.Popen[str], root: Path) -> None:
             return False
         finally:
             other.close()
-        return True
+        if all(map(_is_free, root.rglob(".lock"))):
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
 
     wait_until(stopped_without_lock, "a moment without a lock")
 
