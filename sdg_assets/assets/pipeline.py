@@ -17,7 +17,7 @@ from pydantic import Field
 from sdg_assets.assets.catalog import FINISHED_OF, PIPELINE, dataset_key, place_metadata, place_of
 from sdg_assets.assets.dataset import log_notice
 from sdg_assets.assets.row_groups import beginner_of, consumers
-from sdg_assets.assets.run_config import CheckedConfig, Resume, WhenClaimed
+from sdg_assets.assets.run_config import RunConfig, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
@@ -31,7 +31,7 @@ from sdg_assets.recording.metadata import (
 )
 from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
-from sdg_core.api import ResumeMode, part_files, pipelines, read_head
+from sdg_core.api import part_files, pipelines, read_head
 from sdg_core.api.pipelines import PartitionFooter, load_pipeline, with_settings
 from sdg_core.errors import SdgError
 
@@ -82,14 +82,9 @@ def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
     return PipelineSpec(config.name, path, plan.fingerprint.config_part, config.description, **attributes)
 
 
-class SourcesConfig(CheckedConfig):
+class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
-    resume: Resume | None = Field(
-        default=None,
-        description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
-        "always: refuse a changed config. never: start a new version.",
-    )
     retry: bool = Field(default=False, description="Try sources again that were given up after too many attempts.")
     when_claimed: WhenClaimed | None = Field(
         default=None,
@@ -98,31 +93,9 @@ class SourcesConfig(CheckedConfig):
     max_parallel_requests: int | None = Field(
         default=None, ge=1, description="Most requests under way at once, per model."
     )
-    max_cost: float | None = Field(
-        default=None,
-        gt=0,
-        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
-        "before the request that could pass it.",
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
-    )
     num_retries: int | None = Field(
         default=None, ge=0, description="Further attempts after a retryable failure of a request."
     )
-
-    def resume_mode(self) -> ResumeMode | None:
-        """The resume mode as the engine knows it."""
-        return self.resume.value if self.resume is not None else None
-
-    def changes(self) -> dict[str, Any]:
-        """Run settings that this run replaces."""
-        chosen = self.model_dump(exclude={"resume", "retry", "when_claimed"}, exclude_none=True)
-        if self.when_claimed is not None:
-            chosen["when_claimed"] = self.when_claimed.value
-        return chosen
 
 
 def _backfill_policy(spec: PipelineSpec) -> dg.BackfillPolicy:
@@ -242,7 +215,7 @@ def _data_version(footer: PartitionFooter, *, version: str) -> str:
     return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-class ProcessPipelineConfig(CheckedConfig):
+class ProcessPipelineConfig(RunConfig):
     """Settings of post-generation."""
 
     allow_missing: bool = Field(default=False, description="Go on although sources are partial or given up.")

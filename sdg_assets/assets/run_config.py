@@ -60,17 +60,42 @@ class CheckedConfig(dg.Config):
             refuse(context, f"Run rejected: {self._faults}", kind=RUN_CONFIG, file=None)
 
 
-class GenerateConfig(CheckedConfig):
-    """Settings of one run; what is left out comes from the dataset file's `run` block.
-
-    See `offers`, by which the launchpad shows what that block says.
-    """
+class RunConfig(CheckedConfig):
+    """What a run of a dataset and one of a pipeline offer alike."""
 
     resume: Resume | None = Field(
         default=None,
         description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
         "always: refuse a changed config. never: start a new version.",
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
+    )
+
+    def resume_mode(self) -> ResumeMode | None:
+        """The resume mode as the engine knows it."""
+        return self.resume.value if self.resume is not None else None
+
+    def changes(self) -> dict[str, Any]:
+        """Run settings that this run replaces; the resume mode is an argument of its own."""
+        given = self.model_dump(include={*RunSettings.model_fields} - {"resume"}, exclude_none=True)
+        return {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
+
+
+class GenerateConfig(RunConfig):
+    """Settings of one run; what is left out comes from the dataset file's `run` block.
+
+    See `offers`, by which the launchpad shows what that block says.
+    """
+
     subset: str | None = Field(
         default=None,
         description="Which row groups of the run's partitions to work at, as in 0-3,7. Default: all. The others are left as they "
@@ -85,17 +110,6 @@ class GenerateConfig(CheckedConfig):
         default=None,
         ge=1,
         description="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
-    )
-    max_cost: float | None = Field(
-        default=None,
-        gt=0,
-        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
-        "before the request that could pass it.",
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
     )
     num_retries: int | None = Field(
         default=None,
@@ -118,24 +132,9 @@ class GenerateConfig(CheckedConfig):
         default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
     )
 
-    def resume_mode(self) -> ResumeMode | None:
-        """The resume mode as the engine knows it."""
-        match self.resume:
-            case None:
-                return None
-            case Resume.if_possible:
-                return "if_possible"
-            case Resume.always:
-                return "always"
-            case Resume.never:
-                return "never"
-
     def settings(self, base: RunSettings) -> RunSettings:
         """The dataset's run settings with this run's on top."""
-        chosen = self.model_dump(exclude={"resume", "subset", "when_claimed"}, exclude_none=True)
-        if self.when_claimed is not None:
-            chosen["when_claimed"] = self.when_claimed.value
-        return base.model_copy(update=chosen)
+        return base.model_copy(update=self.changes())
 
     def row_groups(self, partitions: Sequence[int], *, count: int) -> list[int]:
         """Those of the run's row groups that it is to work at. count: how many the dataset has. Raises PlanError."""

@@ -20,7 +20,7 @@ from sdg_assets.reconcile.reconcile import recorded_versions
 from sdg_assets.recording.metadata import finished_data_version, is_made_in
 from sdg_assets.resources import resolve_for
 from sdg_core import api
-from sdg_core.errors import IncompleteError, SdgError, SeedNotReadError
+from sdg_core.errors import IncompleteError, SdgError
 
 Context = dg.AutomationContext[dg.AssetKey]
 Result = dg.AutomationResult[dg.AssetKey]
@@ -165,10 +165,8 @@ def why_not_generated(path: Path, *, root: str | None) -> str | None:
         opened = api.open_dataset(path, root=root, offline=True)
         sealed = api.seal_of(opened)
         api.measured_version(opened)
-    except SeedNotReadError:
-        return None  # only a run reads it
     except SdgError:
-        return None  # the run says what is wrong, once: what failed is not asked for again
+        return None  # a run reads the seed data, or says what is wrong, once: what failed is not asked for again
     if sealed is not None:
         return f"{opened.name} is sealed: version {sealed.layout.name} has been post-processed"
     return None

@@ -1,7 +1,7 @@
 """The YAML component of a dataset: `type: sdg_assets.Dataset` in `defs/<dataset>/defs.yaml`."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
@@ -14,14 +14,13 @@ from sdg_assets.automation.schedules import build_schedule
 from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
-from sdg_assets.components.broken import broken
+from sdg_assets.components.file_component import FileComponent
 from sdg_assets.components.scaffold import DatasetScaffolder
 from sdg_assets.resources import resolve_for
-from sdg_core.errors import SdgError
 
 
 @dg.scaffold_with(DatasetScaffolder)
-class Dataset(dg.Component, dg.Model, dg.Resolvable):
+class Dataset(FileComponent):
     """A synthetic dataset: an asset of row groups, the finished dataset downstream of it, and a schedule if asked for.
 
     Loading it reads the dataset file and no data.
@@ -51,31 +50,14 @@ class Dataset(dg.Component, dg.Model, dg.Resolvable):
     key_prefix: str | list[str] | None = Field(
         default=None, description="What the asset keys begin with; also those of datasets that seed this one."
     )
-    pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
-    op_tags: dict[str, Any] = Field(
-        default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
-    )
     kinds: list[str] | None = Field(
         default=None,
         description="Kinds that the UI shows on the assets. Default: parquet, and polars on the row groups.",
     )
     group: str | None = Field(default=None, description="Asset group. Default: the dataset's name.")
-    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of one dataset; of a file that cannot be used, one asset that says why, if the project has others.
-
-        Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
-        """
-        path = (context.path / self.config).resolve()
-        try:
-            return self._definitions(path)
-        except SdgError as error:
-            prefix = prefix_of(self.key_prefix)
-            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners)
-
-    def _definitions(self, path: Path) -> dg.Definitions:
+    def definitions_of(self, path: Path) -> dg.Definitions:
+        """The definitions of a file that can be used. Raises SdgError."""
         condition = stale_or_missing(root=resolve_for(self.root, path)) if self.automation is not None else None
         spec = load_spec(
             path,

@@ -2,18 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from sdg_assets.assets.catalog import prefix_of
 from sdg_assets.assets.pipeline import build_pipeline_dataset, build_sources, load_pipeline_spec
-from sdg_assets.components.broken import broken
-from sdg_core.errors import SdgError
+from sdg_assets.components.file_component import FileComponent
 
 
-class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
+class SourcePipeline(FileComponent):
     """A source pipeline: an asset of its sources, whose partitions are dynamic, and the finished dataset downstream of it.
 
     Loading it reads the pipeline file and no source. The sensor and the job `discover_sources` add partitions.
@@ -30,31 +28,13 @@ class SourcePipeline(dg.Component, dg.Model, dg.Resolvable):
         default=None,
         description="Storage root of this pipeline; a relative path starts at the project. Default: that of the store.",
     )
-    key_prefix: str | list[str] | None = Field(default=None, description="What the asset keys begin with.")
-    pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
-    op_tags: dict[str, Any] = Field(
-        default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
-    )
     kinds: list[str] | None = Field(
         default=None, description="Kinds that the UI shows on the assets. Default: parquet."
     )
     group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")
-    owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of one pipeline; of a file that cannot be used, one asset that says why, if the project has others.
-
-        Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
-        """
-        path = (context.path / self.config).resolve()
-        try:
-            return self._definitions(path)
-        except SdgError as error:
-            prefix = prefix_of(self.key_prefix)
-            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners)
-
-    def _definitions(self, path: Path) -> dg.Definitions:
+    def definitions_of(self, path: Path) -> dg.Definitions:
+        """The definitions of a file that can be used. Raises SdgError."""
         spec = load_pipeline_spec(
             path,
             max_partitions_per_run=self.max_partitions_per_run,

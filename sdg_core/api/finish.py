@@ -8,7 +8,7 @@ from polars.exceptions import PanicException
 from sdg_core.config.columns import ImageColumn
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, existing_version, open_source
-from sdg_core.dataset.ledger import exclusive_access, latest_runs
+from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.errors import IncompleteError, LedgerError
 from sdg_core.plan.checks.processors import REMOVED
@@ -30,8 +30,6 @@ from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
-
-_RUNS_REPORTED = 50
 
 
 def process(
@@ -127,12 +125,7 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     """`known` is what an earlier look at the row groups found."""
     version = existing_version(dataset)
     assert version.metadata is not None
-    try:
-        runs = latest_runs(dataset, at_most=_RUNS_REPORTED)
-        fault = None
-    except LedgerError as error:
-        runs = []
-        fault = error.message
+    runs, fault = runs_to_report(dataset)
     statuses = scan_row_groups(version.layout, dataset.plan, known=known)
     made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)

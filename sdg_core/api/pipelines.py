@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sdg_core.api import finish
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.run import ResumeMode
 from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
@@ -23,9 +24,6 @@ from sdg_core.pipelines.finish import (
 )
 from sdg_core.pipelines.finish import (
     process_pipeline as process,
-)
-from sdg_core.pipelines.finish import (
-    reopen_pipeline as reopen,
 )
 from sdg_core.pipelines.finish import (
     report_pipeline as report,
@@ -139,6 +137,11 @@ def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, 
     plan = load_pipeline(Path(path), env=env)
     chosen = choose_root(root, env=env, folder=plan.base)
     return OpenPipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)
+
+
+def reopen(pipeline: OpenPipeline) -> bool:
+    """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
+    return finish.reopen(pipeline.as_dataset())
 
 
 def seal(pipeline: OpenPipeline) -> Version | None:

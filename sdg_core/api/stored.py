@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from sdg_core.config.load import is_pipeline
+from sdg_core.config.load import is_pipeline, read_pipeline
 from sdg_core.plan.load import load_dataset
 from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.roots import choose_root
@@ -51,9 +51,7 @@ def stored_layout(
         name = dataset
         own = Path.cwd()
     elif is_pipeline(path):
-        from sdg_core.pipelines.compile import load_pipeline
-
-        name = load_pipeline(path, env=env).config.name
+        name = read_pipeline(path, env=env).config.name
         own = path.parent
     else:
         name = load_dataset(path, env=env, offline=True).config.name

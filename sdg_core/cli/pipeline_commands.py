@@ -53,7 +53,7 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
-def _open(file: Path, *, root: str | None) -> "OpenPipeline":
+def opened(file: Path, *, root: str | None) -> "OpenPipeline":
     """The pipeline, after the question that a foreign file is asked: loading it runs its code."""
     from sdg_core.api import pipelines
     from sdg_core.cli.trust import ask_before_running
@@ -66,7 +66,7 @@ def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
     from sdg_core.cli import show_pipeline
 
-    show_pipeline.validated(_open(file, root=root), as_json=as_json)
+    show_pipeline.validated(opened(file, root=root), as_json=as_json)
 
 
 def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
@@ -97,9 +97,8 @@ def generate(
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.progress import watching
-    from sdg_core.pipelines.handle import with_settings
 
-    pipeline = with_settings(_open(file, root=root), **(settings or {}))
+    pipeline = pipelines.with_settings(opened(file, root=root), **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
@@ -119,7 +118,7 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
 
-    show_pipeline.status(pipelines.status(_open(file, root=root)), as_json=as_json)
+    show_pipeline.status(pipelines.status(opened(file, root=root)), as_json=as_json)
 
 
 def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
@@ -128,7 +127,7 @@ def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_
     from sdg_core.cli import show_pipeline
 
     found = pipelines.plan(
-        _open(file, root=root),
+        opened(file, root=root),
         resume=resume,  # type: ignore[arg-type]
         shard=Shard.parse(shard) if shard is not None else None,
     )
@@ -143,7 +142,7 @@ def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool 
     from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
 
-    pipeline = _open(file, root=root)
+    pipeline = opened(file, root=root)
     with watching(pipeline.name) as on_event:
         result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, file=file, as_json=as_json)
@@ -154,5 +153,5 @@ def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
 
-    pipeline = _open(file, root=root)
+    pipeline = opened(file, root=root)
     show_results.reopened(pipeline.name, kept="partitions", done=pipelines.reopen(pipeline), as_json=as_json)

@@ -30,7 +30,7 @@ def report(
 
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        made = pipelines.report(pipelines.open_pipeline(file, root=root), output=output)
+        made = pipelines.report(pipeline.opened(file, root=root), output=output)
         return show_report.report(made, as_json=as_json)
     dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
     show_report.report(api.report(dataset, output=output), as_json=as_json)
@@ -84,7 +84,7 @@ def export(
 
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        opened = pipelines.open_pipeline(file, root=root)
+        opened = pipeline.opened(file, root=root)
         exported = pipelines.export(opened, output, **options)
         if not exported.finished:
             typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)

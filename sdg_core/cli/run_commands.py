@@ -121,12 +121,11 @@ def prune(
     import sys
 
     from sdg_core import api
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
     from sdg_core.errors import RefusedError
 
     if pipeline.is_pipeline(file):
-        dataset = pipelines.open_pipeline(file, root=root).as_dataset()
+        dataset = pipeline.opened(file, root=root).as_dataset()
     else:
         dataset = api.open_dataset(file, root=root, offline=True)
     old = api.prune(dataset, keep=keep, dry_run=True)

@@ -74,8 +74,7 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
     if compiled.selection is not None:
         table.add_row("select", compiled.selection)
-    seed_notices = compiled.seed_content.notices if compiled.seed_content is not None else ()
-    for notice in (*seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
+    for notice in (*compiled.seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from sdg_core.dataset.handle import Dataset, existing_version
+from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.ledger.history import RunRecord, recent_runs
 from sdg_core.ledger.leases import whole_version
@@ -17,6 +18,7 @@ from sdg_core.system.commit_guard import CommitGuard
 
 LEDGER_VARIABLE = "SDG_LEDGER_URL"
 """Environment variable with the SQLAlchemy URL of the ledger; SQLite below the root without it."""
+RUNS_REPORTED = 50
 
 
 @contextmanager
@@ -64,6 +66,14 @@ def open_ledger_readonly(dataset: Dataset) -> Iterator[Ledger | None]:
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def runs_to_report(dataset: Dataset) -> tuple[list[RunRecord], str | None]:
+    """The runs that a report lists, newest first; none, and the reason, where the ledger cannot be read."""
+    try:
+        return latest_runs(dataset, at_most=RUNS_REPORTED), None
+    except LedgerError as error:
+        return [], error.message
 
 
 def latest_runs(dataset: Dataset, *, at_most: int) -> list[RunRecord]:

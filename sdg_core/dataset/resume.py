@@ -44,7 +44,7 @@ def notices(version: Version, plan: DatasetPlan) -> list[str]:
     found = [version.notice] if version.notice is not None else []
     if plan.simulated:
         found.append("replies are simulated: a rehearsal, marked so in the files and their metadata")
-    found += plan.seed_content.notices if plan.seed_content is not None else ()
+    found += plan.seed_notices
     if plan.seed_repeats is not None:
         found.append(plan.seed_repeats)
     found += prompt_notices(plan.config, names=plan.schema.names)

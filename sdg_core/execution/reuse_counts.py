@@ -58,7 +58,7 @@ class _Count:
 
     def __init__(self, dataset: Dataset, remaining: NDArray[np.int64], hashes: Mapping[str, str]) -> None:
         self._dataset = dataset
-        self._lacking = remaining
+        self._remaining = remaining
         self._hashes = hashes
         self._open = {name: np.ones(len(remaining), dtype=bool) for name in hashes}
 
@@ -68,8 +68,8 @@ class _Count:
         for footer in find_row_groups(version).values():
             if not isinstance(footer, Footer):
                 continue
-            first, last = np.searchsorted(self._lacking, [footer.start, footer.start + footer.size])
-            have = ~np.isin(self._lacking[first:last], footer.missing)
+            first, last = np.searchsorted(self._remaining, [footer.start, footer.start + footer.size])
+            have = ~np.isin(self._remaining[first:last], footer.missing)
             for name in unchanged(self._hashes, footer, dataset=self._dataset.name) if have.any() else ():
                 counts[name] = counts.get(name, 0) + self._take(name, int(first), have)
         return counts
@@ -80,7 +80,7 @@ class _Count:
             return {}
         found = journaled_records(ledger, dataset=self._dataset.name, version=version, column_hashes=self._hashes)
         return {
-            name: self._take(name, 0, np.isin(self._lacking, np.fromiter(records, np.int64, len(records))))
+            name: self._take(name, 0, np.isin(self._remaining, np.fromiter(records, np.int64, len(records))))
             for name, records in found.items()
         }
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import existing_version, open_source
-from sdg_core.dataset.ledger import exclusive_access, latest_runs
-from sdg_core.errors import IncompleteError, LedgerError, SdgError
+from sdg_core.dataset.handle import open_source
+from sdg_core.dataset.ledger import exclusive_access, runs_to_report
+from sdg_core.errors import IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -18,14 +18,12 @@ from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
 from sdg_core.processing.process import ProcessingResult
-from sdg_core.profiling.build import MadeReport, make_report, remove_report_of_finished, write_page, write_report
+from sdg_core.profiling.build import MadeReport, make_report, write_page, write_report
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 from sdg_core.store.row_groups import Footer, damage_errors, read_parquet_metadata
-
-_RUNS_REPORTED = 50
 
 
 def process_pipeline(
@@ -63,28 +61,10 @@ def _with_target(plan: DatasetPlan, metadata: Metadata) -> DatasetPlan:
     return replace(plan, row_groups=plan_row_groups(max(metadata.target_num_records, 1), 1))
 
 
-def reopen_pipeline(pipeline: OpenPipeline) -> bool:
-    """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
-    dataset = pipeline.as_dataset()
-    with exclusive_access(dataset, action="reopen"):
-        version = existing_version(dataset)
-        assert version.metadata is not None
-        if not version.metadata.sealed and not version.layout.processed.exists():
-            return False
-        remove_report_of_finished(version.layout)
-        processing.reopen(version.layout)
-        return True
-
-
 def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None) -> MadeReport:
     """Describe the rows that there are. Raises IncompleteError if there are none, StoreError."""
     layout, metadata, statuses = _existing(pipeline)
-    try:
-        runs = latest_runs(pipeline.as_dataset(), at_most=_RUNS_REPORTED)
-        fault = None
-    except LedgerError as error:
-        runs = []
-        fault = error.message
+    runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
     made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
     return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)

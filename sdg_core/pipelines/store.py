@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
+from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.pipelines.readers.base import Source
 from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
@@ -26,7 +26,7 @@ from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.row_groups import FOOTER_KEY, damage_errors, read_parquet_metadata
+from sdg_core.store.row_groups import FOOTER_KEY, check_row_count, damage_errors, footer_content, read_parquet_metadata
 from sdg_core.store.storage import StoredFile
 from sdg_core.system.commit_guard import CommitGuard
 
@@ -214,20 +214,14 @@ def read_footer(path: StorePath) -> PartitionFooter:
     """Read a partition's footer. Raises CorruptFileError, UnrecognizedFileError or StoreError."""
     with damage_errors(path, "is not a whole parquet file"):
         parquet = read_parquet_metadata(path)
-    content = (parquet.metadata or {}).get(FOOTER_KEY)
-    if content is None:
-        raise UnrecognizedFileError(
-            f"{path} was not written by this project: it is parquet without an `sdg` footer",
-            remedy="move it out of this directory, then run again; nothing was changed",
-        )
+    content = footer_content(parquet, path)
     try:
         data = orjson.loads(content)
         entries = tuple(_entry(entry) for entry in data.pop("sources"))
         footer = PartitionFooter(**{**data, "sources": entries, "removed": tuple(data["removed"])})
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path} has a footer that cannot be read: {error}") from error
-    if parquet.num_rows != footer.num_rows:
-        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {footer.num_rows}")
+    check_row_count(parquet, footer.num_rows, path)
     return footer
 
 

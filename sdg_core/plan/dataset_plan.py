@@ -86,6 +86,11 @@ class DatasetPlan:
         return f"{self.num_records:,} records draw from {rows:,} seed rows, so each row is used {times}"
 
     @property
+    def seed_notices(self) -> tuple[str, ...]:
+        """What people should know of how the seed data was read."""
+        return self.seed_content.notices if self.seed_content is not None else ()
+
+    @property
     def selection(self) -> str | None:
         """How often a record is drawn, and what becomes of it then, in words; None where nothing is selected."""
         select = self.config.select

@@ -28,7 +28,7 @@ class CustomReader(SeedReader):
     @property
     def schema(self) -> pa.Schema:
         """The reader's."""
-        schema = _called(self._name, "schema", lambda: self._reader.schema)
+        schema = called(f"seed reader {self._name}", "schema", lambda: self._reader.schema)
         if not isinstance(schema, pa.Schema) or not schema.names:
             raise SeedError(f"{self._name}: schema must be a pyarrow.Schema with at least one column")
         return schema
@@ -36,19 +36,19 @@ class CustomReader(SeedReader):
     @property
     def num_rows(self) -> int:
         """The reader's."""
-        return int(_called(self._name, "num_rows", lambda: self._reader.num_rows))
+        return int(called(f"seed reader {self._name}", "num_rows", lambda: self._reader.num_rows))
 
     def digest(self) -> str:
         """Of the reader's digest and its source."""
-        return digest([_called(self._name, "digest", self._reader.digest), self._source])
+        return digest([called(f"seed reader {self._name}", "digest", self._reader.digest), self._source])
 
     def check_unchanged(self) -> None:
         """The reader's."""
-        _called(self._name, "check_unchanged", self._reader.check_unchanged)
+        called(f"seed reader {self._name}", "check_unchanged", self._reader.check_unchanged)
 
     def fetch(self, rows: Rows) -> pl.DataFrame:
         """The reader's rows."""
-        frame = _called(self._name, "fetch", lambda: self._reader.read(rows))
+        frame = called(f"seed reader {self._name}", "fetch", lambda: self._reader.read(rows))
         if not isinstance(frame, pl.DataFrame):
             raise SeedError(f"{self._name}: fetch must return a polars DataFrame, not a {type(frame).__name__}")
         return frame
@@ -70,7 +70,7 @@ def open_custom(source: CustomSeedSource, *, base: Path, root: str) -> SeedReade
         remaining = ", ".join(sorted(found.__abstractmethods__))
         raise SeedError(f"{_PLACE}: {source.reader} does not define {remaining}")
     arguments = _arguments(found, source, base=base, root=root)
-    reader = _called(source.reader, "constructor", lambda: found(**arguments))
+    reader = called(f"seed reader {source.reader}", "constructor", lambda: found(**arguments))
     return CustomReader(reader, name=source.reader, source=definition.module_text)
 
 
@@ -87,15 +87,11 @@ def _arguments(kind: type[SeedReader], source: CustomSeedSource, *, base: Path, 
     return arguments
 
 
-def _called(name: str, what: str, call: Any) -> Any:
-    """The result of user code. Its errors become SeedError, ours stay."""
+def called(who: str, what: str, call: Any) -> Any:
+    """The result of user code. Its errors become SeedError, ours stay. who: begins the message."""
     try:
         return call()
     except SdgError:
         raise
     except Exception as error:  # user code may raise anything
-        raise _failed(name, what, error) from error
-
-
-def _failed(name: str, what: str, error: Exception) -> SeedError:
-    return SeedError(f"seed reader {name}: {what} raised {type(error).__name__}: {error}")
+        raise SeedError(f"{who}: {what} raised {type(error).__name__}: {error}") from error

@@ -217,19 +217,30 @@ def read_footer(path: StorePath) -> Footer:
             raise UnrecognizedFileError(
                 f"{path} is a directory", remedy="move it away, then run again; nothing was changed"
             ) from error
-    content = (parquet.metadata or {}).get(FOOTER_KEY)
+    content = footer_content(parquet, path)
+    try:
+        footer = Footer.model_validate_json(content)
+    except ValidationError as error:
+        raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
+    check_row_count(parquet, footer.num_rows, path)
+    return footer
+
+
+def footer_content(parquet: pq.FileMetaData, path: StorePath) -> bytes:
+    """What a file says of itself. Raises UnrecognizedFileError if it says nothing, so that this project did not write it."""
+    content: bytes | None = (parquet.metadata or {}).get(FOOTER_KEY)
     if content is None:
         raise UnrecognizedFileError(
             f"{path} was not written by this project: it is parquet without an `sdg` footer",
             remedy="move it out of this directory, then run again; nothing was changed",
         )
-    try:
-        footer = Footer.model_validate_json(content)
-    except ValidationError as error:
-        raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
-    if parquet.num_rows != footer.num_rows:
-        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {footer.num_rows}")
-    return footer
+    return content
+
+
+def check_row_count(parquet: pq.FileMetaData, said: int, path: StorePath) -> None:
+    """Raise CorruptFileError if a file has other rows than its footer says."""
+    if parquet.num_rows != said:
+        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {said}")
 
 
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:

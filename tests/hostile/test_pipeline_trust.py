@@ -23,7 +23,10 @@ def clean(record):
 """
 
 
-@pytest.mark.parametrize("command", ["validate", "preview", "plan", "status", "generate", "process", "retry"])
+COMMANDS = "validate preview plan status generate process retry report export reopen prune".split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_untrusted_refuses_before_any_code_runs(
     tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,7 +34,8 @@ def test_untrusted_refuses_before_any_code_runs(
     (tmp_path / "stages.py").write_text(STAGES)
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
     with pytest.raises(SystemExit) as ended:
-        run(["--untrusted", command, str(tmp_path / "pipeline.yaml")])
+        output = [str(tmp_path / "out.jsonl")] if command == "export" else []
+        run(["--untrusted", command, str(tmp_path / "pipeline.yaml"), *output])
     shown = capsys.readouterr().err
     assert ended.value.code == 2
     assert "runs ./stages.py:clean" in shown and "sends the variable OPENAI_API_KEY to 127.0.0.1" in shown

@@ -8,12 +8,13 @@ from typing import Any
 
 from sdg_core.config.sources import CustomSources
 from sdg_core.custom import Failed, Filtered
-from sdg_core.errors import SdgError, SeedError
+from sdg_core.errors import SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.readers.tables import row_text
 from sdg_core.plan.fingerprint import digest
 from sdg_core.plan.usercode.functions import source_hash_of
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
+from sdg_core.seeds.custom import called
 
 _PLACE = "sources.reader_class"
 
@@ -38,10 +39,10 @@ def custom_mark(config: CustomSources, *, base: Path, given: Given) -> str | Non
 def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[Source]:
     """One source per item. Raises SeedError for a class that is no reader, or items of the same name."""
     reader = given[config.reader_class] if config.reader_class in given else _reader(config, base)
-    items = _called(config.reader_class, "items", lambda: list(reader.items()))
+    items = called(f"{_PLACE}: {config.reader_class}", "items", lambda: list(reader.items()))
     sources: dict[str, Source] = {}
     for item in items:
-        locator = _called(config.reader_class, "locator", lambda item=item: _locator(reader, item))
+        locator = called(f"{_PLACE}: {config.reader_class}", "locator", lambda item=item: _locator(reader, item))
         if locator in sources:
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
@@ -69,22 +70,12 @@ def _reader(config: CustomSources, base: Path) -> Any:
     except TypeError as error:
         taken = ", ".join(inspect.signature(found).parameters) or "none"
         raise SeedError(f"sources.params: {error}", remedy=f"{config.reader_class} takes: {taken}") from error
-    return _called(config.reader_class, "the constructor", lambda: found(**config.params))
+    return called(f"{_PLACE}: {config.reader_class}", "the constructor", lambda: found(**config.params))
 
 
 def _locator(reader: Any, item: Any) -> str:
     name = getattr(reader, "locator", None) or getattr(reader, "describe", None)
     return str(name(item) if name is not None else item)
-
-
-def _called(name: str, what: str, call: Any) -> Any:
-    """The result of user code. Its errors become SeedError, ours stay."""
-    try:
-        return call()
-    except SdgError:
-        raise
-    except Exception as error:  # user code may raise anything
-        raise SeedError(f"{_PLACE}: {name}: {what} raised {type(error).__name__}: {error}") from error
 
 
 class ItemSource(Source):

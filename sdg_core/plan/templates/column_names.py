@@ -8,7 +8,7 @@ in hexadecimal digits, and nothing else in the source changes.
 
 import re
 
-from sdg_core.plan.templates.tokens import Token, tokens_of
+from sdg_core.plan.templates.tokens import Token, following, preceding, tokens_of
 
 FUNCTIONS = frozenset("cycler dict joiner namespace range self".split())
 """Names that mean something else in templates only where they are called or looked into."""
@@ -121,34 +121,19 @@ def _names_a_column(tokens: list[Token], place: int) -> bool:
         or _before(tokens, place) in (".", "|", "{%", "is", "is not")
     ):
         return False
-    following = _next_text(tokens, place)
-    return following != "(" and not (token.text == "self" and following == ".")
+    after = following(tokens, place)
+    sign = tokens[after].text if after < len(tokens) else ""
+    return sign != "(" and not (token.text == "self" and sign == ".")
 
 
 def _before(tokens: list[Token], place: int) -> str:
     """What stands before a place: a sign, a word, `is not`, or `{%` for the start of a statement."""
-    place = _place_before(tokens, place)
+    place = preceding(tokens, place)
     if place < 0:
         return ""
     token = tokens[place]
     if token.kind == "block_begin":
         return "{%"
-    earlier = _place_before(tokens, place)
-    if token.text == "not" and earlier >= 0 and tokens[earlier].text == "is":
+    if token.text == "not" and _before(tokens, place) == "is":
         return "is not"
     return token.text
-
-
-def _place_before(tokens: list[Token], place: int) -> int:
-    """The place of the token before one, white space aside; -1 if there is none."""
-    place -= 1
-    while place >= 0 and tokens[place].kind == "whitespace":
-        place -= 1
-    return place
-
-
-def _next_text(tokens: list[Token], place: int) -> str:
-    place += 1
-    while place < len(tokens) and tokens[place].kind == "whitespace":
-        place += 1
-    return tokens[place].text if place < len(tokens) else ""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 
 from sdg_core.plan.templates.column_names import as_named, identifier, spelled
-from sdg_core.plan.templates.tokens import Token, tokens_of
+from sdg_core.plan.templates.tokens import Token, following, preceding, tokens_of
 
 PERCENT = "percent_"
 METHOD = "method_"
@@ -97,11 +97,11 @@ def as_written(expression: str) -> str:
 def _rewrite_filters(tokens: list[Token]) -> None:
     """`|truncate(8)` to `|truncate_(8)`: the engine takes the length by name only, and no count for `replace`."""
     for place, token in enumerate(tokens):
-        call = _after(tokens, place)
-        if token.text not in POSITIONAL or not _is(tokens, _before(tokens, place), "|") or not _is(tokens, call, "("):
+        call = following(tokens, place)
+        if token.text not in POSITIONAL or not _is(tokens, preceding(tokens, place), "|") or not _is(tokens, call, "("):
             continue
         given = tokens[call + 1 : _closing(tokens, call)]
-        named = _is(tokens, _after(tokens, _after(tokens, call)), "=")
+        named = _is(tokens, following(tokens, following(tokens, call)), "=")
         enough = _count_at_top(given, ",") > 1 if token.text == "replace" else not named
         if enough and any(other.kind != "whitespace" for other in given):
             tokens[place] = _name(POSITIONAL[token.text])
@@ -111,12 +111,12 @@ def _rewrite_methods(tokens: list[Token]) -> None:
     """`left.zfill(5)` to `(left|method_('zfill', 5))`."""
     place = 0
     while place < len(tokens):
-        name = _after(tokens, place)
-        call = _after(tokens, name)
+        name = following(tokens, place)
+        call = following(tokens, name)
         if _is(tokens, place, ".") and _is(tokens, call, "(") and tokens[name].text in TEXT_METHODS:
             end = _closing(tokens, call)
-            start = _expression_start(tokens, _before(tokens, place))
-            empty = _after(tokens, call) == end
+            start = _expression_start(tokens, preceding(tokens, place))
+            empty = following(tokens, call) == end
             arguments = f"('{tokens[name].text}'" + ("" if empty else ", ")
             tokens[place : call + 1] = [_op("|"), _name(METHOD), _op(arguments)]
             end += 3 - (call + 1 - place)
@@ -129,9 +129,9 @@ def _rewrite_percent(tokens: list[Token]) -> None:
     """`'%05d' % n` to `('%05d'|percent_(n))`; the values of a tuple are arguments of their own."""
     place = 0
     while place < len(tokens):
-        left = _before(tokens, place)
+        left = preceding(tokens, place)
         if _is(tokens, place, "%") and left >= 0 and tokens[left].kind == "string":
-            start = _after(tokens, place)
+            start = following(tokens, place)
             end = _operand_end(tokens, start)
             operand = tokens[start : end + 1]
             if _is_tuple(operand):
@@ -146,9 +146,9 @@ def _with_json(tokens: list[Token], roots: Collection[str]) -> list[Token]:
     place = 0
     while place < len(tokens):
         token = tokens[place]
-        before = _before(tokens, place)
+        before = preceding(tokens, place)
         is_root = token.kind == "name" and token.text in roots and not _is(tokens, before, ".", "|")
-        if not is_root or _is(tokens, _after(tokens, place), "="):
+        if not is_root or _is(tokens, following(tokens, place), "="):
             made.append(token)
             place += 1
             continue
@@ -163,10 +163,10 @@ def _chain(tokens: list[Token], place: int, roots: Collection[str]) -> tuple[lis
     expression = [tokens[place]]
     place += 1
     while True:
-        sign = place if place < len(tokens) and tokens[place].kind != "whitespace" else _after(tokens, place - 1)
-        name = _after(tokens, sign)
+        sign = place if place < len(tokens) and tokens[place].kind != "whitespace" else following(tokens, place - 1)
+        name = following(tokens, sign)
         if _is(tokens, sign, "."):
-            is_method = _is(tokens, _after(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
+            is_method = _is(tokens, following(tokens, name), "(") and tokens[name].text in _ENGINE_METHODS
             expression = [*(expression if is_method else _read(expression, FROM_JSON)), _op("."), tokens[name]]
             place = name + 1
         elif _is(tokens, sign, "[", "("):
@@ -191,7 +191,7 @@ def _loop_names(tokens: list[Token]) -> set[str]:
     found: set[str] = set()
     inside = False
     for place, token in enumerate(tokens):
-        if token.kind == "name" and token.text == "for" and tokens[_before(tokens, place)].kind == "block_begin":
+        if token.kind == "name" and token.text == "for" and tokens[preceding(tokens, place)].kind == "block_begin":
             inside = True
         elif token.text == "in":
             inside = False
@@ -204,7 +204,7 @@ def _statement(tokens: list[Token], place: int) -> str:
     """The first word of the tag that a place is in."""
     while place >= 0 and tokens[place].kind != "block_begin":
         place -= 1
-    first = _after(tokens, place)
+    first = following(tokens, place)
     return tokens[first].text if place >= 0 and first < len(tokens) else ""
 
 
@@ -213,29 +213,29 @@ def _expression_start(tokens: list[Token], place: int) -> int:
     while True:
         if tokens[place].text in _CLOSE and tokens[place].kind == "operator":
             place = _opening(tokens, place)
-            before = _before(tokens, place)
+            before = preceding(tokens, place)
             callee = before >= 0 and (tokens[before].kind in ("name", "string") or _is(tokens, before, ")", "]"))
             if not callee or tokens[before].text in _KEYWORDS:
                 return place
             place = before
             continue
-        before = _before(tokens, place)
+        before = preceding(tokens, place)
         if not _is(tokens, before, "."):
             return place
-        place = _before(tokens, before)
+        place = preceding(tokens, before)
 
 
 def _operand_end(tokens: list[Token], place: int) -> int:
     """Where the operand ends that begins at a place, filters included."""
     if _is(tokens, place, "-", "+"):
-        place = _after(tokens, place)
+        place = following(tokens, place)
     end = _closing(tokens, place) if _is(tokens, place, *_OPEN) else place
     while True:
-        following = _after(tokens, end)
-        if _is(tokens, following, ".", "|"):
-            end = _after(tokens, following)
-        elif _is(tokens, following, "(", "["):
-            end = _closing(tokens, following)
+        after = following(tokens, end)
+        if _is(tokens, after, ".", "|"):
+            end = following(tokens, after)
+        elif _is(tokens, after, "(", "["):
+            end = _closing(tokens, after)
         else:
             return end
 
@@ -278,21 +278,6 @@ def _opening(tokens: list[Token], place: int) -> int:
             if depth <= 0:
                 return start
     return 0
-
-
-def _after(tokens: list[Token], place: int) -> int:
-    """The place of the next token that is not white space; the end if there is none."""
-    place += 1
-    while place < len(tokens) and tokens[place].kind == "whitespace":
-        place += 1
-    return place
-
-
-def _before(tokens: list[Token], place: int) -> int:
-    place -= 1
-    while place >= 0 and tokens[place].kind == "whitespace":
-        place -= 1
-    return place
 
 
 def _is(tokens: list[Token], place: int, *signs: str) -> bool:

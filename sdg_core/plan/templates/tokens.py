@@ -1,6 +1,7 @@
 """A template's source as Jinja2's tokens, which give the source back when they are joined."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
@@ -15,6 +16,22 @@ class Token:
 
     kind: str
     text: str
+
+
+def following(tokens: Sequence[Token], place: int) -> int:
+    """The place of the next token that is not white space; the end if there is none."""
+    place += 1
+    while place < len(tokens) and tokens[place].kind == "whitespace":
+        place += 1
+    return place
+
+
+def preceding(tokens: Sequence[Token], place: int) -> int:
+    """The place of the last token before that is not white space; -1 if there is none."""
+    place -= 1
+    while place >= 0 and tokens[place].kind == "whitespace":
+        place -= 1
+    return place
 
 
 def tokens_of(source: str) -> list[Token] | None:
