@@ -25,7 +25,6 @@ from tests.support.model_datasets import (
     held_models,
     keys,
     on_disk,
-    until_recorded,
 )
 from tests.support.postgres import postgres
 
@@ -34,6 +33,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("cel
 DEPLOY = PROJECT / "deploy" / "celery"
 NAME, GROUPS, PER_RUN = "sliced", 8, 2
 ALL = set(keys(0, GROUPS - 1))
+ANSWERED = PER_RUN * SIZE - 1
+"""Requests answered before the model holds back: one too few for any run to end."""
 WORKING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING)
 
 
@@ -54,7 +55,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[HeldModel]:
-    with held_models({NAME: 2 * SIZE + 2}) as running:
+    with held_models({NAME: ANSWERED}) as running:
         yield running[NAME]
 
 
@@ -101,8 +102,8 @@ def story(workers: Workers, home: DagsterHome, model: HeldModel, redis: Redis) -
 def told(server: Server, workers: Workers, model: HeldModel, redis: Redis) -> Story:
     home = server.home
     first = server.launch_backfill(asset(NAME), sorted(ALL))
-    until_recorded(home, NAME, 1)
-    wait_for(lambda: workers.tasks("a") and workers.tasks("b") or None, what="both workers are at work")
+    wait_for(lambda: workers.tasks("a") and workers.tasks("b") or None, what="both workers have a run")
+    wait_for(lambda: model.asked.total() > ANSWERED or None, what="the model holds a reply back")
     tasks = {name: workers.tasks(name) for name in ("a", "b")}
     redis.stop()
     redis.start()

@@ -1,5 +1,6 @@
 """Decoders meet anything: what comes out is a value that can be written again, or the error that is documented."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +95,7 @@ def bodies(draw: st.DrawFn) -> bytes:
         try:
             for key in path[:-1]:
                 node = node[key]
-            node[path[-1]] = draw(VALUES)
+            node[path[-1]] = copy.deepcopy(draw(VALUES))  # what is drawn is one object for all examples
         except (KeyError, IndexError, TypeError):
             continue  # a place inside what was replaced before
     body = json.dumps(reply).encode()

@@ -134,6 +134,6 @@ def _before(tokens: list[Token], place: int) -> str:
     token = tokens[place]
     if token.kind == "block_begin":
         return "{%"
-    if token.text == "not" and _before(tokens, place) == "is":
+    if token.text == "not" and tokens[preceding(tokens, place)].text == "is":
         return "is not"
     return token.text
