@@ -14,6 +14,7 @@ A record whose content is null is a cluster of its own and stays: nothing is kno
 import hashlib
 from array import array
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain
@@ -34,8 +35,8 @@ from sdg_core.plan.names import did_you_mean
 SEED = 1
 ROWS_AT_ONCE = 2048
 ROWS_MORE = 1 << 16
-TEXTS_AT_ONCE = 256
-"""Texts whose signatures are lists of numbers at one time: few enough for the processor's cache."""
+TEXTS_AT_ONCE = 512
+"""Texts whose words and signatures are computed at one time: few enough for the processor's cache."""
 ROUNDING = 1e-6
 Scores = Sequence[float | None] | None
 
@@ -106,13 +107,15 @@ class MinhashDuplicates:
         """Takes a batch of records. Raises FilterError for values that are not texts."""
         series = as_texts(texts)
         self._records.add(ids, count=len(series), scores=scores)
-        hashes, offsets = _shingles(series, self._ngram)
         if len(self._signatures) < self._count + len(series):
             # In place: pages are handed on, not copied, so that there is never a second copy of the signatures.
             self._signatures.resize((self._count + max(len(series), ROWS_MORE), self._width), refcheck=False)
-        self._signatures[self._count : self._count + len(series)] = self._signatures_of(hashes, offsets, self._width)
-        self._count += len(series)
-        self._empty.append(np.diff(offsets) == 0)
+        for start in range(0, len(series), TEXTS_AT_ONCE):
+            hashes, offsets = _shingles(series[start : start + TEXTS_AT_ONCE], self._ngram)
+            stop = self._count + len(offsets) - 1
+            self._signatures[self._count : stop] = self._signatures_of(hashes, offsets, self._width)
+            self._count = stop
+            self._empty.append(np.diff(offsets) == 0)
 
     def decide(self) -> Duplicates:
         """The clusters and who stays; a text without a word is like no other. Raises FilterError for an id given twice."""
@@ -173,17 +176,12 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
     rensa_version()
     from rensa import RMinHash
 
-    count = len(offsets) - 1
-    signatures = np.empty((count, width), dtype=np.uint32)
-    for start in range(0, count, TEXTS_AT_ONCE):
-        bounds = offsets[start : start + TEXTS_AT_ONCE + 1]
-        some = hashes[int(bounds[0]) : int(bounds[-1])]
-        rows = RMinHash.digest_matrix_from_flat_token_hashes(some, bounds - bounds[0], width, SEED).to_rows()
-        slots = array("I", chain.from_iterable(rows))  # the fastest of the ways from lists of numbers to memory
-        signatures[start : start + TEXTS_AT_ONCE] = np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
-    return signatures
+    rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED).to_rows()
+    slots = array("I", chain.from_iterable(rows))  # the fastest of the ways from lists of numbers to memory
+    return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
 
 
+@cache
 def rensa_version() -> str:
     """The release of rensa and of its algorithm, which decides what signatures look like. Raises FilterError without rensa."""
     if find_spec("rensa") is None:

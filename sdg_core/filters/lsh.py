@@ -46,6 +46,9 @@ def _different(signatures: Signatures) -> tuple[Places, Places]:
     """Where the different signatures are, and for each row which of them it is equal to."""
     keys = _keys(signatures, slice(None), None)
     _, chosen, place = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(chosen)  # rows are looked at in their order in memory
+    chosen = chosen[order]
+    place = np.argsort(order)[place]
     others = np.flatnonzero(chosen[place] != np.arange(len(place)))
     equal = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(others), PAIRS_AT_ONCE):

@@ -20,6 +20,8 @@ RUNS = r"\S+"
 LETTERS_AND_DIGITS = r"[\p{L}\p{M}\p{N}]+"
 """A word without its punctuation, for comparing texts."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_FIRST_OF_SEVERAL = 0xC0
+"""The smallest byte that begins a character of several bytes in UTF-8."""
 _NO = 0
 _YES = 1
 _UNKNOWN = 2
@@ -85,18 +87,20 @@ def _words_between(
     starts = np.flatnonzero(begins)
     stops = np.flatnonzero(ends) + 1
     counts = np.diff(np.searchsorted(starts, edges))
-    characters = np.cumsum(_is_first_byte(block), dtype=np.int64)
-    lengths = characters[stops - 1] - characters[starts] + 1
+    lengths = stops - starts
+    if block.max(initial=0) >= _FIRST_OF_SEVERAL:
+        characters = np.cumsum(_is_first_byte(block), dtype=np.int64)
+        lengths = characters[stops - 1] - characters[starts] + 1
     return np.repeat(np.arange(first, first + len(counts)), counts), _hashes(block, starts, stops), lengths
 
 
 def _in_words(block: NDArray[np.uint8], pattern: str) -> NDArray[np.bool_]:
     """Whether each byte of UTF-8 text belongs to a character of a word."""
     classes = _classes(pattern)
-    inside = classes[block] == _YES
-    first = np.flatnonzero(block >= 0xC0)
-    if not len(first):
+    inside: NDArray[np.bool_] = np.take(classes[:256] == _YES, block)  # faster than an index
+    if block.max(initial=0) < _FIRST_OF_SEVERAL:
         return inside
+    first = np.flatnonzero(block >= _FIRST_OF_SEVERAL)
     width = 2 + (block[first] >= 0xE0).astype(np.int64) + (block[first] >= 0xF0)
     code = block[first] & (0x7F >> width)
     for step in (1, 2, 3):
@@ -141,9 +145,10 @@ def _hashes(block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[
         text = block[offset : stops[some][-1]]
         size = 1 << len(text).bit_length()
         prefix = np.zeros(len(text) + 1, dtype=np.uint64)
-        np.cumsum(_BYTES[text] * _powers(_BASE, size)[: len(text)], out=prefix[1:])
-        sums = prefix[stops[some] - offset] - prefix[starts[some] - offset]
-        hashes[some] = sums * _powers(_INVERSE, size)[starts[some] - offset]
+        np.cumsum(np.take(_BYTES, text) * _powers(_BASE, size)[: len(text)], out=prefix[1:])
+        begin = starts[some] - offset
+        sums = np.take(prefix, stops[some] - offset) - np.take(prefix, begin)
+        hashes[some] = sums * np.take(_powers(_INVERSE, size), begin)
     return mixed(hashes)
 
 
@@ -170,9 +175,12 @@ def ngrams(words: Words, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finaliser (Steele et al., 2014): every bit of a value reaches every bit of the result."""
     values = values + _MIX
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
 
 
 _BASE = 0xD1342543DE82EF95

@@ -34,7 +34,11 @@ def test_hashes_stay_what_they_are() -> None:
 @given(
     texts=st.lists(
         st.one_of(
-            st.none(), st.text(st.one_of(st.sampled_from("aB1_ -.\n\u00a0\u0301é中"), st.characters()), max_size=12)
+            st.none(),
+            st.text(
+                st.one_of(st.sampled_from("aB1_ -.\n\u00a0\u0301é中"), st.characters(exclude_categories=["Cs"])),
+                max_size=12,
+            ),
         ),
         max_size=6,
     ),
