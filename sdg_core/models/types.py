@@ -124,7 +124,7 @@ class ChatRequest:
 class Usage:
     """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
 
-    images: pictures that a server made, which are priced by piece.
+    images: pictures that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
     """
 
     requests: int = 0
@@ -134,6 +134,7 @@ class Usage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     images: int = 0
+    repaired: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Usage)))
