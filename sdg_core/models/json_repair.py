@@ -1,7 +1,7 @@
 """Replies that are almost JSON: what a model meant, where there is one meaning only.
 
-Models write JSON with trailing commas, comments, single quotes, bare keys, Python's literals, line ends inside strings, or leave out
-the last brackets. Each of these reads in one way only, so that it need not be bought again. What reads in several ways is
+Models write JSON with trailing commas, comments, single quotes, bare keys, Python's literals, line ends inside strings, or leave
+out the last brackets. Each of these reads in one way only, so that it need not be bought again. What reads in several ways is
 refused: a text that never ends, words without quotes, a comma that is missing on a line, a key without its value.
 
 Invariants: one pass, linear in the length of the text, at most MAX_DEPTH levels deep; strict JSON reads as JSON readers read it.

@@ -77,8 +77,8 @@ def parse(reply: ChatResponse, schema: JsonSchema) -> Any:
 
 
 def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
-    """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose; if it is almost JSON, what
-    it means (`sdg_core.models.json_repair`).
+    """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose; if it is almost
+    JSON, what it means (`sdg_core.models.json_repair`).
 
     Raises InvalidResponseError; it says so if the reply was cut off (finish_reason `length`, or JSON that never ends).
     """

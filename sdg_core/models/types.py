@@ -13,6 +13,11 @@ from sdg_core.errors import PermanentModelError
 
 JsonSchema = Mapping[str, Any]
 
+OUTPUT_CONFIG = "output_config"
+CURRENT_VERSION = "current_version"
+FEATURES = (OUTPUT_CONFIG, CURRENT_VERSION)
+"""What Anthropic's API has had since 2026, and servers that speak as it did before have not."""
+
 
 @dataclass(frozen=True)
 class TextPart:
@@ -107,6 +112,7 @@ class ChatRequest:
     response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
     code_language: what is asked for is code; only the simulated client uses it, so that validators can be rehearsed.
     tools: what the model may call instead of answering. tools_closed: it may no more, but what it called is still told.
+    without: what this model's server has refused, of `FEATURES`; a client that uses one of them does without.
     """
 
     model: str
@@ -118,6 +124,7 @@ class ChatRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice_none: bool = False
     code_language: str | None = None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

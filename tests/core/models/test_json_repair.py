@@ -17,7 +17,11 @@ from sdg_core.testing import ModelServer
 from tests.support.sdg import dataset_config, llm, open_dataset, stored_records
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 NESTED = JSON.filter(lambda value: isinstance(value, dict | list))
@@ -36,7 +40,7 @@ NESTED = JSON.filter(lambda value: isinstance(value, dict | list))
         ('{"a": "she said "hi" to me", "b": 2}', {"a": 'she said "hi" to me', "b": 2}),
         ('{"a": "\\alpha, \\\'x\\\', \\u00e9, \\ud83d\\ude00"}', {"a": "\\alpha, 'x', é, 😀"}),
         ('{"a": .5, "b": +1, "c": 1.}', {"a": 0.5, "b": 1, "c": 1.0}),
-        ('{“a”: “x”}', {"a": "x"}),
+        ("{“a”: “x”}", {"a": "x"}),
         ('{"a": 1\n "b": 2}', {"a": 1, "b": 2}),
         ('{"a": 1, "b": [1, 2', {"a": 1, "b": [1, 2]}),
         ('[{"a": 1}, {"a": 2}', [{"a": 1}, {"a": 2}]),
