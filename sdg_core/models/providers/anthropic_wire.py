@@ -107,8 +107,8 @@ def _extra(request: ChatRequest, provider: ModelProvider) -> dict[str, Any]:
 
 
 def _output_format(request: ChatRequest) -> dict[str, Any] | None:
-    """What `output_config` is to hold the model to; None without a schema, and where a tool has to do it: also beside other tools,
-    because servers that hold a model to a format may let it call none."""
+    """What `output_config` is to hold the model to; None without a schema, and where a tool has to do it. Beside other tools it
+    always has to, because servers that hold a model to a format may let it call none."""
     if request.response_schema is None or request.tools or OUTPUT_CONFIG in request.without:
         return None
     schema, strict = native_schema(request.response_schema)
