@@ -37,7 +37,7 @@ _NOT_TAKEN = re.compile(
 
 
 class ParameterSupport:
-    """What one model of one account does not take. `notice` is told once for every parameter."""
+    """What one model of one account does not take. `notice` is called once for every parameter."""
 
     def __init__(self, *, notice: Callable[[str], None] = _LOG.warning) -> None:
         self._notice = notice
