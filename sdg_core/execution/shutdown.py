@@ -19,7 +19,7 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
     records = 0
     for group in sorted(groups, key=lambda group: group.status.group.index):
         index = group.status.group.index
-        if not (group.made or group.every_failure or group.usage):
+        if not (group.made or group.dropped or group.every_failure or group.usage):
             continue
         try:
             write_and_settle(context, group)
