@@ -11,8 +11,8 @@ from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
-from sdg_core.dataset.spending import budget_of
-from sdg_core.errors import StoreError, UnrecognizedFileError
+from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
+from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
 from sdg_core.execution.carry_over import CarryOver
 from sdg_core.execution.checkpoint import Checkpointer
 from sdg_core.execution.claimed_work import on_lease_error
@@ -94,7 +94,25 @@ async def agenerate(
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
-    return tally.summary(version.layout, run_id=run_id, remaining=remaining)
+    return tally.summary(
+        version.layout,
+        run_id=run_id,
+        remaining=remaining,
+        cost=models.spending.cost,
+        spending=_spending(dataset, version.layout, statuses, tally),
+        simulated=plan.simulated,
+    )
+
+
+def _spending(
+    dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGroupStatus], tally: Tally
+) -> DatasetSpending:
+    """What the dataset has cost by now. That it cannot be told is no failure of a run whose data is there."""
+    try:
+        return spending_of(dataset, version, [status.footer for status in statuses if status.footer is not None])
+    except (LedgerError, StoreError) as error:
+        tally(Notice(f"what the dataset has cost is not known: {error}"))
+        return DatasetSpending()
 
 
 def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
