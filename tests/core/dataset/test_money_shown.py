@@ -48,7 +48,7 @@ def test_summary_report_and_metadata_follow_carried_cells_and_the_upstream(tmp_p
     below = api.open_dataset(tmp_path / "below.yaml", root=str(tmp_path / "root"))
     made = api.report(below)
     assert made.report.facts.upstream_cost == {"tickets": second.spending.total}
-    assert f"{money_text(in_all)} USD (tickets)" in Path(str(made.path)).read_text()
+    assert f"{money_text(in_all)} USD (tickets)" in Path(str(made.path)).read_text(encoding="utf-8")
 
 
 def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
     assert list(cost_metadata(usage, models, simulated=True)) == ["would_cost/USD"]
     assert list(cost_metadata(usage, models, simulated=False)) == ["cost/USD"]
     made = api.report(dataset)
-    page = Path(str(made.path)).read_text()
+    page = Path(str(made.path)).read_text(encoding="utf-8")
     assert "would cost" in page and ">cost<" not in page
     again = orjson.loads(sdg("generate", file, "--json", *root).stdout)
     assert again["simulated"] is True and again["cost"] == {} and again["spending"]["total_cost"]["USD"] > 0
