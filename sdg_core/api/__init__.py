@@ -66,8 +66,8 @@ if TYPE_CHECKING:
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
         ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
-        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError, RowGroupSizeError,
-        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError,
+        RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
         TransientModelError, UnrecognizedFileError,
     )
     # fmt: on

@@ -17,7 +17,7 @@ from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
-from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
+from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool, Usage
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
@@ -129,7 +129,14 @@ class ChatGenerator:
 
     def cell(self, outcome: Done) -> Cell:
         """The cell that a conversation has come to."""
-        return Cell(outcome.value, usages=outcome.usages, also=_side_cells(self._column, outcome))
+        return Cell(outcome.value, usages=self._usages(outcome), also=_side_cells(self._column, outcome))
+
+    def _usages(self, outcome: Done) -> Mapping[str, Usage]:
+        """What the conversation used; a reply that was almost JSON is counted."""
+        if self._wanted.schema is None or not structured.was_repaired(outcome.reply):
+            return outcome.usages
+        alias = outcome.reply.alias or self._column.model_alias
+        return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open the conversation about a record. Raises CellError."""
