@@ -83,7 +83,6 @@ def export(
         "split": _shares(split) if split is not None else None,
         "defuse_formulas": defuse,
     }
-
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
         opened = look_at_pipeline(file, root=root)
@@ -91,7 +90,6 @@ def export(
         if not exported.finished:
             typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
         return show_results.exported(exported, as_json=as_json)
-
     dataset = look_at(file, root=root, num_records=num_records)
     exported = api.export(dataset, output, **options)
     if not exported.finished:
