@@ -99,7 +99,8 @@ def generate(
             shard=Shard.parse(shard) if shard is not None else None,
             on_event=on_event,
         )
-    show_pipeline.summary(result, as_json=as_json)
+    is_whole = sources is None and shard is None
+    show_pipeline.summary(result, file=file if is_whole else None, as_json=as_json)
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 

@@ -296,6 +296,7 @@ def _usage_lines(usage: UsageByModel) -> list[str]:
     return [
         f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
         f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"
+        + (f", {counts['repaired']:,} replies were almost JSON and were repaired" if counts.get("repaired") else "")
         for alias, counts in usage.items()
     ]
 

@@ -11,6 +11,7 @@ import orjson
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCell
+from sdg_core.execution.criteria import Criterion, early_criteria
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.dispatch import PromptedGenerator, cell_generators
@@ -36,10 +37,12 @@ class FailedRecord:
 
 @dataclass(frozen=True)
 class MadeRecord:
-    """The cells of a record in one phase, by column, and the columns that are skipped in it."""
+    """The cells of a record in one phase, by column, and the columns that are skipped in it. rejected: why its candidate is
+    rejected; then it has only the cells that were made before that was known."""
 
     cells: Mapping[str, Any]
     skipped: Collection[str]
+    rejected: str | None = None
 
 
 class _FailedColumnError(Exception):
@@ -50,8 +53,8 @@ class _FailedColumnError(Exception):
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """The columns of one phase that are made record by record, with what each of them waits for.
+class _Step:
+    """Columns that are made record by record, with what each of them waits for, and the criterion that is decided then.
 
     one_by_one: each waits for the one before it, so there is nothing to be done side by side.
     """
@@ -59,6 +62,7 @@ class _Phase:
     names: tuple[str, ...]
     waits_for: Mapping[str, Sequence[str]]
     one_by_one: bool
+    criterion: Criterion | None = None
 
 
 @dataclass
@@ -108,38 +112,45 @@ class RecordMaker:
         self.calls_out = any(
             isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
         )
-        self._phases = [_phase(plan, number) for number in range(plan.graph.phases)]
+        criteria = early_criteria(plan)
+        self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
         self.columns_read = tuple(
-            frozenset(other for name in phase.names for other in plan.graph.dependencies[name])
-            for phase in self._phases
+            frozenset(other for step in steps for name in step.names for other in plan.graph.dependencies[name])
+            | {other for step in steps if step.criterion is not None for other in step.criterion.reads}
+            for steps in self._phases
         )
 
     async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord:
         """The record's cells of the group's present phase, or why it failed."""
-        phase = self._phases[group.phase]
         skipped = group.skipped(position)
         record = _Record(group, position, group.index_of(position), group.values(position), skipped, {})
         try:
-            if phase.one_by_one:
-                for name in phase.names:
-                    await self._make_cell(name, record)
-            else:
-                await self._make_along_graph(phase, record)
+            for step in self._phases[group.phase]:
+                await self._make_cells(step, record)
+                if step.criterion is not None and (reason := step.criterion.why_not(record.values)) is not None:
+                    return MadeRecord(record.cells, record.skipped, rejected=reason)
         except _FailedColumnError as failed:
             return FailedRecord(failed.column, failed.error)
         return MadeRecord(record.cells, record.skipped)
 
-    async def _make_along_graph(self, phase: _Phase, record: _Record) -> None:
+    async def _make_cells(self, step: _Step, record: _Record) -> None:
+        if step.one_by_one:
+            for name in step.names:
+                await self._make_cell(name, record)
+        else:
+            await self._make_along_graph(step, record)
+
+    async def _make_along_graph(self, step: _Step, record: _Record) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
 
         async def when_ready(name: str) -> None:
-            for other in phase.waits_for[name]:
+            for other in step.waits_for[name]:
                 await tasks[other]
             await self._make_cell(name, record)
 
         try:
             async with asyncio.TaskGroup() as running:
-                for name in phase.names:
+                for name in step.names:
                     tasks[name] = running.create_task(when_ready(name))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -283,12 +294,22 @@ def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bo
     return all(first.read(path) == second.read(path) for path in paths)
 
 
-def _phase(plan: DatasetPlan, number: int) -> _Phase:
+def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> list[_Step]:
+    """A phase, in the order of work: what each criterion needs that those before it did not, at last everything else."""
     graph = plan.graph
-    names = tuple(graph.columns_of(number, per_record=True))
+    left = tuple(graph.columns_of(number, per_record=True))
+    steps: list[_Step] = []
+    for criterion in criteria:
+        steps.append(_step(plan, tuple(name for name in left if name in criterion.needs), criterion))
+        left = tuple(name for name in left if name not in criterion.needs)
+    return [*steps, _step(plan, left, None)]
+
+
+def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None) -> _Step:
+    graph = plan.graph
     waits_for = {
         name: [made for other in graph.dependencies[name] if (made := graph.producers.get(other, other)) in names]
         for name in names
     }
     one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
-    return _Phase(names, waits_for, one_by_one)
+    return _Step(names, waits_for, one_by_one, criterion)

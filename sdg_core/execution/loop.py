@@ -255,7 +255,7 @@ class RowGroupRun:
             self._budget.record_failed(progress.group.fail(position, outcome.column, outcome.error))
         elif outcome is not None:
             made = int(progress.group.last_phase)
-            progress.group.settle(position, outcome.cells, outcome.skipped)
+            progress.group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
             self._budget.cells_made(self._context.clock(), whole=progress.group.last_phase)
         if not self._context.plan.resizes:
             made = made if progress.group.selection is None else 0

@@ -91,6 +91,7 @@ class OpenGroup:
         self.failures: dict[int, Failure] = {}
         self._used_by: dict[int, UsageByModel] = {}
         self._judged = np.zeros(len(records), dtype=bool)
+        self._rejected: dict[int, str] = {}
         self.phase = -1
         given = self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
         self._rows = self._phases.begin(numbers_of(self.indices, self.candidate), given)
@@ -109,7 +110,10 @@ class OpenGroup:
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
-        verdicts = self.selection.judge(self.indices[places], table, candidate=self.candidate, usages=usages)
+        rejected = {at: self._rejected[place] for at, place in enumerate(places.tolist()) if place in self._rejected}
+        verdicts = self.selection.judge(
+            self.indices[places], table, candidate=self.candidate, usages=usages, rejected=rejected
+        )
         for place, (message, is_rejected) in verdicts.faults.items():
             fault = Fault(SELECT, "rejected" if is_rejected else "expression", message)
             self.failures[int(places[place])] = self._failure(int(places[place]), fault)
@@ -202,8 +206,12 @@ class OpenGroup:
         """The columns that are skipped in a row."""
         return self._rows.skipped_in(position)
 
-    def settle(self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = ()) -> None:
-        """A row has all its cells of this phase."""
+    def settle(
+        self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = (), *, rejected: str | None = None
+    ) -> None:
+        """A row has all its cells of this phase. rejected: why it was rejected before it had, and gets no more."""
+        if rejected is not None:
+            self._rejected[position] = rejected
         for name, value in cells.items():
             self._cells[name][position] = value
         for name in skipped:

@@ -190,6 +190,6 @@ async def _make(
     if isinstance(outcome, FailedRecord):
         budget.record_failed(group.fail(position, outcome.column, outcome.error))
         return RecordsSettled(made=0, failed=1)
-    group.settle(position, outcome.cells, outcome.skipped)
+    group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
     budget.cells_made(clock(), whole=group.last_phase)
     return RecordsSettled(made=int(group.last_phase), failed=0)

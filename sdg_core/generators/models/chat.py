@@ -17,7 +17,7 @@ from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
-from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
+from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool, Usage
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
@@ -116,7 +116,14 @@ class ChatGenerator:
             toolbox=self._asked.toolbox,
             keep_truncated=self._column.on_truncated == "keep",
         )
-        return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
+        return Cell(had.value, usages=self._usages(had), also=_side_cells(self._column, had))
+
+    def _usages(self, had: Conversation) -> Mapping[str, Usage]:
+        """What the conversation used; a reply that was almost JSON is counted."""
+        if self._wanted.schema is None or not structured.was_repaired(had.reply):
+            return had.usages
+        alias = had.reply.alias or self._column.model_alias
+        return {**had.usages, alias: had.usages.get(alias, Usage()) + Usage(repaired=1)}
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open the conversation about a record. Raises CellError."""
