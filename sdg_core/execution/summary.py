@@ -20,6 +20,7 @@ class RunSummary:
     dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
     cost: the money that this run has used, per currency; spending: what the dataset has cost over all runs and versions, with its
     upstream. Replies of simulated models (`simulated`) have cost nothing: the sums are what they would cost.
+    waiting: those of the remaining records that wait for replies that come later, without having failed.
     """
 
     version: VersionLayout
@@ -37,6 +38,7 @@ class RunSummary:
     cost: Mapping[str, float] = field(default_factory=dict)
     spending: DatasetSpending = field(default_factory=DatasetSpending)
     simulated: bool = False
+    waiting: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg generate --json` prints it."""
@@ -54,7 +56,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
-        self._dropped = self._sampled = 0
+        self._dropped = self._sampled = self._waiting = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -70,6 +72,7 @@ class Tally:
             self._written += 1
         if isinstance(event, RowGroupFinished):
             self._adopted += event.adopted
+            self._waiting += event.waiting
             self._written += not event.adopted
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
@@ -101,6 +104,7 @@ class Tally:
             cost=cost,
             spending=spending,
             simulated=simulated,
+            waiting=self._waiting,
         )
 
     def counts(self) -> dict[str, int]:
