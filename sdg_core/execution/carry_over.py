@@ -29,6 +29,7 @@ from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
+from sdg_core.plan.types.arrow_values import mask_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata, metadata_or_none
@@ -231,7 +232,7 @@ class _EarlierFiles:
                 if mask.any() and (whole := table()) is not None:
                     has = tuple(name for name in names if self._has(whole, name))
                     numbers = numbers_of(records[mask], candidate)
-                    yield has, self._rows(has, numbers, whole.filter(pa.array(mask)))
+                    yield has, self._rows(has, numbers, whole.filter(mask_of(mask)))
 
     def _candidates(self, footer: Footer) -> Iterator[tuple[Records, Records, Callable[[], pa.Table | None]]]:
         """The rows of a row group, and then its rejected ones: whose they are, which candidates, and how to read them."""
