@@ -76,8 +76,8 @@ def partitions_name(pipeline: str) -> str:
 
 
 def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
-    """Load a pipeline file; looks at no source. Raises ConfigError."""
-    plan = load_pipeline(path, env=os.environ)
+    """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
+    plan = load_pipeline(path, env=os.environ, offline=True)
     config = plan.config
     return PipelineSpec(config.name, path, plan.fingerprint.config_part, config.description, **attributes)
 

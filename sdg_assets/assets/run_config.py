@@ -156,7 +156,7 @@ class GenerateConfig(RunConfig):
 
 def offers(run: RunSettings) -> Callable[[Asset], Asset]:
     """Decorates the function of an asset whose `config` is a GenerateConfig: its defaults are then those of this `run` block, so
-    that the launchpad offers them to be changed. Definitions load anew for every run, so they are what the file says."""
+    that the launchpad offers them to be changed. Definitions are loaded again for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in GenerateConfig.model_fields if getattr(run, name, None) is not None}
     known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
     fields: dict[str, Any] = {}

@@ -94,6 +94,7 @@ class PipelineStatus:
             "simulated": plan.shell.simulated,
             "sealed": self.sealed,
             "other_place": self.other_place,
+            "sources_current": self.pipeline.is_current,
             "post_generation_state": self.post_generation_state,
             "versions": [version.name for version in self.versions],
             "version_details": [version.to_dict() for version in self.versions],
@@ -117,6 +118,17 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
         versions=list_versions(pipeline.layout, matching=layout.name),
         runs=tuple(latest_runs(pipeline.as_dataset(), at_most=_MAX_RUNS)),
         other_place=str(other) if (other := pipeline.layout.other_place()) is not None else None,
+    )
+
+
+def unread_notice(pipeline: OpenPipeline) -> str | None:
+    """What to say where the sources are not those that there are now."""
+    if pipeline.is_current:
+        return None
+    reader = pipeline.plan.config.sources.reader
+    return (
+        f"sources are those that were there when a run last looked: this command runs no code and opens no connection, which the "
+        f"reader {reader} needs"
     )
 
 
@@ -150,7 +162,7 @@ def plan_pipeline_run(
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     return PipelineRunPlan(
         version=version.layout.name,
-        notice=version.notice,
+        notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note) or None,
         to_make={s.partition.key: s.to_make for s in statuses if s.to_make},
         removed={s.partition.key: s.removed for s in statuses if s.removed},
         adopted=sum(s.is_settled and s.footer is not None for s in statuses),
