@@ -94,25 +94,21 @@ async def agenerate(
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
-    return tally.summary(
-        version.layout,
-        run_id=run_id,
-        remaining=remaining,
-        cost=models.spending.cost,
-        spending=_spending(dataset, version.layout, statuses, tally),
-        simulated=plan.simulated,
-    )
+    summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
+    return _with_costs(summary, dataset, statuses, models, tally)
 
 
-def _spending(
-    dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGroupStatus], tally: Tally
-) -> DatasetSpending:
-    """What the dataset has cost by now. That it cannot be told is no failure of a run whose data is there."""
+def _with_costs(
+    summary: RunSummary, dataset: Dataset, statuses: Sequence[RowGroupStatus], models: ModelPool, tally: Tally
+) -> RunSummary:
+    """The summary with what the run and the dataset have cost. That it cannot be told is no failure of a run whose data is there."""
+    footers = [status.footer for status in statuses if status.footer is not None]
     try:
-        return spending_of(dataset, version, [status.footer for status in statuses if status.footer is not None])
+        spending = spending_of(dataset, summary.version, footers)
     except (LedgerError, StoreError) as error:
         tally(Notice(f"what the dataset has cost is not known: {error}"))
-        return DatasetSpending()
+        spending = DatasetSpending()
+    return replace(summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated)
 
 
 def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:

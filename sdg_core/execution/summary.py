@@ -77,17 +77,8 @@ class Tally:
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
-    def summary(
-        self,
-        version: VersionLayout,
-        *,
-        run_id: str,
-        remaining: int,
-        cost: Mapping[str, float],
-        spending: DatasetSpending,
-        simulated: bool,
-    ) -> RunSummary:
-        """The counts so far, with what the run and the dataset have cost."""
+    def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
+        """The counts so far."""
         return RunSummary(
             version=version,
             run_id=run_id,
@@ -101,9 +92,6 @@ class Tally:
             replayed=self._replayed,
             sampled=self._sampled,
             dropped=self._dropped,
-            cost=cost,
-            spending=spending,
-            simulated=simulated,
             waiting=self._waiting,
         )
 
