@@ -1,6 +1,7 @@
 """A run from beginning to end: choose the version, check everything, then make what is missing."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.versions import Version
+
+_LOG = logging.getLogger(__name__)
 
 
 async def agenerate(
@@ -94,19 +97,18 @@ async def agenerate(
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
-    summary = tally.summary(version.layout, run_id=run_id, remaining=remaining)
-    return _with_costs(summary, dataset, statuses, models, tally)
+    return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
 
 
 def _with_costs(
-    summary: RunSummary, dataset: Dataset, statuses: Sequence[RowGroupStatus], models: ModelPool, tally: Tally
+    summary: RunSummary, dataset: Dataset, statuses: Sequence[RowGroupStatus], models: ModelPool
 ) -> RunSummary:
-    """The summary with what the run and the dataset have cost. That it cannot be told is no failure of a run whose data is there."""
+    """The summary with what the run and the dataset have cost."""
     footers = [status.footer for status in statuses if status.footer is not None]
     try:
         spending = spending_of(dataset, summary.version, footers)
-    except (LedgerError, StoreError) as error:
-        tally(Notice(f"what the dataset has cost is not known: {error}"))
+    except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
+        _LOG.warning("what the dataset has cost is not known: %s", error)
         spending = DatasetSpending()
     return replace(summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated)
 
