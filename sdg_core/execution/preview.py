@@ -18,10 +18,10 @@ from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message
+from sdg_core.models.types import Message, Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import UsageByModel
+from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
 """By record and column, the messages that a model was sent first."""
+UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
+"""By column and record, what models used for a cell."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,13 @@ class Preview:
 @dataclass(frozen=True)
 class Sample:
     """Some records, made in memory. together: seconds for what is computed for all records at once. each: seconds that the
-    other columns took, record by record."""
+    other columns took, record by record. used: by column, record and model alias, what its cell used."""
 
     group: OpenGroup
     together: float
     each: tuple[float, ...]
     prompts: Prompts = field(default_factory=dict)
+    used: UsedByCell = field(default_factory=dict)
 
 
 async def make_preview(
@@ -146,7 +149,13 @@ async def make_sample(
         prompts.setdefault(record, {})[column] = messages
         on_event(CellStarted(record, column))
 
-    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked)
+    used: dict[str, dict[int, UsageByModel]] = {}
+
+    def counted(record: int, column: str, alias: str, usage: Usage) -> None:
+        of_column = used.setdefault(column, {})
+        of_column[record] = add_usage(of_column.get(record, {}), {alias: vars(usage)})
+
+    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked, on_used=counted)
     paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     room = asyncio.Semaphore(max(1, models.capacity))
@@ -180,7 +189,7 @@ async def make_sample(
             seconds += clock() - began
 
     together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
-    return Sample(group, together, tuple(each.values()), prompts)
+    return Sample(group, together, tuple(each.values()), prompts, used)
 
 
 async def _make(
