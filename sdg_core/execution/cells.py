@@ -127,7 +127,8 @@ class RecordMaker:
         try:
             for step in self._phases[group.phase]:
                 await self._make_cells(step, record)
-                if step.criterion is not None and (reason := step.criterion.why_not(record.values)) is not None:
+                reason = await step.criterion.why_not(record.values) if step.criterion is not None else None
+                if reason is not None:
                     return MadeRecord(record.cells, record.skipped, rejected=reason)
         except _FailedColumnError as failed:
             return FailedRecord(failed.column, failed.error)
@@ -158,11 +159,11 @@ class RecordMaker:
     async def _make_cell(self, name: str, record: _Record) -> None:
         rule = self._rules.get(name)
         try:
-            if rule is not None and (rule.inherits_skip(record.skipped) or rule.holds(record.values)):
+            if rule is not None and (rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
-                self._tell_of_prompt(name, record)
+                await self._tell_of_prompt(name, record)
                 cell = await self._cell(name, record)
                 self._count(name, cell.usage, cell.usages, record)
                 if name not in self._kept or self._journal is None:
@@ -176,10 +177,10 @@ class RecordMaker:
         record.values.update(made)
         record.cells.update(made)
 
-    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+    async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
+            self._on_prompt(record.index, name, await generator.prompt(record=record.index, values=record.values))
 
     async def _cell(self, name: str, record: _Record) -> Cell:
         """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal

@@ -28,7 +28,7 @@ class ImageGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The pictures of one record. Raises CellError."""
-        request = self._request(record, values)
+        request = await self._request(record, values)
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.make_images(request)
@@ -42,18 +42,19 @@ class ImageGenerator:
             paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
         return Cell(paths, usages=reply.usages(alias))
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the picture of a record is asked for with. Raises CellError."""
-        return (Message("user", self._request(record, values).prompt),)
+        request = await self._request(record, values)
+        return (Message("user", request.prompt),)
 
-    def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
+    async def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
         if len(pictures) < len(context):
             raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
         return ImageRequest(
             self._asked.model.model,
-            self._prompt.render(values, self._asked.choices(self._column.name, record)),
+            await self._prompt.render_in_loop(values, self._asked.choices(self._column.name, record)),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),
