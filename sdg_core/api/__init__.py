@@ -66,8 +66,8 @@ if TYPE_CHECKING:
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
         ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
-        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
-        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError,
+        RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
         TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
@@ -166,7 +166,7 @@ _MODULES = {
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
-        "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
+        "PermanentModelError PlanError Problem RateLimitedError RefusedError ReplyDeferredError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
         "UnrecognizedFileError"
     ),
@@ -289,6 +289,7 @@ __all__ = [
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
+    "ReplyDeferredError",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",

@@ -8,6 +8,7 @@ import typer
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
+    INTERRUPTED,
     REFUSED,
     AsJson,
     File,
@@ -68,6 +69,8 @@ def generate(
             on_event=on_event,
         )
     show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)
+    if summary.waiting:
+        raise typer.Exit(INTERRUPTED)
     if summary.remaining:
         raise typer.Exit(FAILED_RECORDS)
 

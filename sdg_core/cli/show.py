@@ -194,22 +194,29 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
-    if summary.dropped:
-        console.print(f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)")
-    if summary.replayed - summary.sampled:
-        replies = summary.replayed - summary.sampled
-        console.print(f"{replies:,} replies were taken from the journal, and not paid for again")
-    if summary.sampled:
-        console.print(f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again")
-    if summary.carried:
-        console.print(f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again")
+    for line in _details(summary):
+        console.print(line)
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
-    if summary.remaining:
+    if summary.remaining > summary.waiting:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-        remaining = (f"{summary.remaining:,} records remain; run again to retry them", "yellow")
+        remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
         console.print(Text.assemble(remaining, first), soft_wrap=True)
-    elif file is not None:
+    elif file is not None and not summary.waiting:
         console.print(f"next: sdg process {file}", soft_wrap=True)
+
+
+def _details(summary: RunSummary) -> Iterator[str]:
+    """What people should know beyond the counts."""
+    if summary.dropped:
+        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
+    if summary.waiting:
+        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
+    if summary.replayed - summary.sampled:
+        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
+    if summary.sampled:
+        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
+    if summary.carried:
+        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
 
 
 def status(current: DatasetStatus, *, as_json: bool) -> None:

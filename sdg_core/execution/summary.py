@@ -15,6 +15,7 @@ class RunSummary:
     replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
     previews and estimates had asked for.
     dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
+    waiting: those of the remaining records that wait for replies that come later, without having failed.
     """
 
     version: VersionLayout
@@ -29,6 +30,7 @@ class RunSummary:
     replayed: int = 0
     sampled: int = 0
     dropped: int = 0
+    waiting: int = 0
 
 
 class Tally:
@@ -37,7 +39,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
-        self._dropped = self._sampled = 0
+        self._dropped = self._sampled = self._waiting = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -53,6 +55,7 @@ class Tally:
             self._written += 1
         if isinstance(event, RowGroupFinished):
             self._adopted += event.adopted
+            self._waiting += event.waiting
             self._written += not event.adopted
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
@@ -72,6 +75,7 @@ class Tally:
             replayed=self._replayed,
             sampled=self._sampled,
             dropped=self._dropped,
+            waiting=self._waiting,
         )
 
     def counts(self) -> dict[str, int]:

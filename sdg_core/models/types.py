@@ -238,7 +238,10 @@ class ChatClient(ABC):
 
     @abstractmethod
     async def chat(self, request: ChatRequest) -> ChatResponse:
-        """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError."""
+        """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError.
+
+        ReplyDeferredError: the request is taken, and its reply is there when the same request is made again later.
+        """
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""

@@ -14,11 +14,12 @@ import polars as pl
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
@@ -141,6 +142,8 @@ class StageRunner:
         async def make(position: int) -> None:
             async with self._room:
                 outcome = await maker.make(group, position)
+            if isinstance(outcome, WaitingRecord):
+                outcome = _cannot_wait(outcome)
             if isinstance(outcome, FailedRecord):
                 self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
             else:
@@ -165,6 +168,12 @@ async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, ap
     texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
     is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
     return made() if is_small else await asyncio.to_thread(made)
+
+
+def _cannot_wait(record: WaitingRecord) -> FailedRecord:
+    column = min(record.columns)
+    message = "its model answers later, which the columns of a pipeline cannot wait for"
+    return FailedRecord(column, CellFailedError(message, kind="permanent"))
 
 
 class _Given:
