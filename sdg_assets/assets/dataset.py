@@ -19,6 +19,7 @@ from sdg_assets.recording.metadata import (
     preview,
     report_metadata,
     selection_metadata,
+    spending_metadata,
     usage_by_model,
     usage_metadata,
 )
@@ -109,7 +110,8 @@ def dataset_metadata(opened: api.Dataset, result: ProcessingResult, *, row_group
         **selected,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
-        **cost_metadata(status.usage, plan.config.model_configs),
+        **cost_metadata(status.usage, plan.config.model_configs, simulated=plan.simulated),
+        **spending_metadata(status.spending, simulated=plan.simulated),
         **report_metadata(result.version),
         "sample": preview(read_rows(result.version.processed_dataset / "part-00000.parquet"), rows=SAMPLE_ROWS),
         **({"failures": failure_table(failures)} if failures else {}),

@@ -200,7 +200,7 @@ def _materialization(
             **filtered,
             **({"first_failure": failed[0].message} if failed else {}),
             **usage_metadata(footer.usage),
-            **cost_metadata(footer.usage, pipeline.plan.config.model_configs),
+            **cost_metadata(footer.usage, pipeline.plan.config.model_configs, simulated=footer.simulated),
         },
         tags={
             "dagster/code_version": spec.code_version,
@@ -257,7 +257,9 @@ def build_pipeline_dataset(spec: PipelineSpec) -> dg.AssetsDefinition:
                 "tasks_failed": status["failures"]["count"],
                 "sample": preview(sample, rows=PREVIEW_ROWS),
                 **usage_metadata(status["usage"]),
-                **cost_metadata(status["usage"], pipeline.plan.config.model_configs),
+                **cost_metadata(
+                    status["usage"], pipeline.plan.config.model_configs, simulated=bool(status["simulated"])
+                ),
                 **report_metadata(result.version),
                 **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
             },
