@@ -19,6 +19,7 @@ from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Message, Usage
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -127,6 +128,24 @@ async def make_preview(
     )
 
 
+class _Seen:
+    """What is seen of cells while a sample is made: their prompts, and what they used."""
+
+    def __init__(self, on_event: Observer) -> None:
+        self._on_event = on_event
+        self.prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
+        self.used: dict[str, dict[int, UsageByModel]] = {}
+
+    def asked(self, number: int, column: str, messages: tuple[Message, ...]) -> None:
+        self.prompts.setdefault(number, {})[column] = messages
+        self._on_event(CellStarted(number, column))
+
+    def counted(self, number: int, column: str, alias: str, usage: Usage) -> None:
+        record = record_and_candidate(number)[0]
+        of_column = self.used.setdefault(column, {})
+        of_column[record] = add_usage(of_column.get(record, {}), {alias: vars(usage)})
+
+
 async def make_sample(
     plan: DatasetPlan,
     records: Sequence[int],
@@ -143,19 +162,10 @@ async def make_sample(
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-    prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
-
-    def asked(record: int, column: str, messages: tuple[Message, ...]) -> None:
-        prompts.setdefault(record, {})[column] = messages
-        on_event(CellStarted(record, column))
-
-    used: dict[str, dict[int, UsageByModel]] = {}
-
-    def counted(record: int, column: str, alias: str, usage: Usage) -> None:
-        of_column = used.setdefault(column, {})
-        of_column[record] = add_usage(of_column.get(record, {}), {alias: vars(usage)})
-
-    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked, on_used=counted)
+    seen = _Seen(on_event)
+    maker = RecordMaker(
+        plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=seen.asked, on_used=seen.counted
+    )
     paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     room = asyncio.Semaphore(max(1, models.capacity))
@@ -189,7 +199,7 @@ async def make_sample(
             seconds += clock() - began
 
     together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
-    return Sample(group, together, tuple(each.values()), prompts, used)
+    return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)
 
 
 async def _make(
