@@ -91,7 +91,8 @@ class PartitionStatus:
     """A partition, its state, and what materializing it would do.
 
     state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make,
-    or to try again. removed: keys of sources that are gone and still have rows here.
+    or to try again. removed: keys of sources that are gone and still have rows here. changed: whether the file holds anything
+    else than the sources that there are now, apart from what failed.
     """
 
     partition: Partition
@@ -100,11 +101,32 @@ class PartitionStatus:
     to_make: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     reason: str | None = None
+    changed: bool = False
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self.partition.index
+
+    @property
+    def key(self) -> str:
+        """Its Dagster partition key."""
+        return self.partition.key
 
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing to do."""
         return self.state in ("complete", "failed")
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is made of the sources that there are now; some of it may have failed."""
+        return self.state in ("complete", "partial", "failed") and not self.changed
+
+    @property
+    def num_remaining(self) -> int:
+        """Sources to make, or to take out."""
+        return len(self.to_make) + len(self.removed)
 
 
 @dataclass
@@ -192,7 +214,10 @@ def classify(
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    return PartitionStatus(partition, state, found, to_make, removed)
+    changed = bool(removed) or any(
+        entries[key].version != versions.of(key) if key in entries else True for key in to_make
+    )
+    return PartitionStatus(partition, state, found, to_make, removed, changed=changed)
 
 
 def _is_to_make(entry: SourceEntry | None, version: str, retry: bool) -> bool:

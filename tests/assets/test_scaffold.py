@@ -9,8 +9,9 @@ import yaml
 from sdg_assets import with_operations
 from sdg_assets.assets.spec import load_spec
 from sdg_assets.components.dataset import Dataset
-from sdg_assets.components.scaffold import DatasetScaffolder, dataset_name
+from sdg_assets.components.scaffold import DatasetScaffolder
 from sdg_core import api
+from sdg_core.api import projects
 from tests.support.dagster_process import DAGSTER_WARNINGS
 
 pytestmark = DAGSTER_WARNINGS
@@ -56,4 +57,4 @@ def test_a_dataset_file_that_is_there_stays(tmp_path: Path) -> None:
     ("folder", "name"), [("orders", "orders"), ("My-Orders 2", "my_orders_2"), ("2nd", "dataset_2nd"), ("_", "dataset")]
 )
 def test_the_folder_names_the_dataset(folder: str, name: str) -> None:
-    assert dataset_name(folder) == name
+    assert projects.name_of_folder(folder, otherwise="dataset") == name
