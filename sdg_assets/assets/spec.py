@@ -248,8 +248,8 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
 
 
 def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
-    """Load a pipeline file. Raises ConfigError."""
-    plan = pipelines.load_pipeline(path, env=os.environ)
+    """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
+    plan = pipelines.load_pipeline(path, env=os.environ, offline=True)
     return PipelineSpec(path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import Ref
+from sdg_assets.assets.catalog import PipelineRef, Ref
 from sdg_assets.opened.files import open_file
 from sdg_core import api
 from sdg_core.api import contiguous_ranges, row_group_key
@@ -32,10 +32,11 @@ class Incomplete:
 def find_incomplete(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | str:
     """What there is to make by the files, or why nothing may be asked for: it is complete, sealed, or at fault.
 
-    known: the partitions that Dagster knows; others are not asked for.
+    known: the partitions that Dagster knows; others are not asked for. Callers have looked for the sources of a pipeline,
+    so they are looked at here, too; a dataset's code is not run.
     """
     try:
-        opened = open_file(ref.path, root=root)
+        opened = open_file(ref.path, root=root, offline=not isinstance(ref, PipelineRef))
         if (sealed := opened.seal) is not None:
             return f"{ref.name} is sealed: version {sealed.layout.name} has been post-processed"
         layout = opened.dataset.layout

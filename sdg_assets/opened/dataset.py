@@ -17,6 +17,7 @@ from sdg_assets.recording.metadata import (
     is_made,
     is_made_in,
     selection_metadata,
+    spending_metadata,
 )
 from sdg_core import api
 from sdg_core.api import (
@@ -113,6 +114,7 @@ class OpenedDataset(Opened):
             **selected,
             **({"failures": failure_table(failures)} if failures else {}),
             **finished_metadata(result, status, plan.config.model_configs),
+            **spending_metadata(status.spending, simulated=plan.simulated),
             "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
             "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
             "dagster/column_lineage": row_groups_lineage(plan, partitioned),

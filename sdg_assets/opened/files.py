@@ -10,9 +10,9 @@ from sdg_core.api import pipelines
 
 
 def open_file(path: Path, *, root: str | None, offline: bool = True) -> Opened:
-    """What a file describes, for looking at it. offline: run none of a dataset's code. Raises SdgError."""
+    """What a file describes, for looking at it. offline: run none of its code and open no connection. Raises SdgError."""
     if api.is_pipeline(path):
-        return OpenedPipeline(pipelines.open_pipeline(path, root=root))
+        return OpenedPipeline(pipelines.open_pipeline(path, root=root, offline=offline))
     return OpenedDataset(api.open_dataset(path, root=root, offline=offline))
 
 

@@ -15,6 +15,7 @@ from sdg_assets.recording.inert import inert
 from sdg_core.api import (
     HEAD_ROWS,
     DatasetPlan,
+    DatasetSpending,
     Failure,
     Footer,
     ModelConfig,
@@ -111,7 +112,7 @@ def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPla
         "records_generated": event.generated,
         "records_failed": event.failed,
         "seconds": round(event.seconds, 3),
-        **cost_metadata(event.footer.usage, plan.config.model_configs),
+        **cost_metadata(event.footer.usage, plan.config.model_configs, simulated=event.footer.simulated),
         **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
         **_failures_of(event),
         "adopted": event.adopted,
@@ -138,7 +139,7 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
         **selected,
-        **cost_metadata(footer.usage, plan.config.model_configs),
+        **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
         "preview": preview(rows),
         "simulated": footer.simulated,
@@ -178,9 +179,22 @@ def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
     return markdown_table(("model", *(name.replace("_", " ") for name in names)), rows)
 
 
-def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig]) -> dict[str, float]:
-    """The cost per currency, where prices are configured, to a millionth."""
-    return {f"cost/{currency}": round(amount, 6) for currency, amount in totals(costs(usage, models)).items()}
+def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig], *, simulated: bool) -> dict[str, float]:
+    """The cost per currency, where prices are configured, to a millionth. Of a rehearsal it is what it would cost."""
+    return _money("would_cost" if simulated else "cost", totals(costs(usage, models)))
+
+
+def spending_metadata(spending: DatasetSpending, *, simulated: bool) -> dict[str, float]:
+    """What a dataset has cost over all versions that its cells came from, and what the datasets above it have cost."""
+    total = spending.total if spending.earlier else {}
+    return {
+        **_money("would_cost_in_all" if simulated else "cost_in_all", total),
+        **_money("upstream_cost", spending.upstream_total),
+    }
+
+
+def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}/{currency}": round(amount, 6) for currency, amount in amounts.items()}
 
 
 def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
@@ -198,7 +212,7 @@ def finished_metadata(result: ProcessingResult, status: StoredStatus, models: Se
         "dagster/row_count": result.num_rows,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
-        **cost_metadata(status.usage, models),
+        **cost_metadata(status.usage, models, simulated=status.simulated),
         **report_metadata(result.version),
         "sample": preview(read_head(files[0], SAMPLE_ROWS), rows=SAMPLE_ROWS),
         **({"usage": usage_by_model(status.usage)} if status.usage else {}),

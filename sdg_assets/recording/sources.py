@@ -53,7 +53,7 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
         **{f"filtered/{reason}": count for reason, count in filtered.items()},
         **({"first_failure": failed[0].message, "failures": _failure_table(footer)} if failed else {}),
         **usage_metadata(footer.usage),
-        **cost_metadata(footer.usage, pipeline.plan.config.model_configs),
+        **cost_metadata(footer.usage, pipeline.plan.config.model_configs, simulated=footer.simulated),
         "preview": preview(rows),
         "source_versions": {**listed, **({"…": f"and {more:,} more sources"} if more else {})},
         "simulated": footer.simulated,

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
         BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
         ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
         MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
-        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, RowGroupSizeError,
-        RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
+        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError,
+        RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
         TransientModelError, UnrecognizedFileError,
     )
     # fmt: on
@@ -119,7 +119,7 @@ if TYPE_CHECKING:
         row_group_count,
         row_group_key,
     )
-    from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
+    from sdg_core.plan.usage import Cost, UsageByModel, costs, money_text, totals
     from sdg_core.processing.export import Exported
     from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
@@ -166,7 +166,7 @@ _MODULES = {
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
         "MetadataError MetadataFieldError MetadataMissingError MetadataVersionError ModelError "
-        "PermanentModelError PlanError Problem RateLimitedError RefusedError RowGroupSizeError "
+        "PermanentModelError PlanError Problem RateLimitedError RefusedError ReplyDeferredError RowGroupSizeError "
         "RunAbortedError SdgError SealedError SeedError SeedNotReadError ShrinkError StoreError TransientModelError "
         "UnrecognizedFileError"
     ),
@@ -194,7 +194,7 @@ _MODULES = {
     "sdg_core.plan.row_groups": (
         "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
-    "sdg_core.plan.usage": "Cost UsageByModel costs totals",
+    "sdg_core.plan.usage": "Cost UsageByModel costs money_text totals",
     "sdg_core.processing.export": "Exported",
     "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
@@ -289,6 +289,7 @@ __all__ = [
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
+    "ReplyDeferredError",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",
@@ -356,6 +357,7 @@ __all__ = [
     "make_project",
     "measure_constraints",
     "measured_version",
+    "money_text",
     "one_line_summary",
     "open_dataset",
     "open_pipeline",

@@ -34,7 +34,7 @@ from sdg_core.pipelines.finish import (
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
-from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus
+from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
 from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
@@ -79,6 +79,7 @@ __all__ = [
     "seal",
     "stage_label",
     "status",
+    "unread_notice",
     "with_settings",
     "without_anything",
 ]
@@ -153,11 +154,15 @@ def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
 
 
 def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, str] | None = None) -> OpenPipeline:
-    """A pipeline whose sources nobody has looked for: enough for its versions and its seal. Raises ConfigError, StoreError."""
+    """A pipeline whose sources nobody looks for, and whose code is not run: enough for its versions and its seal.
+
+    Raises ConfigError, StoreError.
+    """
     env = os.environ if env is None else env
-    plan = load_pipeline(Path(path), env=env)
+    plan = load_pipeline(Path(path), env=env, offline=True)
     chosen = choose_root(root, env=env, folder=plan.base)
-    return OpenPipeline(plan, {}, PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others), env)
+    layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
+    return OpenPipeline(plan, {}, layout, env, is_current=False, offline=True)
 
 
 def reopen(pipeline: OpenPipeline) -> bool:

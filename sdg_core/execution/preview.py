@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
 from sdg_core.execution.samples import known_replies, sampled_hashes
@@ -171,7 +171,7 @@ async def make_sample(
                 for position in group.open_positions():
                     tasks.create_task(make(position))
             began = clock()
-            if not group.last_phase:
+            if not group.ends_here:
                 await asyncio.to_thread(group.advance)
             elif await asyncio.to_thread(group.judge):
                 await asyncio.to_thread(group.draw_again)
@@ -187,9 +187,13 @@ async def _make(
     maker: RecordMaker, group: OpenGroup, position: int, *, budget: FailureBudget, clock: Callable[[], float]
 ) -> RecordsSettled:
     outcome = await maker.make(group, position)
+    if isinstance(outcome, WaitingRecord):
+        group.wait(position)
+        budget.reply_deferred(clock())
+        return RecordsSettled(made=0, failed=0, waiting=1)
     if isinstance(outcome, FailedRecord):
         budget.record_failed(group.fail(position, outcome.column, outcome.error))
         return RecordsSettled(made=0, failed=1)
-    group.settle(position, outcome.cells, outcome.skipped)
+    group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
     budget.cells_made(clock(), whole=group.last_phase)
     return RecordsSettled(made=int(group.last_phase), failed=0)

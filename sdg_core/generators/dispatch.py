@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
-from sdg_core.generators.base import Cell, Frame, GroupColumn
+from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
 from sdg_core.generators.custom.columns import CustomGenerator
 from sdg_core.generators.expressions import Chooser, evaluate_cell, evaluate_group
 from sdg_core.generators.models.dispatch import model_generator
@@ -27,7 +27,7 @@ CUSTOM_THREADS = 32
 class CellGenerator(Protocol):
     """Computes one column record by record."""
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record, given the columns it reads. Raises CellError."""
 
 

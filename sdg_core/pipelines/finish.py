@@ -10,6 +10,7 @@ import pyarrow as pa
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
+from sdg_core.dataset.spending import DatasetSpending, upstream_cost
 from sdg_core.errors import IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
@@ -66,7 +67,10 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     layout, metadata, statuses = _existing(pipeline)
     runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
-    made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
+    spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
+    made = make_report(
+        plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault, spending=spending
+    )
     return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 

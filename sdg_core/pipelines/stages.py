@@ -14,11 +14,12 @@ import polars as pl
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
@@ -136,6 +137,8 @@ class StageRunner:
         async def make(position: int) -> None:
             async with self._room:
                 outcome = await maker.make(group, position)
+            if isinstance(outcome, WaitingRecord):
+                outcome = _cannot_wait(outcome)
             if isinstance(outcome, FailedRecord):
                 self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
             else:
@@ -149,6 +152,12 @@ class StageRunner:
             if group.last_phase:
                 return
             await asyncio.to_thread(group.advance)
+
+
+def _cannot_wait(record: WaitingRecord) -> FailedRecord:
+    column = min(record.columns)
+    message = "its model answers later, which the columns of a pipeline cannot wait for"
+    return FailedRecord(column, CellFailedError(message, kind="permanent"))
 
 
 class _Given:

@@ -64,6 +64,7 @@ class PipelineStatus(StoredStatus):
             "records": {"actual": sum(entry.rows for entry in self.entries)},
             "filtered": dict(filtered),
             "failures": {"count": len(failures), "tasks": failures},
+            "sources_current": self.pipeline.is_current,
         }
 
 
@@ -81,6 +82,17 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
         usage=usage,
         cost=costs(usage, pipeline.plan.config.model_configs),
         faults=tuple(f"partition {s.key}: {s.reason}" for s in statuses if s.reason is not None),
+    )
+
+
+def unread_notice(pipeline: OpenPipeline) -> str | None:
+    """What to say where the sources are not those that there are now."""
+    if pipeline.is_current:
+        return None
+    reader = pipeline.plan.config.sources.reader
+    return (
+        f"sources are those that were there when a run last looked: this command runs no code and opens no connection, which the "
+        f"reader {reader} needs"
     )
 
 
@@ -114,7 +126,7 @@ def plan_pipeline_run(
     statuses = scan(pipeline, pipeline.layout.version(version.layout.name), chosen)
     return PipelineRunPlan(
         version=version.layout.name,
-        notice=version.notice,
+        notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note) or None,
         to_make={s.key: s.to_make for s in statuses if s.to_make},
         removed={s.key: s.removed for s in statuses if s.removed},
         adopted=sum(s.is_settled and s.footer is not None for s in statuses),

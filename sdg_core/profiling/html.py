@@ -15,6 +15,7 @@ import orjson
 from markupsafe import Markup
 
 from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.usage import money_text
 from sdg_core.profiling import wording as words
 from sdg_core.profiling.model import Bin, ColumnProfile
 from sdg_core.profiling.report import Report
@@ -45,6 +46,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
+        "money": money_text,
         "distinct": words.distinct,
         "one_line_summary": words.one_line_summary,
         "line": words.shown_value,

@@ -80,7 +80,7 @@ def test_a_scaffolded_pipeline_loads_and_runs(tmp_path: Path) -> None:
         "shop_manual/sources",
         "shop_manual/dataset",
     }
-    assert pipelines.preview(folder / "pipeline.yaml", num_records=2, root=str(tmp_path)).table.num_rows >= 2
+    assert pipelines.preview(folder / "pipeline.yaml", num_records=2, root=str(tmp_path)).table.num_rows > 0
     (folder / "pipeline.yaml").write_text("mine")
     PipelineScaffolder().scaffold(request)
     assert (folder / "pipeline.yaml").read_text() == "mine", "what is there stays"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdg_core.config.columns import ImageColumn
-from sdg_core.errors import CellError
-from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.errors import CellError, ReplyDeferredError
+from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding, media_of
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import ImagePart, ImageRequest, Message
@@ -26,12 +26,14 @@ class ImageGenerator:
         self._asked = asked
         self._prompt = Template(column.prompt)
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The pictures of one record. Raises CellError."""
-        request = self._request(record, values)
+        request = self.request(record=record, values=values)
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.make_images(request)
+        except ReplyDeferredError:
+            return DeferredCell()
         except RequestFailedError as error:
             usages = error.usages(alias)
             raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
@@ -44,9 +46,10 @@ class ImageGenerator:
 
     def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the picture of a record is asked for with. Raises CellError."""
-        return (Message("user", self._request(record, values).prompt),)
+        return (Message("user", self.request(record=record, values=values).prompt),)
 
-    def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
+    def request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
+        """The request for a record's pictures. Raises CellError."""
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
         if len(pictures) < len(context):
