@@ -133,7 +133,7 @@ class RecordMaker:
                     continue
                 if not record.waiting.isdisjoint(step.criterion.needs):
                     return WaitingRecord(record.waiting)
-                reason = step.criterion.why_not(record.values)
+                reason = await step.criterion.why_not(record.values)
                 if reason is not None:
                     return MadeRecord(record.cells, record.skipped, rejected=reason)
         except _FailedColumnError as failed:
@@ -171,11 +171,11 @@ class RecordMaker:
             return
         rule = self._rules.get(name)
         try:
-            if rule is not None and (rule.inherits_skip(record.skipped) or rule.holds(record.values)):
+            if rule is not None and (rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
-                self._tell_of_prompt(name, record)
+                await self._tell_of_prompt(name, record)
                 outcome = await self._cell(name, record)
                 if isinstance(outcome, DeferredCell):
                     self._spending.account(outcome.usages)
@@ -193,10 +193,10 @@ class RecordMaker:
         record.values.update(made)
         record.cells.update(made)
 
-    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+    async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
+            self._on_prompt(record.index, name, await generator.prompt(record=record.index, values=record.values))
 
     async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""

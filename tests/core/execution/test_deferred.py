@@ -233,7 +233,7 @@ async def collect(dataset: api.Dataset, version: VersionLayout, rows: dict[int, 
         async with Journal(ledger, dataset=dataset.name, version=version.name, run_id="collector") as journal:
             store = CellStore(plan, journal=journal, kept=None, images=None)
             for record, values in rows.items():
-                conversation = generator.conversation(record=record, values=values)
+                conversation = await generator.conversation(record=record, values=values)
                 request = conversation.start().state.request
                 said = ChatResponse(f"collected {request.messages[-1].text}", "stop", Usage(requests=1))
                 done = conversation.step(conversation.start().state, said)
