@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         seal_of,
     )
     from sdg_core.dataset.spending import DatasetSpending
-    from sdg_core.dataset.status import DatasetStatus
+    from sdg_core.dataset.status import DatasetStatus, StoredStatus
 
     # isort: off
     # fmt: off
@@ -135,7 +135,7 @@ if TYPE_CHECKING:
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
     from sdg_core.store.roots import project_of_data
-    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, StoredPartition
     from sdg_core.store.row_groups import Footer, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
@@ -163,7 +163,7 @@ _MODULES = {
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.spending": "DatasetSpending",
-    "sdg_core.dataset.status": "DatasetStatus",
+    "sdg_core.dataset.status": "DatasetStatus StoredStatus",
     "sdg_core.errors": (
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
@@ -211,7 +211,7 @@ _MODULES = {
     "sdg_core.store.os_errors": "store_errors",
     "sdg_core.store.parts": "finished_parts scan_parts",
     "sdg_core.store.roots": "project_of_data",
-    "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
+    "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus StoredPartition",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
     "sdg_core.store.versions": "Version",
@@ -317,6 +317,8 @@ __all__ = [
     "Stage",
     "StoreError",
     "StorePath",
+    "StoredPartition",
+    "StoredStatus",
     "TextPart",
     "Tool",
     "ToolCall",
