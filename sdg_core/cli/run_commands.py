@@ -8,6 +8,7 @@ import typer
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
+    INTERRUPTED,
     REFUSED,
     AsJson,
     File,
@@ -18,6 +19,7 @@ from sdg_core.cli.app import (
     RowGroups,
     ShardOption,
     WhenClaimedOption,
+    is_untrusted,
     reports_errors,
 )
 
@@ -67,6 +69,8 @@ def generate(
             on_event=on_event,
         )
     show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)
+    if summary.waiting:
+        raise typer.Exit(INTERRUPTED)
     if summary.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -88,8 +92,10 @@ def process(
     from sdg_core import api
     from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_processing, look_at
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    ask_before_processing(file)
+    dataset = look_at(file, root=root, num_records=num_records)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, file=file, as_json=as_json)
@@ -103,8 +109,9 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_jso
         return pipeline.reopen(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_results
+    from sdg_core.cli.trust import look_at
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    dataset = look_at(file, root=root, num_records=num_records)
     show_results.reopened(dataset.name, kept="row groups", done=api.reopen(dataset), as_json=as_json)
 
 
@@ -122,12 +129,13 @@ def prune(
 
     from sdg_core import api
     from sdg_core.cli import show_versions
+    from sdg_core.cli.trust import look_at, look_at_pipeline
     from sdg_core.errors import RefusedError
 
     if pipeline.is_pipeline(file):
-        dataset = pipeline.opened(file, root=root).as_dataset()
+        dataset = look_at_pipeline(file, root=root).as_dataset()
     else:
-        dataset = api.open_dataset(file, root=root, offline=True)
+        dataset = look_at(file, root=root)
     old = api.prune(dataset, keep=keep, dry_run=True)
     show_versions.prunable(old, as_json=as_json)
     if dry_run or not old:
@@ -155,7 +163,7 @@ def import_(
     from sdg_core.cli.output import printable
     from sdg_core.errors import RefusedError
 
-    imported = api.import_builder_config(file)
+    imported = api.import_builder_config(file, untrusted=is_untrusted())
     for key in imported.ignored:
         typer.echo(printable(f"ignored: {key}"), err=True)
     for what in imported.added:

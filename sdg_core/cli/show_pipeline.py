@@ -16,6 +16,7 @@ from sdg_core.api.pipelines import (
     PipelineStatus,
     PipelineSummary,
     stage_label,
+    unread_notice,
 )
 from sdg_core.cli.output import print_json, printable, stdout, two_columns
 from sdg_core.cli.show_versions import run_table
@@ -41,6 +42,7 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
                 "file": compiled.parsed.source,
                 "pipeline": pipeline.name,
                 "sources": len(pipeline.sources),
+                "sources_current": pipeline.is_current,
                 "stages": [stage.label for stage in compiled.stages],
                 "config_hash": compiled.fingerprint.config_hash,
                 "directory": str(pipeline.layout.version(compiled.fingerprint.version).directory),
@@ -54,9 +56,16 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     for plan in pipeline.plan.stages:
         names = f": {', '.join(c.name for c in plan.columns.config.columns)}" if plan.columns is not None else ""
         table.add_row(plan.label, f"{plan.stage.stage}{names}")
+    _add_unread_notice(pipeline, table)
     table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
     table.add_row("directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory))
     console.print(table)
+
+
+def _add_unread_notice(pipeline: OpenPipeline, table: Table) -> None:
+    notice = unread_notice(pipeline)
+    if notice is not None:
+        table.add_row(Text("notice", "yellow"), notice)
 
 
 def preview(result: PipelinePreview, *, as_json: bool) -> None:
@@ -137,6 +146,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
         table.add_row(
             Text("notice", "yellow"), f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}"
         )
+    _add_unread_notice(current.pipeline, table)
     table.add_row("versions", ", ".join(data["versions"]) or "none")
     table.add_row("rows", f"{data['records']['actual']:,}")
     for state, found in data["states"].items():

@@ -89,6 +89,7 @@ async def agenerate_pipeline(
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
+    pipeline.check_loaded()
     run_id = run_id or uuid.uuid4().hex
     mode = resume or pipeline.plan.config.run.resume
     pick = _given_up(pipeline, sources) if retry else frozenset()

@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,11 +14,12 @@ import polars as pl
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.filters.quality import QualityRule, failed_rule
+from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
@@ -35,6 +36,9 @@ from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 TASKS_AT_ONCE = 1000
 """Tasks that one open group of a `columns` stage holds."""
+_FEW = 64
+_SHORT = 2**16
+"""Tasks, and characters of theirs, that are not worth a thread."""
 
 
 @dataclass
@@ -78,13 +82,15 @@ class StageRunner:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
         match stage := plan.stage:
             case SplitStage():
-                return [_split(stage, task) for task in tasks]
+                return await _of_each(lambda task: _split(stage, task), tasks)
             case FilterStage() if stage.quality:
                 return await asyncio.to_thread(_judge, stage, tasks)
             case FilterStage():
-                return [_filter(stage, task, plan.label) for task in tasks]
+                assert stage.keep is not None
+                apart = not compiled(stage.keep).is_light
+                return await _of_each(lambda task: _filter(stage, task, plan.label), tasks, apart=apart)
             case ExplodeStage():
-                return [_explode(stage, task) for task in tasks]
+                return await _of_each(lambda task: _explode(stage, task), tasks)
             case FunctionStage():
                 return await self._own.run(plan, stage, tasks)
             case SelectStage():
@@ -136,6 +142,8 @@ class StageRunner:
         async def make(position: int) -> None:
             async with self._room:
                 outcome = await maker.make(group, position)
+            if isinstance(outcome, WaitingRecord):
+                outcome = _cannot_wait(outcome)
             if isinstance(outcome, FailedRecord):
                 self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
             else:
@@ -149,6 +157,23 @@ class StageRunner:
             if group.last_phase:
                 return
             await asyncio.to_thread(group.advance)
+
+
+async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
+    """What a stage makes of each task; in a thread if it may take long, because the texts may be anybody's."""
+
+    def made() -> list[Outcome]:
+        return [make(task) for task in tasks]
+
+    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
+    is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
+    return made() if is_small else await asyncio.to_thread(made)
+
+
+def _cannot_wait(record: WaitingRecord) -> FailedRecord:
+    column = min(record.columns)
+    message = "its model answers later, which the columns of a pipeline cannot wait for"
+    return FailedRecord(column, CellFailedError(message, kind="permanent"))
 
 
 class _Given:
