@@ -129,7 +129,8 @@ def _classes(pattern: str) -> NDArray[np.uint8]:
 
 def _is_first_byte(block: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether each byte is the first of its character."""
-    return (block & 0xC0) != 0x80
+    first: NDArray[np.bool_] = (block & 0xC0) != 0x80
+    return first
 
 
 def _hashes(block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.uint64]:
