@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+    from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
         CellStarted,
         Event,
@@ -156,6 +157,7 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
+    "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
@@ -335,6 +337,7 @@ __all__ = [
     "check_models",
     "check_tools",
     "column_type",
+    "comparison_text",
     "config_part",
     "contiguous_ranges",
     "costs",

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sdg_core.dataset.estimates import Comparison, compare
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.spending import DatasetSpending, spending_of
@@ -85,6 +86,7 @@ class DatasetStatus(StoredStatus):
     alias. spending: what the dataset has cost, replies in the journal and earlier versions included.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
     selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
+    estimate: what was expected before the run, beside what was used.
     """
 
     dataset: str
@@ -103,6 +105,7 @@ class DatasetStatus(StoredStatus):
     spending: DatasetSpending = field(default_factory=DatasetSpending)
     selection: SelectionCounts | None = None
     rejected_cost: dict[str, Cost] = field(default_factory=dict)
+    estimate: Comparison | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -119,6 +122,7 @@ class DatasetStatus(StoredStatus):
         }
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
         data |= data.pop("spending").to_dict()
+        data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
@@ -139,6 +143,8 @@ def describe(dataset: Dataset) -> DatasetStatus:
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
+    footers = [status.footer for status in statuses if status.footer is not None]
+    spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
         dataset=plan.config.name,
@@ -157,7 +163,8 @@ def describe(dataset: Dataset) -> DatasetStatus:
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
         carried=carried_by(status.footer for status in statuses),
         retry_reasons=metadata.retry_reasons if metadata is not None else {},
-        spending=spending_of(dataset, version, [s.footer for s in statuses if s.footer is not None]),
+        spending=spending,
+        estimate=compare(metadata, footers, spending.own),
         selection=selection,
         rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
     )
