@@ -24,7 +24,7 @@ from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
 from sdg_core.pipelines.stage_calls import UserCode
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
