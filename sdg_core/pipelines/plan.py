@@ -1,4 +1,4 @@
-"""What a pipeline file comes to: its stages, resolved, and what a run needs to know of them. Made by `sdg_core.pipelines.compile`."""
+"""What `sdg_core.pipelines.compile` makes of a pipeline file: its stages, resolved, and what a run needs to know of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
