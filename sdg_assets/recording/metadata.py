@@ -19,18 +19,23 @@ from sdg_core.api import (
     Failure,
     Footer,
     ModelConfig,
+    ProcessingResult,
     RowGroup,
     RowGroupFinished,
+    StoredStatus,
     UsageByModel,
     VersionLayout,
     costs,
     failures_of,
     finished_digest,
+    part_files,
+    read_head,
     read_report,
     totals,
 )
 
 PREVIEW_ROWS = HEAD_ROWS
+SAMPLE_ROWS = 5
 MAX_SHOWN_FAILURES = 20
 ALWAYS_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
 TABLE_COLUMNS = 6
@@ -69,6 +74,11 @@ def is_made_in(recorded: str | None, *, version: str, group: RowGroup) -> bool:
 def finished_data_version(version: VersionLayout) -> str:
     """Identifies what a finished dataset holds: its version directory and the content of its files."""
     return hashlib.sha256(f"{version.name}:{finished_digest(version)}".encode()).hexdigest()
+
+
+def is_made(footer: Footer, plan: DatasetPlan) -> bool:
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
+    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
 
 
 def _made_in(version: str, start: int, size: int) -> str:
@@ -192,6 +202,27 @@ def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
     counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
     rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
     return markdown_table(("records", "column", "kind", "message"), rows)
+
+
+def finished_metadata(result: ProcessingResult, status: StoredStatus, models: Sequence[ModelConfig]) -> dict[str, Any]:
+    """What the pages of finished datasets and pipelines have in common."""
+    removed = result.removed_by_processor
+    files = part_files(result.version.processed_dataset)
+    return {
+        "dagster/row_count": result.num_rows,
+        **({"records_removed": sum(removed.values())} if removed else {}),
+        **{f"removed/{name}": count for name, count in removed.items()},
+        **cost_metadata(status.usage, models, simulated=status.simulated),
+        **report_metadata(result.version),
+        "sample": preview(read_head(files[0], SAMPLE_ROWS), rows=SAMPLE_ROWS),
+        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **usage_metadata(status.usage),
+        "simulated": status.simulated,
+        "adopted": result.already_done,
+        "dagster/uri": result.version.processed_dataset.as_uri(),
+        **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+        "config_fingerprint": status.config_hash,
+    }
 
 
 def report_metadata(version: VersionLayout) -> dict[str, Any]:

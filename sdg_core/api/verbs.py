@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from sdg_core.config.load import is_pipeline, read_config, read_pipeline
 from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.dataset.estimates import keep_estimate
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
+from sdg_core.dataset.spending import spending_of
 from sdg_core.dataset.status import DatasetStatus, describe
 from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
@@ -89,7 +91,7 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     """
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
-    ahead = remaining_work(dataset)
+    version, ahead = remaining_work(dataset)
     plan = dataset.plan
     seeds = dataset.seeds
 
@@ -99,7 +101,13 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
                 plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event, samples=samples
             )
 
-    return _ask(dataset, work)
+    footers = [found.footer for found in scan_version(dataset, version) if found.footer is not None]
+    spent = spending_of(dataset, version, footers).own
+    made = _ask(dataset, work)
+    if made.sampled:
+        rows = sum(footer.num_rows for footer in footers)
+        keep_estimate(dataset.layout, version.name, made.kept_facts(), rows=rows, spent=spent)
+    return made
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:

@@ -26,7 +26,7 @@ from sdg_core.api import (
     prompt_notices,
 )
 from sdg_core.cli.output import print_json, print_values, stdout, two_columns
-from sdg_core.cli.show_money import WOULD, cost_lines, further_costs, run_costs
+from sdg_core.cli.show_money import WOULD, cost_lines, estimate_costs, further_costs, run_costs
 from sdg_core.cli.show_versions import run_table, version_table
 
 _RARE = 0.03
@@ -163,8 +163,10 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)
-    for line in cost_lines(result.cost):
-        table.add_row("cost", (WOULD if result.simulated else "") + line)
+    for column, count in result.skipped.items():
+        table.add_row("skipped", f"{column}: about {count:,} cells, which cost nothing")
+    for line in estimate_costs(result):
+        table.add_row("cost", line)
     if result.usage and not result.cost:
         table.add_row("cost", "unknown: no model_configs entry has prices")
     table.add_row(
@@ -266,7 +268,7 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
     would = WOULD if current.simulated else ""
     for line in cost_lines(current.cost):
         yield "cost", would + line
-    yield from further_costs(current.spending, would=would)
+    yield from further_costs(current, would=would)
     if current.selection is not None:
         found = current.selection
         best = f", {found.fallback:,} took the best instead" if found.fallback else ""

@@ -5,7 +5,7 @@ Invariant: money of a rehearsal is never shown as if it were paid.
 
 from collections.abc import Iterator, Mapping
 
-from sdg_core.api import Cost, DatasetSpending, RunSummary, money_text, totals
+from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, comparison_text, money_text, totals
 
 WOULD = "simulated, would cost "
 
@@ -18,8 +18,10 @@ def cost_lines(cost: Mapping[str, Cost]) -> list[str]:
     return lines
 
 
-def further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:
-    """What the dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream."""
+def further_costs(current: DatasetStatus, *, would: str) -> Iterator[tuple[str, str]]:
+    """What a dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream; and what it was
+    estimated to cost."""
+    spending = current.spending
     for version, spent in spending.earlier.items():
         if spent.total:
             yield "", f"version {version}, which cells came from: {sums(spent.total)}"
@@ -27,6 +29,8 @@ def further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[st
         yield "in all", f"{would}{sums(spending.total)}"
     for name, cost in spending.upstream.items():
         yield "upstream", f"{name}: {sums(cost)}"
+    if current.estimate is not None:
+        yield "estimate", comparison_text(current.estimate, simulated=current.simulated)
 
 
 def sums(total: Mapping[str, float]) -> str:
@@ -36,6 +40,15 @@ def sums(total: Mapping[str, float]) -> str:
 
 def _differs(total: Mapping[str, float], run: Mapping[str, float]) -> bool:
     return any(money_text(amount) != money_text(run.get(currency, 0.0)) for currency, amount in total.items())
+
+
+def estimate_costs(result: Estimate) -> Iterator[str]:
+    """What the remaining records are expected to cost, per model and in all, and between which ends."""
+    would = WOULD if result.simulated else ""
+    for line in cost_lines(result.cost):
+        yield would + line
+    for currency, ends in result.cost_range.items():
+        yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency}, nine times of ten"
 
 
 def run_costs(summary: RunSummary) -> Iterator[str]:

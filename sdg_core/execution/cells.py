@@ -22,6 +22,8 @@ from sdg_core.plan.foreign import check_value
 
 OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
 """Told the record, the column, and the messages that a model is sent first."""
+OnUsed = Callable[[int, str, str, Usage], None]
+"""Told the record, the column, the model alias, and what was used."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ class RecordMaker:
         journal: Journal | None = None,
         kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,
+        on_used: OnUsed | None = None,
     ) -> None:
         """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
         columns `kept`; default all that models write.
 
-        on_prompt: told of every prompt, before its cell is made.
+        on_prompt: told of every prompt, before its cell is made. on_used: told what every cell used, failed or not.
         """
         self._on_prompt = on_prompt
+        self._on_used = on_used
         self._store = CellStore(plan, journal=journal, kept=kept, images=images)
         self._spending = models.spending
         self._generators = cell_generators(plan, models, images=images)
@@ -238,6 +242,8 @@ class RecordMaker:
         for alias, used in both:
             record.group.add_usage(alias, used, column=name)
             record.group.note_usage(record.position, alias, used)
+            if self._on_used is not None:
+                self._on_used(record.index, name, alias, used)
 
 
 def _check(cell: Cell, name: str) -> None:

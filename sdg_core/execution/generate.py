@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
@@ -116,6 +117,7 @@ def _with_costs(
 def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
     """The version, made if it is not there; says what people should know of it."""
     version = create_or_resume(dataset.layout, version, plan)
+    adopt_estimate(dataset.layout, version.layout)
     remove_stale_temp_files(dataset.layout, version.layout)
     for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
         tally(Notice(message))

@@ -39,7 +39,7 @@ def process_pipeline(
         plan = _plan_for(pipeline, layout, statuses)
         if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
             return processing.existing_result(layout, _with_target(plan, metadata), metadata)
-        _check_complete(statuses, allow_missing=allow_missing)
+        check_complete(statuses, allow_missing=allow_missing)
         remove_stale_temp_files(pipeline.layout, layout)
         rows = as_row_groups(statuses)
         result = processing.process(
@@ -141,7 +141,8 @@ def _existing(pipeline: OpenPipeline) -> tuple[SourcesLayout, Metadata, list[Par
     return layout, version.metadata, statuses
 
 
-def _check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+    """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
     absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
     unfinished = [s for s in statuses if s.state in ("partial", "failed")]
     if absent or (unfinished and not allow_missing):

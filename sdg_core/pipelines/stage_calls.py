@@ -14,7 +14,7 @@ from typing import Any
 from sdg_core.config.pipeline import FunctionStage
 from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 from sdg_core.system.user_calls import await_user, call_user
 

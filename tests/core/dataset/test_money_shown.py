@@ -56,7 +56,7 @@ def test_a_rehearsal_would_cost(tmp_path: Path) -> None:
     root = ("--root", tmp_path / "root")
     for command in ("estimate", "generate", "status"):
         shown = sdg(command, file, *root).stdout
-        money = [line for line in shown.splitlines() if "USD" in line]
+        money = [line for line in shown.splitlines() if "USD" in line and "estimated" not in line]
         assert money and all("would cost" in line for line in money), command
     dataset = api.open_dataset(file, root=str(tmp_path / "root"))
     usage = api.status(dataset).usage
