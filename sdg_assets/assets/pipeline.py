@@ -17,7 +17,7 @@ from pydantic import Field
 from sdg_assets.assets.catalog import FINISHED_OF, PIPELINE, dataset_key, place_metadata, place_of
 from sdg_assets.assets.dataset import log_notice
 from sdg_assets.assets.row_groups import beginner_of, consumers
-from sdg_assets.assets.run_config import RunConfig, WhenClaimed
+from sdg_assets.assets.run_config import Executor, RunConfig, WhenClaimed
 from sdg_assets.assets.run_worker import exit_with_run_worker
 from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
 from sdg_assets.recording.columns import table_schema
@@ -95,6 +95,10 @@ class SourcesConfig(RunConfig):
     )
     num_retries: int | None = Field(
         default=None, ge=0, description="Further attempts after a retryable failure of a request."
+    )
+    executor: Executor | None = Field(
+        default=None,
+        description="Where functions and quality rules run. local: in the run. ray: on the Ray cluster that RAY_ADDRESS names.",
     )
 
 

@@ -33,6 +33,13 @@ class WhenClaimed(Enum):
     refuse = "refuse"
 
 
+class Executor(Enum):
+    """Where the functions and quality rules of a pipeline run."""
+
+    local = "local"
+    ray = "ray"
+
+
 class CheckedConfig(dg.Config):
     """Run config whose faults are one readable message: value, place, remedy.
 

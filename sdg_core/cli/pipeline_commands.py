@@ -53,6 +53,15 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
+def refuse_for_dataset(file: Path, option: str) -> None:
+    """Raise PlanError for an option that only pipelines have."""
+    from sdg_core.errors import PlanError
+
+    raise PlanError(
+        f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="leave the option out"
+    )
+
+
 def opened(file: Path, *, root: str | None) -> "OpenPipeline":
     """The pipeline, after the question that a foreign file is asked: loading it runs its code."""
     from sdg_core.api import pipelines

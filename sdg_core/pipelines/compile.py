@@ -30,8 +30,10 @@ from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
+from sdg_core.custom import Resources
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, Problem
+from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
@@ -72,6 +74,30 @@ class StagePlan:
     def label(self) -> str:
         """What to call the stage in messages and files."""
         return f"stages[{self.place}]"
+
+    @property
+    def concurrency(self) -> int | None:
+        """Batches at once; None where nothing limits them."""
+        stated = getattr(self.stage, "concurrency", None)
+        if stated is None and self.own is not None:
+            return self.own.concurrency
+        return stated
+
+    @property
+    def resources(self) -> Resources:
+        """What one worker of the stage takes of a machine."""
+        stated = getattr(self.stage, "resources", None)
+        if stated is not None:
+            return Resources(cpus=stated.cpus, gpus=stated.gpus)
+        return self.own.resources if self.own is not None else Resources()
+
+    @property
+    def batch_size(self) -> int | None:
+        """Records that a function is given at once; None for one that is not given a list."""
+        stated: int | None = getattr(self.stage, "batch_size", None)
+        if stated is None and self.own is not None:
+            return self.own.batch_size
+        return stated
 
 
 @dataclass(frozen=True)
@@ -142,6 +168,9 @@ class _Compiler:
         self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
         for path, message in asked.problems:
             self._problem(path, message)
+        absent = missing_executor(self._config.run)
+        if absent is not None:
+            self._problem(("run", "executor"), absent)
         stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
         self._check_sink(stages)
         if self._problems:
