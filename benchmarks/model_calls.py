@@ -88,7 +88,7 @@ def other(python: str, script: str, work: Work) -> dict[str, Any]:
 
 def show(name: str, result: dict[str, Any], ratio: str = "") -> None:
     per_thousand = 1000 * result["cpu"] / max(1, result["requests"])
-    remaining = f", {result['remaining']} records lost" if result.get("lacking") else ""
+    remaining = f", {result['remaining']} records lost" if result.get("remaining") else ""
     print(
         f"  {name:14} {result['seconds']:8.2f} s   {result['requests']:6d} requests   "
         f"{per_thousand:6.2f} CPU-s per 1,000{remaining}   {ratio}",

@@ -58,7 +58,7 @@ def main(url: str, records: int, calls: int) -> None:
         result = designer.create(builder, num_records=records)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         made = len(result.load_dataset())
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "lacking": records - made}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "remaining": records - made}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main(config: str, records: int, row_group_size: int) -> None:
         summary = api.generate(dataset)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "lacking": summary.remaining, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "remaining": summary.remaining, "peak_mb": peak}))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
     │   ├── RateLimitedError        the server asked to wait (429, 503 with Retry-After); costs no record
     │   ├── TransientModelError     timeout, connection reset, 5xx, unreadable body; worth another attempt
     │   └── PermanentModelError     the same request would fail again (400, 401, 404, ...)
+    ├── ReplyDeferredError          a model has taken a request and answers later; nothing went wrong
     ├── CellError                   one cell could not be computed; fails its record, never its row group
     ├── FilterError                 a filter's parameters, or the values given to it, cannot be used
     ├── FunctionError               a whole-column function raised, or returned what cannot be used; stops the run
@@ -119,6 +120,14 @@ class TransientModelError(ModelError):
 
 class PermanentModelError(ModelError):
     """The same request would fail again: bad request, wrong key, unknown model."""
+
+
+class ReplyDeferredError(SdgError):
+    """A model has taken a request and answers later: the cell waits, and a later run asks again. Nothing went wrong, so it is no
+    ModelError, and nothing is tried again.
+
+    A client that raises it answers the same request when it is asked again, and takes no second payment for it.
+    """
 
 
 class CellError(SdgError):

@@ -10,6 +10,7 @@ from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
+from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.errors import IncompleteError, LedgerError
 from sdg_core.plan.checks.processors import REMOVED
 from sdg_core.processing import process as processing
@@ -127,8 +128,24 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
     assert version.metadata is not None
     runs, fault = runs_to_report(dataset)
     statuses = scan_row_groups(version.layout, dataset.plan, known=known)
-    made = make_report(dataset.plan, version.layout, version.metadata, statuses, runs=runs, history_fault=fault)
+    made = make_report(
+        dataset.plan,
+        version.layout,
+        version.metadata,
+        statuses,
+        runs=runs,
+        history_fault=fault,
+        spending=_spending(dataset, version.layout, statuses),
+    )
     return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
+
+
+def _spending(dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> DatasetSpending | None:
+    """What the dataset has cost, as far as the ledger lets one see."""
+    try:
+        return spending_of(dataset, version, [status.footer for status in statuses if status.footer is not None])
+    except LedgerError:
+        return None
 
 
 def push(

@@ -5,14 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sdg_core.config.load import is_pipeline, read_pipeline
+from sdg_core.config.load import is_pipeline, read_config, read_pipeline
 from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.dataset.estimates import keep_estimate
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
+from sdg_core.dataset.spending import spending_of
 from sdg_core.dataset.status import DatasetStatus, describe
-from sdg_core.errors import PlanError
+from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
 from sdg_core.execution.dry_run import RunPlan, plan_run
 from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
@@ -25,9 +27,8 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.health import ModelHealth
 from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
-from sdg_core.plan.effects import Effects, effects_of, effects_of_pipeline
+from sdg_core.plan.effects import Effects, effects_of
 from sdg_core.plan.import_builder_config import ImportedConfig, import_config
-from sdg_core.plan.load import load_dataset
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
 from sdg_core.store.version_list import VersionInfo
@@ -71,9 +72,14 @@ def preview(
     return _ask(dataset, work)
 
 
-def import_builder_config(path: str | Path, *, env: Mapping[str, str] | None = None) -> ImportedConfig:
-    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError."""
-    return import_config(Path(path), env=os.environ if env is None else env)
+def import_builder_config(
+    path: str | Path, *, env: Mapping[str, str] | None = None, untrusted: bool = False
+) -> ImportedConfig:
+    """A builder config of Data Designer as a dataset file of this project. Raises ConfigError.
+
+    No code that it names is run but, unless it is `untrusted`, what nothing else would show of one's own project.
+    """
+    return import_config(Path(path), env=os.environ if env is None else env, untrusted=untrusted)
 
 
 def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> Estimate:
@@ -85,7 +91,7 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     """
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
-    ahead = remaining_work(dataset)
+    version, ahead = remaining_work(dataset)
     plan = dataset.plan
     seeds = dataset.seeds
 
@@ -95,7 +101,13 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
                 plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event, samples=samples
             )
 
-    return _ask(dataset, work)
+    footers = [found.footer for found in scan_version(dataset, version) if found.footer is not None]
+    spent = spending_of(dataset, version, footers).own
+    made = _ask(dataset, work)
+    if made.sampled:
+        rows = sum(footer.num_rows for footer in footers)
+        keep_estimate(dataset.layout, version.name, made.kept_facts(), rows=rows, spent=spent)
+    return made
 
 
 def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
@@ -159,10 +171,13 @@ def generate(
 
 
 def effects_of_file(path: str | Path) -> Effects:
-    """What running a dataset file does beside asking models: code, processes, variables, files. Raises ConfigError."""
+    """What running a file does beside asking models: code, processes, variables, files. Does none of it. Raises ConfigError."""
     if is_pipeline(Path(path)):
-        return effects_of_pipeline(read_pipeline(Path(path), env=os.environ).config, Path(path))
-    return effects_of(load_dataset(Path(path), offline=True).config, Path(path))
+        return effects_of(read_pipeline(Path(path), env=os.environ).config, Path(path))
+    parsed = read_config(Path(path), env=os.environ)
+    if parsed.config is None:
+        raise ConfigError(parsed.source, parsed.problems)
+    return effects_of(parsed.config, Path(path))
 
 
 def is_own_file(path: str | Path) -> bool:

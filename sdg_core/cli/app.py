@@ -225,7 +225,7 @@ def run(arguments: list[str]) -> None:
         typer.echo("Aborted!", err=True)
         sys.exit(FAILED_RECORDS)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # that is what a wrong command line is told by
+        if not hasattr(error, "format_message"):  # only errors of the command line have one
             raise
         error.show()  # type: ignore[attr-defined]
         if _json:

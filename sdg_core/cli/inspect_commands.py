@@ -28,10 +28,11 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None, as_j
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.output import print_json
+    from sdg_core.cli.trust import look_at
     from sdg_core.errors import SeedNotReadError
 
     try:
-        dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+        dataset = look_at(file, root=root, num_records=num_records)
     except SeedNotReadError as error:
         if as_json:
             return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
@@ -110,8 +111,9 @@ def status(
         return pipeline.status(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
+    from sdg_core.cli.trust import look_at
 
-    show.status(api.status(api.open_dataset(file, root=root, num_records=num_records, offline=True)), as_json=as_json)
+    show.status(api.status(look_at(file, root=root, num_records=num_records)), as_json=as_json)
 
 
 @reports_errors
@@ -133,8 +135,9 @@ def plan(
     from sdg_core import api
     from sdg_core.cli import show_plan
     from sdg_core.cli.options import chosen_row_groups
+    from sdg_core.cli.trust import look_at
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    dataset = look_at(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     found = api.plan(dataset, row_groups=chosen, resume=resume.value if resume is not None else None)
     show_plan.run_plan(found, as_json=as_json)

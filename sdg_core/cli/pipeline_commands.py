@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
-
-if TYPE_CHECKING:
-    from sdg_core.api.pipelines import OpenPipeline
 
 
 @reports_errors
@@ -62,20 +59,12 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     )
 
 
-def opened(file: Path, *, root: str | None) -> "OpenPipeline":
-    """The pipeline, after the question that a foreign file is asked: loading it runs its code."""
-    from sdg_core.api import pipelines
-    from sdg_core.cli.trust import ask_before_running
-
-    ask_before_running(file)
-    return pipelines.open_pipeline(file, root=root)
-
-
 def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
     from sdg_core.cli import show_pipeline
+    from sdg_core.cli.trust import look_at_pipeline
 
-    show_pipeline.validated(opened(file, root=root), as_json=as_json)
+    show_pipeline.validated(look_at_pipeline(file, root=root), as_json=as_json)
 
 
 def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
@@ -106,8 +95,10 @@ def generate(
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_running
 
-    pipeline = pipelines.with_settings(opened(file, root=root), **(settings or {}))
+    ask_before_running(file)
+    pipeline = pipelines.with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
@@ -117,7 +108,8 @@ def generate(
             shard=Shard.parse(shard) if shard is not None else None,
             on_event=on_event,
         )
-    show_pipeline.summary(result, as_json=as_json)
+    is_whole = sources is None and shard is None
+    show_pipeline.summary(result, file=file if is_whole else None, as_json=as_json)
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -126,17 +118,19 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     """`sdg status`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
+    from sdg_core.cli.trust import look_at_pipeline
 
-    show_pipeline.status(pipelines.status(opened(file, root=root)), as_json=as_json)
+    show_pipeline.status(pipelines.status(look_at_pipeline(file, root=root)), as_json=as_json)
 
 
 def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
     """`sdg plan`."""
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
+    from sdg_core.cli.trust import look_at_pipeline
 
     found = pipelines.plan(
-        opened(file, root=root),
+        look_at_pipeline(file, root=root),
         resume=resume,  # type: ignore[arg-type]
         shard=Shard.parse(shard) if shard is not None else None,
     )
@@ -150,8 +144,10 @@ def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool 
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_processing, look_at_pipeline
 
-    pipeline = opened(file, root=root)
+    ask_before_processing(file)
+    pipeline = look_at_pipeline(file, root=root)
     with watching(pipeline.name) as on_event:
         result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, file=file, as_json=as_json)
@@ -161,6 +157,7 @@ def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg reopen`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
+    from sdg_core.cli.trust import look_at_pipeline
 
-    pipeline = opened(file, root=root)
+    pipeline = look_at_pipeline(file, root=root)
     show_results.reopened(pipeline.name, kept="partitions", done=pipelines.reopen(pipeline), as_json=as_json)

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.cli.output import money_text, printable
+from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
+from sdg_core.cli.output import printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -115,7 +115,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.records = self.made = self.failed = self.elsewhere = self.groups = self.groups_done = 0
-        self.dropped = 0
+        self.dropped = self.waiting = 0
         self.spent = ""
 
     def add(self, event: Event) -> None:
@@ -128,6 +128,7 @@ class _Counts:
                 self.failed += event.failed
                 self.elsewhere += event.elsewhere
                 self.dropped += event.dropped
+                self.waiting += event.waiting
                 self.spent = _spent(event)
             case RowGroupFinished(adopted=False):
                 self.groups_done += 1
@@ -137,7 +138,7 @@ class _Counts:
     @property
     def settled(self) -> int:
         """Records that this run need not do anything about."""
-        return self.made + self.failed + self.dropped
+        return self.made + self.failed + self.dropped + self.waiting
 
     @property
     def failures(self) -> str:

@@ -27,12 +27,13 @@ def report(
     from sdg_core import api
     from sdg_core.api import pipelines
     from sdg_core.cli import show_report
+    from sdg_core.cli.trust import look_at, look_at_pipeline
 
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        made = pipelines.report(pipeline.opened(file, root=root), output=output)
+        made = pipelines.report(look_at_pipeline(file, root=root), output=output)
         return show_report.report(made, as_json=as_json)
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    dataset = look_at(file, root=root, num_records=num_records)
     show_report.report(api.report(dataset, output=output), as_json=as_json)
 
 
@@ -72,6 +73,7 @@ def export(
     from sdg_core import api
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
+    from sdg_core.cli.trust import look_at, look_at_pipeline
 
     options: dict[str, Any] = {
         "partial": partial,
@@ -81,16 +83,14 @@ def export(
         "split": _shares(split) if split is not None else None,
         "defuse_formulas": defuse,
     }
-
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records})
-        opened = pipeline.opened(file, root=root)
+        opened = look_at_pipeline(file, root=root)
         exported = pipelines.export(opened, output, **options)
         if not exported.finished:
             typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
         return show_results.exported(exported, as_json=as_json)
-
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    dataset = look_at(file, root=root, num_records=num_records)
     exported = api.export(dataset, output, **options)
     if not exported.finished:
         planned = dataset.plan.num_records
@@ -124,6 +124,7 @@ def push(
     """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload, and asks."""
     from sdg_core import api
     from sdg_core.cli import show_push
+    from sdg_core.cli.trust import look_at
 
     if pipeline.is_pipeline(file):
         raise api.HubError(f"{file} is a pipeline", remedy="only datasets can be pushed; upload its processed/ by hand")
@@ -131,7 +132,7 @@ def push(
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
         raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token that may write")
-    dataset = api.open_dataset(file, root=root, offline=True)
+    dataset = look_at(file, root=root)
     address = api.push(
         dataset,
         repo,

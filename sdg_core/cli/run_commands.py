@@ -8,6 +8,7 @@ import typer
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
+    INTERRUPTED,
     REFUSED,
     AsJson,
     ExecutorOption,
@@ -19,6 +20,7 @@ from sdg_core.cli.app import (
     RowGroups,
     ShardOption,
     WhenClaimedOption,
+    is_untrusted,
     reports_errors,
 )
 
@@ -72,6 +74,8 @@ def generate(
             on_event=on_event,
         )
     show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)
+    if summary.waiting:
+        raise typer.Exit(INTERRUPTED)
     if summary.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -93,8 +97,10 @@ def process(
     from sdg_core import api
     from sdg_core.cli import show_results
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.trust import ask_before_processing, look_at
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    ask_before_processing(file)
+    dataset = look_at(file, root=root, num_records=num_records)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, file=file, as_json=as_json)
@@ -108,8 +114,9 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_jso
         return pipeline.reopen(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_results
+    from sdg_core.cli.trust import look_at
 
-    dataset = api.open_dataset(file, root=root, num_records=num_records, offline=True)
+    dataset = look_at(file, root=root, num_records=num_records)
     show_results.reopened(dataset.name, kept="row groups", done=api.reopen(dataset), as_json=as_json)
 
 
@@ -122,29 +129,45 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old versions of a dataset, after asking. The current version and the one that the file names always stay."""
-    import sys
-
+    """Remove old versions, after asking, and checkpoints that no run would look for. The current version and that which the file
+    names always stay."""
     from sdg_core import api
+    from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
-    from sdg_core.errors import RefusedError
+    from sdg_core.cli.trust import look_at, look_at_pipeline
 
     if pipeline.is_pipeline(file):
-        dataset = pipeline.opened(file, root=root).as_dataset()
+        opened = look_at_pipeline(file, root=root)
+        name = opened.name
+        found = pipelines.prune(opened, keep=keep, dry_run=True)
     else:
-        dataset = api.open_dataset(file, root=root, offline=True)
-    old = api.prune(dataset, keep=keep, dry_run=True)
-    show_versions.prunable(old, as_json=as_json)
-    if dry_run or not old:
+        dataset = look_at(file, root=root)
+        name = dataset.name
+        found = pipelines.Prunable(api.prune(dataset, keep=keep, dry_run=True))
+    show_versions.prunable(found, as_json=as_json)
+    if dry_run or not found:
         return
-    if not yes:
-        if not sys.stdin.isatty():
-            raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
-        if not typer.confirm(f"Remove {show_versions.how_many(old)} for good?", err=True):
-            typer.echo("nothing was removed", err=True)
-            raise typer.Exit(REFUSED)
-    removed = api.prune(dataset, keep=keep)
-    typer.echo(f"{dataset.name}: {show_versions.how_many(removed)} removed", err=True)
+    _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
+    if pipeline.is_pipeline(file):
+        removed = pipelines.prune(opened, keep=keep)
+    else:
+        removed = pipelines.Prunable(api.prune(dataset, keep=keep))
+    typer.echo(f"{name}: {show_versions.how_much(removed)} removed", err=True)
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    """Ask unless that was answered before. Raises RefusedError without a terminal, Exit for a no."""
+    import sys
+
+    from sdg_core.errors import RefusedError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
+    if not typer.confirm(question, err=True):
+        typer.echo("nothing was removed", err=True)
+        raise typer.Exit(REFUSED)
 
 
 @reports_errors
@@ -160,7 +183,7 @@ def import_(
     from sdg_core.cli.output import printable
     from sdg_core.errors import RefusedError
 
-    imported = api.import_builder_config(file)
+    imported = api.import_builder_config(file, untrusted=is_untrusted())
     for key in imported.ignored:
         typer.echo(printable(f"ignored: {key}"), err=True)
     for what in imported.added:

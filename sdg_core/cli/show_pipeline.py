@@ -1,6 +1,6 @@
 """What commands print of pipelines."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sdg_core.api.pipelines import (
     PipelineStatus,
     PipelineSummary,
     stage_label,
+    unread_notice,
 )
 from sdg_core.cli.output import print_json, printable, stdout, two_columns
 from sdg_core.cli.show_versions import run_table
@@ -41,6 +42,7 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
                 "file": compiled.parsed.source,
                 "pipeline": pipeline.name,
                 "sources": len(pipeline.sources),
+                "sources_current": pipeline.is_current,
                 "stages": [stage.label for stage in compiled.stages],
                 "config_hash": compiled.fingerprint.config_hash,
                 "directory": str(pipeline.layout.version(compiled.fingerprint.version).directory),
@@ -54,9 +56,16 @@ def validated(pipeline: OpenPipeline, *, as_json: bool) -> None:
     for plan in pipeline.plan.stages:
         names = f": {', '.join(c.name for c in plan.columns.config.columns)}" if plan.columns is not None else ""
         table.add_row(plan.label, f"{plan.stage.stage}{names}")
+    _add_unread_notice(pipeline, table)
     table.add_row("fingerprint", pipeline.plan.fingerprint.config_hash)
     table.add_row("directory", str(pipeline.layout.version(pipeline.plan.fingerprint.version).directory))
     console.print(table)
+
+
+def _add_unread_notice(pipeline: OpenPipeline, table: Table) -> None:
+    notice = unread_notice(pipeline)
+    if notice is not None:
+        table.add_row(Text("notice", "yellow"), notice)
 
 
 def preview(result: PipelinePreview, *, as_json: bool) -> None:
@@ -77,8 +86,8 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
         typer.echo(printable(f"failed: {where}: {failure.message}"), err=True)
 
 
-def summary(result: PipelineSummary, *, as_json: bool) -> None:
-    """The outcome of `sdg generate`."""
+def summary(result: PipelineSummary, *, file: Path | None, as_json: bool) -> None:
+    """The outcome of `sdg generate`. file: what can be processed next; None after some sources of several."""
     if as_json:
         failures = [
             {"source": locator, **vars(failure), "stage": stage_label(failure.stage)}
@@ -108,12 +117,19 @@ def summary(result: PipelineSummary, *, as_json: bool) -> None:
         table.add_row("", f"and {len(result.failures) - _SHOWN:,} more; see `sdg status --json`")
     console.print(table)
     console.print(f"in {result.version.row_groups}", soft_wrap=True)
-    if result.states.get("partial"):
-        console.print(
-            Text(f"{result.states['partial']:,} sources are partial; run again to retry what failed", "yellow")
-        )
-    if result.states.get("failed"):
-        console.print(Text(f"{result.states['failed']:,} sources are given up; `sdg retry` tries them again", "red"))
+    for text in _what_to_do(result, file=file):
+        console.print(text, soft_wrap=True)
+
+
+def _what_to_do(result: PipelineSummary, *, file: Path | None) -> Iterator[Text]:
+    partial = result.states.get("partial", 0)
+    failed = result.states.get("failed", 0)
+    if partial:
+        yield Text(f"{partial:,} sources are partial; run again to retry what failed", "yellow")
+    if failed:
+        yield Text(f"{failed:,} sources are given up; `sdg retry` tries them again", "red")
+    if file is not None and not result.remaining:
+        yield Text(f"next: sdg process {file}")
 
 
 def status(current: PipelineStatus, *, as_json: bool) -> None:
@@ -130,6 +146,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
         table.add_row(
             Text("notice", "yellow"), f"{data['other_place']} holds data: --root {Path(data['other_place']).parent}"
         )
+    _add_unread_notice(current.pipeline, table)
     table.add_row("versions", ", ".join(data["versions"]) or "none")
     table.add_row("rows", f"{data['records']['actual']:,}")
     for state, found in data["states"].items():

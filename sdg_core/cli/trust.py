@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,11 +17,17 @@ from sdg_core.cli.app import is_untrusted
 from sdg_core.cli.output import printable
 from sdg_core.errors import RefusedError
 
+if TYPE_CHECKING:
+    from sdg_core.api.pipelines import OpenPipeline
+
 
 def ask_before_running(file: Path) -> None:
     """Show what a foreign file is about to do. Raises RefusedError if that is not wanted."""
+    _ask(file, api.effects_of_file(file))
+
+
+def _ask(file: Path, effects: "api.Effects") -> None:
     untrusted = is_untrusted()
-    effects = api.effects_of_file(file)
     if not effects.lines or (api.is_own_file(file) and not untrusted):
         return
     block = "\n".join(f"  {printable(line)}" for line in effects.lines)
@@ -36,6 +43,21 @@ def ask_before_running(file: Path) -> None:
     if not typer.confirm("Go on, now and whenever this content is run?", err=True):
         raise RefusedError("nothing was run", remedy="--untrusted refuses such files without asking")
     _remember(effects.digest)
+
+
+def ask_before_processing(file: Path) -> None:
+    """The same for what post-generation does of it: reading evaluation sets."""
+    _ask(file, api.effects_of_file(file).of_processing)
+
+
+def look_at(file: Path, *, root: str | None, num_records: int | None = None) -> "api.Dataset":
+    """A dataset of which no code is run, and for which no connection is opened."""
+    return api.open_dataset(file, root=root, num_records=num_records, offline=True, untrusted=is_untrusted())
+
+
+def look_at_pipeline(file: Path, *, root: str | None) -> "OpenPipeline":
+    """The same of a pipeline; sources that need code or a connection are those that a run found last."""
+    return api.open_pipeline(file, root=root, offline=True, untrusted=is_untrusted())
 
 
 def _directory() -> Path:

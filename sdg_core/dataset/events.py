@@ -26,6 +26,7 @@ class RecordsSettled:
 
     elsewhere: so many were made by another run since this one was planned (negative: there are so many more to make).
     dropped: so many have no row because none of their candidates was kept.
+    waiting: so many wait for replies that come later; a later run goes on with them.
     cost: what the run has used so far, per currency; would have, if simulated. retries: requests that it sent again so far.
     """
 
@@ -33,6 +34,7 @@ class RecordsSettled:
     failed: int
     elsewhere: int = 0
     dropped: int = 0
+    waiting: int = 0
     cost: Mapping[str, float] = field(default_factory=dict, compare=False)
     retries: int = field(default=0, compare=False)
     simulated: bool = field(default=False, compare=False)
@@ -47,7 +49,7 @@ class RowGroupFinished:
     carried: cells taken from an earlier version instead of being paid for again. replayed: cells taken from the journal;
     sampled: those of them that previews and estimates had asked for.
     head: the first rows of the file as it was written; None when adopted.
-    dropped: records tried in this run of which no candidate was kept.
+    dropped: records tried in this run of which no candidate was kept. waiting: records that wait for replies that come later.
     """
 
     group: RowGroup
@@ -63,6 +65,7 @@ class RowGroupFinished:
     head: pa.Table | None = None
     dropped: int = 0
     sampled: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def open_dataset(
     clients: Mapping[str, Any] | None = None,
     base: str | Path | None = None,
     offline: bool = False,
+    untrusted: bool = False,
 ) -> Dataset:
     """Read and check a dataset file, or a config that is given in Python, and look at its seed data.
 
@@ -96,7 +97,8 @@ def open_dataset(
     clients: by provider, for providers of `provider_type: custom` whose client, a class or an object, is passed in Python.
     A builder config that was read in another way before, and of which there is data from then, is read as it was then.
     offline: run none of the code that the file names and open no connection. Functions are read from their source, and seed data
-    that needs code or a network is known from when it was last read (else SeedNotReadError).
+    that needs code or a network is known from when it was last read (else SeedNotReadError). What only running code shows is
+    run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
     Raises ConfigError, SeedError, PlanError or StoreError.
     """
     env = os.environ if env is None else env
@@ -104,7 +106,7 @@ def open_dataset(
     def load(reading: Reading) -> LoadedDataset:
         options: Any = {"env": env, "functions": functions, "clients": clients, "reading": reading, "offline": offline}
         if isinstance(config, str | Path):
-            return load_dataset(Path(config), **options)
+            return load_dataset(Path(config), untrusted=untrusted, **options)
         return load_in_memory(config, base=Path(base) if base is not None else Path.cwd(), **options)
 
     loaded = load(AS_IT_IS)

@@ -29,6 +29,7 @@ from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
+from sdg_core.plan.types.arrow_values import mask_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata, metadata_or_none
@@ -175,6 +176,8 @@ class CarryOver:
             reads = self._plan.graph.dependencies[name]
             pictures = self._pictures[name]
             for place, record in enumerate(rows.numbers.tolist()):
+                if rows.rejected and rows.values[name][place] is None:  # it may not have been made
+                    continue
                 also = {other: rows.values[other][place] for other in self._also[name]}
                 given = {other: rows.read[other][place] for other in reads}
                 cell = CarriedCell(
@@ -203,11 +206,22 @@ class CarryOver:
 @dataclass(frozen=True)
 class _Rows:
     """Some rows of an earlier file. numbers: of their candidates. values: of columns to carry. read: of what they read, as a row
-    group hands it out."""
+    group hands it out. rejected: they are rejected candidates, which have null where a column was not made."""
 
     numbers: Records
     values: Mapping[str, list[Any]]
     read: Mapping[str, list[Any]]
+    rejected: bool
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Candidates in a file of an earlier version: whose they are, which of the record's, and how to read them."""
+
+    records: Records
+    candidates: Records
+    table: Callable[[], pa.Table | None]
+    rejected: bool
 
 
 class _EarlierFiles:
@@ -226,33 +240,32 @@ class _EarlierFiles:
         those rows."""
         for footer in self._overlapping(int(remaining[0]), int(remaining[-1])):
             names = unchanged(self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded)
-            for records, candidates, table in self._candidates(footer) if names else ():
-                mask = np.isin(records, remaining) & (candidates == candidate)
-                if mask.any() and (whole := table()) is not None:
+            for there in self._candidates(footer) if names else ():
+                mask = np.isin(there.records, remaining) & (there.candidates == candidate)
+                if mask.any() and (whole := there.table()) is not None:
                     has = tuple(name for name in names if self._has(whole, name))
-                    numbers = numbers_of(records[mask], candidate)
-                    yield has, self._rows(has, numbers, whole.filter(pa.array(mask)))
+                    numbers = numbers_of(there.records[mask], candidate)
+                    yield has, self._rows(has, numbers, whole.filter(mask_of(mask)), rejected=there.rejected)
 
-    def _candidates(self, footer: Footer) -> Iterator[tuple[Records, Records, Callable[[], pa.Table | None]]]:
-        """The rows of a row group, and then its rejected ones: whose they are, which candidates, and how to read them."""
+    def _candidates(self, footer: Footer) -> Iterator["_Candidates"]:
+        """The rows of a row group, and then its rejected ones."""
         records = footer.records()
         selection = footer.selection
         chosen = selection.candidates_of(records) if selection is not None else np.zeros(len(records), dtype=np.int64)
-        yield records, chosen, lambda: self._table(footer)
+        yield _Candidates(records, chosen, lambda: self._table(footer), rejected=False)
         if selection is not None and selection.rejected:
             try:
                 rejected = read_rejected(self.version.rejected_candidates(footer.row_group), self._plan.schema)
             except CorruptFileError:
                 return
-            yield rejected.records, rejected.candidates, lambda: rejected.table
+            yield _Candidates(rejected.records, rejected.candidates, lambda: rejected.table, rejected=True)
 
-    def _rows(self, names: Sequence[str], records: Records, table: pa.Table) -> _Rows:
+    def _rows(self, names: Sequence[str], records: Records, table: pa.Table, *, rejected: bool) -> _Rows:
         made = {other for name in names for other in (name, *side_effects_of(self._plan.column(name)))}
         read = {other for name in names for other in self._plan.graph.dependencies[name]}
         values = {name: table.column(name).to_pylist() for name in made}
-        return _Rows(
-            records, values, {name: python_values(pl.Series(pl.from_arrow(table.column(name)))) for name in read}
-        )
+        given = {name: python_values(pl.Series(pl.from_arrow(table.column(name)))) for name in read}
+        return _Rows(records, values, given, rejected)
 
     def _has(self, table: pa.Table, name: str) -> bool:
         """Whether a file has everything that belongs to a cell, with the types of the plan."""

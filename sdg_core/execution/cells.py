@@ -1,22 +1,20 @@
 """The cells of one record, made along the column graph: each as soon as the columns that it reads are there."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from sdg_core.config.columns import CustomColumn, ModelColumn, ValidationColumn
 from sdg_core.errors import CellError
-from sdg_core.execution.carry_over import CarriedCell
+from sdg_core.execution.cell_store import CellStore
+from sdg_core.execution.criteria import Criterion, early_criteria
 from sdg_core.execution.open_row_group import OpenGroup
-from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.dispatch import PromptedGenerator, cell_generators
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.skip import skip_rules
-from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.models.types import Message, Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -24,6 +22,8 @@ from sdg_core.plan.foreign import check_value
 
 OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
 """Told the record, the column, and the messages that a model is sent first."""
+OnUsed = Callable[[int, str, str, Usage], None]
+"""Told the record, the column, the model alias, and what was used."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,19 @@ class FailedRecord:
 
 @dataclass(frozen=True)
 class MadeRecord:
-    """The cells of a record in one phase, by column, and the columns that are skipped in it."""
+    """The cells of a record in one phase, by column, and the columns that are skipped in it. rejected: why its candidate is
+    rejected; then it has only the cells that were made before that was known."""
 
     cells: Mapping[str, Any]
     skipped: Collection[str]
+    rejected: str | None = None
+
+
+@dataclass(frozen=True)
+class WaitingRecord:
+    """A record that cannot be finished yet: replies to these columns come later. What else it has is kept."""
+
+    columns: Collection[str]
 
 
 class _FailedColumnError(Exception):
@@ -50,8 +59,8 @@ class _FailedColumnError(Exception):
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """The columns of one phase that are made record by record, with what each of them waits for.
+class _Step:
+    """Columns that are made record by record, with what each of them waits for, and the criterion that is decided then.
 
     one_by_one: each waits for the one before it, so there is nothing to be done side by side.
     """
@@ -59,18 +68,20 @@ class _Phase:
     names: tuple[str, ...]
     waits_for: Mapping[str, Sequence[str]]
     one_by_one: bool
+    criterion: Criterion | None = None
 
 
 @dataclass
 class _Record:
-    """A record while it is made: what it has, and what it is skipped in."""
+    """A record while it is made: what it has, what it is skipped in, and which columns wait for a reply, or for such a column."""
 
     group: OpenGroup
     position: int
     index: int
     values: dict[str, Any]
     skipped: set[str]
-    cells: dict[str, Any]
+    cells: dict[str, Any] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
 
 
 class RecordMaker:
@@ -89,74 +100,95 @@ class RecordMaker:
         journal: Journal | None = None,
         kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,
+        on_used: OnUsed | None = None,
     ) -> None:
         """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
         columns `kept`; default all that models write.
 
-        on_prompt: told of every prompt, before its cell is made.
+        on_prompt: told of every prompt, before its cell is made. on_used: told what every cell used, failed or not.
         """
         self._on_prompt = on_prompt
-        self._journal = journal
-        self._images = images
+        self._on_used = on_used
+        self._store = CellStore(plan, journal=journal, kept=kept, images=images)
         self._spending = models.spending
-        self._hashes = plan.fingerprint.column_hashes
-        self._reads = plan.graph.dependencies
         self._generators = cell_generators(plan, models, images=images)
+        self._made_from = {name: _producers(plan, name) for name in self._generators}
         self._rules = {name: rule for name, rule in skip_rules(plan).items() if name in self._generators}
         self._aliases = {c.name: c.model_alias for c in plan.config.columns if isinstance(c, ModelColumn)}
-        self._kept = frozenset(self._aliases if kept is None else kept)
         self.calls_out = any(
             isinstance(plan.column(name), CustomColumn | ValidationColumn) for name in self._generators
         )
-        self._phases = [_phase(plan, number) for number in range(plan.graph.phases)]
+        criteria = early_criteria(plan)
+        self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
         self.columns_read = tuple(
-            frozenset(other for name in phase.names for other in plan.graph.dependencies[name])
-            for phase in self._phases
+            frozenset(other for step in steps for name in step.names for other in plan.graph.dependencies[name])
+            | {other for step in steps if step.criterion is not None for other in step.criterion.reads}
+            for steps in self._phases
         )
 
-    async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord:
-        """The record's cells of the group's present phase, or why it failed."""
-        phase = self._phases[group.phase]
+    async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord | WaitingRecord:
+        """The record's cells of the group's present phase, or why there are none."""
         skipped = group.skipped(position)
-        record = _Record(group, position, group.index_of(position), group.values(position), skipped, {})
+        record = _Record(group, position, group.index_of(position), group.values(position), skipped)
         try:
-            if phase.one_by_one:
-                for name in phase.names:
-                    await self._make_cell(name, record)
-            else:
-                await self._make_along_graph(phase, record)
+            for step in self._phases[group.phase]:
+                await self._make_cells(step, record)
+                if step.criterion is None:
+                    continue
+                if not record.waiting.isdisjoint(step.criterion.needs):
+                    return WaitingRecord(record.waiting)
+                reason = await step.criterion.why_not(record.values)
+                if reason is not None:
+                    return MadeRecord(record.cells, record.skipped, rejected=reason)
         except _FailedColumnError as failed:
             return FailedRecord(failed.column, failed.error)
+        if record.waiting:
+            return WaitingRecord(record.waiting)
         return MadeRecord(record.cells, record.skipped)
 
-    async def _make_along_graph(self, phase: _Phase, record: _Record) -> None:
+    async def _make_cells(self, step: _Step, record: _Record) -> None:
+        if step.one_by_one:
+            for name in step.names:
+                await self._make_cell(name, record)
+        else:
+            await self._make_along_graph(step, record)
+
+    async def _make_along_graph(self, step: _Step, record: _Record) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
 
         async def when_ready(name: str) -> None:
-            for other in phase.waits_for[name]:
+            for other in step.waits_for[name]:
                 await tasks[other]
             await self._make_cell(name, record)
 
         try:
             async with asyncio.TaskGroup() as running:
-                for name in phase.names:
+                for name in step.names:
                     tasks[name] = running.create_task(when_ready(name))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
     async def _make_cell(self, name: str, record: _Record) -> None:
+        """Make a cell, unless it is skipped or has to wait. Raises _FailedColumnError."""
+        if not record.waiting.isdisjoint(self._made_from[name]):
+            record.waiting.add(name)
+            return
         rule = self._rules.get(name)
         try:
-            if rule is not None and (rule.inherits_skip(record.skipped) or rule.holds(record.values)):
+            if rule is not None and (rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
-                self._tell_of_prompt(name, record)
-                cell = await self._cell(name, record)
-                self._count(name, cell.usage, cell.usages, record)
-                if name not in self._kept or self._journal is None:
-                    self._spending.account(cell.usages)
-                made = {name: cell.value, **cell.also}
+                await self._tell_of_prompt(name, record)
+                outcome = await self._cell(name, record)
+                if isinstance(outcome, DeferredCell):
+                    self._spending.account(outcome.usages)
+                    record.waiting.add(name)
+                    return
+                self._count(name, outcome.usage, outcome.usages, record)
+                if not self._store.keeps(name):
+                    self._spending.account(outcome.usages)
+                made = {name: outcome.value, **outcome.also}
         except CellError as error:
             if isinstance(error, CellFailedError):
                 self._count(name, error.usage, error.usages, record)
@@ -165,75 +197,42 @@ class RecordMaker:
         record.values.update(made)
         record.cells.update(made)
 
-    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+    async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
+            self._on_prompt(record.index, name, await generator.prompt(record=record.index, values=record.values))
 
-    async def _cell(self, name: str, record: _Record) -> Cell:
-        """The cell, from the journal or an earlier version if it was paid for before; a reply counts only once the journal
-        has it."""
-        journaled = self._journal is not None and name in self._kept
-        inputs = _digest([record.values.get(other) for other in self._reads[name]]) if journaled else ""
-        paid = record.group.paid.get((record.index, name))
-        if paid is not None and paid.inputs in ("", inputs):
-            record.group.count_replayed(paid)
-            record.group.counted.add((paid.run_id, name, record.index))
-            usages = {alias: Usage(**counts) for alias, counts in paid.usage.items()}
-            if paid.counted:
-                for alias, usage in usages.items():
-                    record.group.note_usage(record.position, alias, usage)
-                usages = {}
-            return Cell(paid.value["value"], usages=usages, also=paid.value["also"])
-        if (carried := await self._carried(name, record, inputs)) is not None:
-            return carried
+    async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
+        """The cell, from the store if it was paid for before; a reply counts only once the store has it."""
+        inputs = self._store.mark(name, record.values)
+        found = await self._store.look_up(
+            record.group.paid, record=record.index, column=name, values=record.values, inputs=inputs
+        )
+        if found is not None:
+            return record.group.take(found, record.position, name)
         with self._spending.cell():
-            return await self._made(name, record, inputs, journaled=journaled)
+            return await self._made(name, record, inputs)
 
-    async def _made(self, name: str, record: _Record, inputs: str, *, journaled: bool) -> Cell:
-        """The cell, made now and kept in the journal."""
+    async def _made(self, name: str, record: _Record, inputs: str) -> Cell | DeferredCell:
+        """The cell, made now and kept in the store."""
         cell = await self._generators[name].generate(record=record.index, values=record.values)
+        if isinstance(cell, DeferredCell):
+            return cell
         _check(cell, name)
-        if self._journal is not None and journaled:
+        if self._store.keeps(name):
             usages = {**cell.usages, **self._own(name, cell.usage)}
-            value = {"value": cell.value, "also": dict(cell.also)}
-            used = {alias: vars(usage) for alias, usage in usages.items()}
             try:
-                kept = self._journal.append(JournaledCell(record.index, name, self._hashes[name], value, used, inputs))
+                kept = self._store.put(cell, record=record.index, column=name, usages=usages, inputs=inputs)
             except ValueError as error:
                 raise _unstorable(cell, str(error)) from None
             self._spending.account(usages)
             await kept
-            record.group.counted.add((self._journal.run_id, name, record.index))
+            record.group.counted.add((self._store.run_id, name, record.index))
         return cell
 
     def _own(self, name: str, usage: Usage) -> dict[str, Usage]:
         """A usage as that of the column's own model."""
         return {self._aliases[name]: usage} if usage.requests else {}
-
-    async def _carried(self, name: str, record: _Record, inputs: str) -> Cell | None:
-        """The cell that an earlier version has, if it was made from the same values; its pictures come along."""
-        for found in record.group.carried.get((record.index, name), ()):
-            if found.fits(record.values, inputs=inputs):
-                cell = await self._taken_over(found, name, record)
-                if cell is not None:
-                    record.group.count_carried(found.version, name)
-                    return cell
-        return None
-
-    async def _taken_over(self, found: CarriedCell, name: str, record: _Record) -> Cell | None:
-        """The cell with its pictures, None if they are not what it was made from, or gone."""
-        value = found.value
-        images = self._images
-        if images is not None and found.reads_pictures:
-            paths = [path for name in found.reads_pictures for path in record.values.get(name) or ()]
-            if not await asyncio.to_thread(_are_same, found.images, images, paths):
-                return None
-        if images is not None and found.is_picture and value:
-            value = await asyncio.to_thread(_copied, found.images, images, name, record.index, value)
-            if value is None:
-                return None
-        return Cell(value, also=found.also)
 
     def _count(self, name: str, usage: Usage, usages: Mapping[str, Usage], record: _Record) -> None:
         """Count what a cell used, for its row group and its row."""
@@ -243,6 +242,8 @@ class RecordMaker:
         for alias, used in both:
             record.group.add_usage(alias, used, column=name)
             record.group.note_usage(record.position, alias, used)
+            if self._on_used is not None:
+                self._on_used(record.index, name, alias, used)
 
 
 def _check(cell: Cell, name: str) -> None:
@@ -263,32 +264,24 @@ def _unstorable(cell: Cell, reason: str) -> CellFailedError:
     )
 
 
-def _digest(values: Sequence[Any]) -> str:
-    """A mark of the values that a cell is made from."""
-    try:
-        content = orjson.dumps(values, default=repr, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # text that is not Unicode, numbers beyond 64 bits
-        content = repr(values).encode("utf-8", "backslashreplace")
-    return hashlib.blake2b(content, digest_size=12).hexdigest()
-
-
-def _copied(source: ImageStore, target: ImageStore, column: str, record: int, paths: Sequence[str]) -> list[str] | None:
-    """Copy the pictures of a cell; their paths, or None if one is gone."""
-    pictures = [content for path in paths if (content := source.read(path)) is not None]
-    return target.save(column, record, pictures) if len(pictures) == len(paths) else None
-
-
-def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
-    """Whether pictures of two versions have the same content."""
-    return all(first.read(path) == second.read(path) for path in paths)
-
-
-def _phase(plan: DatasetPlan, number: int) -> _Phase:
+def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> list[_Step]:
+    """A phase, in the order of work: what each criterion needs that those before it did not, at last everything else."""
     graph = plan.graph
-    names = tuple(graph.columns_of(number, per_record=True))
-    waits_for = {
-        name: [made for other in graph.dependencies[name] if (made := graph.producers.get(other, other)) in names]
-        for name in names
-    }
+    left = tuple(graph.columns_of(number, per_record=True))
+    steps: list[_Step] = []
+    for criterion in criteria:
+        steps.append(_step(plan, tuple(name for name in left if name in criterion.needs), criterion))
+        left = tuple(name for name in left if name not in criterion.needs)
+    return [*steps, _step(plan, left, None)]
+
+
+def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None) -> _Step:
+    waits_for = {name: [other for other in _producers(plan, name) if other in names] for name in names}
     one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
-    return _Phase(names, waits_for, one_by_one)
+    return _Step(names, waits_for, one_by_one, criterion)
+
+
+def _producers(plan: DatasetPlan, name: str) -> tuple[str, ...]:
+    """The columns whose making gives a column what it reads."""
+    graph = plan.graph
+    return tuple(graph.producers.get(other, other) for other in graph.dependencies[name])

@@ -17,7 +17,7 @@ from sdg_core.dataset.events import Notice, RecordsSettled, RowGroupFinished, Ru
 from sdg_core.errors import RunAbortedError
 from sdg_core.execution.callbacks import RowGroupCallback
 from sdg_core.execution.carry_over import CarriedCells
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.claimed_work import WorkQueue
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.open_row_group import OpenGroup, expand_to_whole_group
@@ -244,8 +244,12 @@ class RowGroupRun:
             outcome = None if progress.group.discarded else await self._records.make(progress.group, position)
         finally:
             self._room.release()
-        made = failed = 0
-        if isinstance(outcome, FailedRecord):
+        made = failed = waiting = 0
+        if isinstance(outcome, WaitingRecord):
+            waiting = 1
+            progress.group.wait(position)
+            self._budget.reply_deferred(self._context.clock())
+        elif isinstance(outcome, FailedRecord):
             failed = 1
             if isinstance(outcome.error, CellFailedError) and outcome.error.ends_run:
                 raise RunAbortedError(
@@ -255,19 +259,19 @@ class RowGroupRun:
             self._budget.record_failed(progress.group.fail(position, outcome.column, outcome.error))
         elif outcome is not None:
             made = int(progress.group.last_phase)
-            progress.group.settle(position, outcome.cells, outcome.skipped)
+            progress.group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
             self._budget.cells_made(self._context.clock(), whole=progress.group.last_phase)
         if not self._context.plan.resizes:
             made = made if progress.group.selection is None else 0
             progress.reported_made += made
             progress.reported_failed += failed
-            self._settled(made=made, failed=failed)
+            self._settled(made=made, failed=failed, waiting=waiting)
         progress.unsettled -= 1
         if progress.unsettled == 0:
             await self._end_phase(progress)
 
     async def _end_phase(self, progress: _Progress) -> None:
-        if not progress.group.last_phase:
+        if not progress.group.ends_here:
             await self._advance(progress)
         elif not await self._draw_again(progress):
             await self._write(progress)
@@ -286,16 +290,18 @@ class RowGroupRun:
         self._budget.records_selected(kept=made, dropped=dropped)
         self._settled(made=made, failed=failed, dropped=dropped)
 
-    def _settled(self, *, made: int, failed: int, dropped: int = 0) -> None:
+    def _settled(self, *, made: int, failed: int, dropped: int = 0, waiting: int = 0) -> None:
         """Report settled records, and stop the run if its failure budget is used up."""
-        self._remaining -= made + failed + dropped
-        if made or failed or dropped:
+        settled = made + failed + dropped + waiting
+        self._remaining -= settled
+        if settled:
             spending = self._context.models.spending
             self._context.observer(
                 RecordsSettled(
                     made,
                     failed,
                     dropped=dropped,
+                    waiting=waiting,
                     cost=spending.cost,
                     retries=spending.retries,
                     simulated=self._context.plan.simulated,
@@ -343,6 +349,7 @@ class RowGroupRun:
             first_failure=f"record {first.record}, column {first.column!r}: {first.message}" if first else None,
             head=written.head,
             dropped=group.dropped,
+            waiting=group.waiting,
         )
         self._context.observer(event)
         return event

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from sdg_core.dataset.spending import SAMPLES
 from sdg_core.errors import CellError
 from sdg_core.execution.carry_over import CarriedCells
+from sdg_core.execution.cell_store import FoundCell, PaidCells
 from sdg_core.execution.journal_rows import CountedCell
 from sdg_core.execution.selection import SELECT, Selection
-from sdg_core.generators.base import CellFailedError
+from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.generators.custom.columns import typed_series
 from sdg_core.generators.single_precision import python_values
 from sdg_core.generators.whole_group import Fault, GroupPhases
@@ -23,6 +24,7 @@ from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
 from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, kept_reply
@@ -81,16 +83,17 @@ class OpenGroup:
         self._again: list[int] = []
         self.lock = RLock()
         self._failed_before: list[Failure] = []
+        self.waiting = 0
         self._begin(status.remaining, paid, carried)
 
     def _begin(self, records: Sequence[int], paid: Iterable[JournaledCell], carried: CarriedCells) -> None:
         """Begin with the present candidate of some records."""
         self.indices = np.array(records, dtype=np.int64)
-        self.paid = {(cell.record, cell.column): cell for cell in paid}
-        self.carried = carried
+        self.paid = PaidCells.of(paid, carried)
         self.failures: dict[int, Failure] = {}
         self._used_by: dict[int, UsageByModel] = {}
         self._judged = np.zeros(len(records), dtype=bool)
+        self._rejected: dict[int, str] = {}
         self.phase = -1
         given = self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
         self._rows = self._phases.begin(numbers_of(self.indices, self.candidate), given)
@@ -99,7 +102,8 @@ class OpenGroup:
 
     def judge(self) -> bool:
         """Judge the rows that are whole and were not judged yet; whether some record is to be drawn again, once every row of this
-        candidate is settled. Nothing to do where nothing is selected."""
+        candidate is settled. Nothing to do where nothing is selected. A row that waits is drawn again in no case: what becomes of
+        this candidate is not known yet."""
         with self.lock:
             return self._judge() if self.selection is not None and self.last_phase else False
 
@@ -109,7 +113,10 @@ class OpenGroup:
         self._judged[places] = True
         usages = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
-        verdicts = self.selection.judge(self.indices[places], table, candidate=self.candidate, usages=usages)
+        rejected = {at: self._rejected[place] for at, place in enumerate(places.tolist()) if place in self._rejected}
+        verdicts = self.selection.judge(
+            self.indices[places], table, candidate=self.candidate, usages=usages, rejected=rejected
+        )
         for place, (message, is_rejected) in verdicts.faults.items():
             fault = Fault(SELECT, "rejected" if is_rejected else "expression", message)
             self.failures[int(places[place])] = self._failure(int(places[place]), fault)
@@ -152,6 +159,7 @@ class OpenGroup:
         self._cells = {name: [None] * len(rows.indices) for name in made}
         self._skips: dict[str, NDArray[np.bool_]] = {}
         self._done = np.zeros(len(rows.indices), dtype=bool)
+        self._stops_here = False
         if not names and self.last_phase:
             self._done = rows.alive()
         needed = self._needed[self.phase]
@@ -184,6 +192,11 @@ class OpenGroup:
         return self.phase == self._plan.graph.phases - 1 or self.discarded
 
     @property
+    def ends_here(self) -> bool:
+        """Whether no phase can follow: the rows are whole, or some of them wait, without which a function must not be called."""
+        return self.last_phase or self._stops_here
+
+    @property
     def discarded(self) -> bool:
         """Whether there will be no rows, because the group is all or nothing and a row of it has failed."""
         return self._plan.resizes and bool(self.failures)
@@ -202,14 +215,23 @@ class OpenGroup:
         """The columns that are skipped in a row."""
         return self._rows.skipped_in(position)
 
-    def settle(self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = ()) -> None:
-        """A row has all its cells of this phase."""
+    def settle(
+        self, position: int, cells: Mapping[str, Any], skipped: Collection[str] = (), *, rejected: str | None = None
+    ) -> None:
+        """A row has all its cells of this phase. rejected: why it was rejected before it had, and gets no more."""
+        if rejected is not None:
+            self._rejected[position] = rejected
         for name, value in cells.items():
             self._cells[name][position] = value
         for name in skipped:
             if name in self._cells:
                 self._skips.setdefault(name, np.zeros(len(self._done), dtype=bool))[position] = True
         self._done[position] = True
+
+    def wait(self, position: int) -> None:
+        """A row waits for a reply that comes later: this run does no more about it."""
+        self.waiting += 1
+        self._stops_here = True
 
     def fail(self, position: int, column: str, error: CellError) -> Failure:
         """A row has failed for good."""
@@ -237,16 +259,24 @@ class OpenGroup:
             of_column = self.usage_by_column.get(column, {})
             self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
 
-    def count_replayed(self, cell: JournaledCell) -> None:
-        """A reply was taken from the journal."""
+    def take(self, found: FoundCell, position: int, column: str) -> Cell:
+        """Count a cell of a row that was paid for before; the cell, with the usage that no file counts yet."""
+        cell = found.cell
+        if found.version is not None:
+            self.carried_over += 1
+            self.carried_from = add_usage(self.carried_from, {found.version: {column: 1}})
+        paid = found.journaled
+        if paid is None:
+            return cell
         self.replayed += 1
-        if cell.run_id == SAMPLES:
-            self.samples.add((cell.record, cell.column))
-
-    def count_carried(self, version: str, column: str) -> None:
-        """A cell was taken over from an earlier version."""
-        self.carried_over += 1
-        self.carried_from = add_usage(self.carried_from, {version: {column: 1}})
+        self.counted.add((paid.run_id, column, paid.record))
+        if paid.run_id == SAMPLES:
+            self.samples.add((paid.record, column))
+        if not paid.counted:
+            return cell
+        for alias, usage in cell.usages.items():
+            self.note_usage(position, alias, usage)
+        return replace(cell, usages={})
 
     @property
     def resized(self) -> bool:
@@ -290,7 +320,7 @@ class OpenGroup:
             if field.name in self._cells:
                 cells = self._cells[field.name]
                 chosen = cells if everything else [cells[place] for place in places.tolist()]
-                arrays.append(pa.array(chosen, type=field.type))
+                arrays.append(array_of(chosen, field.type))
             else:
                 series = self._rows.frame[field.name]
                 kept = series if everything else series.gather(places)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from sdg_core.config.select import SelectConfig
 from sdg_core.errors import CellError
+from sdg_core.execution.criteria import not_true, stands_in_the_way
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.templates.skip import is_true, truth_template
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.rejected import RejectedRows
 from sdg_core.store.row_groups import SelectedRows
@@ -47,9 +49,7 @@ class Selection:
         self._schema = schema
         self._keep = compiled(truth_template(config.keep)) if config.keep is not None else None
         self._best = compiled(as_template(config.best)) if config.best is not None else None
-        self._not_kept = (
-            f"not true: {config.keep.strip()}" if config.keep is not None else "another candidate is better"
-        )
+        self._not_kept = not_true(config.keep) if config.keep is not None else "another candidate is better"
         self._tables: list[pa.Table] = [schema.empty_table()]
         self._candidates: list[int] = []
         self._reasons: list[str | None] = []
@@ -70,8 +70,17 @@ class Selection:
         """Records that have no row, and shall not be drawn again, because none of their candidates was kept."""
         return self._exhausted
 
-    def judge(self, records: Records, table: pa.Table, *, candidate: int, usages: Sequence[UsageByModel]) -> Verdicts:
-        """Judge rows: one candidate of each of these records, and what each of them used."""
+    def judge(
+        self,
+        records: Records,
+        table: pa.Table,
+        *,
+        candidate: int,
+        usages: Sequence[UsageByModel],
+        rejected: Mapping[int, str],
+    ) -> Verdicts:
+        """Judge rows: one candidate of each of these records, and what each of them used. rejected: by place, why rows were
+        rejected before they were whole."""
         names = sorted({*self._names(self._keep), *self._names(self._best)})
         verdicts = Verdicts()
         first = len(self._reasons)
@@ -82,7 +91,7 @@ class Selection:
             self._reasons.append(None)
             self._scores.append(-math.inf)
             try:
-                self._reasons[-1] = self._why_not(values)
+                self._reasons[-1] = rejected[place] if place in rejected else self._why_not(values)
                 self._scores[-1] = self._score(values)
             except CellError as error:
                 verdicts.faults[place] = error.message, False
@@ -121,9 +130,11 @@ class Selection:
         try:
             return None if is_true(self._keep.render(values)) else self._not_kept
         except CellError as error:
-            if any(values[name] is None for name in self._keep.names):
-                return f"{self._not_kept} ({error.message})"
-            raise CellError(f"keep: {error.message}") from error
+            assert self._config.keep is not None
+            reason = stands_in_the_way(self._config.keep, error, values, names=self._keep.names)
+            if reason is None:
+                raise CellError(f"keep: {error.message}") from error
+            return reason
 
     def _score(self, values: Mapping[str, Any]) -> float:
         """A row's score; below every number where there is none."""
@@ -159,7 +170,7 @@ class Selection:
         )
 
     def _rows(self, rows: Sequence[int]) -> pa.Table:
-        return pa.concat_tables(self._tables).take(pa.array(rows, type=pa.int64()))
+        return pa.concat_tables(self._tables).take(array_of(rows, pa.int64()))
 
     def summary(self) -> SelectedRows:
         """What the footer says of the decided records."""

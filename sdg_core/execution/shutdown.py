@@ -13,13 +13,13 @@ from sdg_core.plan.row_groups import format_ranges
 def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
     """Write what is known of groups that are still open: finished records, failures, and what they have cost.
 
-    What cannot be written is told and passed over: the reason for which the run ends matters more.
+    What cannot be written is reported and passed over: the reason for which the run ends matters more.
     """
     lost: dict[int, StoreError | LedgerError] = {}
     records = 0
     for group in sorted(groups, key=lambda group: group.status.group.index):
         index = group.status.group.index
-        if not (group.made or group.every_failure or group.usage):
+        if not (group.made or group.dropped or group.every_failure or group.usage):
             continue
         try:
             write_and_settle(context, group)

@@ -51,6 +51,10 @@ class FailureBudget:
         self.made += whole
         self.last_success = now
 
+    def reply_deferred(self, now: float) -> None:
+        """A model has taken a request and answers later: nothing is made, and nothing is stalled."""
+        self.last_success = now
+
     @contextmanager
     def own_work(self, clock: Callable[[], float]) -> Iterator[None]:
         """Work of this process while it lasts (computing, writing, callbacks), during which no model is waited for."""

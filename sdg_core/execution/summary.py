@@ -1,8 +1,11 @@
 """What a run did, counted from its events."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sdg_core.dataset.events import Event, Observer, RowGroupFinished, RowGroupSaved
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.store.layout import VersionLayout
 
 
@@ -15,6 +18,9 @@ class RunSummary:
     replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
     previews and estimates had asked for.
     dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
+    cost: the money that this run has used, per currency; spending: what the dataset has cost over all runs and versions, with its
+    upstream. Replies of simulated models (`simulated`) have cost nothing: the sums are what they would cost.
+    waiting: those of the remaining records that wait for replies that come later, without having failed.
     """
 
     version: VersionLayout
@@ -29,6 +35,19 @@ class RunSummary:
     replayed: int = 0
     sampled: int = 0
     dropped: int = 0
+    cost: Mapping[str, float] = field(default_factory=dict)
+    spending: DatasetSpending = field(default_factory=DatasetSpending)
+    simulated: bool = False
+    waiting: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg generate --json` prints it."""
+        return {
+            **vars(self),
+            "version": self.version.name,
+            "directory": str(self.version.directory),
+            "spending": self.spending.to_dict(),
+        }
 
 
 class Tally:
@@ -37,7 +56,7 @@ class Tally:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._generated = self._failed = self._adopted = self._written = self._carried = self._replayed = 0
-        self._dropped = self._sampled = 0
+        self._dropped = self._sampled = self._waiting = 0
         self.first_failure: str | None = None
 
     def __call__(self, event: Event) -> None:
@@ -53,6 +72,7 @@ class Tally:
             self._written += 1
         if isinstance(event, RowGroupFinished):
             self._adopted += event.adopted
+            self._waiting += event.waiting
             self._written += not event.adopted
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
@@ -72,6 +92,7 @@ class Tally:
             replayed=self._replayed,
             sampled=self._sampled,
             dropped=self._dropped,
+            waiting=self._waiting,
         )
 
     def counts(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a generator returns: a column over many records, or one cell."""
+"""What a generator returns: a column over many records, or one cell, which is made (`Cell`), failed (`CellError`) or deferred."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +42,16 @@ class Cell:
     usage: Usage = Usage()
     usages: Mapping[str, Usage] = field(default_factory=dict)
     also: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeferredCell:
+    """A cell that is neither made nor failed: a model has taken the request and answers later.
+
+    usages: what replies so far have used, by alias. They are given again, unpaid, when the cell is made, and count then.
+    """
+
+    usages: Mapping[str, Usage] = field(default_factory=dict)
 
 
 class CellFailedError(CellError):

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
-from sdg_core.generators.base import Cell, Frame, GroupColumn
+from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
 from sdg_core.generators.custom.columns import CustomGenerator
-from sdg_core.generators.expressions import Chooser, evaluate_cell, evaluate_group
+from sdg_core.generators.expressions import Chooser, evaluate_cell_in_loop, evaluate_group
 from sdg_core.generators.models.dispatch import model_generator
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
@@ -27,7 +27,7 @@ CUSTOM_THREADS = 32
 class CellGenerator(Protocol):
     """Computes one column record by record."""
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record, given the columns it reads. Raises CellError."""
 
 
@@ -35,7 +35,7 @@ class CellGenerator(Protocol):
 class PromptedGenerator(Protocol):
     """A generator that sends a model a prompt."""
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open the conversation about a record. Raises CellError."""
 
 
@@ -48,7 +48,7 @@ class ExpressionGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The rendered and cast value. Raises CellError."""
-        return Cell(evaluate_cell(self._column, values, chooser=Chooser(self._random, [record])))
+        return Cell(await evaluate_cell_in_loop(self._column, values, chooser=Chooser(self._random, [record])))
 
 
 def group_column(

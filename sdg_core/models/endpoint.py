@@ -1,5 +1,7 @@
 """One model as its callers see it: ask, and get a reply or a final failure. Waiting and retrying happen here.
 
+A client may also say that its reply comes later (`ReplyDeferredError`), which is passed on: neither a fault nor a success.
+
 Invariants: a slot is held only while a request is on its way, never during a back-off; whatever ends a request (reply, fault,
 cancellation, a bug of the client) gives its slot back; the usage of a reply, or of a failure, counts every request sent.
 """
@@ -11,7 +13,7 @@ from typing import TypeVar
 
 from sdg_core.config.distributions import Distribution
 from sdg_core.config.models import InferenceParameters, ModelConfig
-from sdg_core.errors import ModelError, RateLimitedError
+from sdg_core.errors import ModelError, RateLimitedError, ReplyDeferredError
 from sdg_core.models.gate import Gate
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.retry import FaultKind, RetryDecision, RetryPolicy, error_kind, retry_reason
@@ -243,6 +245,10 @@ class ModelEndpoint:
             except ModelError as error:
                 self._gate.abandoned(ticket)
                 used += _tokens(error)
+                raise
+            except ReplyDeferredError:
+                self._gate.abandoned(ticket)
+                used = Usage()  # counted with the reply
                 raise
             except BaseException:
                 self._gate.abandoned(ticket)

@@ -14,6 +14,7 @@ import jsonschema_rs
 import orjson
 
 from sdg_core.errors import ModelError
+from sdg_core.models.json_repair import NotRepairableError, repair_json
 from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message, TextPart
 from sdg_core.plan.types.json_schema import compile_schema
 from sdg_core.plan.types.schema_work import check_work
@@ -23,8 +24,11 @@ _OPEN_FENCE = re.compile(r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z
 _OPENING = "<response_schema>"
 _FENCED = "Put it into a fenced block that begins with ```json and ends with ```. Write nothing else."
 _START = re.compile(r"[{\[]")
+_BEGINS = re.compile(r"""\{\s*(?:["'“}]|[\w$-]+\s*:)|\[\s*["'“{]""")
 _MAX_STARTS = 200
 """Places of a text that are tried as the beginning of JSON; prose with more brackets is not a reply."""
+_MAX_REPAIRS = 8
+"""The same for what is almost JSON: the first brackets only, because a reply that needs repair begins with them."""
 _MAX_ERRORS = 20
 
 
@@ -73,16 +77,16 @@ def parse(reply: ChatResponse, schema: JsonSchema) -> Any:
 
 
 def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
-    """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose.
+    """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose; if it is almost
+    JSON, what it means (`sdg_core.models.json_repair`).
 
     Raises InvalidResponseError; it says so if the reply was cut off (finish_reason `length`, or JSON that never ends).
     """
     stripped = text.strip()
-    for candidate in (stripped, *_fenced(stripped)):
-        found, value = _loads(candidate)
-        if found:
-            return value
-    found, value = _inside(_OPEN_FENCE.sub(r"\1", stripped))
+    found, value = _strict(stripped)
+    if found:
+        return value
+    found, value, _ = _lenient(stripped, may_end_early=finish_reason != "length")
     if found:
         return value
     if finish_reason == "length":
@@ -90,6 +94,13 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     if _never_ends(stripped):
         raise InvalidResponseError("the JSON of the reply is cut off: it begins, but never ends")
     raise InvalidResponseError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
+
+
+def was_repaired(reply: ChatResponse) -> bool:
+    """Whether the value of a reply was read out of what is almost JSON."""
+    stripped = reply.text.strip()
+    found, _ = _strict(stripped)
+    return not found and _lenient(stripped, may_end_early=reply.finish_reason != "length")[2]
 
 
 def validate(value: Any, schema: JsonSchema) -> Any:
@@ -159,6 +170,45 @@ def _loads(text: str) -> tuple[bool, Any]:
         return False, None
 
 
+def _strict(text: str) -> tuple[bool, Any]:
+    """The text as JSON, or one of its fenced blocks."""
+    for candidate in (text, *_fenced(text)):
+        found, value = _loads(candidate)
+        if found:
+            return True, value
+    return False, None
+
+
+def _lenient(text: str, *, may_end_early: bool) -> tuple[bool, Any, bool]:
+    """The longest object or list inside prose, repaired where that makes it longer: whether there is one, it, and whether it was
+    repaired."""
+    text = _OPEN_FENCE.sub(r"\1", text)
+    length, value = _inside(text)
+    for candidate in (*_fenced(text), text):
+        repaired_length, repaired = _repaired(candidate, may_end_early=may_end_early)
+        if repaired_length > length:
+            return True, repaired, True
+    return length > 0, value, False
+
+
+def _repaired(text: str, *, may_end_early: bool) -> tuple[int, Any]:
+    """The length and the value of what begins with the first bracket that JSON may begin with; 0 for what cannot be repaired."""
+    position = 0
+    for _ in range(_MAX_REPAIRS):
+        start = _START.search(text, position)
+        if start is None:
+            break
+        try:
+            value, end = repair_json(text, start.start(), may_end_early=may_end_early)
+        except NotRepairableError:
+            if _BEGINS.match(text, start.start()) is not None:  # what it contains is not the reply
+                break
+            position = start.end()
+        else:
+            return end - start.start(), value
+    return 0, None
+
+
 def _fenced(text: str) -> list[str]:
     """The contents of fenced blocks, in order of preference: those marked json, the last first."""
     blocks = [(language.lower(), content.strip()) for language, content in _FENCE.findall(text)]
@@ -166,10 +216,10 @@ def _fenced(text: str) -> list[str]:
     return [*reversed(marked), *(content for language, content in reversed(blocks) if not language)]
 
 
-def _inside(text: str) -> tuple[bool, Any]:
-    """The longest object or list inside prose."""
+def _inside(text: str) -> tuple[int, Any]:
+    """The length and the value of the longest object or list inside prose; length 0 for none."""
     decoder = json.JSONDecoder()
-    best = (0, None)
+    best: tuple[int, Any] = (0, None)
     position = 0
     tries = 0
     while tries < _MAX_STARTS and (start := _START.search(text, position)) is not None:
@@ -182,7 +232,7 @@ def _inside(text: str) -> tuple[bool, Any]:
                 break
         else:
             best = max(best, (position - start.start(), value), key=lambda found: found[0])
-    return best[0] > 0, best[1]
+    return best
 
 
 def _unclosed(text: str, start: int) -> bool:

@@ -1,7 +1,7 @@
 """Whether a server holds a model to a schema, found out from its answers.
 
 Some do (`response_format`), some refuse, some crash, some ignore it without a word. No I/O: what to send is asked of here, what
-came back is told here.
+came back is reported here.
 """
 
 import re

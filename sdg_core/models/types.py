@@ -13,6 +13,11 @@ from sdg_core.errors import PermanentModelError
 
 JsonSchema = Mapping[str, Any]
 
+OUTPUT_CONFIG = "output_config"
+CURRENT_VERSION = "current_version"
+FEATURES = (OUTPUT_CONFIG, CURRENT_VERSION)
+"""What Anthropic's API has had since 2026, and servers that speak as it did before have not."""
+
 
 @dataclass(frozen=True)
 class TextPart:
@@ -107,6 +112,7 @@ class ChatRequest:
     response_schema: the reply must be JSON that satisfies it; `schema_name` is what the server is told it is called.
     code_language: what is asked for is code; only the simulated client uses it, so that validators can be rehearsed.
     tools: what the model may call instead of answering. tools_closed: it may no more, but what it called is still told.
+    without: what this model's server has refused, of `FEATURES`; a client that uses one of them does without.
     """
 
     model: str
@@ -118,13 +124,14 @@ class ChatRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice_none: bool = False
     code_language: str | None = None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Usage:
     """Counts that add up: requests sent (retries included), retries, and tokens as the server reports them.
 
-    images: pictures that a server made, which are priced by piece.
+    images: pictures that a server made, which are priced by piece. repaired: cells whose reply was almost JSON.
     """
 
     requests: int = 0
@@ -134,6 +141,7 @@ class Usage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     images: int = 0
+    repaired: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Usage)))
@@ -230,7 +238,10 @@ class ChatClient(ABC):
 
     @abstractmethod
     async def chat(self, request: ChatRequest) -> ChatResponse:
-        """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError."""
+        """Send one request once. Raises RateLimitedError, TransientModelError or PermanentModelError.
+
+        ReplyDeferredError: the request is taken, and its reply is there when the same request is made again later.
+        """
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Turn texts into vectors. Raises as `chat` does, and PermanentModelError if this client cannot."""

@@ -14,13 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import ParsedConfig, ParsedPipeline, read_pipeline
+from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
     ColumnsStage,
     ExplodeStage,
     FilterStage,
     FunctionStage,
-    PipelineConfig,
     RenameStage,
     SelectStage,
     SplitStage,
@@ -30,13 +29,14 @@ from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
-from sdg_core.custom import Resources
 from sdg_core.custom import Stage as UserStage
-from sdg_core.errors import ConfigError, Problem
+from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.pipelines.executors.installed import missing_executor
+from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
+from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.compile import compile_plan
@@ -47,115 +47,99 @@ from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.models import UsedTools, used_models
 from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.project import is_own
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.usercode.clients import resolve_clients
-from sdg_core.plan.usercode.functions import UserFunctionError, find_callable, resolve_functions, source_hash_of
-from sdg_core.plan.usercode.loader import UserCodeError
+from sdg_core.plan.usercode.functions import (
+    UserFunctionError,
+    find_callable,
+    hash_of_text,
+    read_definition,
+    resolve_functions,
+    source_hash_of,
+    unloaded,
+)
+from sdg_core.plan.usercode.loader import Definition, UserCodeError
+from sdg_core.plan.usercode.static import read_constructor
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """A stage, resolved. columns: the plan of its columns. call: the user's function. own: an object of the user's class, which
-    does what a function would. reads: what its columns read of a task.
-    prefix: the fingerprint of the pipeline up to it, which its checkpoints are filed under."""
+class Looking:
+    """Code is read, not run. own: what only running it shows is run after all, since the file is the user's own."""
 
-    place: int
-    stage: Stage
-    columns: DatasetPlan | None = None
-    call: Callable[..., Any] | None = None
-    own: UserStage | None = None
-    reads: tuple[str, ...] = ()
-    prefix: str = ""
-
-    @property
-    def label(self) -> str:
-        """What to call the stage in messages and files."""
-        return f"stages[{self.place}]"
-
-    @property
-    def concurrency(self) -> int | None:
-        """Batches at once; None where nothing limits them."""
-        stated = getattr(self.stage, "concurrency", None)
-        if stated is None and self.own is not None:
-            return self.own.concurrency
-        return stated
-
-    @property
-    def resources(self) -> Resources:
-        """What one worker of the stage takes of a machine."""
-        stated = getattr(self.stage, "resources", None)
-        if stated is not None:
-            return Resources(cpus=stated.cpus, gpus=stated.gpus)
-        return self.own.resources if self.own is not None else Resources()
-
-    @property
-    def batch_size(self) -> int | None:
-        """Records that a function is given at once; None for one that is not given a list."""
-        stated: int | None = getattr(self.stage, "batch_size", None)
-        if stated is None and self.own is not None:
-            return self.own.batch_size
-        return stated
-
-
-@dataclass(frozen=True)
-class PipelinePlan:
-    """Everything a run needs to know of a pipeline but its sources.
-
-    dropped: columns that are not written. shell: the same as a dataset's plan, for what the two have in common (versions, seal,
-    claims); its columns are those of all stages. types: of the columns that stages make.
-    """
-
-    config: PipelineConfig
-    stages: tuple[StagePlan, ...]
-    fingerprint: Fingerprint
-    dropped: frozenset[str]
-    shell: DatasetPlan
-    types: Mapping[str, pa.DataType]
-    parsed: ParsedConfig
-    base: Path
+    own: bool
 
 
 def load_pipeline(
-    path: Path, *, env: Mapping[str, str] | None = None, functions: Functions | None = None, clients: Any = None
+    path: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    functions: Functions | None = None,
+    clients: Any = None,
+    offline: bool = False,
+    untrusted: bool = False,
 ) -> PipelinePlan:
-    """Read and check a pipeline file. Raises ConfigError with every problem found."""
+    """Read and check a pipeline file. Raises ConfigError with every problem found.
+
+    offline: run none of the code that it names; functions and classes are read from their source. untrusted: see `open_pipeline`.
+    """
     env = os.environ if env is None else env
     read = read_pipeline(path, env=env)
-    return compile_pipeline(read, path.resolve().parent, functions=functions, clients=clients)
+    own = not untrusted and is_own(path, working_directory=Path.cwd())
+    looking = Looking(own=own) if offline else None
+    return compile_pipeline(read, path.resolve().parent, functions=functions, clients=clients, looking=looking)
 
 
 def compile_pipeline(
-    read: ParsedPipeline, base: Path, *, functions: Functions | None = None, clients: Any = None
+    read: ParsedPipeline,
+    base: Path,
+    *,
+    functions: Functions | None = None,
+    clients: Any = None,
+    looking: Looking | None = None,
 ) -> PipelinePlan:
     """Check what a file, or Python, says of a pipeline. Raises ConfigError with every problem found."""
-    return _Compiler(read, base, functions or {}, clients or {}).compile()
+    return _Compiler(read, base, functions or {}, clients or {}, looking).compile()
 
 
 def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
     """An object of the user's class. Raises UserFunctionError."""
-    try:
-        inspect.signature(kind).bind(**params)
-    except TypeError as error:
-        taken = ", ".join(inspect.signature(kind).parameters) or "none"
-        raise UserFunctionError("params", f"{error}; {kind.__name__} takes {taken}") from error
+    _check_params(inspect.signature(kind), params, name=kind.__name__)
     try:
         return kind(**params)
     except Exception as error:  # user code may raise anything
         raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
 
 
+def _check_params(taken: inspect.Signature, params: Mapping[str, Any], *, name: str) -> None:
+    """Raise UserFunctionError for parameters that a class does not take."""
+    try:
+        taken.bind(**params)
+    except TypeError as error:
+        names = ", ".join(taken.parameters) or "none"
+        raise UserFunctionError("params", f"{error}; {name} takes {names}") from error
+
+
 class _Compiler:
     """Goes through the stages once. known: the columns so far, None while they cannot be known."""
 
-    def __init__(self, read: ParsedPipeline, base: Path, functions: Functions, clients: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        read: ParsedPipeline,
+        base: Path,
+        functions: Functions,
+        clients: Mapping[str, Any],
+        looking: Looking | None,
+    ) -> None:
         self._config = read.config
         self._parsed = read.parsed
         self._base = base
         self._functions = functions
         self._given_clients = clients
+        self._looking = looking
         self._problems: list[Problem] = []
         self._known = columns_of(read.config.sources)
         self._clients: Mapping[str, Any] = {}
@@ -163,7 +147,8 @@ class _Compiler:
         self._hashes: dict[str, str] = {}
 
     def compile(self) -> PipelinePlan:
-        asked = resolve_clients(self._as_dataset(()), base=self._base, given=self._given_clients)
+        offline = self._looking is not None
+        asked = resolve_clients(self._as_dataset(()), base=self._base, given=self._given_clients, offline=offline)
         self._clients = asked.clients
         self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
         for path, message in asked.problems:
@@ -213,6 +198,8 @@ class _Compiler:
         match stage:
             case SplitStage():
                 self._split(place, stage)
+                if stage.unit == "tokens":
+                    plan, own["tokenizer"] = self._tokenizer(plan, stage)
             case FilterStage():
                 self._filter(place, stage)
             case ColumnsStage():
@@ -251,6 +238,18 @@ class _Compiler:
         if self._known is not None:
             self._known |= {f"{stage.column}_start"}
 
+    def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
+        """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
+        path = self._base / stage.tokenizer if stage.tokenizer is not None else None
+        try:
+            tokenize, mark = open_tokenizer(path)
+        except PlanError as error:
+            self._problem(
+                ("stages", plan.place, "tokenizer" if path is not None else "unit"), f"{error.message}; {error.remedy}"
+            )
+            return plan, ""
+        return replace(plan, tokenize=tokenize), mark
+
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:
             self._need(stage.column, ("stages", place, "column"))
@@ -282,6 +281,10 @@ class _Compiler:
             given = self._functions.get(stage.function)
             if isinstance(given, UserStage):
                 return replace(plan, own=given), source_hash_of(type(given), "function", version=stage.version)
+            if given is None and self._looking is not None:
+                found = read_definition(stage.function, "function", base=self._base, own=self._looking.own)
+                if found is not None:
+                    return self._read_function(plan, stage, found)
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
             mark = source_hash_of(call, "function", version=stage.version)
             if inspect.isclass(call) and issubclass(call, UserStage):
@@ -291,8 +294,20 @@ class _Compiler:
             self._problem(("stages", plan.place, error.key), str(error))
             return plan, None
 
+    def _read_function(self, plan: StagePlan, stage: FunctionStage, found: Definition) -> tuple[StagePlan, str]:
+        taken = read_constructor(found, base=UserStage.__name__)
+        if taken is not None:
+            _check_params(taken, stage.params, name=found.name)
+        return replace(plan, call=unloaded(stage.function)), hash_of_text(found.source)
+
     def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
-        resolved = resolve_functions(self._as_dataset(stage.columns), base=self._base, given=self._functions)
+        resolved = resolve_functions(
+            self._as_dataset(stage.columns),
+            base=self._base,
+            given=self._functions,
+            offline=self._looking is not None,
+            own=self._looking is None or self._looking.own,
+        )
         config = resolved.config
         made = {column.name for column in config.columns} | {*producers_of(config.columns)}
         read = {name: None for column in config.columns for name in references_of(column) if name not in made}

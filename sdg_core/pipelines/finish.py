@@ -10,6 +10,7 @@ import pyarrow as pa
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
+from sdg_core.dataset.spending import DatasetSpending, upstream_cost
 from sdg_core.errors import IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
@@ -38,7 +39,7 @@ def process_pipeline(
         plan = _plan_for(pipeline, layout, statuses)
         if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
             return processing.existing_result(layout, _with_target(plan, metadata), metadata)
-        _check_complete(statuses, allow_missing=allow_missing)
+        check_complete(statuses, allow_missing=allow_missing)
         remove_stale_temp_files(pipeline.layout, layout)
         rows = as_row_groups(statuses)
         result = processing.process(
@@ -66,7 +67,10 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     layout, metadata, statuses = _existing(pipeline)
     runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
-    made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
+    spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
+    made = make_report(
+        plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault, spending=spending
+    )
     return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 
@@ -137,7 +141,8 @@ def _existing(pipeline: OpenPipeline) -> tuple[SourcesLayout, Metadata, list[Par
     return layout, version.metadata, statuses
 
 
-def _check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+    """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
     absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
     unfinished = [s for s in statuses if s.state in ("partial", "failed")]
     if absent or (unfinished and not allow_missing):

@@ -28,7 +28,6 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.executors.base import StageExecutor, open_executor
 from sdg_core.pipelines.executors.installed import check_executor
@@ -42,6 +41,8 @@ from sdg_core.pipelines.handle import (
     scan,
 )
 from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.plan import StagePlan
+from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
@@ -91,6 +92,7 @@ async def agenerate_pipeline(
     on_partition: called in the loop once a partition is durable, settled ones too. Everything that can be checked is checked
     before anything is written. Raises errors of `sdg_core.errors`.
     """
+    pipeline.check_loaded()
     check_executor(pipeline.plan.config.run)
     run_id = run_id or uuid.uuid4().hex
     mode = resume or pipeline.plan.config.run.resume
@@ -113,6 +115,7 @@ async def agenerate_pipeline(
             known = write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
+            note_checkpoints(pipeline, layout)
             remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))

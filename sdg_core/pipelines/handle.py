@@ -13,11 +13,12 @@ from typing import Any
 from sdg_core.config.load import parse_pipeline
 from sdg_core.config.yaml_document import Document
 from sdg_core.dataset.handle import Dataset
-from sdg_core.errors import CorruptFileError, StoreError
+from sdg_core.errors import ConfigError, CorruptFileError, PlanError, StoreError
 from sdg_core.pipelines.build import Pipeline
-from sdg_core.pipelines.compile import PipelinePlan, compile_pipeline, load_pipeline
-from sdg_core.pipelines.readers.base import Source, SourceError
-from sdg_core.pipelines.readers.find import find_sources
+from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
+from sdg_core.pipelines.plan import PipelinePlan
+from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
+from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
@@ -31,23 +32,35 @@ from sdg_core.pipelines.store import (
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.row_groups import RowGroup
+from sdg_core.plan.variables import check_variables
 from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
 @dataclass(frozen=True)
 class OpenPipeline:
-    """An open pipeline: its checked file, its sources as they are now, and where it is stored."""
+    """An open pipeline: its checked file, its sources, and where it is stored.
+
+    is_current: `sources` are those that there are now; else those that were written down when somebody last looked. offline: the
+    user's code was read, not loaded, so nothing can be made.
+    """
 
     plan: PipelinePlan = field(repr=False)
     sources: Mapping[str, Source] = field(repr=False)
     layout: PipelineLayout
     env: Mapping[str, str] = field(repr=False)
+    is_current: bool = True
+    offline: bool = False
 
     @property
     def name(self) -> str:
         """The pipeline's name."""
         return self.plan.config.name
+
+    def check_loaded(self) -> None:
+        """Raise PlanError if nothing can be made because the pipeline was only looked at."""
+        if self.offline:
+            raise PlanError(f"{self.name} was opened to be looked at", remedy="open it without offline=True to run it")
 
     def as_dataset(self, partitions: Sequence[Partition] | None = None) -> Dataset:
         """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
@@ -65,10 +78,15 @@ def open_pipeline(
     env: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
+    offline: bool = False,
+    untrusted: bool = False,
 ) -> OpenPipeline:
     """Read and check a pipeline file, or a pipeline written in Python, and look for its sources.
 
-    Raises ConfigError, SeedError if there are none, StoreError.
+    offline: run none of the code that the file names and open no connection. Functions and classes are read from their source,
+    and sources that need code or a network are those that were there when somebody last looked. What only running code shows is
+    run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
+    Raises ConfigError, SeedError if there are no sources, StoreError.
     """
     env = os.environ if env is None else env
     objects: Mapping[str, Any] = {}
@@ -79,11 +97,28 @@ def open_pipeline(
         read = parse_pipeline(Document(written.data, {}), source=named, default_name=path.name, env=env)
         plan = compile_pipeline(read, written.base, functions={**(functions or {}), **objects}, clients=clients)
     else:
-        plan = load_pipeline(Path(path), env=env, functions=functions, clients=clients)
+        plan = load_pipeline(
+            Path(path), env=env, functions=functions, clients=clients, offline=offline, untrusted=untrusted
+        )
+    check_variables_of(plan, env)
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
+    if offline and not objects and needs_code_or_network(plan.config.sources, env):
+        return OpenPipeline(plan, _written_down(layout), layout, env, is_current=False, offline=True)
     found = find_sources(plan.config.sources, base=plan.base, root=layout.root, env=env, given=objects)
-    return OpenPipeline(plan, {source.key: source for source in found}, layout, env)
+    return OpenPipeline(plan, {source.key: source for source in found}, layout, env, offline=offline)
+
+
+def check_variables_of(plan: PipelinePlan, env: Mapping[str, str]) -> None:
+    """Raise ConfigError if the file would send a variable of `env` to a host where it does not belong."""
+    problems = [plan.parsed.problem(where, message) for where, message in check_variables(plan.config, env=env)]
+    if problems:
+        raise ConfigError(plan.parsed.source, problems)
+
+
+def _written_down(layout: PipelineLayout) -> dict[str, Source]:
+    found = (source for partition in read_partitions(layout) for source in partition.sources)
+    return {key: UnreadSource(key, locator) for key, locator in found}
 
 
 @dataclass(frozen=True)
@@ -91,7 +126,8 @@ class PartitionStatus:
     """A partition, its state, and what materializing it would do.
 
     state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make,
-    or to try again. removed: keys of sources that are gone and still have rows here.
+    or to try again. removed: keys of sources that are gone and still have rows here. changed: whether the file holds anything
+    else than the sources that there are now, apart from what failed.
     """
 
     partition: Partition
@@ -100,11 +136,32 @@ class PartitionStatus:
     to_make: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     reason: str | None = None
+    changed: bool = False
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self.partition.index
+
+    @property
+    def key(self) -> str:
+        """Its Dagster partition key."""
+        return self.partition.key
 
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing to do."""
         return self.state in ("complete", "failed")
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is made of the sources that there are now; some of it may have failed."""
+        return self.state in ("complete", "partial", "failed") and not self.changed
+
+    @property
+    def num_remaining(self) -> int:
+        """Sources to make, or to take out."""
+        return len(self.to_make) + len(self.removed)
 
 
 @dataclass
@@ -114,8 +171,10 @@ class Versions:
     sources: Mapping[str, Source]
     known: dict[str, str] = field(default_factory=dict)
 
-    def of(self, key: str) -> str:
-        """What identifies a source's content; empty if it cannot be read, which its own task will say."""
+    def of(self, key: str) -> str | None:
+        """What identifies a source's content; empty if it cannot be read, which its own task will say. None if nobody looked."""
+        if isinstance(self.sources[key], UnreadSource):
+            return None
         if key not in self.known:
             try:
                 self.known[key] = self.sources[key].open().version
@@ -192,11 +251,17 @@ def classify(
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    return PartitionStatus(partition, state, found, to_make, removed)
+    changed = bool(removed) or any(_is_changed(entries.get(key), versions.of(key)) for key in to_make)
+    return PartitionStatus(partition, state, found, to_make, removed, changed=changed)
 
 
-def _is_to_make(entry: SourceEntry | None, version: str, retry: bool) -> bool:
-    if entry is None or entry.version != version:
+def _is_changed(entry: SourceEntry | None, version: str | None) -> bool:
+    """Whether a file has another content of a source than there is now, or none. version: None if nobody looked."""
+    return entry is None or (version is not None and entry.version != version)
+
+
+def _is_to_make(entry: SourceEntry | None, version: str | None, retry: bool) -> bool:
+    if entry is None or _is_changed(entry, version):
         return True
     return entry.state == "partial" or (entry.state == "failed" and retry)
 

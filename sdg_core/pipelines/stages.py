@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
@@ -15,16 +15,17 @@ import polars as pl
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
-from sdg_core.execution.cells import FailedRecord, RecordMaker
+from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
+from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
 from sdg_core.plan.row_groups import RowGroup
@@ -35,6 +36,9 @@ from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 TASKS_AT_ONCE = 1000
 """Tasks that one open group of a `columns` stage holds."""
+_FEW = 64
+_SHORT = 2**16
+"""Tasks, and characters of theirs, that are not worth a thread."""
 
 
 @dataclass
@@ -82,11 +86,13 @@ class StageRunner:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
         match stage := plan.stage:
             case SplitStage():
-                return [_split(stage, task) for task in tasks]
+                return await _of_each(lambda task: _split(plan, stage, task), tasks)
             case FilterStage() if not stage.quality:
-                return [_filter(stage, task, plan.label) for task in tasks]
+                assert stage.keep is not None
+                apart = not compiled(stage.keep).is_light
+                return await _of_each(lambda task: _filter(stage, task, plan.label), tasks, apart=apart)
             case ExplodeStage():
-                return [_explode(stage, task) for task in tasks]
+                return await _of_each(lambda task: _explode(stage, task), tasks)
             case FilterStage() | FunctionStage():
                 handed_to_next = plan.place in self._handed_to_next
                 return await self._executor.run(plan, tasks, handed_to_next=handed_to_next)
@@ -139,6 +145,8 @@ class StageRunner:
         async def make(position: int) -> None:
             async with self._room:
                 outcome = await maker.make(group, position)
+            if isinstance(outcome, WaitingRecord):
+                outcome = _cannot_wait(outcome)
             if isinstance(outcome, FailedRecord):
                 self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
             else:
@@ -152,6 +160,23 @@ class StageRunner:
             if group.last_phase:
                 return
             await asyncio.to_thread(group.advance)
+
+
+async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
+    """What a stage makes of each task; in a thread if it may take long, because the texts may be anybody's."""
+
+    def made() -> list[Outcome]:
+        return [make(task) for task in tasks]
+
+    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
+    is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
+    return made() if is_small else await asyncio.to_thread(made)
+
+
+def _cannot_wait(record: WaitingRecord) -> FailedRecord:
+    column = min(record.columns)
+    message = "its model answers later, which the columns of a pipeline cannot wait for"
+    return FailedRecord(column, CellFailedError(message, kind="permanent"))
 
 
 class _Given:
@@ -181,14 +206,14 @@ def _rows(group: OpenGroup, count: int) -> list[Outcome]:
     return outcomes
 
 
-def _split(stage: SplitStage, task: Task) -> Outcome:
+def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
     text = task.values.get(stage.column)
     if text is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
         return Failed(f"column {stage.column!r} holds a {type(text).__name__}, not text", retryable=False, kind="input")
     before = task.values.get(f"{stage.column}_start") or 0
-    spans = split_text(stage, text)
+    spans = split_text(stage, text, tokenize=plan.tokenize)
     if not spans:
         return Filtered(f"{stage.column} is empty")
     return [

@@ -91,7 +91,7 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     CustomSources: frozenset({"reader_class"}),
     ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers", "serve"}),
     Serve: _EVERY,
-    Simulation: frozenset({"latency", "rate_limited", "transient"}),
+    Simulation: frozenset({"latency", "rate_limited", "transient", "reply_tokens"}),  # the last counts by column
     ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
     Prices: _EVERY,
     InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout", "encoding_format"}),
@@ -283,7 +283,10 @@ def _one_model_context(column: Column, alias: str, config: DatasetConfig) -> dic
     provider = next(p for p in config.model_providers if p.name == model.provider)
     # Replies of the simulated provider, and parameters that are drawn, also depend on the record's own random words.
     random = provider.provider_type == "simulated" or is_drawn(model.inference_parameters)
-    drawn = {"name": column.name, "seed": config.seed} if random else {}
+    drawn: dict[str, Any] = {"name": column.name, "seed": config.seed} if random else {}
+    length = provider.simulation.tokens_of(column.name)
+    if length is not None and provider.provider_type == "simulated":
+        drawn["reply_tokens"] = hashed_fields(length)
     return {"model": hashed_fields(model), "provider": hashed_fields(provider), **drawn}
 
 

@@ -28,9 +28,9 @@ class ImportedConfig:
     notes: tuple[str, ...] = ()
 
 
-def import_config(path: Path, *, env: Mapping[str, str]) -> ImportedConfig:
+def import_config(path: Path, *, env: Mapping[str, str], untrusted: bool = False) -> ImportedConfig:
     """Read a builder config and write it as a dataset file with every default filled in. Raises ConfigError."""
-    loaded = load_dataset(path, env=env, reading=Reading(complete=True))
+    loaded = load_dataset(path, env=env, reading=Reading(complete=True), offline=True, untrusted=untrusted)
     data = loaded.config.model_dump(mode="json", exclude_none=True)
     ordered: dict[str, Any] = {
         key: data.pop(key) for key in ("name", "num_records", "row_group_size", "seed") if key in data

@@ -12,11 +12,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
+from typing import Any
 from urllib.parse import urlsplit
 
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import is_variable
+from sdg_core.config.pipeline import PipelineConfig
+from sdg_core.config.processors import DecontaminateProcessor
 from sdg_core.config.seeds import HuggingFaceSeedSource
+from sdg_core.config.sources import HubSources
 from sdg_core.config.tools import HttpMcpProvider
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.project import project_of
@@ -64,7 +68,10 @@ _SYSTEM = re.compile(
 
 
 def check_variables(
-    config: DatasetConfig, *, env: Mapping[str, str] | None = None, working_directory: FilePath | None = None
+    config: DatasetConfig | PipelineConfig,
+    *,
+    env: Mapping[str, str] | None = None,
+    working_directory: FilePath | None = None,
 ) -> Problems:
     """Every variable that the file would send to a host where it does not belong."""
     sent = [*sent_variables(config)]
@@ -81,7 +88,7 @@ def check_variables(
             )
 
 
-def sent_variables(config: DatasetConfig) -> Iterator[tuple[Path, str, str]]:
+def sent_variables(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Path, str, str]]:
     """The variables whose values leave for a host: place in the file, name, URL."""
     for index, provider in enumerate(config.model_providers):
         if provider.provider_type in ("simulated", "custom") or provider.endpoint is None:
@@ -94,9 +101,21 @@ def sent_variables(config: DatasetConfig) -> Iterator[tuple[Path, str, str]]:
     for index, server in enumerate(config.mcp_providers):
         if isinstance(server, HttpMcpProvider) and server.api_key:
             yield ("mcp_providers", index, "api_key"), server.api_key, server.endpoint
-    source = config.seed_config.source if config.seed_config is not None else None
-    if isinstance(source, HuggingFaceSeedSource) and source.token is not None:
-        yield ("seed_config", "source", "token"), source.token, source.endpoint
+    for where, source in _sources(config):
+        if isinstance(source, HuggingFaceSeedSource | HubSources) and source.token is not None:
+            yield (*where, "token"), source.token, source.endpoint
+
+
+def _sources(config: DatasetConfig | PipelineConfig) -> Iterator[tuple[Path, Any]]:
+    """Everything that the file reads data from, with its place."""
+    if isinstance(config, PipelineConfig):
+        yield ("sources",), config.sources
+    elif config.seed_config is not None:
+        yield ("seed_config", "source"), config.seed_config.source
+    for index, processor in enumerate(config.processors):
+        if isinstance(processor, DecontaminateProcessor):
+            for number, evaluation in enumerate(processor.evaluation_sets):
+                yield ("processors", index, "evaluation_sets", number, "source"), evaluation.source
 
 
 def may_be_sent(variable: str, host: str, *, allowed: Mapping[str, tuple[str, ...]]) -> bool:

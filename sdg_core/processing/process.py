@@ -98,7 +98,7 @@ def process(
     open_source: OpenSource,
     commit_guard: CommitGuard = nullcontext,
 ) -> ProcessingResult:
-    """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is told each index.
+    """Write `processed/` from row groups that have passed `check_complete`, and seal. `on_row_group` is called with each index.
 
     commit_guard: entered around what makes the beginning, the output and the seal visible; what it raises keeps them from it.
     open_source: opens the evaluation sets of processors. Raises FilterError if a processor cannot be used, or no record is left.

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.profiling.facts import describe_columns, gather_facts
@@ -40,14 +41,25 @@ def make_report(
     *,
     runs: Sequence[RunRecord],
     history_fault: str | None = None,
+    spending: DatasetSpending | None = None,
 ) -> Report:
     """Look at a version: at its finished dataset, or at the row groups there are so far. Writes nothing.
 
-    history_fault: why the runs are not known. Raises IncompleteError if there is no row, StoreError.
+    history_fault: why the runs are not known. spending: what the dataset has cost, other versions and its upstream included.
+    Raises IncompleteError if there is no row, StoreError.
     """
     stored = resolve_parts(version, metadata, statuses)
     described = describe_columns(plan)
-    facts = gather_facts(plan, version, metadata, statuses, stored, runs=runs, history_fault=history_fault)
+    facts = gather_facts(
+        plan,
+        version,
+        metadata,
+        statuses,
+        stored,
+        runs=runs,
+        history_fault=history_fault,
+        spending=spending or DatasetSpending(),
+    )
     with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
         columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)

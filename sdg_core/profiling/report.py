@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sdg_core.dataset.estimates import Comparison
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
 from sdg_core.profiling.model import ColumnProfile
@@ -71,6 +72,9 @@ class Facts:
     removed: what processors left out of the finished dataset, in order; those records have not failed.
     resized: functions change how many rows there are.
     selection: what `select` came to; its dropped records have not failed. rejected_cost: of rejected candidates.
+    total_cost: money per currency over all versions that cells came from (`earlier_versions`: usage and cost of each).
+    upstream_cost: of the datasets above this one, by name. estimate: what was expected before the run.
+    Money of a simulated dataset is what it would cost.
     """
 
     dataset: str
@@ -101,6 +105,10 @@ class Facts:
     resized: bool = False
     selection: SelectionCounts | None = None
     rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
+    total_cost: Mapping[str, float] = field(default_factory=dict)
+    earlier_versions: Mapping[str, Any] = field(default_factory=dict)
+    upstream_cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    estimate: Comparison | None = None
 
 
 @dataclass(frozen=True)

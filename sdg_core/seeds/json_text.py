@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdg_core.errors import SeedError
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.seeds.text_options import ARROW_TYPES, TextOptions, TypeName, check_names
 
 _INT64 = 2**63
@@ -116,7 +117,7 @@ def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.A
             remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
         )
     try:
-        array = pa.array(values, type=ARROW_TYPES[type_name] if type_name is not None else None)
+        array = array_of(values, ARROW_TYPES[type_name] if type_name is not None else None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         expected = f"is {type_name} by seed_config.source.types" if type_name else "holds values of several types"

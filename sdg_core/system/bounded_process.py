@@ -103,7 +103,7 @@ class BoundedProcess:
 def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
     """The other side: answer requests until there are no more.
 
-    It ends itself soon after it should have been ended, because whoever started it may have been killed.
+    It ends itself soon after it should have been ended, because the process that started it may have been killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

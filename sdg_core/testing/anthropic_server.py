@@ -11,11 +11,14 @@ from sdg_core.testing.model_answers import json_of
 from sdg_core.testing.model_faults import Fault
 from sdg_core.testing.model_server import answer_to
 
+_VERSIONS = ("2023-06-01", "2026-10-21")
+
 
 class AnthropicServer:
-    """Refuses what the real one refuses: no max_tokens, no version, turns that do not alternate, blank text.
+    """Refuses what the real one refuses: no max_tokens, no version, turns that do not alternate, blank text, sampling
+    parameters in the current version, open objects in `output_config`.
 
-    blocks: replaces the content of replies; takes the request's body.
+    blocks: replaces the content of replies; takes the request's body. older: speaks as the API did before `output_config`.
     """
 
     def __init__(
@@ -24,12 +27,14 @@ class AnthropicServer:
         faults: Iterable[Fault | None] = (),
         api_key: str | None = None,
         blocks: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None,
+        older: bool = False,
     ) -> None:
         self.script = deque(faults)
         self.api_key = api_key
         self.requests: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.url = ""
+        self._older = older
         self._blocks = blocks or reply_blocks
         self._runner: web.AppRunner | None = None
 
@@ -55,7 +60,7 @@ class AnthropicServer:
         body = orjson.loads(await request.read())
         self.requests.append(body)
         self.headers.append(request.headers)
-        refused = self._refuse_key(request) or _refuse_body(body, request.headers)
+        refused = self._refuse_key(request) or _refuse_body(body, request.headers, older=self._older)
         if refused is not None:
             return refused
         fault = self.script.popleft() if self.script else None
@@ -94,7 +99,7 @@ class AnthropicServer:
 
 
 def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Text, or a call of the tool that has to be called."""
+    """Text, JSON of the schema that is asked for, or a call of the tool that has to be called."""
     prompt = "".join(block.get("text", "") for block in body["messages"][-1]["content"])
     choice = body.get("tool_choice", {})
     if choice.get("type") == "tool":
@@ -102,14 +107,25 @@ def reply_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {"type": "tool_use", "id": "t1", "name": choice["name"], "input": orjson.loads(json_of(schema, prompt))}
         ]
+    wanted = body.get("output_config", {}).get("format")
+    if wanted is not None:
+        return [{"type": "text", "text": json_of(wanted["schema"], prompt)}]
     return [{"type": "text", "text": answer_to(prompt)}]
 
 
-def _refuse_body(body: dict[str, Any], headers: Mapping[str, str]) -> web.Response | None:
+def _refuse_body(body: dict[str, Any], headers: Mapping[str, str], *, older: bool) -> web.Response | None:
+    version = headers.get("anthropic-version")
+    sampling = [name for name in ("temperature", "top_p", "top_k") if name in body]
     roles = [turn["role"] for turn in body["messages"]]
     blocks = [block for turn in body["messages"] for block in turn["content"]]
     faults = {
-        "anthropic-version: header is required": headers.get("anthropic-version") != "2023-06-01",
+        "anthropic-version: header is required": version is None,
+        f"anthropic-version: {version!r} is not a valid version": version not in _VERSIONS[: 1 if older else 2],
+        f"{sampling}: Extra inputs are not permitted": bool(sampling) and version == _VERSIONS[1],
+        "output_config: Extra inputs are not permitted": older and "output_config" in body,
+        "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false": _is_open(
+            body.get("output_config", {}).get("format", {}).get("schema")
+        ),
         "max_tokens: Field required": "max_tokens" not in body,
         "messages: roles must alternate": any(first == second for first, second in zip(roles, roles[1:], strict=False)),
         "messages: first message must use the user role": roles[:1] != ["user"],
@@ -119,6 +135,16 @@ def _refuse_body(body: dict[str, Any], headers: Mapping[str, str]) -> web.Respon
     }
     message = next((message for message, wrong in faults.items() if wrong), None)
     return None if message is None else _error("invalid_request_error", message, status=400)
+
+
+def _is_open(node: Any) -> bool:
+    """Whether an object of a schema may have further keys."""
+    if isinstance(node, list):
+        return any(map(_is_open, node))
+    if not isinstance(node, dict):
+        return False
+    is_open = node.get("type") == "object" and node.get("additionalProperties") is not False
+    return is_open or any(map(_is_open, node.values()))
 
 
 def _error(kind: str, message: str, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -10,14 +10,14 @@ from sdg_core.config.columns import ChatColumn, ImageColumn
 from sdg_core.config.distributions import Distribution, UniformDistribution
 from sdg_core.config.models import InferenceParameters, ModelConfig
 from sdg_core.errors import ModelError
-from sdg_core.generators.base import Cell, CellFailedError
-from sdg_core.generators.models.conversation import Conversation, Limits, converse
+from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
+from sdg_core.generators.models.conversation import Conversation, Done, Limits, converse
 from sdg_core.generators.models.media import ImageStore, Media, media_parts
 from sdg_core.models import structured
 from sdg_core.models.endpoint import ModelEndpoint
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.retry import error_kind
-from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool
+from sdg_core.models.types import ChatRequest, ChatResponse, ImagePart, Message, Part, TextPart, Tool, Usage
 from sdg_core.plan.sampling.rng import RandomSource, RecordChoices, to_unit
 from sdg_core.plan.templates.render import Template
 from sdg_core.plan.types.replies import REASONING, TRACE
@@ -103,29 +103,47 @@ class ChatGenerator:
         self._system = Template(column.system_prompt) if column.system_prompt else None
         self._format = self._format_in_words()
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        messages = self._messages(values, record)
-        tools = await self._tools()
-        had = await converse(
-            self._asked.endpoint,
+        conversation = await self.conversation(record=record, values=values, tools=await self._tools())
+        outcome = await converse(conversation, self._asked.endpoint, self._asked.toolbox)
+        if isinstance(outcome, DeferredCell):
+            return outcome
+        return self.cell(outcome)
+
+    async def conversation(
+        self, *, record: int, values: Mapping[str, Any], tools: tuple[Tool, ...] = ()
+    ) -> Conversation:
+        """The conversation about a record, which builds its requests and reads its replies without waiting for anything.
+
+        tools: what the model may call. Raises CellError.
+        """
+        toolbox = self._asked.toolbox
+        messages = await self.prompt(record=record, values=values)
+        return Conversation(
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
             self._wanted.read,
             alias=self._column.model_alias,
             limits=self._asked.limits,
-            toolbox=self._asked.toolbox,
+            max_tool_turns=toolbox.max_turns if toolbox is not None else None,
             keep_truncated=self._column.on_truncated == "keep",
         )
-        return Cell(had.value, usages=had.usages, also=_side_cells(self._column, had))
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The messages that open the conversation about a record. Raises CellError."""
-        return self._messages(values, record)
+    def cell(self, outcome: Done) -> Cell:
+        """The cell that a conversation has come to."""
+        return Cell(outcome.value, usages=self._usages(outcome), also=_side_cells(self._column, outcome))
 
-    def _messages(self, values: Mapping[str, Any], record: int) -> tuple[Message, ...]:
-        """The opening of a record's conversations, a pure function of its values and number. Raises CellError."""
+    def _usages(self, outcome: Done) -> Mapping[str, Usage]:
+        """What the conversation used; a reply that was almost JSON is counted."""
+        if self._wanted.schema is None or not structured.was_repaired(outcome.reply):
+            return outcome.usages
+        alias = outcome.reply.alias or self._column.model_alias
+        return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}
+
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
         name = self._column.name
-        text = self._prompt.render(values, self._asked.choices(name, record))
+        text = await self._prompt.render_in_loop(values, self._asked.choices(name, record))
         for addition in (self._wanted.instructions, self._format):
             text = f"{text}\n\n{addition}" if addition else text
         media = media_of(self._column, values, self._asked.images)
@@ -133,7 +151,8 @@ class ChatGenerator:
         content: str | tuple[Part, ...] = (*media, *words) if media else text
         messages: tuple[Message, ...] = (Message("user", content),)
         if self._system is not None:
-            system = self._system.render(values, self._asked.choices(name, record, of="system_prompt"))
+            drawn = self._asked.choices(name, record, of="system_prompt")
+            system = await self._system.render_in_loop(values, drawn)
             messages = (Message("system", system), *messages)
         return messages
 
@@ -182,7 +201,7 @@ def media_of(
     return tuple(part for context in contexts for part in media_parts(context, values[context.column_name], images))
 
 
-def _side_cells(column: ChatColumn, had: Conversation) -> dict[str, Any]:
+def _side_cells(column: ChatColumn, had: Done) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     if column.with_trace != "none":
         messages = had.messages if column.with_trace == "all_messages" else had.messages[-1:]

@@ -1,21 +1,23 @@
 """Asking until the reply can be used: what is wrong is fed back as a turn of the user, then it is all asked afresh.
 
-Which turn comes next is a pure decision. Every request counts: in the usage of the cell if one of the replies will do, else in
-that of the failure.
+A conversation is a pure step, `(state, event) -> ask | call tools | done | give up`; `converse` carries the steps out. So the
+replies may come at once, or from a service that answers a day later: the same replies give the same cell.
+Every request counts: in the usage of the cell if one of the replies will do, else in that of the failure. What a conversation has
+learnt from tools is kept when it is started afresh, so no call is made twice. A model that has used up its turns of tools is told
+so, and may then only answer.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sdg_core.config.run import RunSettings
-from sdg_core.errors import ModelError
-from sdg_core.generators.base import CellFailedError
-from sdg_core.generators.models.tool_loop import ToolSession, UsageTally, assistant_message
+from sdg_core.errors import ModelError, ReplyDeferredError
+from sdg_core.generators.base import CellFailedError, DeferredCell
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
-from sdg_core.models.types import ChatRequest, ChatResponse, Message, Usage
+from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
 from sdg_core.store.failures import FailureKind
 
 _CUT_SHORT = {
@@ -75,13 +77,164 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """How it went: the value, the reply that held it, the messages of the last conversation, and what all of them used."""
+class Standing:
+    """Where a conversation stands: the request that is to be answered, and what came before it.
+
+    said: what was said until tools answered last; a fresh conversation begins with it, so that no call is made twice.
+    tool_turns: replies so far that asked for tools. usages: of all requests so far, by alias; requests: how many were sent.
+    """
+
+    request: ChatRequest
+    turn: Turn = Turn()
+    tool_turns: int = 0
+    said: tuple[Message, ...] = ()
+    usages: Mapping[str, Usage] = field(default_factory=dict)
+    requests: int = 0
+
+    def counting(self, usages: Mapping[str, Usage], *, requests: int) -> "Standing":
+        """The same after one more request, its retries included."""
+        together = dict(self.usages)
+        for alias, usage in usages.items():
+            together[alias] = together.get(alias, Usage()) + usage
+        return replace(self, usages=together, requests=self.requests + requests)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The model is to be sent `state.request`."""
+
+    state: Standing
+
+
+@dataclass(frozen=True)
+class CallTools:
+    """These tools are to be called."""
+
+    state: Standing
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """It is over: the value, the reply that held it, the messages of the last conversation, and what all of them used."""
 
     value: Any
     reply: ChatResponse
     messages: tuple[Message, ...]
     usages: Mapping[str, Usage]
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """It is over without a value. cause: the fault or the complaint that ended it, if there was one."""
+
+    error: CellFailedError
+    cause: Exception | None = None
+
+
+@dataclass(frozen=True)
+class ToolResults:
+    """What tools have answered, in the order of the calls."""
+
+    messages: tuple[Message, ...]
+
+
+Event = ChatResponse | ToolResults | ModelError
+"""What a conversation waits for: a reply, answers of tools, or the fault for which there will be neither."""
+Step = Ask | CallTools | Done | GiveUp
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The rules of the conversations about one cell. Every method is a pure function, so a run that waits for the replies and one
+    that finds them later do the same.
+
+    opening: the request that begins a conversation, by its number. read: the value in a reply; raises ModelError or ValueError
+    with what is wrong with it. alias: what is asked. max_tool_turns: replies that may call tools; None where there are no tools.
+    keep_truncated: a reply that was cut short will do. One that will not do is not asked for again, because the same limit would
+    cut it again.
+    """
+
+    opening: Callable[[int], ChatRequest]
+    read: Callable[[ChatResponse], Any]
+    alias: str
+    limits: Limits
+    max_tool_turns: int | None = None
+    keep_truncated: bool = False
+
+    def start(self) -> Ask:
+        """The first request."""
+        return Ask(Standing(self.opening(0)))
+
+    def step(self, state: Standing, event: Event) -> Step:
+        """What to do when the event has come that `state` waits for."""
+        match event:
+            case ChatResponse():
+                return self._replied(state, event)
+            case ToolResults():
+                return self._ask_with(state, event.messages)
+            case RequestFailedError():
+                counted = state.counting(event.usages(self.alias), requests=event.attempts)
+                return _failed(counted, event, kind=event.kind)
+            case _:  # of a tool's server
+                return _failed(state, event, kind=error_kind(event))
+
+    def _replied(self, state: Standing, reply: ChatResponse) -> Step:
+        state = state.counting(reply.usages(self.alias), requests=reply.usage.requests)
+        if reply.tool_calls and self._tools_are_open(state):
+            return self._call_tools(state, reply)
+        cut = incomplete(reply, keep_truncated=self.keep_truncated)
+        if cut is not None:
+            return GiveUp(_unusable(state, cut, reply, kind="truncated"))
+        try:
+            value = self.read(reply)
+        except (ModelError, ValueError) as error:
+            return self._after_unusable(state, reply, error)
+        return Done(value, reply, (*state.request.messages, assistant_message(reply)), state.usages)
+
+    def _tools_are_open(self, state: Standing) -> bool:
+        """Whether tools may still be asked for, or the model does not know yet that they may not."""
+        return self.max_tool_turns is not None and state.tool_turns <= self.max_tool_turns
+
+    def _call_tools(self, state: Standing, reply: ChatResponse) -> Step:
+        asked = replace(state.request, messages=(*state.request.messages, assistant_message(reply)))
+        state = replace(state, request=asked, tool_turns=state.tool_turns + 1)
+        if self._tools_are_open(state):
+            return CallTools(state, reply.tool_calls)
+        why = (
+            f"the {self.max_tool_turns} turns in which tools may be called are used up. Answer now, with what you know."
+        )
+        return self._ask_with(state, tuple(refusal(call, why) for call in reply.tool_calls))
+
+    def _ask_with(self, state: Standing, results: tuple[Message, ...]) -> Ask:
+        """Ask again with what the tools have answered."""
+        said = (*state.request.messages, *results)
+        request = replace(state.request, messages=said, tool_choice_none=not self._tools_are_open(state))
+        return Ask(replace(state, request=request, said=said))
+
+    def _after_unusable(self, state: Standing, reply: ChatResponse, error: ModelError | ValueError) -> Step:
+        """Tell the model what is wrong with its reply, or begin afresh, or give up."""
+        problem = error.message if isinstance(error, ModelError) else str(error)
+        following = state.turn.after_unusable(self.limits)
+        if following is None:
+            return GiveUp(_unusable(state, problem, reply, kind="malformed"), error)
+        if following.correction:
+            request = corrected(state.request, reply, problem)
+        else:
+            request = self._afresh(following.restart, state)
+        return Ask(replace(state, request=request, turn=following))
+
+    def _afresh(self, restart: int, state: Standing) -> ChatRequest:
+        """The opening of a fresh conversation, which knows what tools have said."""
+        opening = self.opening(restart)
+        if not state.said:
+            return opening
+        return replace(opening, messages=state.said, tool_choice_none=not self._tools_are_open(state))
+
+
+def assistant_message(reply: ChatResponse) -> Message:
+    """A reply as a message of the conversation."""
+    return Message("assistant", reply.text, tool_calls=reply.tool_calls, reasoning=reply.reasoning, signed=reply.signed)
 
 
 def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRequest:
@@ -92,69 +245,55 @@ def corrected(request: ChatRequest, reply: ChatResponse, problem: str) -> ChatRe
     return replace(request, messages=messages)
 
 
-async def converse(
-    endpoint: ModelEndpoint,
-    opening: Callable[[int], ChatRequest],
-    read: Callable[[ChatResponse], Any],
-    *,
-    alias: str,
-    limits: Limits,
-    toolbox: Toolbox | None = None,
-    keep_truncated: bool = False,
-) -> Conversation:
-    """Ask until `read` takes a reply. Raises CellFailedError.
-
-    opening: the request that begins a conversation, by its number. read: the value in a reply; raises ModelError or ValueError
-    with what is wrong with it. toolbox: what the model may call before it answers. keep_truncated: a reply that was cut short
-    will do. One that will not do is not asked for again, because the same limit would cut it again.
-    """
-    spent = UsageTally()
-    tools = ToolSession(toolbox)
-    turn = Turn()
-    request = opening(0)
-    while True:
-        try:
-            request, reply = await tools.ask(endpoint, request, alias=alias, spent=spent)
-        except RequestFailedError as error:
-            spent.add(error.usages(alias), requests=error.attempts)
-            raise CellFailedError(
-                error.message,
-                kind=error.kind,
-                attempts=spent.requests,
-                usages=spent.usages,
-                ends_run=error.ends_run,
-                remedy=error.remedy,
-            ) from error
-        except ModelError as error:  # of a tool's server
-            raise CellFailedError(
-                error.message, kind=error_kind(error), attempts=spent.requests, usages=spent.usages
-            ) from error
-        cut = incomplete(reply, keep_truncated=keep_truncated)
-        if cut is not None:
-            raise _unusable(cut, reply, kind="truncated", spent=spent)
-        try:
-            value = read(reply)
-        except (ModelError, ValueError) as error:
-            problem = error.message if isinstance(error, ModelError) else str(error)
-            following = turn.after_unusable(limits)
-            if following is None:
-                raise _unusable(problem, reply, kind="malformed", spent=spent) from error
-            if following.correction:
-                request = corrected(request, reply, problem)
-            else:
-                request = tools.resumed(opening(following.restart))
-            turn = following
-        else:
-            return Conversation(value, reply, (*request.messages, assistant_message(reply)), spent.usages)
+def _failed(state: Standing, error: ModelError, *, kind: FailureKind) -> GiveUp:
+    failed = CellFailedError(
+        error.message,
+        kind=kind,
+        attempts=state.requests,
+        usages=state.usages,
+        ends_run=error.ends_run,
+        remedy=error.remedy,
+    )
+    return GiveUp(failed, error)
 
 
-def _unusable(message: str, reply: ChatResponse, *, kind: FailureKind, spent: UsageTally) -> CellFailedError:
+def _unusable(state: Standing, message: str, reply: ChatResponse, *, kind: FailureKind) -> CellFailedError:
     """The failure of a cell whose last reply will not do, with that reply."""
     return CellFailedError(
         message,
         kind=kind,
-        attempts=spent.requests,
-        usages=spent.usages,
+        attempts=state.requests,
+        usages=state.usages,
         reply=reply.text,
         finish_reason=reply.finish_reason,
     )
+
+
+async def converse(conversation: Conversation, endpoint: ModelEndpoint, toolbox: Toolbox | None) -> Done | DeferredCell:
+    """Carry a conversation out. Only requests go through the model's admission; calls of tools hold no slot of it.
+
+    Deferred: the reply to one of its requests comes later. Raises CellFailedError.
+    """
+    step: Step = conversation.start()
+    while True:
+        match step:
+            case Done():
+                return step
+            case GiveUp():
+                raise step.error from step.cause
+            case Ask() | CallTools():
+                try:
+                    event = await _awaited(step, endpoint, toolbox)
+                except ReplyDeferredError:
+                    return DeferredCell(step.state.usages)
+                step = conversation.step(step.state, event)
+
+
+async def _awaited(step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: Toolbox | None) -> Event:
+    try:
+        if isinstance(step, Ask):
+            return await endpoint.chat(step.state.request)
+        assert toolbox is not None
+        return ToolResults(await toolbox.answer(step.calls))
+    except ModelError as error:
+        return error

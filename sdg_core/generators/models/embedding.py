@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from sdg_core.config.columns import EmbeddingColumn
-from sdg_core.errors import CellError
-from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.errors import CellError, ReplyDeferredError
+from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import EmbeddingRequest
@@ -21,26 +21,34 @@ class EmbeddingGenerator:
         self._column = column
         self._asked = asked
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The vectors of one record. Raises CellError."""
-        texts = texts_of(values[self._column.target_column])
-        if not texts:
+        request = self.request(record=record, values=values)
+        if request is None:
             return Cell({"embeddings": [], "num_embeddings": 0, "dimension": 0})
-        request = EmbeddingRequest(
-            self._asked.model.model,
-            texts,
-            self._asked.parameters(self._column.name, record),
-            seed=self._asked.seed(self._column.name, record),
-        )
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.embed(request)
+        except ReplyDeferredError:
+            return DeferredCell()
         except RequestFailedError as error:
             usages = error.usages(alias)
             raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
         vectors = [list(vector) for vector in reply.vectors]
         made = {"embeddings": vectors, "num_embeddings": len(vectors), "dimension": len(vectors[0])}
         return Cell(made, usages=reply.usages(alias))
+
+    def request(self, *, record: int, values: Mapping[str, Any]) -> EmbeddingRequest | None:
+        """What a record's vectors are asked for with; None if there is no text. Raises CellError."""
+        texts = texts_of(values[self._column.target_column])
+        if not texts:
+            return None
+        return EmbeddingRequest(
+            self._asked.model.model,
+            texts,
+            self._asked.parameters(self._column.name, record),
+            seed=self._asked.seed(self._column.name, record),
+        )
 
 
 def texts_of(value: Any) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdg_core.config.columns import ImageColumn
-from sdg_core.errors import CellError
-from sdg_core.generators.base import Cell, CellFailedError
+from sdg_core.errors import CellError, ReplyDeferredError
+from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding, media_of
 from sdg_core.models.endpoint import RequestFailedError
 from sdg_core.models.types import ImagePart, ImageRequest, Message
@@ -26,12 +26,14 @@ class ImageGenerator:
         self._asked = asked
         self._prompt = Template(column.prompt)
 
-    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
+    async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The pictures of one record. Raises CellError."""
-        request = self._request(record, values)
+        request = await self.request(record=record, values=values)
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.make_images(request)
+        except ReplyDeferredError:
+            return DeferredCell()
         except RequestFailedError as error:
             usages = error.usages(alias)
             raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
@@ -42,18 +44,20 @@ class ImageGenerator:
             paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
         return Cell(paths, usages=reply.usages(alias))
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the picture of a record is asked for with. Raises CellError."""
-        return (Message("user", self._request(record, values).prompt),)
+        request = await self.request(record=record, values=values)
+        return (Message("user", request.prompt),)
 
-    def _request(self, record: int, values: Mapping[str, Any]) -> ImageRequest:
+    async def request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
+        """The request for a record's pictures. Raises CellError."""
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
         if len(pictures) < len(context):
             raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
         return ImageRequest(
             self._asked.model.model,
-            self._prompt.render(values, self._asked.choices(self._column.name, record)),
+            await self._prompt.render_in_loop(values, self._asked.choices(self._column.name, record)),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),

@@ -25,7 +25,7 @@ def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerato
 
 
 def rubric(scores: tuple[Score, ...]) -> str:
-    """What a judge is told about the scores."""
+    """The part of the prompt that lists the scores."""
     lines = ["Judge by each of these scores. Give your reasons first, then exactly one of the options."]
     for score in scores:
         lines += ["", f"{score.name}: {score.description}"]

@@ -255,7 +255,7 @@ def _require_sdk(name: str) -> None:
 
 
 def _hush_sdk() -> None:
-    """Faults of connections are told in our words; the SDK would print tracebacks, unless somebody has asked it to speak."""
+    """Faults of connections are reported in our words; the SDK would print tracebacks, unless somebody has asked it to speak."""
     log = logging.getLogger("mcp")
     if log.level == logging.NOTSET:
         log.setLevel(logging.CRITICAL)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from yarl import URL
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.models.providers.anthropic_wire import decode_message, encode_message
+from sdg_core.models.providers.anthropic_wire import decode_message, encode_message, sets_sampling
 from sdg_core.models.providers.http import HttpSender, base_url
-from sdg_core.models.types import ChatClient, ChatRequest, ChatResponse
+from sdg_core.models.types import CURRENT_VERSION, ChatClient, ChatRequest, ChatResponse
 
-_VERSION = "2023-06-01"
+_VERSION = "2026-10-21"
+_VERSION_WITH_SAMPLING = "2023-06-01"
+"""The last version that takes `temperature`, `top_p` and `top_k`; the current one refuses them for every model."""
 
 
 class AnthropicClient(ChatClient):
@@ -25,6 +27,8 @@ class AnthropicClient(ChatClient):
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
+        own = extra_headers if extra_headers is not None else provider.extra_headers or {}
+        self._version_is_given = any(name.lower() == "anthropic-version" for name in own)
         headers = {"anthropic-version": _VERSION, **({"x-api-key": api_key} if api_key else {})}
         self._http = HttpSender(
             provider,
@@ -36,9 +40,13 @@ class AnthropicClient(ChatClient):
         )
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
-        """Send one request once. A schema is asked for as a tool that the model has to call."""
+        """Send one request once, in the current version of the API unless it says what only the earlier one takes."""
         body = encode_message(request, self._provider)
-        answer = await self._http.post("messages", body, model=request.model, timeout=request.parameters.timeout)
+        older = CURRENT_VERSION in request.without or sets_sampling(request, self._provider)
+        headers = {"anthropic-version": _VERSION_WITH_SAMPLING} if older and not self._version_is_given else {}
+        answer = await self._http.post(
+            "messages", body, model=request.model, timeout=request.parameters.timeout, headers=headers
+        )
         return decode_message(answer, request, caller=self._http.caller)
 
     async def check(self) -> None:

@@ -1,7 +1,8 @@
 """Anthropic's Messages format, both ways, without I/O: request to body, body of an answer to reply.
 
 It differs from OpenAI's in that the system prompt stands apart, turns alternate, `max_tokens` is required, results of tools are
-blocks of the user's turn, and a schema is enforced by making the model call a tool that has it.
+blocks of the user's turn, and `output_config` holds a model to a part of JSON Schema only. Where a schema or a server does not go
+with `output_config`, the model is made to call a tool that has the schema.
 """
 
 from typing import Any
@@ -12,7 +13,9 @@ from sdg_core.config.models import ModelProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
 from sdg_core.models.providers.openai_wire import billed, count_of, name_or_none, read_json, text_or_none, write_json
+from sdg_core.models.structured import native_schema
 from sdg_core.models.types import (
+    OUTPUT_CONFIG,
     ChatRequest,
     ChatResponse,
     ImagePart,
@@ -28,6 +31,27 @@ from sdg_core.plan.foreign import dump_exactly
 _MAX_TOKENS = 32_000
 """Sent where the file sets no `max_tokens`, because the API wants one. A model that takes less says so, and is asked for that
 (`sdg_core.models.parameter_support`)."""
+_SAMPLING = ("temperature", "top_p", "top_k")
+_UNSUPPORTED = frozenset(
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "minProperties",
+        "maxProperties",
+        "$schema",
+        "$id",
+    }
+)
+"""Keywords that `output_config` refuses; the reply is checked against them here."""
 _SIGNED = ("thinking", "redacted_thinking")
 """Blocks that have to be sent back unchanged before the calls that they led to."""
 _REASONS = {
@@ -55,7 +79,8 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
         if value is not None:
             body[name] = value
     tools = [_tool(tool) for tool in request.tools]
-    if request.response_schema is not None:
+    output_format = _output_format(request)
+    if request.response_schema is not None and output_format is None:
         answer = Tool(request.schema_name, "Give the answer by calling this tool.", request.response_schema)
         tools.append(_tool(answer))
         if not request.tools or request.tool_choice_none:
@@ -64,7 +89,49 @@ def encode_message(request: ChatRequest, provider: ModelProvider) -> bytes:
         body["tool_choice"] = {"type": "none"}
     if tools:
         body["tools"] = tools
-    return write_json(body | (provider.extra_body or {}) | (parameters.extra_body or {}), model=request.model)
+    body |= _extra(request, provider)
+    if output_format is not None:
+        body["output_config"] = {"format": output_format, **(body.get("output_config") or {})}
+    return write_json(body, model=request.model)
+
+
+def sets_sampling(request: ChatRequest, provider: ModelProvider) -> bool:
+    """Whether a request sets a sampling parameter, which the current version of the API refuses."""
+    parameters = request.parameters
+    given = parameters.temperature is not None or parameters.top_p is not None
+    return given or any(name in _extra(request, provider) for name in _SAMPLING)
+
+
+def _extra(request: ChatRequest, provider: ModelProvider) -> dict[str, Any]:
+    return (provider.extra_body or {}) | (request.parameters.extra_body or {})
+
+
+def _output_format(request: ChatRequest) -> dict[str, Any] | None:
+    """What `output_config` is to hold the model to; None without a schema, and where a tool has to do it. Beside other tools it
+    always has to, because servers that hold a model to a format may let it call none."""
+    if request.response_schema is None or request.tools or OUTPUT_CONFIG in request.without:
+        return None
+    schema, strict = native_schema(request.response_schema)
+    if not strict:  # every object has to be closed
+        return None
+    return {"type": "json_schema", "schema": _supported(schema)}
+
+
+def _supported(node: Any) -> Any:
+    """A schema without the keywords that the API refuses."""
+    if isinstance(node, list):
+        return [_supported(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            made[key] = {name: _supported(part) for name, part in value.items()}
+        elif key in ("enum", "const", "default", "examples", "required"):
+            made[key] = value
+        elif key not in _UNSUPPORTED:
+            made["anyOf" if key == "oneOf" else key] = _supported(value)
+    return made
 
 
 def decode_message(body: bytes, request: ChatRequest, *, caller: Caller) -> ChatResponse:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from sdg_core.config.models import ModelProvider
-from sdg_core.errors import ModelError, PermanentModelError, TransientModelError
+from sdg_core.errors import ModelError, PermanentModelError, ReplyDeferredError, TransientModelError
 from sdg_core.models.types import (
     ChatClient,
     ChatRequest,
@@ -89,7 +89,7 @@ class CustomClient(ChatClient):
         try:
             answer = method(*arguments)
             return await answer if isawaitable(answer) else answer
-        except ModelError:
+        except (ModelError, ReplyDeferredError):
             raise
         except (OSError, aiohttp.ClientError) as error:  # TimeoutError is an OSError
             raise TransientModelError(f"{self._where} failed: {type(error).__name__}: {error}") from error

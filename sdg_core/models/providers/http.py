@@ -56,18 +56,24 @@ class HttpSender:
         self._session: aiohttp.ClientSession | None = None
         self._public: aiohttp.ClientSession | None = None
 
-    async def post(self, path: str, body: bytes, *, model: str, timeout: float) -> bytes:
-        """The body of a 2xx. `timeout` seconds cover connecting, waiting and reading."""
+    async def post(
+        self, path: str, body: bytes, *, model: str, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The body of a 2xx. `timeout` seconds cover connecting, waiting and reading. headers: for this request only."""
+        sent = self._headers
+        if headers:
+            sent = self._headers.copy()
+            sent.update(headers)
         try:
             async with self._open_session().post(
                 self._below(path),
                 data=body,
-                headers=self._headers,
+                headers=sent,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
             ) as response:
                 status = response.status
-                headers = response.headers
+                answered = response.headers
                 content = await read_bounded(response.content)
         except BodyTooLargeError as error:
             raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
@@ -75,7 +81,7 @@ class HttpSender:
             raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
         if not 200 <= status < 300:
             now = self._wall_clock()
-            raise error_from_status(status, headers, content, caller=self.caller, model=model, now=now)
+            raise error_from_status(status, answered, content, caller=self.caller, model=model, now=now)
         return self.caller.redaction.body(content)
 
     async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:

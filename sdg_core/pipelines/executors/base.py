@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sdg_core.config.pipeline import FilterStage, FunctionStage
 from sdg_core.config.run import RunSettings
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
 

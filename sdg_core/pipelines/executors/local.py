@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from sdg_core.config.pipeline import FilterStage, FunctionStage
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.executors.base import StageExecutor
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.quality import judge
 from sdg_core.pipelines.stage_calls import UserCode, set_up
 from sdg_core.pipelines.tasks import Outcome, Task

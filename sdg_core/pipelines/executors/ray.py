@@ -21,10 +21,10 @@ from ray.exceptions import ObjectLostError
 
 from sdg_core.custom import Failed
 from sdg_core.errors import StoreError
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.executors.base import StageExecutor
 from sdg_core.pipelines.executors.ray_pool import WORKER_DEATHS, Pool, Pools, function_error
 from sdg_core.pipelines.executors.ray_worker import Pick, StageFault, Values, Verdict, packed, unpacked
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
 DEATHS = 3

@@ -18,8 +18,8 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, Worke
 
 from sdg_core.custom import Resources
 from sdg_core.errors import FunctionError, RunAbortedError, SdgError
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.executors.ray_worker import StageFault, StageWorker
+from sdg_core.pipelines.plan import StagePlan
 
 WORKER_DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
 """What Ray raises where a worker is gone."""

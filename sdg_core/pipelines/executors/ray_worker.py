@@ -13,9 +13,9 @@ from typing import Any
 
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import FunctionError
-from sdg_core.pipelines.compile import StagePlan
 from sdg_core.pipelines.executors.base import StageExecutor
 from sdg_core.pipelines.executors.local import local_executor
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
 Values = Mapping[str, Any]

@@ -53,6 +53,16 @@ class Source(ABC):
         """The source as it is now. Raises SourceError if it cannot be opened."""
 
 
+class UnreadSource(Source):
+    """A source that somebody found before; nobody looks for it now."""
+
+    __slots__ = ()
+
+    def open(self) -> OpenSource:
+        """Raises SourceError."""
+        raise SourceError("was not looked for; open the pipeline without offline=True")
+
+
 def opened(source: Source) -> tuple[OpenSource | SourceError, str]:
     """A source as it is now, or why it cannot be read; and its version, empty if that cannot be told."""
     try:

@@ -46,6 +46,22 @@ def missing_extra(reader: str) -> str | None:
     return f"the reader {reader} needs a library that is not installed: pip install 'sdg-dagster[{extra}]'"
 
 
+def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:
+    """Whether looking for the sources runs a class of the user or opens a connection."""
+    match config:
+        case CustomSources() | HubSources():
+            return True
+        case SqlSources(url=url, url_env=variable):
+            text = url if url is not None else env.get(variable or "", "")
+            return not text.startswith("sqlite")
+        case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
+            return is_url(path) and not path.startswith("memory:")
+        case DatasetSources():
+            return False
+        case _:
+            assert_never(config)
+
+
 def columns_of(config: Sources) -> frozenset[str] | None:
     """The columns of a record; None where they are known only from the data."""
     known = _COLUMNS.get(config.reader)

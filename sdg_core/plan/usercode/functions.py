@@ -26,10 +26,11 @@ from sdg_core.custom import METADATA
 from sdg_core.errors import PlanError
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.usercode.loader import Definition, UserCodeError, find_definition, load_definition
-from sdg_core.plan.usercode.static import StaticError, StaticFunction, read_function
+from sdg_core.plan.usercode.static import StaticError, StaticFunction, read_function, read_source
 
 _ANNOTATED_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 _ROW_NAMES = ("row", "df")
+_ONLY_RUNNING = "{}, so that only running it would show what it declares; copy the file into your project"
 _NO_PARAMS = "{!r} takes no generator_params; remove them"
 
 
@@ -126,14 +127,27 @@ class _Finder:
     def check_may_run(self, key: str, reason: str) -> None:
         """Raise UserFunctionError if code is not to be run, because looking is all that was asked for."""
         if self.offline and not self.own:
-            raise UserFunctionError(
-                key, f"{reason}, so that only running it would show what it declares; copy the file into your project"
-            )
+            raise UserFunctionError(key, _ONLY_RUNNING.format(reason))
 
 
-def _unloaded(reference: str) -> Callable[..., Any]:
+def read_definition(reference: str, key: str, *, base: FilePath, own: bool) -> Definition | None:
+    """A function or class that its source describes, of which nothing is run; None if only running the file would say what it is,
+    and the file is the user's `own`. Raises UserFunctionError for what is not there or may not be run."""
+    found = named_definition(reference, key, base=base, given={})
+    try:
+        read_source(found)
+    except StaticError as error:
+        if not own:
+            raise UserFunctionError(key, _ONLY_RUNNING.format(error)) from error
+        return None
+    return found
+
+
+def unloaded(reference: str) -> Callable[..., Any]:
+    """What stands for a function that was only looked at. It raises PlanError."""
+
     def call(*arguments: Any) -> Any:
-        raise PlanError(f"{reference} was not loaded", remedy="open the dataset without offline=True to run it")
+        raise PlanError(f"{reference} was not loaded", remedy="open the file without offline=True to run it")
 
     return call
 
@@ -165,7 +179,7 @@ def _read_custom(column: CustomColumn, static: StaticFunction) -> tuple[CustomCo
         source_hash=hash_of_text(static.source),
     )
     reference = column.generator_function
-    return resolved, UserFunction(reference, _unloaded(reference), static.is_async, len(static.parameters))
+    return resolved, UserFunction(reference, unloaded(reference), static.is_async, len(static.parameters))
 
 
 def _declared(
@@ -194,7 +208,7 @@ def _validator(column: ValidationColumn, finder: _Finder) -> tuple[ValidationCol
     assert isinstance(params, LocalCallableParams)
     key = "validator_params.validation_function"
     static = finder.read(params.validation_function, key)
-    call = finder.load(params.validation_function, key) if static is None else _unloaded(params.validation_function)
+    call = finder.load(params.validation_function, key) if static is None else unloaded(params.validation_function)
     is_async = inspect.iscoroutinefunction(inspect.unwrap(call)) if static is None else static.is_async
     if is_async:
         raise UserFunctionError(key, f"{params.validation_function!r} is async; a validation function is not")

@@ -6,6 +6,7 @@ anything else `StaticError` says what is in the way.
 
 import ast
 import builtins
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,18 @@ class StaticFunction:
 
 def read_function(found: Definition) -> StaticFunction:
     """What a function says of itself. Raises StaticError."""
+    node, metadata = _plain_function(found)
+    arguments = node.args
+    names = tuple(item.arg for item in (*arguments.posonlyargs, *arguments.args))
+    annotations = [item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    known = _bound_names(found.tree)
+    for annotation in (*annotations, node.returns):
+        _check_annotation(annotation, known, found)
+    return StaticFunction(names, isinstance(node, ast.AsyncFunctionDef), metadata, _name(node.returns), found.source)
+
+
+def _plain_function(found: Definition) -> tuple[Function, dict[str, Any]]:
+    """A function that is what its `def` says, and what its decorators declare. Raises StaticError."""
     node = found.node
     if not isinstance(node, Function):
         raise StaticError(f"{found.where}:{found.name} is not a plain function")
@@ -41,13 +54,49 @@ def read_function(found: Definition) -> StaticFunction:
     metadata: dict[str, Any] = {}
     for decorator in node.decorator_list:
         metadata.update(_declared(decorator, found))
-    arguments = node.args
-    names = tuple(item.arg for item in (*arguments.posonlyargs, *arguments.args))
-    annotations = [item.annotation for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-    known = _bound_names(found.tree)
-    for annotation in (*annotations, node.returns):
-        _check_annotation(annotation, known, found)
-    return StaticFunction(names, isinstance(node, ast.AsyncFunctionDef), metadata, _name(node.returns), found.source)
+    return node, metadata
+
+
+def read_source(found: Definition) -> str:
+    """The text of a function or class, as loading it would show. Raises StaticError if only running the file says what it is."""
+    if not isinstance(found.node, ast.ClassDef):
+        _plain_function(found)
+    elif _definitions(found) > 1:
+        raise StaticError(f"{found.where}:{found.name} is defined more than once")
+    return found.source
+
+
+def read_constructor(found: Definition, *, base: str) -> inspect.Signature | None:
+    """What a class that extends `base` takes, where its own `__init__` says so; None where that cannot be seen."""
+    node = found.node
+    if not isinstance(node, ast.ClassDef) or base not in [decorator_name(each) for each in node.bases]:
+        return None
+    made = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    if node.decorator_list or node.keywords or len(made) != 1 or made[0].decorator_list:
+        return None
+    return _signature(made[0].args)
+
+
+def _signature(arguments: ast.arguments) -> inspect.Signature:
+    """Of a method, without `self`. Defaults are there or not; what they are is not looked at."""
+    plain = [*arguments.posonlyargs, *arguments.args]
+    first_default = len(plain) - len(arguments.defaults)
+    found: list[inspect.Parameter] = []
+
+    def add(name: str, kind: inspect._ParameterKind, has_default: bool = False) -> None:
+        found.append(inspect.Parameter(name, kind, default=None if has_default else inspect.Parameter.empty))
+
+    for place, item in enumerate(plain):
+        positional = place < len(arguments.posonlyargs)
+        kind = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        add(item.arg, kind, place >= first_default)
+    if arguments.vararg is not None:
+        add(arguments.vararg.arg, inspect.Parameter.VAR_POSITIONAL)
+    for item, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        add(item.arg, inspect.Parameter.KEYWORD_ONLY, default is not None)
+    if arguments.kwarg is not None:
+        add(arguments.kwarg.arg, inspect.Parameter.VAR_KEYWORD)
+    return inspect.Signature(found[1:] if plain else found)
 
 
 def read_class(found: Definition, *, method: str | None = None) -> str:

@@ -132,8 +132,16 @@ def test_each_step_names_the_next(sdg: Sdg, file: Path, tmp_path: Path) -> None:
     processed = sdg("process", file)[1]
     assert f"next: sdg export {file} out.jsonl (or --processor chat)" in processed
     assert f"report: {only_version(tmp_path / 'data').report_html}" in processed
+
     assert "load it: datasets.load_dataset('csv'" in sdg("export", file, tmp_path / "out.csv")[1]
     assert "next:" not in sdg("generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0")[1]
+
+
+def test_each_step_of_a_pipeline_names_the_next(sdg: Sdg, tmp_path: Path) -> None:
+    notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one", b="two")
+    assert "next:" not in sdg("generate", notes.file, "--shard", "0/2")[1], "the other slice is not made"
+    assert f"next: sdg process {notes.file}" in sdg("generate", notes.file)[1]
+    assert f"next: sdg export {notes.file} out.jsonl" in sdg("process", notes.file)[1]
 
 
 def test_a_dataset_without_a_record_is_not_sealed(sdg: Sdg, tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from sdg_core.cli.show_plan import run_plan
 from sdg_core.errors import IncompleteError
 from tests.support.sdg import category, dataset_config, llm, open_dataset, uuid
 
+KEEP = "{{ [text, grade][1] == 3 }}"
+"""Not decided before the text is paid for."""
 
-def selecting(base: Path, keep: str = "{{ grade == 3 }}", **more: object) -> api.Dataset:
+
+def selecting(base: Path, keep: str = KEEP, **more: object) -> api.Dataset:
     columns = (uuid(), category("grade", 1, 2, 3), llm("text", "write {{ id }}"))
     config = dataset_config(*columns, select={"keep": keep, "candidates": 2, **more})
     config["model_configs"][0]["prices"] = {"prompt_tokens": 1000, "completion_tokens": 1000, "currency": "EUR"}
@@ -29,7 +32,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
 ) -> None:
     dataset = selecting(tmp_path)
     show.plan(dataset, acceptances=(), as_json=False)
-    assert "a record is drawn up to 2 times until {{ grade == 3 }}; else it has no row" in printed(capsys)
+    assert f"a record is drawn up to 2 times until {KEEP}; else it has no row" in printed(capsys)
     run_plan(api.plan(dataset), as_json=False)
     assert "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
 
@@ -61,7 +64,7 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
     assert f"{summary.dropped} records have no row" in page and "Usage of rejected candidates" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")
-    assert "each record drawn up to 2 times until `{{ grade == 3 }}`" in card
+    assert f"each record drawn up to 2 times until `{KEEP}`" in card
 
 
 def test_nothing_kept_is_a_clear_end(tmp_path: Path) -> None:

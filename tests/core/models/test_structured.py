@@ -79,7 +79,7 @@ def test_reply_cut_off_by_max_tokens_names_it() -> None:
 
 def test_reply_that_breaks_off_says_so() -> None:
     with pytest.raises(InvalidResponseError, match="never ends") as caught:
-        extract_json('{"a": [{"b": 1}, {"b": ')
+        extract_json('{"a": [{"b": 1}, {"b": ', finish_reason="stop")
     assert not caught.value.truncated
 
 

@@ -612,6 +612,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
     "Simulation.malformed": inside(SIMULATION, "malformed", 0.1, before=SIMULATED),
+    "Simulation.reply_tokens": inside(SIMULATION, "reply_tokens", 100, before=SIMULATED),
+    "ReplyTokens.mean": inside((*SIMULATION, "reply_tokens"), "*", {"mean": 10.0}, before=SIMULATED),
+    "ReplyTokens.stddev": inside(SIMULATION, "reply_tokens", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
     "Latency.mean": outside((*SIMULATION, "latency"), "mean", 0.1, before=SIMULATED),
     "Latency.stddev": outside(SIMULATION, "latency", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
     "Simulation.latency": outside(

@@ -143,7 +143,7 @@ def test_only_pictures_that_rows_name_are_uploaded(tmp_path: Path, hub: HubServe
     config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
     parameters = {"generation_type": "image"}
     config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
-    config["select"] = {"keep": "{{ kind == 'a' or id.endswith('0') }}", "candidates": 2}
+    config["select"] = {"keep": "{{ pic and kind == 'a' or id.endswith('0') }}", "candidates": 2}
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
     rows = pq.read_table(api.process(dataset).version.processed_dataset).to_pylist()
