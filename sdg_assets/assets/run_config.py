@@ -171,6 +171,8 @@ def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
     Definitions are loaded for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}
     known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
+    if "executor" in known:
+        known["executor"] = Executor(run.executor)
     fields: dict[str, Any] = {}
     for name, value in known.items():
         field = copy(config.model_fields[name])
