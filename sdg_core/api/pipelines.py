@@ -17,6 +17,7 @@ from sdg_core.config.sources import DatasetSources
 from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import seal_of
+from sdg_core.errors import PlanError
 from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
@@ -34,6 +35,7 @@ from sdg_core.pipelines.finish import (
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
+from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
@@ -61,6 +63,7 @@ __all__ = [
     "PipelineRunPlan",
     "PipelineStatus",
     "PipelineSummary",
+    "Prunable",
     "check_complete",
     "discover",
     "export",
@@ -74,6 +77,7 @@ __all__ = [
     "plan",
     "preview",
     "process",
+    "prune",
     "reopen",
     "report",
     "seal",
@@ -126,6 +130,18 @@ def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | P
             return await preview_pipeline(pipeline, rows=num_records, models=models)
 
     return run_until_signalled(main)
+
+
+def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Prunable:
+    """Remove old versions but the `keep` changed last, and checkpoints that no version that stays would use; returns what was
+    removed. dry_run: only say what it is.
+
+    Raises PlanError, a MetadataError, ClaimedError if a live run works on any version (then nothing is removed).
+    """
+    if keep < 0:
+        raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
+    found = prunable_of(pipeline, keep=keep)
+    return found if dry_run else prune_pipeline(pipeline, found, keep=keep)
 
 
 def discover(pipeline: OpenPipeline) -> list[Partition]:

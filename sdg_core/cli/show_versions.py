@@ -6,24 +6,30 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from sdg_core.api import RunRecord, VersionInfo
+from sdg_core.api.pipelines import Prunable
 from sdg_core.cli.output import print_json, stdout
 
 
-def prunable(versions: Sequence[VersionInfo], *, as_json: bool) -> None:
-    """The versions that may go."""
+def prunable(found: Prunable, *, as_json: bool) -> None:
+    """What may go. As JSON it is the versions."""
     if as_json:
-        print_json([version.to_dict() for version in versions])
-    elif versions:
-        stdout().print(version_table(versions))
-        total = sum(version.size for version in versions)
-        stdout().print(f"{how_many(versions)}, {human_size(total)} in all")
+        print_json([version.to_dict() for version in found.versions])
+    elif found:
+        if found.versions:
+            stdout().print(version_table(found.versions))
+        total = found.size + sum(version.size for version in found.versions)
+        stdout().print(f"{how_much(found)}, {human_size(total)} in all")
     else:
         stdout().print("nothing to remove: there is no old version")
 
 
-def how_many(versions: Sequence[VersionInfo]) -> str:
-    """`1 old version`, `2 old versions`."""
-    return f"{len(versions)} old version{'' if len(versions) == 1 else 's'}"
+def how_much(found: Prunable) -> str:
+    """`1 old version`, `2 old versions and 3 directories of checkpoints`."""
+    count = len(found.versions)
+    parts = [f"{count} old version{'' if count == 1 else 's'}"] if count or not found.checkpoints else []
+    if found.checkpoints:
+        parts.append(f"{len(found.checkpoints)} director{'y' if len(found.checkpoints) == 1 else 'ies'} of checkpoints")
+    return " and ".join(parts)
 
 
 def version_table(versions: Sequence[VersionInfo]) -> Table:

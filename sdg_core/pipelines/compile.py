@@ -14,13 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_core.config.dataset import DatasetConfig
-from sdg_core.config.load import ParsedConfig, ParsedPipeline, read_pipeline
+from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
     ColumnsStage,
     ExplodeStage,
     FilterStage,
     FunctionStage,
-    PipelineConfig,
     RenameStage,
     SelectStage,
     SplitStage,
@@ -31,10 +30,12 @@ from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
-from sdg_core.errors import ConfigError, Problem
+from sdg_core.errors import ConfigError, PlanError, Problem
+from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
+from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.compile import compile_plan
@@ -62,44 +63,6 @@ from sdg_core.plan.usercode.static import read_constructor
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """A stage, resolved. columns: the plan of its columns. call: the user's function. own: an object of the user's class, which
-    does what a function would. reads: what its columns read of a task.
-    prefix: the fingerprint of the pipeline up to it, which its checkpoints are filed under."""
-
-    place: int
-    stage: Stage
-    columns: DatasetPlan | None = None
-    call: Callable[..., Any] | None = None
-    own: UserStage | None = None
-    reads: tuple[str, ...] = ()
-    prefix: str = ""
-
-    @property
-    def label(self) -> str:
-        """What to call the stage in messages and files."""
-        return f"stages[{self.place}]"
-
-
-@dataclass(frozen=True)
-class PipelinePlan:
-    """Everything a run needs to know of a pipeline but its sources.
-
-    dropped: columns that are not written. shell: the same as a dataset's plan, for what the two have in common (versions, seal,
-    claims); its columns are those of all stages. types: of the columns that stages make.
-    """
-
-    config: PipelineConfig
-    stages: tuple[StagePlan, ...]
-    fingerprint: Fingerprint
-    dropped: frozenset[str]
-    shell: DatasetPlan
-    types: Mapping[str, pa.DataType]
-    parsed: ParsedConfig
-    base: Path
 
 
 @dataclass(frozen=True)
@@ -231,6 +194,8 @@ class _Compiler:
         match stage:
             case SplitStage():
                 self._split(place, stage)
+                if stage.unit == "tokens":
+                    plan, own["tokenizer"] = self._tokenizer(plan, stage)
             case FilterStage():
                 self._filter(place, stage)
             case ColumnsStage():
@@ -268,6 +233,18 @@ class _Compiler:
             )
         if self._known is not None:
             self._known |= {f"{stage.column}_start"}
+
+    def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
+        """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
+        path = self._base / stage.tokenizer if stage.tokenizer is not None else None
+        try:
+            tokenize, mark = open_tokenizer(path)
+        except PlanError as error:
+            self._problem(
+                ("stages", plan.place, "tokenizer" if path is not None else "unit"), f"{error.message}; {error.remedy}"
+            )
+            return plan, ""
+        return replace(plan, tokenize=tokenize), mark
 
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:

@@ -39,6 +39,7 @@ from sdg_core.pipelines.handle import (
     scan,
 )
 from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
@@ -111,6 +112,7 @@ async def agenerate_pipeline(
             known = write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=per_partition)
             version = create_or_resume(pipeline.layout, version, pipeline.as_dataset(known).plan)
             layout = pipeline.layout.version(version.layout.name)
+            note_checkpoints(pipeline, layout)
             remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))

@@ -15,7 +15,8 @@ from sdg_core.config.yaml_document import Document
 from sdg_core.dataset.handle import Dataset
 from sdg_core.errors import ConfigError, CorruptFileError, PlanError, StoreError
 from sdg_core.pipelines.build import Pipeline
-from sdg_core.pipelines.compile import PipelinePlan, compile_pipeline, load_pipeline
+from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
+from sdg_core.pipelines.plan import PipelinePlan
 from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
 from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network
 from sdg_core.pipelines.store import (

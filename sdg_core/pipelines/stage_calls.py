@@ -14,7 +14,7 @@ from typing import Any
 from sdg_core.config.pipeline import FunctionStage
 from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"

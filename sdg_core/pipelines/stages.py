@@ -24,7 +24,7 @@ from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
 from sdg_core.pipelines.stage_calls import UserCode
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
@@ -82,7 +82,7 @@ class StageRunner:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
         match stage := plan.stage:
             case SplitStage():
-                return await _of_each(lambda task: _split(stage, task), tasks)
+                return await _of_each(lambda task: _split(plan, stage, task), tasks)
             case FilterStage() if stage.quality:
                 return await asyncio.to_thread(_judge, stage, tasks)
             case FilterStage():
@@ -203,14 +203,14 @@ def _rows(group: OpenGroup, count: int) -> list[Outcome]:
     return outcomes
 
 
-def _split(stage: SplitStage, task: Task) -> Outcome:
+def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
     text = task.values.get(stage.column)
     if text is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
         return Failed(f"column {stage.column!r} holds a {type(text).__name__}, not text", retryable=False, kind="input")
     before = task.values.get(f"{stage.column}_start") or 0
-    spans = split_text(stage, text)
+    spans = split_text(stage, text, tokenize=plan.tokenize)
     if not spans:
         return Filtered(f"{stage.column} is empty")
     return [

@@ -60,6 +60,11 @@ class SourcesLayout(VersionLayout):
         """Checkpoints of a forced version, which takes none from others."""
         return self.directory / "checkpoints"
 
+    @property
+    def checkpoint_list(self) -> StorePath:
+        """Which checkpoints the version uses; see `sdg_core.pipelines.prune`."""
+        return self.directory / "checkpoints.json"
+
     def row_group_files(self, *, first: int = 0) -> dict[int, StoredFile]:
         """The partitions that exist, by number."""
         with store_errors("list", self.row_groups):

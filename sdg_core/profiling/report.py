@@ -8,6 +8,9 @@ from sdg_core.dataset.estimates import Comparison
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
 from sdg_core.profiling.model import ColumnProfile
+from sdg_core.profiling.outputs import Output
+from sdg_core.profiling.prompts import SentPrompt
+from sdg_core.profiling.samples import Sample
 from sdg_core.profiling.variety import Variety
 from sdg_core.profiling.wording import one_line_summary
 from sdg_core.store.row_groups import SelectionCounts
@@ -112,18 +115,11 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A record: its place among the rows, from 0, and its values as JSON, long ones cut."""
-
-    row: int
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Report:
     """Everything that a report says. made_at is the only thing that differs between reports on the same data.
 
     variety: of columns with texts, vectors or scores; first before processors removed records, if any did, then after.
+    prompts: of the first records, as models were sent them. outputs: what processors wrote beside the dataset.
     """
 
     made_at: str
@@ -131,6 +127,12 @@ class Report:
     columns: tuple[ColumnProfile, ...]
     samples: tuple[Sample, ...]
     variety: tuple[Variety, ...] = ()
+    prompts: tuple[SentPrompt, ...] = ()
+    outputs: tuple[Output, ...] = ()
+
+    def prompts_of(self, column: str) -> list[SentPrompt]:
+        """The prompts of a column."""
+        return [prompt for prompt in self.prompts if prompt.column == column]
 
     def to_dict(self) -> dict[str, Any]:
         """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
@@ -144,6 +146,11 @@ class Report:
             "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
+            "prompts": [
+                {**asdict(prompt), "messages": [{"role": role, "content": text} for role, text in prompt.messages]}
+                for prompt in self.prompts
+            ],
+            "outputs": [_known(asdict(output)) for output in self.outputs],
         }
 
 
