@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ from sdg_core.plan.usercode.functions import (
 )
 from sdg_core.plan.usercode.loader import Definition, UserCodeError
 from sdg_core.plan.usercode.static import read_constructor
+from sdg_core.system.user_calls import call_user
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
@@ -108,7 +110,7 @@ def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
     """An object of the user's class. Raises UserFunctionError."""
     _check_params(inspect.signature(kind), params, name=kind.__name__)
     try:
-        return kind(**params)
+        return call_user(partial(kind, **params))
     except Exception as error:  # user code may raise anything
         raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
 

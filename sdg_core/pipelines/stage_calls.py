@@ -16,6 +16,7 @@ from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
+from sdg_core.system.user_calls import await_user, call_user
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
 
@@ -111,16 +112,8 @@ def _takes_params(call: Callable[..., Any]) -> bool:
 
 async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
     if inspect.iscoroutinefunction(call):
-        return await call(*arguments)
-    return await asyncio.to_thread(_in_thread, call, arguments)
-
-
-def _in_thread(call: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """The call, except that StopIteration, which no future can hold, so that nobody would ever be told, is another error."""
-    try:
-        return call(*arguments)
-    except StopIteration as error:
-        raise RuntimeError("StopIteration: an iterator ended early") from error
+        return await await_user(call(*arguments))
+    return await asyncio.to_thread(call_user, call, *arguments)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow import conform, type_name
 from sdg_core.plan.usercode.functions import UserFunction
+from sdg_core.system.user_calls import as_exception, is_interruption, under_way
 
 if TYPE_CHECKING:
     from sdg_core.generators.custom.models import CustomFunctionModels
@@ -64,7 +65,9 @@ class CustomGenerator:
             raise CellFailedError(
                 error.message, kind=error.kind, attempts=error.attempts, usages=asked.usages
             ) from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             raise CellFailedError(_said(error), kind="custom", usages=asked.usages) from error
         return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
 
@@ -115,10 +118,13 @@ def call_whole_column(
     where = f"column {column.name!r}: {function.reference}"
     arguments = _arguments(function, frame, models)
     try:
-        returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
+        with under_way():
+            returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
     except RunAbortedError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):
         raise FunctionError(f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT)
@@ -170,11 +176,12 @@ def _arguments(function: UserFunction, data: Any, models: "CustomFunctionModels"
 
 
 def _outcome(function: UserFunction, arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """What a call returned or raised; an exception that a thread hands over itself may not be one of its own (StopIteration)."""
+    """What a call returned or raised; what a future or the loop would take for its own comes as another error."""
     try:
-        return function.call(*arguments), None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - handed over, and raised there
-        return None, RuntimeError("raised StopIteration") if isinstance(error, StopIteration) else error
+        with under_way():
+            return function.call(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - handed over, and raised there
+        return None, error if isinstance(error, SystemExit) else as_exception(error)
 
 
 def _said(error: BaseException) -> str:

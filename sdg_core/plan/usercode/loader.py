@@ -22,6 +22,7 @@ from typing import Any
 
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.project import project_of
+from sdg_core.system.user_calls import call_user
 
 DECORATORS = frozenset({"custom_column_generator", "dataset_callable"})
 MAX_SOURCE_BYTES = 4 * 2**20
@@ -94,8 +95,8 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
 def load_definition(found: Definition) -> Any:
     """Run the module of a definition, and return what it defines. Raises UserCodeError if that fails."""
     try:
-        module = _imported(found)
-    except (Exception, SystemExit) as error:  # user code may raise anything while it is imported
+        module = call_user(_imported, found)
+    except Exception as error:
         raise UserCodeError(f"{found.where} cannot be imported: {type(error).__name__}: {error}") from error
     value = getattr(module, found.name, None)
     if value is None:
