@@ -222,7 +222,10 @@ def unit_vectors(
     except pa.ArrowException as error:
         raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
     largest = np.abs(flat).max(axis=1, initial=0.0)
-    for wrong, reason in ((~np.isfinite(largest), "holds a null or a number that is not finite"), (largest == 0, "is all zero")):
+    for wrong, reason in (
+        (~np.isfinite(largest), "holds a null or a number that is not finite"),
+        (largest == 0, "is all zero"),
+    ):
         if wrong.any():
             raise FilterError(
                 f"the vector of record {records[wrong][0]} {reason}, so it has no direction",
