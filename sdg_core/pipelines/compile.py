@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
+from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
@@ -60,6 +62,7 @@ from sdg_core.plan.usercode.functions import (
 )
 from sdg_core.plan.usercode.loader import Definition, UserCodeError
 from sdg_core.plan.usercode.static import read_constructor
+from sdg_core.system.user_calls import call_user
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
@@ -108,7 +111,7 @@ def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
     """An object of the user's class. Raises UserFunctionError."""
     _check_params(inspect.signature(kind), params, name=kind.__name__)
     try:
-        return kind(**params)
+        return call_user(partial(kind, **params))
     except Exception as error:  # user code may raise anything
         raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
 
@@ -152,6 +155,9 @@ class _Compiler:
         self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
         for path, message in asked.problems:
             self._problem(path, message)
+        absent = missing_executor(self._config.run)
+        if absent is not None:
+            self._problem(("run", "executor"), absent)
         stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
         self._check_sink(stages)
         if self._problems:
