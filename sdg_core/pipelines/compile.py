@@ -31,6 +31,7 @@ from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
+from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
@@ -126,6 +127,9 @@ class _Compiler:
         self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
         for path, message in asked.problems:
             self._problem(path, message)
+        absent = missing_executor(self._config.run)
+        if absent is not None:
+            self._problem(("run", "executor"), absent)
         stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
         self._check_sink(stages)
         if self._problems:
