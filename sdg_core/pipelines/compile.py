@@ -7,8 +7,7 @@ name is accepted, and looked up when the task is there.
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
+from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.compile import compile_plan
@@ -54,25 +54,15 @@ from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import (
     UserFunctionError,
     find_callable,
-    hash_of_text,
     read_definition,
     resolve_functions,
     source_hash_of,
     unloaded,
 )
-from sdg_core.plan.usercode.loader import Definition, UserCodeError
-from sdg_core.plan.usercode.static import read_constructor
-from sdg_core.system.user_calls import call_user
+from sdg_core.plan.usercode.loader import UserCodeError
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class Looking:
-    """Code is read, not run. own: what only running it shows is run after all, since the file is the user's own."""
-
-    own: bool
 
 
 def load_pipeline(
@@ -105,24 +95,6 @@ def compile_pipeline(
 ) -> PipelinePlan:
     """Check what a file, or Python, says of a pipeline. Raises ConfigError with every problem found."""
     return _Compiler(read, base, functions or {}, clients or {}, looking).compile()
-
-
-def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
-    """An object of the user's class. Raises UserFunctionError."""
-    _check_params(inspect.signature(kind), params, name=kind.__name__)
-    try:
-        return call_user(partial(kind, **params))
-    except Exception as error:  # user code may raise anything
-        raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
-
-
-def _check_params(taken: inspect.Signature, params: Mapping[str, Any], *, name: str) -> None:
-    """Raise UserFunctionError for parameters that a class does not take."""
-    try:
-        taken.bind(**params)
-    except TypeError as error:
-        names = ", ".join(taken.parameters) or "none"
-        raise UserFunctionError("params", f"{error}; {name} takes {names}") from error
 
 
 class _Compiler:
@@ -286,21 +258,15 @@ class _Compiler:
             if given is None and self._looking is not None:
                 found = read_definition(stage.function, "function", base=self._base, own=self._looking.own)
                 if found is not None:
-                    return self._read_function(plan, stage, found)
+                    return replace(plan, call=unloaded(stage.function)), read_mark(found, stage.params)
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
             mark = source_hash_of(call, "function", version=stage.version)
             if inspect.isclass(call) and issubclass(call, UserStage):
-                return replace(plan, own=_made(call, stage.params)), mark
+                return replace(plan, own=made_stage(call, stage.params)), mark
             return replace(plan, call=call), mark
         except UserFunctionError as error:
             self._problem(("stages", plan.place, error.key), str(error))
             return plan, None
-
-    def _read_function(self, plan: StagePlan, stage: FunctionStage, found: Definition) -> tuple[StagePlan, str]:
-        taken = read_constructor(found, base=UserStage.__name__)
-        if taken is not None:
-            _check_params(taken, stage.params, name=found.name)
-        return replace(plan, call=unloaded(stage.function)), hash_of_text(found.source)
 
     def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
         resolved = resolve_functions(
