@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: help demo handbook-qa test check ui bench clean
+.PHONY: help demo handbook-qa code-qa test check ui bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,10 @@ demo: .venv/.demo ## Generate the example dataset from this Python's documentati
 handbook-qa: .venv/.demo ## Run the example pipeline: this project's guide to questions and answers (simulated replies)
 	@$(BIN)/sdg generate examples/handbook_qa/handbook_qa/defs/handbook_qa/pipeline.yaml
 	@$(BIN)/sdg process examples/handbook_qa/handbook_qa/defs/handbook_qa/pipeline.yaml
+
+code-qa: .venv/.demo ## Run the example pipeline over code: this project's modules to questions and answers (simulated replies)
+	@$(BIN)/sdg generate examples/code_qa/code_qa/defs/code_qa/pipeline.yaml
+	@$(BIN)/sdg process examples/code_qa/code_qa/defs/code_qa/pipeline.yaml
 
 test: .venv/.dev ## Run all tests
 	@$(BIN)/pytest

@@ -1,14 +1,14 @@
-"""What a code location has beside its datasets: sensors, jobs, the store. All of it can be left out: datasets run without."""
+"""What a code location has beside its datasets and pipelines: sensors, jobs, the store. All of it can be left out: they run
+without."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import ROOT, DatasetRef, datasets_in, is_ours
-from sdg_assets.assets.pipeline import pipelines_in
+from sdg_assets.assets.catalog import ROOT, DatasetRef, PipelineRef, Ref, is_ours, refs_in
 from sdg_assets.automation.discover_sources import NAME as DISCOVER
-from sdg_assets.automation.discover_sources import build_discovery_job, build_discovery_sensor
+from sdg_assets.automation.discover_sources import build_discovery_job, build_discovery_sensor, discover_sources
 from sdg_assets.automation.resume_sensor import NAME as RESUME
 from sdg_assets.automation.resume_sensor import build_resume_sensor, resume_row_groups
 from sdg_assets.automation.sensors import (
@@ -75,38 +75,46 @@ def _name(name: str, taken: Collection[str]) -> str:
 
 def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str) -> dg.Definitions:
     """names: of the parts that there shall be."""
-    datasets = datasets_in(definitions)
-    pipelines = pipelines_in(definitions)
-    sensors = dict(_sensors(definitions, datasets, names, prefix=prefix))
+    refs = refs_in(definitions)
+    pipelines = [ref for ref in refs if isinstance(ref, PipelineRef)]
+    if not pipelines:
+        names = {part: name for part, name in names.items() if part != DISCOVER}
     jobs: dict[str, Any] = {}
     if REOPEN in names:
-        jobs[REOPEN] = build_reopen_job(datasets, name=names[REOPEN])
+        jobs[REOPEN] = build_reopen_job(refs, name=names[REOPEN])
     if RECONCILE in names:
-        jobs[RECONCILE] = build_reconcile_job(datasets, name=names[RECONCILE])
-    if DISCOVER in names and pipelines:
+        jobs[RECONCILE] = build_reconcile_job(refs, name=names[RECONCILE])
+    if DISCOVER in names:
         jobs[DISCOVER] = build_discovery_job(pipelines, name=names[DISCOVER])
-        sensors[DISCOVER] = build_discovery_sensor(pipelines, name=names[DISCOVER])
+    sensors = dict(_sensors(definitions, refs, names, prefix=prefix))
     return dg.Definitions(sensors=list(sensors.values()), jobs=list(jobs.values()))
 
 
 def _sensors(
-    definitions: dg.Definitions, datasets: Sequence[DatasetRef], names: Mapping[str, str], *, prefix: str
+    definitions: dg.Definitions, refs: Sequence[Ref], names: Mapping[str, str], *, prefix: str
 ) -> Iterable[tuple[str, dg.SensorDefinition]]:
     """One without a prefix of its own is the same object wherever it is added, so that definitions with it can be merged."""
-    keys = [dataset.row_groups_key for dataset in datasets] if prefix else None
+
+    def keys(kind: type[Any]) -> list[dg.AssetKey] | None:
+        """What a sensor looks after: without a prefix all that is left to it."""
+        return [ref.partitioned_key for ref in refs if isinstance(ref, kind)] if prefix else None
+
     if REJECT in names:
         yield REJECT, reject_post_processed if names[REJECT] == REJECT else build_reject_sensor(names[REJECT])
     if RESUME in names:
         plain = names[RESUME] == RESUME
-        yield RESUME, resume_row_groups if plain else build_resume_sensor(names[RESUME], keys=keys)
+        yield RESUME, resume_row_groups if plain else build_resume_sensor(names[RESUME], keys=keys(DatasetRef))
     if RECONCILE_SENSOR in names:
         plain = (names[RECONCILE_SENSOR], names[RECONCILE]) == (RECONCILE_SENSOR, RECONCILE)
         yield (
             RECONCILE_SENSOR,
             reconcile_events_with_files
             if plain
-            else build_reconcile_sensor(names[RECONCILE_SENSOR], job_name=names[RECONCILE], keys=keys),
+            else build_reconcile_sensor(names[RECONCILE_SENSOR], job_name=names[RECONCILE], keys=keys(Ref)),
         )
+    if DISCOVER in names:
+        plain = names[DISCOVER] == DISCOVER
+        yield DISCOVER, discover_sources if plain else build_discovery_sensor(names[DISCOVER], keys=keys(PipelineRef))
     if AUTOMATION in names:
         others = [s for s in definitions.sensors or () if isinstance(s, dg.AutomationConditionSensorDefinition)]
         plain = names[AUTOMATION] == AUTOMATION and not others

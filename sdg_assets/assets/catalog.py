@@ -1,10 +1,11 @@
-"""The datasets of a code location, as sensors and jobs find them: from the metadata of the row-group assets, without loading
-anything. Their files are read when it is time, so that what is measured is what the files say now."""
+"""The datasets and pipelines of a code location, as sensors and jobs find them: from the metadata of their assets, without
+loading anything. Their files are read when it is time, so that what is measured is what the files say now."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 
@@ -16,32 +17,43 @@ FINISHED_OF = "sdg/finished_of"
 """Metadata that names the file: of a dataset's row groups, of a pipeline's sources, of what is finished."""
 ROOT = "sdg/root"
 MAX_ROW_GROUPS = "sdg/max_row_groups_per_run"
+MAX_PARTITIONS = "sdg/max_partitions_per_run"
 ROW_GROUPS = "row_groups"
-PARTITIONED = (ROW_GROUPS, "sources")
+SOURCES = "sources"
+PARTITIONED = (ROW_GROUPS, SOURCES)
 FINISHED = "dataset"
 """How the keys of our assets end."""
 
 
-@dataclass(frozen=True)
-class DatasetRef:
-    """A dataset by its file.
+@dataclass(frozen=True, kw_only=True)
+class Ref(ABC):
+    """A dataset or a pipeline by its file.
 
-    num_row_groups: partitions that the loaded definitions have; the file may ask for more by now.
-    upstream: assets that write its seed data. key_prefix: what its asset keys begin with. root: its own storage root.
+    max_per_run: most partitions of a run that something asks for by itself.
+    upstream: assets that it reads. key_prefix: what its asset keys begin with. root: its own storage root.
     """
 
     name: str
     path: Path
-    num_row_groups: int
-    max_row_groups_per_run: int
+    max_per_run: int
     upstream: tuple[dg.AssetKey, ...] = ()
     key_prefix: tuple[str, ...] = ()
     root: str | None = None
 
+    FILE: ClassVar[str]
+    MAX: ClassVar[str]
+    ASSET: ClassVar[str]
+    """Names of metadata, and how the key of the partitioned asset ends."""
+    PARTITIONS: ClassVar[str]
+    LEARNS: ClassVar[str]
+    """What its partitions are called, in messages, and how Dagster learns of new ones."""
+    ADDS_PARTITIONS: ClassVar[bool]
+    """Whether partitions can be added while definitions are loaded."""
+
     @property
-    def row_groups_key(self) -> dg.AssetKey:
+    def partitioned_key(self) -> dg.AssetKey:
         """The partitioned asset."""
-        return row_groups_key(self.name, self.key_prefix)
+        return dg.AssetKey([*self.key_prefix, self.name, self.ASSET])
 
     @property
     def dataset_key(self) -> dg.AssetKey:
@@ -49,16 +61,66 @@ class DatasetRef:
         return dataset_key(self.name, self.key_prefix)
 
     @property
-    def partition_keys(self) -> list[str]:
-        """The keys of its partitions."""
-        return [row_group_key(index) for index in range(self.num_row_groups)]
+    @abstractmethod
+    def partitions_def(self) -> dg.PartitionsDefinition[str]:
+        """The partitions of the asset."""
+
+    @abstractmethod
+    def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
+        """The keys that Dagster knows: its files may have more by now."""
 
     def to_metadata(self) -> dict[str, Any]:
         """The metadata of the partitioned asset by which it is found again."""
-        return {
-            **place_metadata(CONFIG, self.path, root=self.root),
-            MAX_ROW_GROUPS: self.max_row_groups_per_run,
-        }
+        return {**place_metadata(self.FILE, self.path, root=self.root), self.MAX: self.max_per_run}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRef(Ref):
+    """A dataset by its file. num_row_groups: partitions that the loaded definitions have."""
+
+    num_row_groups: int
+
+    FILE = CONFIG
+    MAX = MAX_ROW_GROUPS
+    ASSET = ROW_GROUPS
+    PARTITIONS = "row groups"
+    LEARNS = "reload it"
+    ADDS_PARTITIONS = False
+
+    @property
+    def partitions_def(self) -> dg.StaticPartitionsDefinition:
+        """One key per row group."""
+        return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(self.num_row_groups)])
+
+    def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
+        """Those of the loaded definitions."""
+        return [row_group_key(index) for index in range(self.num_row_groups)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRef(Ref):
+    """A pipeline by its file."""
+
+    FILE = PIPELINE
+    MAX = MAX_PARTITIONS
+    ASSET = SOURCES
+    PARTITIONS = "partitions"
+    LEARNS = "run the job `discover_sources`, or turn on the sensor of that name"
+    ADDS_PARTITIONS = True
+
+    @property
+    def partitions_name(self) -> str:
+        """The name of its dynamic partitions."""
+        return f"{self.name}_sources"
+
+    @property
+    def partitions_def(self) -> dg.DynamicPartitionsDefinition:
+        """Partitions come as sources do."""
+        return dg.DynamicPartitionsDefinition(name=self.partitions_name)
+
+    def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
+        """Those that discovery has added."""
+        return [*instance.get_dynamic_partitions(self.partitions_name)]
 
 
 @dataclass(frozen=True)
@@ -89,57 +151,60 @@ def prefix_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def row_groups_key(name: str, prefix: Sequence[str] = ()) -> dg.AssetKey:
-    """The partitioned asset of the dataset with this name."""
-    return dg.AssetKey([*prefix, name, ROW_GROUPS])
-
-
 def dataset_key(name: str, prefix: Sequence[str] = ()) -> dg.AssetKey:
     """The post-generation asset of the dataset with this name."""
     return dg.AssetKey([*prefix, name, FINISHED])
 
 
-def datasets_of(repository: dg.RepositoryDefinition) -> list[DatasetRef]:
-    """Every dataset of a code location, by name."""
+def refs_of(repository: dg.RepositoryDefinition) -> list[Ref]:
+    """Every dataset and pipeline of a code location, by name."""
     return _refs(repository.assets_defs_by_key.values())
 
 
-def datasets_in(definitions: dg.Definitions) -> list[DatasetRef]:
-    """Every dataset among definitions that are not a code location yet, by name."""
+def refs_in(definitions: dg.Definitions) -> list[Ref]:
+    """Every dataset and pipeline among definitions that are not a code location yet, by name."""
     return _refs(asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition))
 
 
-def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[DatasetRef]:
+def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[Ref]:
     found = (ref_of(definition, key) for definition in definitions for key in definition.keys)
     return sorted((ref for ref in found if ref is not None), key=lambda ref: ref.name)
 
 
-def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> DatasetRef | None:
-    """The dataset whose row groups this asset is, None for any other asset."""
+def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> Ref | None:
+    """The dataset or pipeline whose partitions this asset is, None for any other asset."""
     spec = definition.specs_by_key[key]
-    path = config_path_of(spec.metadata)
-    partitions = definition.partitions_def
-    if path is None or partitions is None:
+    return ref_by_metadata(key, spec.metadata, definition.partitions_def, deps=[dep.asset_key for dep in spec.deps])
+
+
+def ref_by_metadata(
+    key: dg.AssetKey,
+    metadata: Mapping[str, Any],
+    partitions: dg.PartitionsDefinition[str] | None,
+    *,
+    deps: Iterable[dg.AssetKey] = (),
+) -> Ref | None:
+    """The dataset or pipeline whose partitions an asset with this metadata is, None for any other asset."""
+    if partitions is None or len(key.path) < 2:
         return None
-    return DatasetRef(
-        name=key.path[-2],
-        path=path,
-        num_row_groups=len(partitions.get_partition_keys()),
-        max_row_groups_per_run=int(spec.metadata[MAX_ROW_GROUPS]),
-        upstream=tuple(dep.asset_key for dep in spec.deps),
-        key_prefix=tuple(key.path[:-2]),
-        root=root_in(spec.metadata),
-    )
+    common: dict[str, Any] = {
+        "name": key.path[-2],
+        "upstream": tuple(deps),
+        "key_prefix": tuple(key.path[:-2]),
+        "root": root_in(metadata),
+    }
+    if (path := _path_in(metadata, CONFIG)) is not None:
+        at_most = _number_in(metadata, MAX_ROW_GROUPS)
+        num_row_groups = len(partitions.get_partition_keys())
+        return DatasetRef(**common, path=path, max_per_run=at_most, num_row_groups=num_row_groups)
+    if (path := _path_in(metadata, PIPELINE)) is not None:
+        return PipelineRef(**common, path=path, max_per_run=_number_in(metadata, MAX_PARTITIONS))
+    return None
 
 
-def config_path_of(metadata: Mapping[str, Any]) -> Path | None:
-    """The dataset file that an asset's metadata names, if it does."""
-    return _path_in(metadata, CONFIG)
-
-
-def pipeline_path_of(metadata: Mapping[str, Any]) -> Path | None:
-    """The pipeline file whose sources an asset makes, if it does."""
-    return _path_in(metadata, PIPELINE)
+def partitioned_path_of(metadata: Mapping[str, Any]) -> Path | None:
+    """The file of the dataset or pipeline whose partitions an asset is, if it is one."""
+    return _path_in(metadata, CONFIG) or _path_in(metadata, PIPELINE)
 
 
 def finished_path_of(metadata: Mapping[str, Any]) -> Path | None:
@@ -156,6 +221,11 @@ def root_in(metadata: Mapping[str, Any]) -> str | None:
     """The root that an asset's metadata names, if it does."""
     value = metadata.get(ROOT)
     return str(value.value) if isinstance(value, dg.TextMetadataValue) else value
+
+
+def _number_in(metadata: Mapping[str, Any], name: str) -> int:
+    value = metadata[name]
+    return int(value.value or 0) if isinstance(value, dg.IntMetadataValue) else int(value)
 
 
 def _path_in(metadata: Mapping[str, Any], name: str) -> Path | None:

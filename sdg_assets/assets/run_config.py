@@ -3,10 +3,10 @@
 What is left out comes from the dataset file. Values that cannot be used end the run before it reads or writes anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from enum import Enum
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import dagster as dg
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, create_model, model_validator
@@ -14,8 +14,6 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationEr
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
 from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
 from sdg_core.errors import PlanError
-
-Asset = TypeVar("Asset", bound=Callable[..., Any])
 
 
 class Resume(Enum):
@@ -31,6 +29,13 @@ class WhenClaimed(Enum):
 
     wait = "wait"
     refuse = "refuse"
+
+
+class Executor(Enum):
+    """Where the functions and quality rules of a pipeline run."""
+
+    local = "local"
+    ray = "ray"
 
 
 class CheckedConfig(dg.Config):
@@ -68,39 +73,6 @@ class RunConfig(CheckedConfig):
         description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
         "always: refuse a changed config. never: start a new version.",
     )
-    max_cost: float | None = Field(
-        default=None,
-        gt=0,
-        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
-        "before the request that could pass it.",
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
-    )
-
-    def resume_mode(self) -> ResumeMode | None:
-        """The resume mode as the engine knows it."""
-        return self.resume.value if self.resume is not None else None
-
-    def changes(self) -> dict[str, Any]:
-        """Run settings that this run replaces; the resume mode is an argument of its own."""
-        given = self.model_dump(include={*RunSettings.model_fields} - {"resume"}, exclude_none=True)
-        return {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
-
-
-class GenerateConfig(RunConfig):
-    """Settings of one run; what is left out comes from the dataset file's `run` block.
-
-    See `offers`, by which the launchpad shows what that block says.
-    """
-
-    subset: str | None = Field(
-        default=None,
-        description="Which row groups of the run's partitions to work at, as in 0-3,7. Default: all. The others are left as they "
-        "are, and nothing is recorded for them.",
-    )
     when_claimed: WhenClaimed | None = Field(
         default=None,
         description="What to do about row groups that another run is working on. wait: make the rest, then wait for them. "
@@ -131,6 +103,46 @@ class GenerateConfig(RunConfig):
     max_conversation_restarts: int | None = Field(
         default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
+        "before the request that could pass it.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
+    )
+
+    def resume_mode(self) -> ResumeMode | None:
+        """The resume mode as the engine knows it."""
+        return self.resume.value if self.resume is not None else None
+
+    def changes(self) -> dict[str, Any]:
+        """Run settings that this run replaces; the resume mode is an argument of its own."""
+        given = self.model_dump(include={*RunSettings.model_fields} - {"resume"}, exclude_none=True)
+        return {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
+
+
+class SourcesConfig(RunConfig):
+    """Settings of one run; what is left out comes from the pipeline file's `run` block."""
+
+    retry: bool = Field(default=False, description="Try sources again that were given up after too many attempts.")
+    executor: Executor | None = Field(
+        default=None,
+        description="Where functions and quality rules run. local: in the run. ray: on the Ray cluster that RAY_ADDRESS names.",
+    )
+
+
+class GenerateConfig(RunConfig):
+    """Settings of one run; what is left out comes from the dataset file's `run` block."""
+
+    subset: str | None = Field(
+        default=None,
+        description="Which row groups of the run's partitions to work at, as in 0-3,7. Default: all. The others are left as they "
+        "are, and nothing is recorded for them.",
+    )
 
     def settings(self, base: RunSettings) -> RunSettings:
         """The dataset's run settings with this run's on top."""
@@ -154,20 +166,16 @@ class GenerateConfig(RunConfig):
         return list(chosen)
 
 
-def offers(run: RunSettings) -> Callable[[Asset], Asset]:
-    """Decorates the function of an asset whose `config` is a GenerateConfig: its defaults are then those of this `run` block, so
-    that the launchpad offers them to be changed. Definitions are loaded again for every run, so they are what the file says."""
-    known = {name: getattr(run, name) for name in GenerateConfig.model_fields if getattr(run, name, None) is not None}
+def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
+    """The same run config with the settings of this `run` block as its defaults, so that the launchpad offers them to be changed.
+    Definitions are loaded for every run, so they are what the file says."""
+    known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}
     known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
+    if "executor" in known:
+        known["executor"] = Executor(run.executor)
     fields: dict[str, Any] = {}
     for name, value in known.items():
-        field = copy(GenerateConfig.model_fields[name])
+        field = copy(config.model_fields[name])
         field.default = value
         fields[name] = (field.annotation, field)
-    config = create_model(GenerateConfig.__name__, __base__=GenerateConfig, __doc__=GenerateConfig.__doc__, **fields)
-
-    def decorate(function: Asset) -> Asset:
-        function.__annotations__["config"] = config
-        return function
-
-    return decorate
+    return create_model(config.__name__, __base__=config, __doc__=config.__doc__, **fields)

@@ -1,27 +1,34 @@
-"""A dataset as Dagster's definitions need it: from its file alone, without looking at any data."""
+"""A dataset or pipeline as Dagster's definitions need it: from its file alone, without looking at any data."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef, dataset_key, row_groups_key
+from sdg_assets.assets.catalog import DatasetRef, PipelineRef, Ref, dataset_key
 from sdg_assets.checks.rules import Checks
+from sdg_assets.recording.columns import column_table, planned_schema
 from sdg_core.api import (
     DatasetConfig,
     DatasetSeedSource,
     LocalSeedSource,
+    RunSettings,
     config_part,
     dropped_columns,
     load_dataset,
     open_dataset,
+    pipelines,
     producers_of,
     row_group_count,
 )
 from sdg_core.errors import PlanError, SeedError
+
+MAX_PER_RUN = 1000
+"""Partitions of a requested run where the component does not say."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +40,19 @@ class Schedule:
     running: bool = False
 
 
-@dataclass(frozen=True)
-class DatasetSpec:
-    """A checked dataset file with the attributes that its component gives it.
+@dataclass(frozen=True, kw_only=True)
+class FileSpec(ABC):
+    """A checked file with the attributes that its component gives it.
 
+    max_per_run: most partitions of a run; None if the component does not say.
     key_prefix: what its asset keys begin with. root: a storage root of its own. pool: of the generating asset.
-    asset_attributes: keyword arguments that both assets share (group, owners, tags, op tags, condition). kinds: of both assets
-    instead of ours.
+    kinds: of both assets instead of ours. asset_attributes: keyword arguments that both assets share (group, owners, tags, op
+    tags, condition).
     """
 
     path: Path
-    config: DatasetConfig
     code_version: str
-    max_row_groups_per_run: int = 1000
+    max_per_run: int | None = None
     schedule: Schedule | None = None
     checks: Checks | None = None
     key_prefix: tuple[str, ...] = ()
@@ -55,9 +62,75 @@ class DatasetSpec:
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    @abstractmethod
     def name(self) -> str:
-        """The dataset's name, the prefix of its asset keys."""
+        """Its name, the prefix of its asset keys."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What the file says of it, perhaps nothing."""
+
+    @property
+    @abstractmethod
+    def run(self) -> RunSettings:
+        """The settings of runs in the file."""
+
+    @property
+    @abstractmethod
+    def ref(self) -> Ref:
+        """What sensors and jobs need of it."""
+
+    @property
+    @abstractmethod
+    def backfill_policy(self) -> dg.BackfillPolicy:
+        """How a backfill is cut into runs."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> Mapping[str, Any]:
+        """Metadata of both assets about columns, as far as they are known before there is data."""
+
+    @property
+    @abstractmethod
+    def upstream(self) -> list[dg.AssetKey]:
+        """Assets that it reads."""
+
+    @property
+    def partitioned_key(self) -> dg.AssetKey:
+        """The partitioned asset."""
+        return self.ref.partitioned_key
+
+    @property
+    def dataset_key(self) -> dg.AssetKey:
+        """The post-generation asset."""
+        return dataset_key(self.name, self.key_prefix)
+
+    def with_attributes(self, **attributes: Any) -> Self:
+        """The same with these attributes on its assets."""
+        return replace(self, asset_attributes=attributes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(FileSpec):
+    """A dataset file."""
+
+    config: DatasetConfig
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
         return self.config.name
+
+    @property
+    def description(self) -> str:
+        """See the base class."""
+        return self.config.description or ""
+
+    @property
+    def run(self) -> RunSettings:
+        """See the base class."""
+        return self.config.run
 
     @property
     def num_records(self) -> int:
@@ -67,25 +140,33 @@ class DatasetSpec:
 
     @property
     def ref(self) -> DatasetRef:
-        """What sensors and jobs need of it."""
+        """See the base class."""
         return DatasetRef(
             name=self.name,
             path=self.path,
             num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
-            max_row_groups_per_run=self.max_row_groups_per_run,
+            max_per_run=self.max_per_run or MAX_PER_RUN,
             key_prefix=self.key_prefix,
             root=self.root,
         )
 
     @property
-    def row_groups_key(self) -> dg.AssetKey:
-        """The partitioned asset."""
-        return row_groups_key(self.name, self.key_prefix)
+    def backfill_policy(self) -> dg.BackfillPolicy:
+        """Slices of at most `max_row_groups_per_run`. A dataset that fits into one run keeps the policy of a single run, which
+        `dagster asset materialize --partition-range` demands."""
+        if self.ref.num_row_groups <= self.ref.max_per_run:
+            return dg.BackfillPolicy.single_run()
+        return dg.BackfillPolicy.multi_run(max_partitions_per_run=self.ref.max_per_run)
 
     @property
-    def dataset_key(self) -> dg.AssetKey:
-        """The post-generation asset."""
-        return dataset_key(self.name, self.key_prefix)
+    def columns(self) -> Mapping[str, Any]:
+        """See the base class."""
+        return {"dagster/column_schema": planned_schema(self.config), "columns": column_table(self.config)}
+
+    @property
+    def row_groups_key(self) -> dg.AssetKey:
+        """The partitioned asset."""
+        return self.partitioned_key
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
@@ -98,9 +179,58 @@ class DatasetSpec:
             case _:
                 return []
 
-    def with_attributes(self, **attributes: Any) -> "DatasetSpec":
-        """The same dataset with these attributes on its assets."""
-        return replace(self, asset_attributes=attributes)
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSpec(FileSpec):
+    """A pipeline file."""
+
+    config: pipelines.PipelineConfig
+
+    @property
+    def name(self) -> str:
+        """See the base class."""
+        return self.config.name
+
+    @property
+    def description(self) -> str:
+        """See the base class."""
+        return self.config.description or ""
+
+    @property
+    def run(self) -> RunSettings:
+        """See the base class."""
+        return self.config.run
+
+    @property
+    def ref(self) -> PipelineRef:
+        """See the base class."""
+        return PipelineRef(
+            name=self.name,
+            path=self.path,
+            max_per_run=self.max_per_run or MAX_PER_RUN,
+            key_prefix=self.key_prefix,
+            root=self.root,
+        )
+
+    @property
+    def backfill_policy(self) -> dg.BackfillPolicy:
+        """Slices of at most `max_partitions_per_run` where it is given; nobody knows beforehand how many sources will come."""
+        if self.max_per_run is None:
+            return dg.BackfillPolicy.single_run()
+        return dg.BackfillPolicy.multi_run(max_partitions_per_run=self.max_per_run)
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """What columns there are depends on the sources."""
+        return {}
+
+    @property
+    def upstream(self) -> list[dg.AssetKey]:
+        """The finished dataset or pipeline that it reads."""
+        sources = self.config.sources
+        if isinstance(sources, pipelines.DatasetSources) and not sources.committed:
+            return [dataset_key(sources.dataset, self.key_prefix)]
+        return []
 
 
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
@@ -115,6 +245,12 @@ def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
     _check_rule_columns(spec)
     return spec
+
+
+def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
+    """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
+    plan = pipelines.load_pipeline(path, env=os.environ, offline=True)
+    return PipelineSpec(path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes)
 
 
 def _seed_rows(path: Path) -> int:

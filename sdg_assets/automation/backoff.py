@@ -1,6 +1,6 @@
-"""What the resume sensor remembers, so that a row group that keeps failing is not asked for for ever.
+"""What a sensor remembers, so that a partition that keeps failing is not asked for again and again.
 
-An attempt is a request after which as many records remain as before. Any progress (by whomever), another fingerprint, or
+An attempt is a request after which as much remains to be made as before. Any progress (by whomever), another fingerprint, or
 a reset of the sensor's cursor in the UI forgets the attempts. Waiting times double; after the last attempt a person is needed.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sdg_assets.automation.incomplete import IncompleteRowGroups
+from sdg_assets.automation.incomplete import Incomplete
 
 MAX_ATTEMPTS = 8
 FIRST_WAIT = timedelta(minutes=5)
@@ -19,7 +19,7 @@ MAX_WAIT = timedelta(hours=4)
 
 @dataclass(frozen=True)
 class Attempt:
-    """Requests of one row group without progress. at: the last one's time, in seconds since 1970."""
+    """Requests of one partition without progress. at: the last one's time, in seconds since 1970."""
 
     remaining: int
     count: int
@@ -32,14 +32,14 @@ class Attempt:
 
     @property
     def next_at(self) -> float:
-        """When the row group may be asked for again, in seconds since 1970."""
+        """When the partition may be asked for again, in seconds since 1970."""
         wait = min(FIRST_WAIT * 2 ** (self.count - 1), MAX_WAIT)
         return self.at + wait.total_seconds()
 
 
 @dataclass(frozen=True)
 class BackoffState:
-    """The attempts of one dataset under one fingerprint, by row group."""
+    """The attempts of one dataset or pipeline under one fingerprint, by partition."""
 
     fingerprint: str = ""
     groups: Mapping[int, Attempt] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class BackoffState:
 
 @dataclass(frozen=True)
 class Choice:
-    """Row groups by what happens to them at a tick, and what to remember."""
+    """Partitions by what happens to them at a tick, and what to remember."""
 
     requested: tuple[int, ...]
     waiting: tuple[int, ...]
@@ -76,31 +76,31 @@ class Choice:
     attempts: BackoffState
 
 
-def choose(remaining: IncompleteRowGroups, before: BackoffState, *, now: datetime) -> Choice:
-    """Which of the incomplete row groups to ask for now."""
+def choose(found: Incomplete, before: BackoffState, *, now: datetime, at_most: int | None = None) -> Choice:
+    """Which of the incomplete partitions to ask for now, the first `at_most` of them."""
     seconds = int(now.timestamp())
-    known = before.groups if before.fingerprint == remaining.fingerprint else {}
-    requested = []
-    waiting = []
-    given_up = []
+    known = before.groups if before.fingerprint == found.fingerprint else {}
+    requested: list[int] = []
+    waiting: list[int] = []
+    given_up: list[int] = []
     groups: dict[int, Attempt] = {}
-    for index, records in remaining.records.items():
+    for index, left in found.remaining.items():
         last = known.get(index)
-        if last is None or last.remaining != records:
-            last = Attempt(records, 0, 0)
+        if last is None or last.remaining != left:
+            last = Attempt(left, 0, 0)
         if last.given_up:
             given_up.append(index)
         elif last.count and seconds < last.next_at:
             waiting.append(index)
-        else:
+        elif at_most is None or len(requested) < at_most:
             requested.append(index)
-            last = Attempt(records, last.count + 1, seconds)
+            last = Attempt(left, last.count + 1, seconds)
         groups[index] = last
-    return Choice(tuple(requested), tuple(waiting), tuple(given_up), BackoffState(remaining.fingerprint, groups))
+    return Choice(tuple(requested), tuple(waiting), tuple(given_up), BackoffState(found.fingerprint, groups))
 
 
 def load_cursor(cursor: str | None) -> dict[str, BackoffState]:
-    """The attempts of every dataset; none for an empty cursor."""
+    """The attempts of every dataset or pipeline; none for an empty cursor."""
     return {name: BackoffState.from_json(data) for name, data in json.loads(cursor or "{}").items()}
 
 

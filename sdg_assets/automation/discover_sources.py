@@ -1,17 +1,16 @@
-"""Discovery: what files there are now becomes partitions of the pipelines' assets; and what is not made yet is asked for."""
+"""Discovery: what sources there are now becomes partitions of the pipelines' assets; and what is not made yet is asked for."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import dagster as dg
 
-from sdg_assets.assets.pipeline import PipelineRef, partitions_name
-from sdg_assets.automation.activity import keys_at_work
-from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
+from sdg_assets.assets.catalog import PipelineRef
+from sdg_assets.automation.discovery import bring_up_to_date, discover
+from sdg_assets.automation.parts import claim, refs_for
+from sdg_assets.automation.resume_sensor import resume_refs
 from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.resources import store_of_location, store_of_run
 from sdg_assets.wording import in_dagster
-from sdg_core.api import contiguous_ranges, pipelines, row_group_key
 from sdg_core.errors import SdgError
 
 NAME = "discover_sources"
@@ -21,85 +20,79 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.
     """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing."""
 
     @dg.op(name=op_of(name), description="Looks for sources and adds the partitions of new ones.")
-    def discover(context: dg.OpExecutionContext) -> None:
+    def look(context: dg.OpExecutionContext) -> None:
         store = store_of_run(context)
+        faults = []
         for ref in refs:
             try:
-                found = pipelines.discover(pipelines.open_pipeline(ref.path, root=store.root_of(ref)))
-            except SdgError as error:
-                raise dg.Failure(description=in_dagster(error), allow_retries=False) from None
-            known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
-            new = [partition.key for partition in found if partition.key not in known]
-            if new:
-                context.instance.add_dynamic_partitions(partitions_name(ref.name), new)
-            context.log.info(f"{ref.name}: {len(new)} new partitions, {len(found)} in all")
+                found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
+            except SdgError as error:  # one whose sources cannot be found does not keep the others from theirs
+                faults.append(f"{ref.name}: {in_dagster(error)}")
+                context.log.error(faults[-1])
+                continue
+            context.log.info(f"{ref.name}: {len(found.new)} new partitions, {found.total} in all")
+        if faults:
+            raise dg.Failure("; ".join(faults), allow_retries=False)
 
     @dg.job(name=name, description="Looks for the sources of every pipeline and adds partitions for new ones.")
     def discover_sources() -> None:
-        discover()
+        look()
 
     return discover_sources
 
 
-def build_discovery_sensor(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.SensorDefinition:
-    """The sensor `discover_sources`: adds partitions and asks for those that are missing, partial or changed."""
+def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None) -> dg.SensorDefinition:
+    """The sensor `discover_sources`: adds partitions and asks for those that are missing, partial or changed. keys: the assets of
+    sources that it looks after; without it those that no other one names."""
 
     @dg.sensor(
         name=name,
-        asset_selection=dg.AssetSelection.assets(*(ref.sources_key for ref in refs)),
+        asset_selection=dg.AssetSelection.from_string('key:"*/sources"')
+        if keys is None
+        else dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED,
+        metadata=claim(NAME, keys),
         description="Looks for sources, adds partitions for new ones, and requests what is missing, partial or changed, at "
-        "most max_partitions_per_run at once, while no other run works on the pipeline.",
+        "most max_partitions_per_run at once, while no other run works on the pipeline. A partition that gains nothing is asked "
+        "for less and less often, and after eight times no more; resetting the cursor starts over. What a person terminated "
+        "stays so.",
     )
     def discover_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
         store = store_of_location(context.repository_def, context.instance)
-        busy = keys_at_work(context.instance, context.repository_def)
-        tick = datetime.now(UTC).isoformat(timespec="seconds")
-        additions: list[dg.AddDynamicPartitionsRequest] = []
-        requests: list[dg.RunRequest] = []
+        added: dict[str, list[str]] = {}
+        additions: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+        found: list[PipelineRef] = []
         reasons: list[str] = []
-        for ref in refs:
-            known = set(context.instance.get_dynamic_partitions(partitions_name(ref.name)))
-            try:
-                new, wanted = _look(ref, store.root_of(ref), known)
-            except SdgError as error:
-                reasons.append(f"{ref.name}: {error}")
+        for ref in refs_for(NAME, context.repository_def, keys):
+            if not isinstance(ref, PipelineRef):
                 continue
-            if new:
-                partitions = dg.DynamicPartitionsDefinition(name=partitions_name(ref.name))
-                additions.append(partitions.build_add_request(new))
-            if ref.sources_key in busy:
-                reasons.append(f"{ref.name}: a run is queued or in progress")
-            elif wanted:
-                requests += _requests(ref, wanted, tick=tick)
-            else:
-                reasons.append(f"{ref.name}: every source is complete or given up")
-        skip = None if requests or additions else dg.SkipReason("\n".join(reasons))
-        return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions, skip_reason=skip)
+            try:
+                seen = discover(context.instance, ref, root=store.root_of(ref))
+            except SdgError as error:
+                reasons.append(f"{ref.name}: {in_dagster(error)}")
+                continue
+            found.append(ref)
+            if seen.new:
+                added[ref.name] = seen.new
+                additions.append(ref.partitions_def.build_add_request(seen.new))
+            if seen.empty:
+                additions.append(ref.partitions_def.build_delete_request(seen.empty))
+        result = resume_refs(context, found, requested_by=NAME, added=added, at_most=lambda ref: ref.max_per_run)
+        skip = None
+        if not result.run_requests and not additions:
+            skip = dg.SkipReason(
+                "\n".join([*reasons, (result.skip_reason and result.skip_reason.skip_message) or ""]).strip()
+            )
+        return dg.SensorResult(
+            run_requests=result.run_requests,
+            dynamic_partitions_requests=additions,
+            skip_reason=skip,
+            cursor=result.cursor,
+        )
 
     return discover_sources
 
 
-def _look(ref: PipelineRef, root: str | None, known: set[str]) -> tuple[list[str], list[int]]:
-    """Keys of partitions that Dagster does not know, and the numbers of those to be made; none of a sealed pipeline."""
-    pipeline = pipelines.open_pipeline(ref.path, root=root)
-    new = [partition.key for partition in pipelines.discover(pipeline) if partition.key not in known]
-    if pipelines.seal(pipeline) is not None:
-        return new, []
-    statuses = pipelines.partition_statuses(pipeline)
-    return new, [status.partition.index for status in statuses if not status.is_settled]
-
-
-def _requests(ref: PipelineRef, wanted: Sequence[int], *, tick: str) -> list[dg.RunRequest]:
-    """One request per range of partitions."""
-    capped = wanted[: ref.max_partitions_per_run]
-    return [
-        dg.RunRequest(
-            run_key=f"{ref.name}:{tick}:{first}-{last}",
-            asset_selection=[ref.sources_key],
-            tags={RANGE_START: row_group_key(first), RANGE_END: row_group_key(last)},
-        )
-        for first, last in contiguous_ranges(capped)
-    ]
+discover_sources = build_discovery_sensor()

@@ -1,13 +1,14 @@
-"""What a dataset lacks, and the run requests that ask for it: shared by schedules, the resume sensor and automation."""
+"""What a dataset or a pipeline still has to make, and the run requests that ask for it: shared by schedules and sensors."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef
+from sdg_assets.assets.catalog import PipelineRef, Ref
+from sdg_assets.opened.files import open_file
 from sdg_core import api
-from sdg_core.api import RowGroupState, contiguous_ranges, row_group_key
+from sdg_core.api import contiguous_ranges, row_group_key
 from sdg_core.errors import SdgError, SeedNotReadError
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -17,71 +18,72 @@ Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class IncompleteRowGroups:
-    """Row groups that are not complete.
+class Incomplete:
+    """Partitions that are not complete.
 
-    records: the number of remaining records of each such row group. total: how many row groups the dataset has.
+    remaining: how much of each such partition there is to make: records, or sources. total: how many partitions there are.
     """
 
     fingerprint: str
-    records: Mapping[int, int]
+    remaining: Mapping[int, int]
     total: int
 
 
-def find_incomplete(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGroups | str:
-    """What a dataset lacks by its files, or why nothing may be asked for: it is complete, sealed, or at fault."""
+def find_incomplete(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | str:
+    """What there is to make by the files, or why nothing may be asked for: it is complete, sealed, or at fault.
+
+    known: the partitions that Dagster knows; others are not asked for. Callers have looked for the sources of a pipeline,
+    so they are looked at here, too; a dataset's code is not run.
+    """
     try:
-        opened = api.open_dataset(dataset.path, root=root, offline=True)
-        if (sealed := api.seal_of(opened)) is not None:
-            return f"{dataset.name} is sealed: version {sealed.layout.name} has been post-processed"
-        if (other := opened.layout.other_place()) is not None and not opened.layout.root_given:
-            return (
-                f"{dataset.name} holds no data in {opened.layout.directory}, but {other} does: set SDG_ROOT, or move it"
-            )
-        statuses = api.row_group_statuses(opened)
+        opened = open_file(ref.path, root=root, offline=not isinstance(ref, PipelineRef))
+        if (sealed := opened.seal) is not None:
+            return f"{ref.name} is sealed: version {sealed.layout.name} has been post-processed"
+        layout = opened.dataset.layout
+        if (other := layout.other_place()) is not None and not layout.root_given:
+            return f"{ref.name} holds no data in {layout.directory}, but {other} does: set SDG_ROOT, or move it"
+        partitions = opened.partitions
     except SeedNotReadError as error:
-        return _all_of_it(dataset, root=root) or f"{dataset.name}: {error}"
+        return _all_of_it(ref, root=root, known=known) or f"{ref.name}: {error}"
     except SdgError as error:
-        return str(error)
-    if opened.name != dataset.name:
-        return f"{dataset.path} now describes {opened.name!r} instead of {dataset.name!r}: reload the code location"
-    records = {s.group.index: len(s.remaining) for s in statuses if s.state is not RowGroupState.COMPLETE}
-    if not records:
-        return f"all {len(statuses)} row groups of {dataset.name} are complete"
-    known = {index: count for index, count in records.items() if index < dataset.num_row_groups}
-    if not known:
-        added = len(statuses) - dataset.num_row_groups
-        return f"{dataset.name} has {added} row groups that this code location does not know yet: reload it"
-    return IncompleteRowGroups(opened.plan.fingerprint.config_hash, known, len(statuses))
+        return f"{ref.name}: {error}"
+    if opened.name != ref.name:
+        return f"{ref.path} now describes {opened.name!r} instead of {ref.name!r}: reload the code location"
+    left = [one for one in partitions if not one.is_settled]
+    if not left:
+        return f"all {len(partitions)} {ref.PARTITIONS} of {ref.name} are complete"
+    found = {one.index: one.num_remaining for one in left if one.key in known}
+    if not found:
+        return f"{ref.name} has {len(left)} {ref.PARTITIONS} that this code location does not know yet: {ref.LEARNS}"
+    return Incomplete(opened.config_hash, found, len(partitions))
 
 
-def _all_of_it(dataset: DatasetRef, *, root: str | None) -> IncompleteRowGroups | None:
-    """Every row group, where nothing was ever made: the run reads the seed data, which no sensor does if that runs code or
+def _all_of_it(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | None:
+    """Every partition, where nothing was ever made: the run reads the seed data, which no sensor does if that runs code or
     opens a connection."""
-    layout = api.stored_layout(dataset.name, root=root, folder=dataset.path.parent)
+    layout = api.stored_layout(ref.name, root=root, folder=ref.path.parent)
     if layout.versions():
         return None
-    groups = range(dataset.num_row_groups)
-    return IncompleteRowGroups("", dict.fromkeys(groups, 1), len(groups))
+    return Incomplete("", dict.fromkeys(map(int, known), 1), len(known))
 
 
-def ranges_of(dataset: DatasetRef, indices: Iterable[int]) -> list[Range]:
-    """Contiguous ranges, none longer than one run of this dataset may be."""
-    return contiguous_ranges(indices, at_most=dataset.max_row_groups_per_run)
+def ranges_of(ref: Ref, indices: Iterable[int]) -> list[Range]:
+    """Contiguous ranges, none longer than one run may be."""
+    return contiguous_ranges(indices, at_most=ref.max_per_run)
 
 
 def range_requests(
-    dataset: DatasetRef, ranges: Iterable[Range], *, tick: str, tags: Mapping[str, str] | None = None
+    ref: Ref, ranges: Iterable[Range], *, tick: str, tags: Mapping[str, str] | None = None
 ) -> Iterator[dg.RunRequest]:
     """One run request per range. `tick` tells the requests of one evaluation from those of the next."""
     for first, last in ranges:
         yield dg.RunRequest(
-            run_key=f"{dataset.name}:{tick}:{first}-{last}",
-            asset_selection=[dataset.row_groups_key],
+            run_key=f"{ref.name}:{tick}:{first}-{last}",
+            asset_selection=[ref.partitioned_key],
             tags={
                 RANGE_START: row_group_key(first),
                 RANGE_END: row_group_key(last),
-                DATASET_TAG: dataset.name,
+                DATASET_TAG: ref.name,
                 **(tags or {}),
             },
         )

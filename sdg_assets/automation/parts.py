@@ -1,6 +1,7 @@
-"""Which datasets a sensor looks after, where a code location has two of a kind (`with_operations(prefix=...)` called twice).
+"""Which datasets and pipelines a sensor looks after, where a code location has two sensors of a kind.
 
-A sensor with a prefix names its datasets in its metadata; the one without looks after all others of the code location.
+That comes of `with_operations(prefix=...)` called twice. A sensor with a prefix names them in its metadata;
+the one without looks after all others of the code location.
 """
 
 from collections.abc import Sequence
@@ -8,26 +9,24 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef, datasets_of
+from sdg_assets.assets.catalog import Ref, refs_of
 
 PART = "sdg/part"
 KEYS = "sdg/looks_after"
 
 
 def claim(part: str, keys: Sequence[dg.AssetKey] | None) -> dict[str, Any]:
-    """The metadata of a sensor by which `datasets_for` knows what it looks after."""
+    """The metadata of a sensor by which `refs_for` knows what it looks after."""
     return {} if keys is None else {PART: part, KEYS: [key.to_user_string() for key in keys]}
 
 
-def datasets_for(
-    part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.AssetKey] | None
-) -> list[DatasetRef]:
-    """The datasets of a sensor: those of its keys, or without any those that no other sensor of its kind names."""
-    found = datasets_of(repository)
+def refs_for(part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.AssetKey] | None) -> list[Ref]:
+    """What a sensor looks after: what has its keys, or without any what no other sensor of its kind names."""
+    found = refs_of(repository)
     if keys is not None:
-        return [dataset for dataset in found if dataset.row_groups_key in keys]
+        return [ref for ref in found if ref.partitioned_key in keys]
     claimed = {key for sensor in repository.sensor_defs for key in _claimed(part, sensor)}
-    return [dataset for dataset in found if dataset.row_groups_key.to_user_string() not in claimed]
+    return [ref for ref in found if ref.partitioned_key.to_user_string() not in claimed]
 
 
 def _claimed(part: str, sensor: dg.SensorDefinition) -> Sequence[str]:

@@ -1,16 +1,18 @@
-"""The sensor `resume_row_groups`: asks for what is missing, partial, corrupt or stale in every dataset of the code location."""
+"""The sensor `resume_row_groups`: asks for what is missing, partial, corrupt or stale in every dataset of the code location.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+How it asks is shared with the sensor of pipelines (`discover_sources`)."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef
+from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.automation.activity import keys_at_work, stopped
 from sdg_assets.automation.backoff import BackoffState, Choice, choose, dump_cursor, load_cursor
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
-from sdg_assets.automation.parts import claim, datasets_for
+from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.resources import StoreResource, store_of_location
 from sdg_core.api import format_ranges
 
@@ -34,19 +36,10 @@ def build_resume_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None 
         "less often, and after eight times no more; resetting the cursor starts over. What a person terminated stays so.",
     )
     def resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        repository = context.repository_def
-        assert repository is not None
-        datasets = datasets_for(NAME, repository, keys)
-        files = {dataset.row_groups_key: dataset.path for dataset in datasets}
-        return resume_all(
-            datasets,
-            store=store_of_location(repository, context.instance),
-            cursor=context.cursor,
-            busy=keys_at_work(context.instance, repository),
-            held=stopped(context.instance, files),
-            now=datetime.now(UTC),
-            log=context.log.info,
-        )
+        assert context.repository_def is not None
+        found = refs_for(NAME, context.repository_def, keys)
+        datasets = [ref for ref in found if isinstance(ref, DatasetRef)]
+        return resume_refs(context, datasets, requested_by=NAME)
 
     return resume
 
@@ -54,46 +47,73 @@ def build_resume_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None 
 resume_row_groups = build_resume_sensor()
 
 
+def resume_refs(
+    context: dg.SensorEvaluationContext,
+    refs: Sequence[Ref],
+    *,
+    requested_by: str,
+    added: Mapping[str, Collection[str]] = MappingProxyType({}),
+    at_most: Callable[[Ref], int | None] = lambda ref: None,
+) -> dg.SensorResult:
+    """The requests of one tick. added: keys of partitions, by name, that this tick itself adds. at_most: partitions of a tick."""
+    repository = context.repository_def
+    instance = context.instance
+    assert repository is not None
+    return resume_all(
+        refs,
+        store=store_of_location(repository, instance),
+        cursor=context.cursor,
+        known=lambda ref: {*ref.known_partitions(instance), *added.get(ref.name, ())},
+        busy=keys_at_work(instance, repository),
+        held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),
+        now=datetime.now(UTC),
+        log=context.log.info,
+        requested_by=requested_by,
+        at_most=at_most,
+    )
+
+
 def resume_all(
-    datasets: Sequence[DatasetRef],
+    refs: Sequence[Ref],
     *,
     store: StoreResource,
     cursor: str | None,
+    known: Callable[[Ref], Collection[str]],
     busy: frozenset[dg.AssetKey],
     now: datetime,
     held: Mapping[dg.AssetKey, str] = MappingProxyType({}),
     log: Callable[[str], object] = lambda reason: None,
+    requested_by: str = NAME,
+    at_most: Callable[[Ref], int | None] = lambda ref: None,
 ) -> dg.SensorResult:
-    """The requests of one tick. busy: row-group assets that an unfinished run or backfill works on. held: those that nothing is
-    asked for until a person acts, and why. log: takes what is not asked for, and why, at a tick that asks for something."""
+    """The requests of one tick. known: keys of the partitions that Dagster has. busy: assets that an unfinished run or backfill
+    works on. held: those that nothing is asked for until a person acts, and why. log: takes what is not asked for, and why,
+    at a tick that asks for something."""
     before = load_cursor(cursor)
     after: dict[str, BackoffState] = {}
     requests: list[dg.RunRequest] = []
     reasons: list[str] = []
-    for dataset in datasets:
-        remembered = before.get(dataset.name, BackoffState())
-        if dataset.row_groups_key in busy:
-            after[dataset.name] = remembered
-            reasons.append(f"{dataset.name}: a run is queued or in progress")
+    for ref in refs:
+        after[ref.name] = before.get(ref.name, BackoffState())
+        if ref.partitioned_key in busy:
+            reasons.append(f"{ref.name}: a run is queued or in progress")
             continue
-        if dataset.row_groups_key in held:
-            after[dataset.name] = remembered
-            reasons.append(held[dataset.row_groups_key])
+        if ref.partitioned_key in held:
+            reasons.append(held[ref.partitioned_key])
             continue
-        remaining = find_incomplete(dataset, root=store.root_of(dataset))
-        if isinstance(remaining, str):
-            after[dataset.name] = remembered
-            reasons.append(remaining)
+        found = find_incomplete(ref, root=store.root_of(ref), known=known(ref))
+        if isinstance(found, str):
+            reasons.append(found)
             continue
-        choice = choose(remaining, remembered, now=now)
-        after[dataset.name] = choice.attempts
+        choice = choose(found, after[ref.name], now=now, at_most=at_most(ref))
+        after[ref.name] = choice.attempts
         requests += range_requests(
-            dataset,
-            ranges_of(dataset, choice.requested),
+            ref,
+            ranges_of(ref, choice.requested),
             tick=now.isoformat(timespec="seconds"),
-            tags={REQUESTED_BY_TAG: NAME},
+            tags={REQUESTED_BY_TAG: requested_by},
         )
-        reasons += _left_alone(dataset, choice)
+        reasons += _left_alone(ref, choice)
     if requests:
         for reason in reasons:
             log(reason)
@@ -101,15 +121,15 @@ def resume_all(
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=dump_cursor(after))
 
 
-def _left_alone(dataset: DatasetRef, choice: Choice) -> Iterator[str]:
-    """Why some incomplete row groups were not asked for."""
+def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
+    """Why some incomplete partitions were not asked for."""
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
-        yield f"{dataset.name}: row groups {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
+        yield f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
     if choice.given_up:
         yield (
-            f"{dataset.name}: row groups {format_ranges(choice.given_up)} gained nothing in "
+            f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
             f"{choice.attempts.groups[choice.given_up[0]].count} runs and are not asked for any more; see their failures, then "
             "materialize them by hand or reset this sensor's cursor"
         )

@@ -1,48 +1,61 @@
-"""The schedule of a dataset: at each tick it asks for the row groups that are missing, partial, corrupt or stale."""
+"""The schedule of a dataset or pipeline: at each tick it asks for what is missing, partial, corrupt or stale.
 
-from collections.abc import Iterator
+A pipeline's looks for new sources first and adds their partitions."""
+
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef
-from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.assets.catalog import PipelineRef, Ref
+from sdg_assets.assets.spec import FileSpec
 from sdg_assets.automation.activity import keys_at_work
+from sdg_assets.automation.discovery import bring_up_to_date
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
 from sdg_assets.resources import store_of_location
+from sdg_assets.wording import in_dagster
+from sdg_core.errors import SdgError
 
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
-def build_schedule(spec: DatasetSpec) -> dg.ScheduleDefinition:
+def build_schedule(spec: FileSpec) -> dg.ScheduleDefinition:
     """A schedule on `spec.schedule`, stopped until someone starts it unless that says otherwise."""
     when = spec.schedule
     assert when is not None
     status = dg.DefaultScheduleStatus.RUNNING if when.running else dg.DefaultScheduleStatus.STOPPED
+    ref = spec.ref
 
     @dg.schedule(
         name=f"{spec.name}_schedule",
         cron_schedule=when.cron,
         execution_timezone=when.timezone,
         default_status=status,
-        target=dg.AssetSelection.assets(spec.row_groups_key),
+        target=dg.AssetSelection.assets(ref.partitioned_key),
         description=f"Generates what {spec.name} lacks.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Requests:
         store = store_of_location(context.repository_def, context.instance)
         assert context.repository_def is not None
-        if spec.row_groups_key in keys_at_work(context.instance, context.repository_def):
+        if ref.partitioned_key in keys_at_work(context.instance, context.repository_def):
             yield dg.SkipReason(f"{spec.name}: a run is queued or in progress")
             return
         tick = context.scheduled_execution_time.isoformat()
-        yield from request_lacking(spec.ref, root=store.root_of(spec), tick=tick)
+        root = store.root_of(ref)
+        if isinstance(ref, PipelineRef):
+            try:
+                bring_up_to_date(context.instance, ref, root=root)
+            except SdgError as error:
+                yield dg.SkipReason(f"{spec.name}: {in_dagster(error)}")
+                return
+        yield from request_incomplete(ref, root=root, tick=tick, known=ref.known_partitions(context.instance))
 
     return schedule
 
 
-def request_lacking(dataset: DatasetRef, *, root: str | None, tick: str) -> Requests:
-    """Run requests for contiguous ranges of row groups that are not complete, or why there is nothing to ask for."""
-    remaining = find_incomplete(dataset, root=root)
-    if isinstance(remaining, str):
-        yield dg.SkipReason(remaining)
+def request_incomplete(ref: Ref, *, root: str | None, tick: str, known: Collection[str]) -> Requests:
+    """Run requests for contiguous ranges of partitions that are not complete, or why there is nothing to ask for."""
+    found = find_incomplete(ref, root=root, known=known)
+    if isinstance(found, str):
+        yield dg.SkipReason(found)
         return
-    yield from range_requests(dataset, ranges_of(dataset, remaining.records), tick=tick)
+    yield from range_requests(ref, ranges_of(ref, found.remaining), tick=tick)

@@ -1,19 +1,19 @@
 """Sensors over all datasets of a code location."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import DatasetRef, config_path_of, pipeline_path_of, root_in, selected_keys
+from sdg_assets.assets.catalog import Ref, partitioned_path_of, root_in, selected_keys
 from sdg_assets.assets.sealed_guard import rejected_tags, rejection
 from sdg_assets.automation.activity import UNFINISHED, keys_at_work
-from sdg_assets.automation.parts import claim, datasets_for
+from sdg_assets.automation.parts import claim, refs_for
+from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.reconcile.reconcile import JOB, RECONCILED_TAG, compare
 from sdg_assets.resources import FORMER_KEY, KEY, StoreResource, resolve_for, store_of_location
-from sdg_core import api
 from sdg_core.errors import SdgError
 
 REJECT = "reject_post_processed"
@@ -80,9 +80,11 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
         definition = repository.assets_defs_by_key.get(key)
         metadata = definition.specs_by_key[key].metadata if definition is not None else {}
         try:
-            opened = _opened(metadata, root=_root_of(run.run_config) or root_in(metadata) or store.root)
-            if opened is None:
+            path = partitioned_path_of(metadata)
+            if path is None:
                 continue
+            root = _root_of(run.run_config) or root_in(metadata) or store.root
+            opened = open_unread(path, root=resolve_for(root, path))
             resume = _resume_of(run.run_config, key) or opened.plan.config.run.resume
             reason = rejection(opened, resume=resume)
         except SdgError as error:
@@ -92,15 +94,6 @@ def why_rejected(run: dg.DagsterRun, repository: dg.RepositoryDefinition, *, sto
             return reason
     if unknown is not None:
         raise unknown
-    return None
-
-
-def _opened(metadata: Mapping[str, Any], *, root: str | None) -> api.Dataset | None:
-    """The dataset, or the pipeline as one, that an asset with this metadata generates; None for any other asset."""
-    if (path := config_path_of(metadata)) is not None:
-        return api.open_dataset(path, root=resolve_for(root, path), offline=True)
-    if (path := pipeline_path_of(metadata)) is not None:
-        return api.pipelines.open_unread(path, root=resolve_for(root, path)).as_dataset()
     return None
 
 
@@ -120,13 +113,13 @@ def build_reconcile_sensor(
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.STOPPED,
         metadata=claim(RECONCILE_SENSOR, keys),
-        description=f"Starts the job `{job_name}` for datasets whose events and files disagree: after `sdg generate` outside "
-        "Dagster, or when files were removed.",
+        description=f"Starts the job `{job_name}` for datasets and pipelines whose events and files disagree: after "
+        "`sdg generate` outside Dagster, or when files were removed.",
     )
     def reconcile_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         repository = context.repository_def
         assert repository is not None
-        return request_reconciliation(context, datasets_for(RECONCILE_SENSOR, repository, keys), job_name=job_name)
+        return request_reconciliation(context, refs_for(RECONCILE_SENSOR, repository, keys), job_name=job_name)
 
     return reconcile_sensor
 
@@ -135,7 +128,7 @@ reconcile_events_with_files = build_reconcile_sensor()
 
 
 def request_reconciliation(
-    context: dg.SensorEvaluationContext, datasets: Sequence[DatasetRef], *, job_name: str
+    context: dg.SensorEvaluationContext, refs: Sequence[Ref], *, job_name: str
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a reconciliation where there is something to reconcile."""
     repository = context.repository_def
@@ -147,18 +140,18 @@ def request_reconciliation(
     store = store_of_location(repository, context.instance)
     differing = []
     reasons = []
-    for dataset in datasets:
-        if dataset.row_groups_key in busy:
-            reasons.append(f"{dataset.name}: a run is queued or in progress")
+    for ref in refs:
+        if ref.partitioned_key in busy:
+            reasons.append(f"{ref.name}: a run is queued or in progress")
             continue
         try:
-            found = compare(context.instance, dataset, root=store.root_of(dataset))
+            found = compare(context.instance, ref, root=store.root_of(ref))
         except SdgError as error:
-            reasons.append(f"{dataset.name}: {error}")
+            reasons.append(f"{ref.name}: {error}")
             continue
         reasons.append(str(found))
         if found:
-            differing.append(dataset.name)
+            differing.append(ref.name)
     if not differing:
         return dg.SkipReason("\n".join(reasons) or "there are no datasets")
     config = {"ops": {op_of(job_name): {"config": {"datasets": differing}}}}

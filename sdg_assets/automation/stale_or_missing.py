@@ -1,8 +1,9 @@
-"""`stale_or_missing()`: an automation condition for the assets of a dataset, and for assets of your own beside them.
+"""`stale_or_missing()`: an automation condition for the assets of a dataset or pipeline, and for assets of your own beside them.
 
 It asks for what was never made, and for what was made from something else than what holds now: another config, other seed data,
-another range of records. Dagster's own conditions compare an asset's code versions from tick to tick and would then ask for
-every partition, current ones too. It asks for what can be made only: nothing of a sealed dataset, nothing that a person stopped.
+another range of records, other sources. Dagster's own conditions compare an asset's code versions from tick to tick and would
+then ask for every partition, current ones too. It asks for what can be made only: nothing of a sealed dataset, nothing that a
+person stopped.
 It runs in the code location, so the sensor that evaluates it has `use_user_code_server=True`; `automation_sensor` is one.
 """
 
@@ -14,10 +15,11 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets import dagster_private
-from sdg_assets.assets.catalog import config_path_of, finished_path_of, root_in
+from sdg_assets.assets.catalog import finished_path_of, partitioned_path_of, root_in
 from sdg_assets.automation.activity import stopped
+from sdg_assets.opened.files import open_file, open_unread
 from sdg_assets.reconcile.reconcile import recorded_versions
-from sdg_assets.recording.metadata import finished_data_version, is_made_in
+from sdg_assets.recording.metadata import finished_data_version
 from sdg_assets.resources import resolve_for
 from sdg_core import api
 from sdg_core.errors import IncompleteError, SdgError
@@ -47,7 +49,8 @@ def stale_or_missing(*, root: str | None = None) -> dg.AutomationCondition[dg.As
 class Stale(dg.AutomationCondition[dg.AssetKey]):
     """Made, but from something else than what holds now.
 
-    A row group is judged by its data version: one query for all of them. A finished dataset is judged by its files. Any other
+    A row group is judged by its data version, one query for all of them; a partition of a pipeline by the sources that there are
+    now, too, so the sensor looks for them. A finished dataset is judged by its files. Any other
     asset is judged as Dagster's own pages do, by code version and by the data versions of what it was made from.
     """
 
@@ -64,16 +67,16 @@ class Stale(dg.AutomationCondition[dg.AssetKey]):
         view = context.asset_graph_view
         metadata = view.asset_graph.get(context.key).metadata
         stale: Sequence[str | None]
-        if (path := config_path_of(metadata)) is not None:
+        if (path := partitioned_path_of(metadata)) is not None:
             root = resolve_for(self._root or root_in(metadata), path)
-            stale = stale_row_groups(view.instance, context.key, str(path), root=root)
-        elif (path := finished_path_of(metadata)) is not None and not api.pipelines.is_pipeline(path):
+            stale = stale_partitions(view.instance, context.key, path, root=root)
+        elif (path := finished_path_of(metadata)) is not None:
             root = resolve_for(self._root or root_in(metadata), path)
             stale = [None] if is_finished_otherwise(view.instance, context.key, path, root=root) else []
         else:
             stale = self._stale_by_dagster(context)
         if context.partitions_def is not None:
-            keys = set(context.partitions_def.get_partition_keys())
+            keys = set(context.partitions_def.get_partition_keys(dynamic_partitions_store=view.instance))
             found = view.get_subset_from_partition_keys(
                 context.key, context.partitions_def, {key for key in stale if key in keys}
             )
@@ -117,31 +120,25 @@ class Possible(dg.AutomationCondition[dg.AssetKey]):
     def _hindrance(self, context: Context) -> str | None:
         view = context.asset_graph_view
         metadata = view.asset_graph.get(context.key).metadata
-        file = config_path_of(metadata)
+        file = partitioned_path_of(metadata)
         finished = finished_path_of(metadata)
         held = stopped(view.instance, {context.key: file or finished})
         if context.key in held:
             return held[context.key]
         if file is not None:
             return why_not_generated(file, root=resolve_for(self._root or root_in(metadata), file))
-        if finished is not None and not api.pipelines.is_pipeline(finished):
+        if finished is not None:
             return why_not_finished(finished, root=resolve_for(self._root or root_in(metadata), finished))
         return None
 
 
-def stale_row_groups(instance: dg.DagsterInstance, key: dg.AssetKey, path: str, *, root: str | None) -> Sequence[str]:
-    """Recorded row groups that this config, on this seed data, would make otherwise; none where that cannot be told."""
+def stale_partitions(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None) -> Sequence[str]:
+    """Recorded partitions that this config, on this seed data or these sources, would make otherwise; none where that cannot be
+    told."""
     try:
-        opened = api.open_dataset(path, root=root, offline=True)
-        version, _ = api.measured_version(opened)
+        return open_file(path, root=root).stale(recorded_versions(instance, key))
     except SdgError:
         return []  # nothing can be made either; the run, the sensors and `dg check defs` say why
-    recorded = recorded_versions(instance, key)
-    return [
-        group.key
-        for group in opened.plan.row_groups
-        if group.key in recorded and not is_made_in(recorded[group.key], version=version.name, group=group)
-    ]
 
 
 def is_finished_otherwise(instance: dg.DagsterInstance, key: dg.AssetKey, path: Path, *, root: str | None) -> bool:
@@ -150,7 +147,7 @@ def is_finished_otherwise(instance: dg.DagsterInstance, key: dg.AssetKey, path: 
     if event is None or event.asset_materialization is None:
         return False
     try:
-        sealed = api.seal_of(api.open_dataset(path, root=root, offline=True))
+        sealed = api.seal_of(open_unread(path, root=root))
         if sealed is None:
             return True
         recorded = (event.asset_materialization.tags or {}).get("dagster/data_version")
@@ -160,9 +157,9 @@ def is_finished_otherwise(instance: dg.DagsterInstance, key: dg.AssetKey, path: 
 
 
 def why_not_generated(path: Path, *, root: str | None) -> str | None:
-    """Why a run of a dataset's row groups would be refused, as far as its files tell."""
+    """Why a run of partitions would be refused, as far as its files tell."""
     try:
-        opened = api.open_dataset(path, root=root, offline=True)
+        opened = open_unread(path, root=root)
         sealed = api.seal_of(opened)
         api.measured_version(opened)
     except SdgError:
@@ -173,11 +170,11 @@ def why_not_generated(path: Path, *, root: str | None) -> str | None:
 
 
 def why_not_finished(path: Path, *, root: str | None) -> str | None:
-    """Why a dataset cannot be finished yet, as far as its files tell."""
+    """Why it cannot be finished yet, as far as its files tell."""
     try:
-        opened = api.open_dataset(path, root=root, offline=True)
-        if api.seal_of(opened) is None:
-            api.check_complete(api.row_group_statuses(opened), opened.plan, allow_missing=False)
+        opened = open_file(path, root=root)
+        if opened.seal is None:
+            opened.check_complete()
     except IncompleteError as error:
         return str(error)
     except SdgError:

@@ -1,14 +1,22 @@
 """What the components of datasets and of pipelines share: one file, its definitions, and what is shown if it cannot be used."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from sdg_assets.assets.catalog import prefix_of
+from sdg_assets.assets.finished import build_finished
+from sdg_assets.assets.spec import FileSpec, Schedule
+from sdg_assets.automation.schedules import build_schedule
+from sdg_assets.automation.stale_or_missing import stale_or_missing
+from sdg_assets.checks.asset_checks import build_dataset_checks
+from sdg_assets.checks.rules import Checks
 from sdg_assets.components.broken import broken
+from sdg_assets.resources import resolve_for
 from sdg_core.errors import SdgError
 
 
@@ -21,6 +29,22 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     op_tags: dict[str, Any] = Field(
         default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
     )
+    schedule: str | None = Field(default=None, description="Cron expression; each tick asks for what is missing.")
+    schedule_timezone: str | None = Field(
+        default=None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
+    )
+    schedule_status: Literal["stopped", "running"] = Field(
+        default="stopped", description="Whether the schedule runs before anybody has switched it in the UI."
+    )
+    checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
+    automation: Literal["stale_or_missing"] | None = Field(
+        default=None, description="What the sensor `automation` asks for: partitions, then the finished dataset."
+    )
+    root: str | None = Field(
+        default=None,
+        description="Storage root of its own; a relative path starts at the project. Default: that of the store.",
+    )
+    kinds: list[str] | None = Field(default=None, description="Kinds that the UI shows on the assets.")
     group: str | None = Field(default=None, description="Asset group. Default: the name in the file.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field(default_factory=dict, description="Tags of the assets.")
@@ -40,3 +64,33 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     @abstractmethod
     def definitions_of(self, path: Path) -> dg.Definitions:
         """The definitions of a file that can be used. Raises SdgError."""
+
+    def spec_attributes(self) -> dict[str, Any]:
+        """What the spec of the file takes from the component."""
+        when = None
+        if self.schedule is not None:
+            when = Schedule(self.schedule, timezone=self.schedule_timezone, running=self.schedule_status == "running")
+        return {
+            "schedule": when,
+            "checks": self.checks,
+            "key_prefix": prefix_of(self.key_prefix),
+            "root": self.root,
+            "pool": self.pool,
+            "kinds": frozenset(self.kinds) if self.kinds is not None else None,
+        }
+
+    def assemble(self, spec: FileSpec, build_partitioned: Callable[[Any], dg.AssetsDefinition]) -> dg.Definitions:
+        """The definitions of a spec: both assets, the checks, the schedule."""
+        root = resolve_for(self.root, spec.path)
+        spec = spec.with_attributes(
+            automation_condition=stale_or_missing(root=root) if self.automation is not None else None,
+            owners=self.owners,
+            tags=self.tags,
+            op_tags=self.op_tags,
+            group_name=self.group or spec.name,
+        )
+        return dg.Definitions(
+            assets=[build_partitioned(spec), build_finished(spec)],
+            asset_checks=[build_dataset_checks(spec)],
+            schedules=[build_schedule(spec)] if spec.schedule is not None else [],
+        )

@@ -1,27 +1,49 @@
-"""What `dg scaffold defs sdg_assets.Dataset <name>` writes: a defs.yaml and a dataset file that load and generate as they are."""
+"""What `dg scaffold defs sdg_assets.Dataset <name>`, or `sdg_assets.SourcePipeline <name>`, writes: a defs.yaml and files that
+load and run as they are."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
 from sdg_core.api import projects
 
-CONFIG = "dataset.yaml"
-
 
 class DatasetScaffolder(dg.Scaffolder):
-    """Writes both files; a dataset file that is there already stays."""
+    """Writes a defs.yaml and a dataset file named after the folder; files that are there already stay."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Write the files of a new dataset, named after its folder."""
-        attributes = {"config": CONFIG, "max_row_groups_per_run": 1000, "owners": [], "tags": {}}
-        dg.scaffold_component(request, attributes)
-        folder = request.target_path.parent if request.append else request.target_path
-        file = folder / CONFIG
-        if not file.exists():
-            file.write_text(projects.starter_dataset(dataset_name(folder.name)), encoding="utf-8")
+        """Write the files of a new dataset."""
+        attributes = {"config": "dataset.yaml", "max_row_groups_per_run": 1000, "owners": [], "tags": {}}
+        _scaffold(request, attributes, projects.starter_dataset(_name(request, otherwise="dataset")))
 
 
-def dataset_name(folder: str) -> str:
-    """A folder's name as the name of a dataset: lower case, digits and underscores, beginning with a letter."""
-    return projects.name_of_folder(folder, otherwise="dataset")
+class PipelineScaffolder(dg.Scaffolder):
+    """Writes a defs.yaml, a pipeline file named after the folder, and documents to begin with; what is there already stays."""
+
+    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+        """Write the files of a new pipeline."""
+        attributes = {"config": "pipeline.yaml", "max_partitions_per_run": 1000, "owners": [], "tags": {}}
+        _scaffold(request, attributes, projects.starter_pipeline(_name(request, otherwise="pipeline")))
+
+
+def _scaffold(request: dg.ScaffoldRequest[Any], attributes: dict[str, Any], files: Mapping[str, str]) -> None:
+    """Write files; where the config is there already, nothing beside it."""
+    dg.scaffold_component(request, attributes)
+    folder = _folder(request)
+    if (folder / attributes["config"]).exists():
+        return
+    for place, text in files.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+
+
+def _folder(request: dg.ScaffoldRequest[Any]) -> Any:
+    return request.target_path.parent if request.append else request.target_path
+
+
+def _name(request: dg.ScaffoldRequest[Any], *, otherwise: str) -> str:
+    """The folder's name as that of a dataset: lower case, digits and underscores, beginning with a letter."""
+    return projects.name_of_folder(_folder(request).name, otherwise=otherwise)

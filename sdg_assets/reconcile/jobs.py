@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.catalog import DatasetRef
+from sdg_assets.assets.catalog import Ref
+from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
 from sdg_assets.resources import store_of_run
 from sdg_core import api
@@ -24,7 +25,9 @@ def op_of(job: str) -> str:
 class ReopenConfig(dg.Config):
     """Which dataset to reopen, said twice."""
 
-    dataset: str = Field(description="The dataset whose seal and finished output are removed. Its row groups stay.")
+    dataset: str = Field(
+        description="The dataset or pipeline whose seal and finished output are removed; the rest stays."
+    )
     confirm: str = Field(default="", description="The dataset's name once more. Nothing happens without it.")
 
 
@@ -32,36 +35,36 @@ class ReconcileConfig(dg.Config):
     """Which datasets to compare, and whether to repair."""
 
     datasets: list[str] = Field(
-        default_factory=list, description="Names of datasets. Default: all of the code location."
+        default_factory=list, description="Names of datasets and pipelines. Default: all of the code location."
     )
     dry_run: bool = Field(default=False, description="Only say where events and files disagree.")
 
 
-def build_reopen_job(datasets: Sequence[DatasetRef], *, name: str = REOPEN) -> dg.JobDefinition:
+def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN) -> dg.JobDefinition:
     """The job `reopen_dataset`."""
 
     @dg.op(
         name=op_of(name),
         description="Removes the seal and the finished output of a dataset, so that it can be generated into again. "
-        "Row groups stay.",
+        "Row groups and partitions stay.",
     )
     def reopen(context: dg.OpExecutionContext, config: ReopenConfig) -> None:
-        dataset = _named(datasets, config.dataset)
+        dataset = _named(refs, config.dataset)
         if config.confirm != config.dataset:
             raise _refused(
                 f"Not reopened: confirm is {config.confirm!r}. Type the dataset's name, {config.dataset!r}, to remove its seal "
                 "and its finished output."
             )
         try:
-            reopened = api.reopen(api.open_dataset(dataset.path, root=store_of_run(context).root_of(dataset)))
+            opened = open_unread(dataset.path, root=store_of_run(context).root_of(dataset))
+            reopened = api.reopen(opened)
         except SdgError as error:
             raise _refused(str(error)) from None
         if not reopened:
             context.log.info(f"{dataset.name} was not sealed; nothing was changed")
             return
-        reason = (
-            f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, its row groups stay"
-        )
+        kept = dataset.PARTITIONS
+        reason = f"{dataset.name} was reopened by run {context.run_id}: its finished output is removed, its {kept} stay"
         context.log.info(reason)
         if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
@@ -73,7 +76,7 @@ def build_reopen_job(datasets: Sequence[DatasetRef], *, name: str = REOPEN) -> d
     return reopen_dataset
 
 
-def build_reconcile_job(datasets: Sequence[DatasetRef], *, name: str = JOB) -> dg.JobDefinition:
+def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB) -> dg.JobDefinition:
     """The job `reconcile`."""
 
     @dg.op(
@@ -83,14 +86,14 @@ def build_reconcile_job(datasets: Sequence[DatasetRef], *, name: str = JOB) -> d
     )
     def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig) -> None:
         store = store_of_run(context)
-        chosen = [_named(datasets, name) for name in config.datasets] or datasets
+        chosen = [_named(refs, name) for name in config.datasets] or refs
         found: list[Differences] = []
         faults: list[str] = []
-        for dataset in chosen:
+        for ref in chosen:
             try:
-                found.append(_reconcile(context, dataset, root=store.root_of(dataset), dry_run=config.dry_run))
+                found.append(_reconcile(context, ref, root=store.root_of(ref), dry_run=config.dry_run))
             except SdgError as error:  # one that cannot be compared does not keep the others from it
-                faults.append(f"{dataset.name}: {error}")
+                faults.append(f"{ref.name}: {error}")
                 context.log.error(faults[-1])
         context.add_output_metadata(
             {
@@ -102,26 +105,26 @@ def build_reconcile_job(datasets: Sequence[DatasetRef], *, name: str = JOB) -> d
         if faults:
             raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
 
-    @dg.job(name=name, description="Brings Dagster's events in line with the files of all datasets.")
+    @dg.job(name=name, description="Brings Dagster's events in line with the files of all datasets and pipelines.")
     def reconcile() -> None:
         reconcile_events()
 
     return reconcile
 
 
-def _reconcile(context: dg.OpExecutionContext, dataset: DatasetRef, *, root: str | None, dry_run: bool) -> Differences:
-    found = compare(context.instance, dataset, root=root)
+def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dry_run: bool) -> Differences:
+    found = compare(context.instance, ref, root=root)
     context.log.info(str(found))
     if found and not dry_run:
         repair(context, found)
     return found
 
 
-def _named(datasets: Sequence[DatasetRef], name: str) -> DatasetRef:
-    names = [dataset.name for dataset in datasets]
+def _named(refs: Sequence[Ref], name: str) -> Ref:
+    names = [ref.name for ref in refs]
     if name not in names:
         raise _refused(f"There is no dataset {name!r}; there are {', '.join(names) or 'none'}.")
-    return datasets[names.index(name)]
+    return refs[names.index(name)]
 
 
 def _refused(reason: str) -> dg.Failure:

@@ -12,19 +12,12 @@ from uuid import uuid4
 import dagster as dg
 
 from sdg_assets import dagster_private
-from sdg_assets.assets.catalog import DatasetRef
-from sdg_assets.assets.dataset import dataset_metadata, log_notice
-from sdg_assets.recording.columns import lineage_metadata
-from sdg_assets.recording.metadata import (
-    PREVIEW_ROWS,
-    data_version,
-    file_metadata,
-    finished_data_version,
-    upstream_tags,
-)
-from sdg_assets.recording.recorder import is_made
-from sdg_core import api
-from sdg_core.api import RowGroupState, RowGroupStatus, format_ranges, part_files, read_head
+from sdg_assets.assets.catalog import PipelineRef, Ref
+from sdg_assets.assets.finished import log_notice
+from sdg_assets.opened.base import Opened
+from sdg_assets.opened.files import open_file
+from sdg_assets.recording.metadata import finished_data_version, upstream_tags
+from sdg_core.api import StoredPartition, format_ranges, part_files
 
 RECONCILED_TAG = "sdg/reconciled"
 JOB = "reconcile"
@@ -32,16 +25,18 @@ JOB = "reconcile"
 
 @dataclass(frozen=True)
 class Differences:
-    """Where events and files of a dataset disagree.
+    """Where events and files of a dataset or pipeline disagree.
 
-    unrecorded: row groups with a file and no current event. lost: row groups that show green without a current file.
+    unrecorded: partitions with a file and no current event. lost: partitions that show green without a current file.
+    unknown: keys of partitions that have a file, and that Dagster does not know yet.
     finished_unrecorded, finished_lost: the same for the finished dataset; the latter says why.
     """
 
-    dataset: DatasetRef
-    opened: api.Dataset
-    unrecorded: Sequence[RowGroupStatus] = ()
-    lost: Sequence[RowGroupStatus] = ()
+    ref: Ref
+    opened: Opened
+    unrecorded: Sequence[StoredPartition] = ()
+    lost: Sequence[StoredPartition] = ()
+    unknown: Sequence[str] = ()
     finished_unrecorded: bool = False
     finished_lost: str | None = None
 
@@ -49,77 +44,77 @@ class Differences:
         return bool(self.unrecorded or self.lost or self.finished_unrecorded or self.finished_lost)
 
     def __str__(self) -> str:
-        return "; ".join(self._parts()) or f"{self.dataset.name}: events agree with files"
+        return "; ".join(self._parts()) or f"{self.ref.name}: events agree with files"
 
     def _parts(self) -> Iterator[str]:
-        name = self.dataset.name
+        name = self.ref.name
+        kind = self.ref.PARTITIONS
         if self.unrecorded:
-            yield f"{name}: row groups {_keys(self.unrecorded)} have files without a current event"
+            yield f"{name}: {kind} {_keys(self.unrecorded)} have files without a current event"
         if self.lost:
-            yield f"{name}: row groups {_keys(self.lost)} show as made, but {lost_reason(self.lost)}"
+            yield f"{name}: {kind} {_keys(self.lost)} show as made, but {lost_reason(self.lost)}"
         if self.finished_unrecorded:
             yield f"{name}: the finished dataset has no current event"
         if self.finished_lost is not None:
             yield f"{name}: the finished dataset shows as made, but {self.finished_lost}"
 
 
-def compare(instance: dg.DagsterInstance, dataset: DatasetRef, *, root: str | None) -> Differences:
-    """Compare the events of a dataset with its files. Row groups that a run works on are left out. Raises SdgError."""
-    opened = api.open_dataset(dataset.path, root=root, offline=True)
-    statuses = api.row_group_statuses(opened)[: dataset.num_row_groups]
-    version, _ = api.measured_version(opened)
-    shown = _shown(instance, dataset)
-    recorded = recorded_versions(instance, dataset.row_groups_key)
+def compare(instance: dg.DagsterInstance, ref: Ref, *, root: str | None) -> Differences:
+    """Compare the events of a dataset or pipeline with its files, but for what a run works on. Raises SdgError."""
+    opened = open_file(ref.path, root=root)
+    known = set(ref.known_partitions(instance))
+    shown = _shown(instance, ref)
+    recorded = recorded_versions(instance, ref.partitioned_key)
     unrecorded = []
     lost = []
-    for status in statuses:
-        key = status.group.key
-        if shown.get(key) == "IN_PROGRESS":
+    unknown = []
+    for one in opened.partitions:
+        version = opened.data_version(one)
+        if one.key not in known:
+            if version is None or not ref.ADDS_PARTITIONS:
+                continue
+            unknown.append(one.key)
+        if shown.get(one.key) == "IN_PROGRESS":
             continue
-        if status.footer is not None and is_made(status.footer, opened.plan):
-            red = shown.get(key) == "FAILED" and status.state is RowGroupState.COMPLETE
-            if red or recorded.get(key) != data_version(status.footer, version=version.name):
-                unrecorded.append(status)
-        elif shown.get(key) == "MATERIALIZED":
-            lost.append(status)
-    finished_unrecorded, finished_lost = _compare_finished(instance, dataset, opened)
-    return Differences(dataset, opened, unrecorded, lost, finished_unrecorded, finished_lost)
+        if version is not None:
+            red = shown.get(one.key) == "FAILED" and one.is_settled
+            if red or recorded.get(one.key) != version:
+                unrecorded.append(one)
+        elif shown.get(one.key) == "MATERIALIZED" and not one.is_settled:
+            lost.append(one)
+    finished_unrecorded, finished_lost = _compare_finished(instance, ref, opened)
+    return Differences(ref, opened, unrecorded, lost, unknown, finished_unrecorded, finished_lost)
 
 
 def repair(context: dg.OpExecutionContext, found: Differences) -> None:
     """Bring the events in line with the files; nothing is written to the files."""
-    dataset = found.dataset
-    plan = found.opened.plan
-    tags = {"dagster/code_version": plan.fingerprint.config_part}
-    seeded = upstream_tags(context.instance, dataset.upstream) if found.unrecorded else {}
-    lineage = lineage_metadata(plan, dataset.upstream)
-    layout, _ = api.measured_version(found.opened)
-    for status in found.unrecorded:
-        assert status.footer is not None
-        path = layout.row_group(status.group.index)
+    ref = found.ref
+    opened = found.opened
+    tags = {"dagster/code_version": opened.code_version}
+    read = upstream_tags(context.instance, ref.upstream) if found.unrecorded else {}
+    lineage = opened.lineage(ref.upstream)
+    if found.unknown and isinstance(ref, PipelineRef):
+        context.instance.add_dynamic_partitions(ref.partitions_name, list(found.unknown))
+    for one in found.unrecorded:
         context.log_event(
             dg.AssetMaterialization(
-                dataset.row_groups_key,
-                partition=status.group.key,
-                metadata={
-                    **file_metadata(status.footer, read_head(path, PREVIEW_ROWS), plan, uri=path.as_uri()),
-                    **lineage,
-                    "adopted": True,
-                },
-                tags={**tags, **seeded, "dagster/data_version": data_version(status.footer, version=layout.name)},
+                ref.partitioned_key,
+                partition=one.key,
+                metadata={**opened.file_metadata(one), **lineage, "adopted": True},
+                tags={**tags, **read, "dagster/data_version": str(opened.data_version(one))},
             )
         )
     if found.lost:
-        reason = f"{dataset.name}: {_keys(found.lost)}: {lost_reason(found.lost)}"
-        mark_missing(context.instance, dataset.row_groups_key, [s.group.key for s in found.lost], reason=reason)
+        reason = f"{ref.name}: {_keys(found.lost)}: {lost_reason(found.lost)}"
+        mark_missing(context.instance, ref.partitioned_key, [one.key for one in found.lost], reason=reason)
     if found.finished_unrecorded:
-        result = api.process(found.opened, on_event=lambda event: log_notice(context.log, event))
-        metadata = dataset_metadata(found.opened, result, row_groups=dataset.row_groups_key)
+        result = opened.process(on_event=lambda event: log_notice(context.log, event))
+        metadata = opened.finished_metadata(result, partitioned=ref.partitioned_key)
         tags["dagster/data_version"] = finished_data_version(result.version)
-        context.log_event(dg.AssetMaterialization(dataset.dataset_key, metadata=metadata, tags=tags))
+        context.log_event(dg.AssetMaterialization(ref.dataset_key, metadata=metadata, tags=tags))
     if found.finished_lost is not None:
-        reason = f"{dataset.name}: {found.finished_lost}"
-        mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
+        reason = f"{ref.name}: {found.finished_lost}"
+        mark_missing(context.instance, ref.dataset_key, [None], reason=reason)
 
 
 def mark_missing(
@@ -154,27 +149,27 @@ def recorded_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[st
     return {partition: tags.get(tag) for partition, tags in found.items()}
 
 
-def lost_reason(statuses: Sequence[RowGroupStatus]) -> str:
-    """Why row groups have no current file."""
-    reasons = {
-        RowGroupState.MISSING: "there is no file",
-        RowGroupState.STALE: "the file is of another config",
-        RowGroupState.CORRUPT: "the file is corrupt",
-        RowGroupState.PARTIAL: "the file has no record",
-    }
-    return ", ".join(sorted({reasons[status.state] for status in statuses}))
+def lost_reason(partitions: Sequence[StoredPartition]) -> str:
+    """Why partitions have no current file."""
+    return ", ".join(sorted({_REASONS[str(one.state)] for one in partitions}))
 
 
-def _compare_finished(
-    instance: dg.DagsterInstance, dataset: DatasetRef, opened: api.Dataset
-) -> tuple[bool, str | None]:
-    event = instance.get_latest_materialization_event(dataset.dataset_key)
+_REASONS = {
+    "missing": "there is no file",
+    "stale": "the file is of another config",
+    "corrupt": "the file is corrupt",
+    "partial": "the file has no record",
+}
+
+
+def _compare_finished(instance: dg.DagsterInstance, ref: Ref, opened: Opened) -> tuple[bool, str | None]:
+    event = instance.get_latest_materialization_event(ref.dataset_key)
     materialization = event.asset_materialization if event is not None else None
-    last = _last_run(instance, dataset.dataset_key)
+    last = _last_run(instance, ref.dataset_key)
     if last is not None and not last.is_finished:
         return False, None
     shows_failed = last is not None and last.status is dg.DagsterRunStatus.FAILURE
-    sealed = api.seal_of(opened)
+    sealed = opened.seal
     complete = sealed is not None and sealed.metadata is not None and sealed.metadata.post_generation_processed
     if complete and sealed is not None and part_files(sealed.layout.processed_dataset):
         recorded = (materialization.tags or {}).get("dagster/data_version") if materialization is not None else None
@@ -191,12 +186,11 @@ def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun |
     return instance.get_run_by_id(run_id) if run_id else None
 
 
-def _shown(instance: dg.DagsterInstance, dataset: DatasetRef) -> dict[str, str | None]:
+def _shown(instance: dg.DagsterInstance, ref: Ref) -> dict[str, str | None]:
     """What the asset's page shows of each partition: the name of a status of Dagster's."""
-    keys = dataset.partition_keys
-    found = instance.get_status_by_partition(dataset.row_groups_key, keys, dg.StaticPartitionsDefinition(keys))
+    found = instance.get_status_by_partition(ref.partitioned_key, ref.known_partitions(instance), ref.partitions_def)
     return {key: status.name if status is not None else None for key, status in (found or {}).items()}
 
 
-def _keys(statuses: Sequence[RowGroupStatus]) -> str:
-    return format_ranges([status.group.index for status in statuses])
+def _keys(partitions: Sequence[StoredPartition]) -> str:
+    return format_ranges([one.index for one in partitions])

@@ -15,21 +15,27 @@ from sdg_assets.recording.inert import inert
 from sdg_core.api import (
     HEAD_ROWS,
     DatasetPlan,
+    DatasetSpending,
     Failure,
     Footer,
     ModelConfig,
+    ProcessingResult,
     RowGroup,
     RowGroupFinished,
+    StoredStatus,
     UsageByModel,
     VersionLayout,
     costs,
     failures_of,
     finished_digest,
+    part_files,
+    read_head,
     read_report,
     totals,
 )
 
 PREVIEW_ROWS = HEAD_ROWS
+SAMPLE_ROWS = 5
 MAX_SHOWN_FAILURES = 20
 ALWAYS_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
 TABLE_COLUMNS = 6
@@ -70,6 +76,11 @@ def finished_data_version(version: VersionLayout) -> str:
     return hashlib.sha256(f"{version.name}:{finished_digest(version)}".encode()).hexdigest()
 
 
+def is_made(footer: Footer, plan: DatasetPlan) -> bool:
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
+    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
+
+
 def _made_in(version: str, start: int, size: int) -> str:
     return _half_digest(f"{version}:{start}:{size}")
 
@@ -101,7 +112,7 @@ def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPla
         "records_generated": event.generated,
         "records_failed": event.failed,
         "seconds": round(event.seconds, 3),
-        **cost_metadata(event.footer.usage, plan.config.model_configs),
+        **cost_metadata(event.footer.usage, plan.config.model_configs, simulated=event.footer.simulated),
         **({"first_failure": event.first_failure} if event.first_failure is not None else {}),
         **_failures_of(event),
         "adopted": event.adopted,
@@ -128,7 +139,7 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
         **selected,
-        **cost_metadata(footer.usage, plan.config.model_configs),
+        **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
         "preview": preview(rows),
         "simulated": footer.simulated,
@@ -168,9 +179,22 @@ def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
     return markdown_table(("model", *(name.replace("_", " ") for name in names)), rows)
 
 
-def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig]) -> dict[str, float]:
-    """The cost per currency, where prices are configured, to a millionth."""
-    return {f"cost/{currency}": round(amount, 6) for currency, amount in totals(costs(usage, models)).items()}
+def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig], *, simulated: bool) -> dict[str, float]:
+    """The cost per currency, where prices are configured, to a millionth. Of a rehearsal it is what it would cost."""
+    return _money("would_cost" if simulated else "cost", totals(costs(usage, models)))
+
+
+def spending_metadata(spending: DatasetSpending, *, simulated: bool) -> dict[str, float]:
+    """What a dataset has cost over all versions that its cells came from, and what the datasets above it have cost."""
+    total = spending.total if spending.earlier else {}
+    return {
+        **_money("would_cost_in_all" if simulated else "cost_in_all", total),
+        **_money("upstream_cost", spending.upstream_total),
+    }
+
+
+def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}/{currency}": round(amount, 6) for currency, amount in amounts.items()}
 
 
 def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
@@ -178,6 +202,27 @@ def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
     counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
     rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
     return markdown_table(("records", "column", "kind", "message"), rows)
+
+
+def finished_metadata(result: ProcessingResult, status: StoredStatus, models: Sequence[ModelConfig]) -> dict[str, Any]:
+    """What the pages of finished datasets and pipelines have in common."""
+    removed = result.removed_by_processor
+    files = part_files(result.version.processed_dataset)
+    return {
+        "dagster/row_count": result.num_rows,
+        **({"records_removed": sum(removed.values())} if removed else {}),
+        **{f"removed/{name}": count for name, count in removed.items()},
+        **cost_metadata(status.usage, models, simulated=status.simulated),
+        **report_metadata(result.version),
+        "sample": preview(read_head(files[0], SAMPLE_ROWS), rows=SAMPLE_ROWS),
+        **({"usage": usage_by_model(status.usage)} if status.usage else {}),
+        **usage_metadata(status.usage),
+        "simulated": status.simulated,
+        "adopted": result.already_done,
+        "dagster/uri": result.version.processed_dataset.as_uri(),
+        **{f"output/{path.name}": dg.MetadataValue.path(str(path)) for path in result.outputs},
+        "config_fingerprint": status.config_hash,
+    }
 
 
 def report_metadata(version: VersionLayout) -> dict[str, Any]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import ResumeMode, RunSettings
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
+    from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
         CellStarted,
         Event,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
         seal_of,
     )
     from sdg_core.dataset.spending import DatasetSpending
-    from sdg_core.dataset.status import DatasetStatus
+    from sdg_core.dataset.status import DatasetStatus, StoredStatus
 
     # isort: off
     # fmt: off
@@ -119,7 +120,7 @@ if TYPE_CHECKING:
         row_group_count,
         row_group_key,
     )
-    from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
+    from sdg_core.plan.usage import Cost, UsageByModel, costs, money_text, totals
     from sdg_core.processing.export import Exported
     from sdg_core.processing.process import ProcessingResult, check_complete
     from sdg_core.profiling.build import MadeReport, read_report
@@ -134,7 +135,7 @@ if TYPE_CHECKING:
     from sdg_core.store.os_errors import store_errors
     from sdg_core.store.parts import finished_parts, scan_parts
     from sdg_core.store.roots import project_of_data
-    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+    from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, StoredPartition
     from sdg_core.store.row_groups import Footer, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
@@ -156,12 +157,13 @@ _MODULES = {
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "ResumeMode RunSettings",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
+    "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
         "CellStarted Event Notice Observer RecordsSettled RowGroupFinished RowGroupSaved RunStarted"
     ),
     "sdg_core.dataset.handle": "ConfigLike Dataset measured_version open_dataset row_group_statuses seal_of",
     "sdg_core.dataset.spending": "DatasetSpending",
-    "sdg_core.dataset.status": "DatasetStatus",
+    "sdg_core.dataset.status": "DatasetStatus StoredStatus",
     "sdg_core.errors": (
         "BudgetReachedError CallbackError CellError ClaimLostError ClaimedError ConfigDriftError ConfigError "
         "ConstraintError CorruptFileError FilterError FunctionError HubError IncompleteError LedgerError MetadataCorruptError "
@@ -194,7 +196,7 @@ _MODULES = {
     "sdg_core.plan.row_groups": (
         "RowGroup Shard contiguous_ranges format_ranges parse_row_groups plan_row_groups row_group_count row_group_key"
     ),
-    "sdg_core.plan.usage": "Cost UsageByModel costs totals",
+    "sdg_core.plan.usage": "Cost UsageByModel costs money_text totals",
     "sdg_core.processing.export": "Exported",
     "sdg_core.processing.process": "ProcessingResult check_complete",
     "sdg_core.profiling.build": "MadeReport read_report",
@@ -209,7 +211,7 @@ _MODULES = {
     "sdg_core.store.os_errors": "store_errors",
     "sdg_core.store.parts": "finished_parts scan_parts",
     "sdg_core.store.roots": "project_of_data",
-    "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus",
+    "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus StoredPartition",
     "sdg_core.store.row_groups": "Footer read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
     "sdg_core.store.versions": "Version",
@@ -315,6 +317,8 @@ __all__ = [
     "Stage",
     "StoreError",
     "StorePath",
+    "StoredPartition",
+    "StoredStatus",
     "TextPart",
     "Tool",
     "ToolCall",
@@ -333,6 +337,7 @@ __all__ = [
     "check_models",
     "check_tools",
     "column_type",
+    "comparison_text",
     "config_part",
     "contiguous_ranges",
     "costs",
@@ -355,6 +360,7 @@ __all__ = [
     "make_project",
     "measure_constraints",
     "measured_version",
+    "money_text",
     "one_line_summary",
     "open_dataset",
     "open_pipeline",

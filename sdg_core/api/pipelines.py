@@ -11,14 +11,18 @@ from pathlib import Path
 
 from sdg_core.api import finish
 from sdg_core.config.load import is_pipeline
+from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.run import ResumeMode
+from sdg_core.config.sources import DatasetSources
 from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import seal_of
+from sdg_core.errors import PlanError
 from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
+from sdg_core.pipelines.finish import check_complete
 from sdg_core.pipelines.finish import (
     export_pipeline as export,
 )
@@ -26,11 +30,15 @@ from sdg_core.pipelines.finish import (
     process_pipeline as process,
 )
 from sdg_core.pipelines.finish import (
+    push_pipeline as push,
+)
+from sdg_core.pipelines.finish import (
     report_pipeline as report,
 )
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
+from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
@@ -38,10 +46,12 @@ from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout,
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.roots import choose_root
-from sdg_core.store.versions import Version
+from sdg_core.store.versions import Version, find_version
 from sdg_core.system.signals import run_until_signalled
 
 __all__ = [
+    "DatasetSources",
+    "PipelineConfig",
     "Failed",
     "Filtered",
     "OpenPipeline",
@@ -56,17 +66,22 @@ __all__ = [
     "PipelineRunPlan",
     "PipelineStatus",
     "PipelineSummary",
+    "Prunable",
+    "check_complete",
     "discover",
     "export",
     "generate",
     "is_pipeline",
     "load_pipeline",
+    "measured",
     "open_pipeline",
     "open_unread",
     "partition_statuses",
     "plan",
     "preview",
     "process",
+    "push",
+    "prune",
     "reopen",
     "report",
     "seal",
@@ -74,6 +89,7 @@ __all__ = [
     "status",
     "unread_notice",
     "with_settings",
+    "without_anything",
 ]
 
 
@@ -120,11 +136,36 @@ def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | P
     return run_until_signalled(main)
 
 
+def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Prunable:
+    """Remove old versions but the `keep` changed last, and checkpoints that no version that stays would use; returns what was
+    removed. dry_run: only say what it is.
+
+    Raises PlanError, a MetadataError, ClaimedError if a live run works on any version (then nothing is removed).
+    """
+    if keep < 0:
+        raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
+    found = prunable_of(pipeline, keep=keep)
+    return found if dry_run else prune_pipeline(pipeline, found, keep=keep)
+
+
 def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
     config = pipeline.plan.config.sources
     return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
+
+
+def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) -> list[Partition]:
+    """Partitions whose sources are all gone, and that never had a file in the version of this config: nothing is to be made of
+    them."""
+    version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
+    files = pipeline.layout.version(version.layout.name).existing_row_groups() if version is not None else ()
+    present = frozenset(files)
+    return [
+        partition
+        for partition in partitions
+        if partition.index not in present and not any(key in pipeline.sources for key, _ in partition.sources)
+    ]
 
 
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:

@@ -65,8 +65,3 @@ def stdout() -> Console:
 def print_json(value: object) -> None:
     """A value as JSON on stdout."""
     typer.echo(printable(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()))
-
-
-def money_text(amount: float) -> str:
-    """An amount of money, with the digits that say something."""
-    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.cli.output import money_text, printable
+from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
+from sdg_core.cli.output import printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""

@@ -11,6 +11,7 @@ from sdg_core.cli.app import (
     INTERRUPTED,
     REFUSED,
     AsJson,
+    ExecutorOption,
     File,
     MaxParallelRequestsOption,
     NumRecords,
@@ -34,6 +35,7 @@ def generate(
     resume: ResumeOption = None,
     when_claimed: WhenClaimedOption = None,
     max_parallel_requests: MaxParallelRequestsOption = None,
+    executor: ExecutorOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Generate the remaining records. Complete row groups are left untouched."""
@@ -42,6 +44,7 @@ def generate(
         given = {
             "when_claimed": when_claimed.value if when_claimed is not None else None,
             "max_parallel_requests": max_parallel_requests,
+            "executor": executor.value if executor is not None else None,
         }
         changes = {name: value for name, value in given.items() if value is not None}
         mode = resume.value if resume is not None else None
@@ -52,6 +55,8 @@ def generate(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
+    if executor is not None:
+        pipeline.refuse_for_dataset(file, "--executor")
     ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
@@ -124,30 +129,45 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove old versions of a dataset, after asking. The current version and the one that the file names always stay."""
-    import sys
-
+    """Remove old versions, after asking, and checkpoints that no run would look for. The current version and that which the file
+    names always stay."""
     from sdg_core import api
+    from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
     from sdg_core.cli.trust import look_at, look_at_pipeline
-    from sdg_core.errors import RefusedError
 
     if pipeline.is_pipeline(file):
-        dataset = look_at_pipeline(file, root=root).as_dataset()
+        opened = look_at_pipeline(file, root=root)
+        name = opened.name
+        found = pipelines.prune(opened, keep=keep, dry_run=True)
     else:
         dataset = look_at(file, root=root)
-    old = api.prune(dataset, keep=keep, dry_run=True)
-    show_versions.prunable(old, as_json=as_json)
-    if dry_run or not old:
+        name = dataset.name
+        found = pipelines.Prunable(api.prune(dataset, keep=keep, dry_run=True))
+    show_versions.prunable(found, as_json=as_json)
+    if dry_run or not found:
         return
-    if not yes:
-        if not sys.stdin.isatty():
-            raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
-        if not typer.confirm(f"Remove {show_versions.how_many(old)} for good?", err=True):
-            typer.echo("nothing was removed", err=True)
-            raise typer.Exit(REFUSED)
-    removed = api.prune(dataset, keep=keep)
-    typer.echo(f"{dataset.name}: {show_versions.how_many(removed)} removed", err=True)
+    _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
+    if pipeline.is_pipeline(file):
+        removed = pipelines.prune(opened, keep=keep)
+    else:
+        removed = pipelines.Prunable(api.prune(dataset, keep=keep))
+    typer.echo(f"{name}: {show_versions.how_much(removed)} removed", err=True)
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    """Ask unless that was answered before. Raises RefusedError without a terminal, Exit for a no."""
+    import sys
+
+    from sdg_core.errors import RefusedError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("nothing was removed: there is no terminal to ask on", remedy="add --yes")
+    if not typer.confirm(question, err=True):
+        typer.echo("nothing was removed", err=True)
+        raise typer.Exit(REFUSED)
 
 
 @reports_errors

@@ -5,31 +5,29 @@ Text is shown as it is: paths and data may hold brackets and colons that rich wo
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from sdg_core.api import (
-    Acceptance,
-    Cost,
-    Dataset,
-    DatasetPlan,
-    DatasetSpending,
-    DatasetStatus,
-    Estimate,
-    ModelProvider,
-    Preview,
-    RowGroupState,
-    RunSummary,
-    UsageByModel,
-    format_ranges,
-    prompt_notices,
-    totals,
-)
-from sdg_core.cli.output import money_text, print_json, print_values, stdout, two_columns
+from sdg_core.api import RowGroupState, format_ranges, prompt_notices
+from sdg_core.cli.output import print_json, print_values, stdout, two_columns
+from sdg_core.cli.show_money import WOULD, cost_lines, estimate_costs, further_costs, run_costs
 from sdg_core.cli.show_versions import run_table, version_table
+
+if TYPE_CHECKING:
+    from sdg_core.api import (
+        Acceptance,
+        Dataset,
+        DatasetPlan,
+        DatasetStatus,
+        Estimate,
+        ModelProvider,
+        Preview,
+        RunSummary,
+        UsageByModel,
+    )
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
@@ -45,7 +43,7 @@ STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) -> None:
+def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bool) -> None:
     """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
     if as_json:
         return print_json(_plan_as_data(dataset, acceptances))
@@ -87,13 +85,13 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
     console.print(columns)
 
 
-def _made_by(plan: DatasetPlan, column: str) -> str:
+def _made_by(plan: "DatasetPlan", column: str) -> str:
     """The kind of what makes a column."""
     maker = plan.graph.producers.get(column, column)
     return next((made.column_type for made in plan.config.columns if made.name == maker), "seed data")
 
 
-def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[str, Any]:
+def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]") -> dict[str, Any]:
     plan = dataset.plan
     return {
         "ok": True,
@@ -123,7 +121,7 @@ def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[s
     }
 
 
-def preview(result: Preview, *, as_json: bool, full: bool) -> None:
+def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
     """The outcome of `sdg preview`. full: long values as they are."""
     if as_json:
         print_json(result.table.to_pylist())
@@ -143,7 +141,7 @@ def preview(result: Preview, *, as_json: bool, full: bool) -> None:
         typer.echo(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
 
 
-def estimate(result: Estimate, *, as_json: bool) -> None:
+def estimate(result: "Estimate", *, as_json: bool) -> None:
     """The outcome of `sdg estimate`."""
     if as_json:
         print_json(result.to_dict())
@@ -165,7 +163,9 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
     for line in _usage_lines(result.usage):
         table.add_row("expected", line)
-    for line in _cost_lines(result.cost):
+    for column, count in result.skipped.items():
+        table.add_row("skipped", f"{column}: about {count:,} cells, which cost nothing")
+    for line in estimate_costs(result):
         table.add_row("cost", line)
     if result.usage and not result.cost:
         table.add_row("cost", "unknown: no model_configs entry has prices")
@@ -177,12 +177,10 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     console.print(table)
 
 
-def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> None:
+def run_summary(summary: "RunSummary", *, file: Path | None, as_json: bool) -> None:
     """The outcome of `sdg generate`. file: what can be processed next; None after some row groups of several."""
     if as_json:
-        return print_json(
-            {**vars(summary), "version": summary.version.name, "directory": str(summary.version.directory)}
-        )
+        return print_json(summary.to_dict())
     console = stdout()
     if not summary.written and not summary.remaining and not summary.adopted:
         console.print("nothing to do: this slice has no row groups")
@@ -194,8 +192,8 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
             f"{summary.adopted:,} were complete",
             soft_wrap=True,
         )
-    for line in _details(summary):
-        console.print(line)
+    for line in (*_details(summary), *run_costs(summary)):
+        console.print(line, soft_wrap=True)
     console.print(f"in {summary.version.row_groups}", soft_wrap=True)
     if summary.remaining > summary.waiting:
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
@@ -205,7 +203,7 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
         console.print(f"next: sdg process {file}", soft_wrap=True)
 
 
-def _details(summary: RunSummary) -> Iterator[str]:
+def _details(summary: "RunSummary") -> Iterator[str]:
     """What people should know beyond the counts."""
     if summary.dropped:
         yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
@@ -219,7 +217,7 @@ def _details(summary: RunSummary) -> Iterator[str]:
         yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
 
 
-def status(current: DatasetStatus, *, as_json: bool) -> None:
+def status(current: "DatasetStatus", *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
         print_json(current.to_dict())
@@ -254,7 +252,7 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
             console.print(more)
 
 
-def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
+def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
     for fault in current.faults:
         yield "", fault
     if current.failed:
@@ -267,52 +265,30 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
         yield "usage", line
     for alias, reasons in current.retry_reasons.items():
         yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
-    would = "simulated, would cost " if current.simulated else ""
-    for line in _cost_lines(current.cost):
+    would = WOULD if current.simulated else ""
+    for line in cost_lines(current.cost):
         yield "cost", would + line
-    yield from _further_costs(current.spending, would=would)
+    yield from further_costs(current, would=would)
     if current.selection is not None:
         found = current.selection
         best = f", {found.fallback:,} took the best instead" if found.fallback else ""
         yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} records without a row{best}"
-        for line in (*_usage_lines(found.usage), *_cost_lines(current.rejected_cost)):
+        for line in (*_usage_lines(found.usage), *cost_lines(current.rejected_cost)):
             yield "", f"of that for rejected candidates: {line}"
 
 
-def _further_costs(spending: DatasetSpending, *, would: str) -> Iterator[tuple[str, str]]:
-    """What the dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream."""
-    for version, spent in spending.earlier.items():
-        if spent.total:
-            yield "", f"version {version}, which cells came from: {_sums(spent.total)}"
-    if spending.earlier and spending.total:
-        yield "in all", f"{would}{_sums(spending.total)}"
-    for name, cost in spending.upstream.items():
-        yield "upstream", f"{name}: {_sums(cost)}"
-
-
-def _sums(total: Mapping[str, float]) -> str:
-    return ", ".join(f"{money_text(amount)} {currency}" for currency, amount in total.items())
-
-
-def _place(provider: ModelProvider) -> str:
+def _place(provider: "ModelProvider") -> str:
     nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
     return provider.endpoint or nowhere
 
 
-def _usage_lines(usage: UsageByModel) -> list[str]:
+def _usage_lines(usage: "UsageByModel") -> list[str]:
     return [
         f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
         f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"
         + (f", {counts['repaired']:,} replies were almost JSON and were repaired" if counts.get("repaired") else "")
         for alias, counts in usage.items()
     ]
-
-
-def _cost_lines(cost: Mapping[str, Cost]) -> list[str]:
-    lines = [f"{alias}: {money_text(item.amount)} {item.currency}" for alias, item in cost.items()]
-    if len(cost) > 1:
-        lines.append(f"{_sums(totals(cost))} in all")
-    return lines
 
 
 def _duration(seconds: float) -> str:

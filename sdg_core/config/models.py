@@ -28,17 +28,52 @@ def _latency(value: Any) -> Any:
     return {"mean": value} if isinstance(value, int | float) else value
 
 
+class ReplyTokens(ConfigModel):
+    """Tokens that replies have: normally distributed, at least one."""
+
+    mean: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False, le=100_000)]
+    stddev: Price = 0.0
+
+
+ANY_COLUMN = "*"
+
+
+def _reply_tokens(value: Any) -> Any:
+    """A length for all columns, or one for each; a number stands for a distribution without spread."""
+    given = {ANY_COLUMN: value} if not isinstance(value, dict) or {"mean"} <= value.keys() else value
+    wanted = "tokens are needed, {mean: tokens, stddev: tokens}, or one of these for each column by name"
+    found: dict[str, Any] = {}
+    for name, length in given.items():
+        if isinstance(length, bool) or not isinstance(length, int | float | dict | ReplyTokens):
+            raise ValueError(wanted)
+        found[str(name)] = {"mean": length} if isinstance(length, int | float) else length
+    return found
+
+
 class Simulation(ConfigModel):
     """How the simulated provider behaves. Which requests are hit depends on the request and the attempt, never on timing.
 
     latency: seconds of one reply. rate_limited, transient: share of requests that are refused, or fail, before the reply.
     malformed: share of replies that are broken off, as those of a model that does not keep to the format.
+    reply_tokens: about how long replies are, by column (`*` for the others); None for a few sentences.
     """
 
     latency: Annotated[Latency, BeforeValidator(_latency, json_schema_input_type=Price | Latency)] = Latency(mean=0.0)
     rate_limited: Rate = 0.0
     transient: Rate = 0.0
     malformed: Rate = 0.0
+    reply_tokens: (
+        Annotated[
+            dict[str, ReplyTokens],
+            BeforeValidator(_reply_tokens, json_schema_input_type=Price | ReplyTokens | dict[str, Price | ReplyTokens]),
+        ]
+        | None
+    ) = None
+
+    def tokens_of(self, column: str) -> ReplyTokens | None:
+        """About how long replies for a column are to be."""
+        lengths = self.reply_tokens or {}
+        return lengths.get(column, lengths.get(ANY_COLUMN))
 
 
 ANTHROPIC_ENDPOINT = "https://api.anthropic.com"

@@ -31,13 +31,24 @@ class StageBase(ConfigModel):
 
 
 class SplitStage(StageBase):
-    """Cuts the text of a column into pieces: one task becomes one per piece. size, overlap: in units."""
+    """Cuts the text of a column into pieces: one task becomes one per piece. size, overlap: in units.
+
+    tokenizer: of unit tokens: the tokenizer.json of the model that is to read the pieces, relative to the pipeline file. Without
+    it tokens are estimated: words with the space before them, numbers and punctuation, as GPT-2 cuts text before it encodes it.
+    """
 
     stage: Literal["split"]
     column: Name
-    unit: Literal["characters", "words", "sentences", "markdown"] = "characters"
+    unit: Literal["characters", "words", "tokens", "sentences", "markdown"] = "characters"
     size: PositiveInt | None = None
     overlap: NonNegativeInt = 0
+    tokenizer: NonEmptyStr | None = None
+
+    @model_validator(mode="after")
+    def _tokenizer_counts_tokens(self) -> "SplitStage":
+        if self.tokenizer is not None and self.unit != "tokens":
+            raise ValueError(f"tokenizer belongs to unit: tokens, but the unit is {self.unit}; leave one of them out")
+        return self
 
 
 class FilterStage(StageBase):
@@ -75,14 +86,26 @@ class ExplodeStage(StageBase):
     column: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
 
+class StageResources(ConfigModel):
+    """What one worker of a stage takes of a machine, where an executor places stages (`run.executor: ray`)."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+
+
 class FunctionStage(StageBase):
-    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`."""
+    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`.
+
+    concurrency: batches at once. resources: of each worker. Default of both: what the class says, if it is one.
+    """
 
     stage: Literal["function"]
     function: NonEmptyStr
     batch_size: PositiveInt | None = None
     params: JsonObject = {}
     version: Scalar | None = None
+    concurrency: PositiveInt | None = None
+    resources: StageResources | None = None
 
 
 class SelectStage(StageBase):

@@ -1,6 +1,6 @@
 """Removing old versions: never the one last generated into, never the one that the config goes on with, never one at work."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from sdg_core.dataset.handle import Dataset
@@ -50,13 +50,19 @@ def prunable(dataset: Dataset, *, keep: int = 0) -> tuple[VersionInfo, ...]:
     return tuple(old[keep:])
 
 
-def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: int = 0) -> tuple[VersionInfo, ...]:
+def remove_versions(
+    dataset: Dataset,
+    versions: Sequence[VersionInfo],
+    *,
+    keep: int = 0,
+    then: Callable[[Sequence[VersionInfo]], None] = lambda removed: None,
+) -> tuple[VersionInfo, ...]:
     """Remove versions, each at once under its name, and what the ledger holds of them; returns those removed.
 
     Every version of the dataset is claimed first, also those that stay, because a run on one of them may take cells over from an
     old one. What may go is decided again then, and before each removal: a run may have returned to a version meanwhile. The
-    claims are renewed until all is removed. Raises ClaimedError, before anything is removed, if a live run holds one of them;
-    StoreError or LedgerError.
+    claims are renewed until all is removed. then: called with what was removed, while they are still held. Raises ClaimedError,
+    before anything is removed, if a live run holds one of them; StoreError or LedgerError.
     """
     with open_ledger_readonly(dataset) as ledger, ExitStack() as held:
         guards: dict[str, CommitGuard] = {}
@@ -81,6 +87,7 @@ def remove_versions(dataset: Dataset, versions: Sequence[VersionInfo], *, keep: 
             if ledger is not None:
                 delete_version(ledger, dataset=dataset.name, version=version.name)
             removed.append(version)
+        then(removed)
         return tuple(removed)
 
 

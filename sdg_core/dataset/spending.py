@@ -13,7 +13,7 @@ from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.queries import journaled_usage
 from sdg_core.models.spending import Budget, tokens_of
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.usage import exact_amount, sum_costs
+from sdg_core.plan.usage import Cost, exact_amount, sum_costs
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import metadata_or_none, read_current
 from sdg_core.store.row_group_state import RowGroupStatus, find_row_groups
@@ -44,6 +44,11 @@ class DatasetSpending:
         spent = (self.own, *self.earlier.values())
         return sum_costs(cost for item in spent for cost in item.cost.values())
 
+    @property
+    def upstream_total(self) -> dict[str, float]:
+        """The money per currency of all datasets above."""
+        return sum_costs(Cost(amount, currency) for cost in self.upstream.values() for currency, amount in cost.items())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `--json` has it."""
         return {
@@ -56,6 +61,8 @@ class DatasetSpending:
 def spending_of(dataset: Dataset, version: VersionLayout, footers: Sequence[Footer]) -> DatasetSpending:
     """What a dataset has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
     models = dataset.plan.config.model_configs
+    if not models and not any(footer.usage or footer.carried for footer in footers):
+        return DatasetSpending(upstream=upstream_cost(dataset))
     with open_ledger_readonly(dataset) as ledger:
         replies = paid_replies(ledger, dataset.name)
     own = spent_in(version, footers, models, replies=[*replies.get(version.name, ()), *replies.get(SAMPLES, ())])

@@ -1,15 +1,18 @@
-"""A dataset's state for people and programs: what `sdg status` shows. Nothing is made by looking."""
+"""A dataset's state for people and programs, and what a pipeline's has of it: what `sdg status` shows. Looking makes nothing."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sdg_core.dataset.estimates import Comparison, compare
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import Metadata
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
@@ -18,24 +21,17 @@ MAX_SHOWN_FAILURES = 5
 MAX_SHOWN_RUNS = 5
 
 
-@dataclass(frozen=True)
-class DatasetStatus:
-    """What is on disk, measured against the plan.
+@dataclass(frozen=True, kw_only=True)
+class StoredStatus:
+    """What is on disk of a dataset, or of a pipeline.
 
-    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row.
-    cost: per model alias, as far as prices are configured.
-    failed: records with a recorded failure. faults: what is wrong with each corrupt file.
     versions: the names of all there are. version_details: the same, the one changed last first.
     runs: the latest, newest first, as far as the ledger knows.
-    other_place: another directory that holds data of a dataset of this name, where this one holds none.
-    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
-    alias. spending: what the dataset has cost, replies in the journal and earlier versions included; `usage` and `cost` are those
-    of this version's files alone.
-    kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
-    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
+    usage, cost: of this version's files; cost per model alias, as far as prices are configured.
+    faults: what is wrong with each corrupt file.
+    other_place: another directory that holds data of this name, where this one holds none.
     """
 
-    dataset: str
     directory: str
     version: str
     exists: bool
@@ -43,40 +39,80 @@ class DatasetStatus:
     versions: tuple[str, ...]
     version_details: tuple[VersionInfo, ...]
     runs: tuple[RunRecord, ...]
+    usage: UsageByModel
+    cost: dict[str, Cost]
+    simulated: bool
+    sealed: bool
+    post_generation_state: str
+    faults: tuple[str, ...]
+    other_place: str | None = None
+
+    @classmethod
+    def common(cls, dataset: Dataset, version: VersionLayout, metadata: Metadata | None) -> dict[str, Any]:
+        """The fields that follow from a version and the ledger alone."""
+        other = dataset.layout.other_place()
+        return {
+            "directory": str(version.directory),
+            "version": version.name,
+            "exists": metadata is not None,
+            "config_hash": dataset.plan.fingerprint.config_hash,
+            "versions": tuple(dataset.layout.versions()),
+            "version_details": list_versions(dataset.layout, matching=version.name),
+            "runs": tuple(latest_runs(dataset, at_most=MAX_SHOWN_RUNS)),
+            "simulated": dataset.plan.simulated,
+            "sealed": metadata is not None and metadata.sealed,
+            "post_generation_state": metadata.post_generation_state if metadata is not None else "none",
+            "other_place": str(other) if other is not None else None,
+        }
+
+    def common_dict(self) -> dict[str, Any]:
+        """The fields of every status as plain data."""
+        data = {item.name: getattr(self, item.name) for item in fields(StoredStatus)}
+        data["versions"] = list(self.versions)
+        data["version_details"] = [version.to_dict() for version in self.version_details]
+        data["runs"] = [dict(vars(run)) for run in self.runs]
+        data["faults"] = list(self.faults)
+        data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatus(StoredStatus):
+    """What is on disk, measured against the plan.
+
+    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row.
+    failed: records with a recorded failure.
+    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
+    alias. spending: what the dataset has cost, replies in the journal and earlier versions included.
+    kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
+    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
+    estimate: what was expected before the run, beside what was used.
+    """
+
+    dataset: str
     target_num_records: int
     row_group_size: int
     states: dict[RowGroupState, tuple[str, ...]]
     records: int
     failed: int
     failure_messages: tuple[tuple[str, int], ...]
-    usage: UsageByModel
     usage_by_column: UsageByColumn
-    cost: dict[str, Cost]
-    simulated: bool
-    sealed: bool
-    post_generation_state: str
     remaining: int
-    faults: tuple[str, ...]
     kept_by_processor: dict[str, int]
     removed_by_processor: dict[str, int]
-    other_place: str | None = None
     carried: dict[str, dict[str, int]] = field(default_factory=dict)
     retry_reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     spending: DatasetSpending = field(default_factory=DatasetSpending)
     selection: SelectionCounts | None = None
     rejected_cost: dict[str, Cost] = field(default_factory=dict)
+    estimate: Comparison | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
-        data = dict(vars(self))
-        data["versions"] = list(self.versions)
-        data["version_details"] = [version.to_dict() for version in self.version_details]
-        data["runs"] = [dict(vars(run)) for run in self.runs]
+        data = {**vars(self), **self.common_dict()}
         data["states"] = {
             state.value: {"count": len(self.states[state]), "keys": list(self.states[state])} for state in RowGroupState
         }
-        data["faults"] = list(self.faults)
-        data["cost"] = {alias: vars(cost) for alias, cost in self.cost.items()}
         rejected_cost = {alias: vars(cost) for alias, cost in data.pop("rejected_cost").items()}
         data["selection"] = {**vars(self.selection), "cost": rejected_cost} if self.selection is not None else None
         data["records"] = {
@@ -86,6 +122,7 @@ class DatasetStatus:
         }
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
         data |= data.pop("spending").to_dict()
+        data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
         data["failures"] = {
             "count": data.pop("failed"),
             "messages": [{"message": message, "count": count} for message, count in data.pop("failure_messages")],
@@ -96,7 +133,6 @@ class DatasetStatus:
 def describe(dataset: Dataset) -> DatasetStatus:
     """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError if that cannot be told."""
     plan = dataset.plan
-    layout = dataset.layout
     version, metadata = measured_version(dataset)
     statuses = scan_version(dataset, version)
     failures = [
@@ -107,15 +143,11 @@ def describe(dataset: Dataset) -> DatasetStatus:
     counts = Counter(f"{failure.column}: {failure.message}" for failure in failures)
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
+    footers = [status.footer for status in statuses if status.footer is not None]
+    spending = spending_of(dataset, version, footers)
     return DatasetStatus(
+        **StoredStatus.common(dataset, version, metadata),
         dataset=plan.config.name,
-        directory=str(version.directory),
-        version=version.name,
-        exists=metadata is not None,
-        config_hash=plan.fingerprint.config_hash,
-        versions=tuple(layout.versions()),
-        version_details=list_versions(layout, matching=version.name),
-        runs=tuple(latest_runs(dataset, at_most=MAX_SHOWN_RUNS)),
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
         states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
@@ -125,17 +157,14 @@ def describe(dataset: Dataset) -> DatasetStatus:
         usage=usage,
         usage_by_column=by_column,
         cost=costs(usage, plan.config.model_configs),
-        simulated=plan.simulated,
-        sealed=metadata is not None and metadata.sealed,
-        post_generation_state=metadata.post_generation_state if metadata is not None else "none",
         remaining=sum(len(status.remaining) for status in statuses),
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},
         carried=carried_by(status.footer for status in statuses),
         retry_reasons=metadata.retry_reasons if metadata is not None else {},
-        spending=spending_of(dataset, version, [s.footer for s in statuses if s.footer is not None]),
+        spending=spending,
+        estimate=compare(metadata, footers, spending.own),
         selection=selection,
         rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
-        other_place=str(other) if (other := layout.other_place()) is not None else None,
     )

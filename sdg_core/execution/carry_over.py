@@ -29,6 +29,7 @@ from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record, side_effects_of
 from sdg_core.plan.models import later_aliases, tool_config_of
+from sdg_core.plan.types.arrow_values import mask_of
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata, metadata_or_none
@@ -244,7 +245,7 @@ class _EarlierFiles:
                 if mask.any() and (whole := there.table()) is not None:
                     has = tuple(name for name in names if self._has(whole, name))
                     numbers = numbers_of(there.records[mask], candidate)
-                    yield has, self._rows(has, numbers, whole.filter(pa.array(mask)), rejected=there.rejected)
+                    yield has, self._rows(has, numbers, whole.filter(mask_of(mask)), rejected=there.rejected)
 
     def _candidates(self, footer: Footer) -> Iterator["_Candidates"]:
         """The rows of a row group, and then its rejected ones."""

@@ -22,6 +22,8 @@ from sdg_core.plan.foreign import check_value
 
 OnPrompt = Callable[[int, str, tuple[Message, ...]], None]
 """Told the record, the column, and the messages that a model is sent first."""
+OnUsed = Callable[[int, str, str, Usage], None]
+"""Told the record, the column, the model alias, and what was used."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ class RecordMaker:
         journal: Journal | None = None,
         kept: Collection[str] | None = None,
         on_prompt: OnPrompt | None = None,
+        on_used: OnUsed | None = None,
     ) -> None:
         """`images` is where pictures are stored; without it they stay in their cells. `journal` keeps what models reply, of the
         columns `kept`; default all that models write.
 
-        on_prompt: told of every prompt, before its cell is made.
+        on_prompt: told of every prompt, before its cell is made. on_used: told what every cell used, failed or not.
         """
         self._on_prompt = on_prompt
+        self._on_used = on_used
         self._store = CellStore(plan, journal=journal, kept=kept, images=images)
         self._spending = models.spending
         self._generators = cell_generators(plan, models, images=images)
@@ -133,7 +137,7 @@ class RecordMaker:
                     continue
                 if not record.waiting.isdisjoint(step.criterion.needs):
                     return WaitingRecord(record.waiting)
-                reason = step.criterion.why_not(record.values)
+                reason = await step.criterion.why_not(record.values)
                 if reason is not None:
                     return MadeRecord(record.cells, record.skipped, rejected=reason)
         except _FailedColumnError as failed:
@@ -171,11 +175,11 @@ class RecordMaker:
             return
         rule = self._rules.get(name)
         try:
-            if rule is not None and (rule.inherits_skip(record.skipped) or rule.holds(record.values)):
+            if rule is not None and (rule.inherits_skip(record.skipped) or await rule.holds_in_loop(record.values)):
                 record.skipped.update(rule.names)
                 made = {**dict.fromkeys(rule.names), name: rule.value}
             else:
-                self._tell_of_prompt(name, record)
+                await self._tell_of_prompt(name, record)
                 outcome = await self._cell(name, record)
                 if isinstance(outcome, DeferredCell):
                     self._spending.account(outcome.usages)
@@ -193,10 +197,10 @@ class RecordMaker:
         record.values.update(made)
         record.cells.update(made)
 
-    def _tell_of_prompt(self, name: str, record: _Record) -> None:
+    async def _tell_of_prompt(self, name: str, record: _Record) -> None:
         generator = self._generators[name]
         if self._on_prompt is not None and isinstance(generator, PromptedGenerator):
-            self._on_prompt(record.index, name, generator.prompt(record=record.index, values=record.values))
+            self._on_prompt(record.index, name, await generator.prompt(record=record.index, values=record.values))
 
     async def _cell(self, name: str, record: _Record) -> Cell | DeferredCell:
         """The cell, from the store if it was paid for before; a reply counts only once the store has it."""
@@ -238,6 +242,8 @@ class RecordMaker:
         for alias, used in both:
             record.group.add_usage(alias, used, column=name)
             record.group.note_usage(record.position, alias, used)
+            if self._on_used is not None:
+                self._on_used(record.index, name, alias, used)
 
 
 def _check(cell: Cell, name: str) -> None:

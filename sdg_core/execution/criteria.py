@@ -32,10 +32,10 @@ class Criterion:
         """The columns that its template reads."""
         return self.template.names
 
-    def why_not(self, values: Mapping[str, Any]) -> str | None:
+    async def why_not(self, values: Mapping[str, Any]) -> str | None:
         """Why a row with these values is rejected, whatever its other columns are; None if it may be kept."""
         try:
-            return None if is_true(self.template.render(values)) else not_true(self.keep)
+            return None if is_true(await self.template.render_in_loop(values)) else not_true(self.keep)
         except CellError as error:
             return stands_in_the_way(self.keep, error, values, names=self.reads)
 

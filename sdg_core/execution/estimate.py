@@ -2,13 +2,14 @@
 
 The sample is spread over the remaining records and made in memory, so that it stands for all of them; it is asked of the
 models, and its replies are kept for the run. What each column of it used is scaled to the cells that the column has to make:
-cells that a run takes over, from the journal or from earlier versions, cost nothing. They are counted as `sdg plan` counts them.
+cells that a run takes over, from the journal or from earlier versions, cost nothing, and are counted as `sdg plan` counts them.
+Cells that are skipped cost nothing either, as far as that can be told beforehand.
 """
 
-import math
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -18,13 +19,16 @@ from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.dry_run import plan_columns
+from sdg_core.execution.extrapolation import scaled
 from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.execution.preview import Sample, make_sample
+from sdg_core.execution.skips_ahead import MOST_RECORDS, SkipsAhead, look_ahead
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs, totals
+from sdg_core.plan.usage import Cost, UsageByModel, costs, totals
 from sdg_core.seeds.readers import Seeds
+from sdg_core.store.layout import VersionLayout
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,16 @@ class RemainingWork:
         return self.to_make.get(column, len(self.remaining))
 
 
-def remaining_work(dataset: Dataset) -> RemainingWork:
-    """What a run would have to do just now. Raises RefusedError, a MetadataError or LedgerError where it could not begin."""
+def remaining_work(dataset: Dataset) -> tuple[VersionLayout, RemainingWork]:
+    """What a run would have to do just now, and in which version.
+
+    Raises RefusedError, a MetadataError or LedgerError where it could not begin."""
     plan = dataset.plan
     version = choose_version(dataset.layout, plan, mode=plan.config.run.resume)
     work = [expand_to_whole_group(status, plan) for status in scan_version(dataset, version.layout)]
     remaining = [record for status in work for record in status.remaining]
     columns = plan_columns(dataset, version, np.array(remaining, dtype=np.int64)) if remaining else ()
-    return RemainingWork(remaining, {column.column: column.to_make for column in columns})
+    return version.layout, RemainingWork(remaining, {column.column: column.to_make for column in columns})
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,9 @@ class Estimate:
 
     remaining: records to be made. reused: cells of theirs that are there already, in columns that cost something. sampled,
     failed: records tried for this. used: what the sample used now; replayed: replies that an earlier one had asked for. kept:
-    whether replies are kept for the run. usage, cost: what the remaining records are expected to use.
+    whether replies are kept for the run. usage, cost: what the remaining records are expected to use. low, high: between which
+    it lies nine times of ten, as far as so few records can say. skipped: cells that will be skipped, of columns whose conditions
+    can be told beforehand.
     seconds: how long that takes with every allowed request busy.
     simulated: some replies are simulated, so that tokens and time are guesses.
     """
@@ -82,11 +90,20 @@ class Estimate:
     reused: int = 0
     replayed: int = 0
     kept: bool = False
+    low: UsageByModel = field(default_factory=dict)
+    high: UsageByModel = field(default_factory=dict)
+    cost_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_cost(self) -> dict[str, float]:
         """The expected cost per currency; empty without prices."""
         return totals(self.cost)
+
+    def kept_facts(self) -> dict[str, Any]:
+        """What of it is compared with the run."""
+        names = ("remaining", "usage", "low", "high", "total_cost", "cost_range", "seconds", "simulated")
+        return {name: self.to_dict()[name] for name in names}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg estimate --json` prints it."""
@@ -94,6 +111,7 @@ class Estimate:
             **vars(self),
             "cost": {alias: vars(cost) for alias, cost in self.cost.items()},
             "total_cost": self.total_cost,
+            "cost_range": {currency: list(ends) for currency, ends in self.cost_range.items()},
             "lacking": self.remaining,  # the name before 0.2
         }
 
@@ -102,6 +120,16 @@ def spread(remaining: Sequence[int], sample: int) -> list[int]:
     """So many of the remaining records, evenly spread."""
     count = min(sample, len(remaining))
     return [remaining[place * len(remaining) // count] for place in range(count)]
+
+
+def chosen_sample(remaining: Sequence[int], ahead: SkipsAhead, *, sample: int, columns: Iterable[str]) -> list[int]:
+    """The records to try: evenly spread, and for each of these columns that all of those skip, one that does not."""
+    chosen = spread(remaining, sample)
+    for column in columns:
+        makers = ahead.makers(column) if ahead.share_made(column) else []
+        if makers and not set(makers) & set(chosen):
+            chosen.append(makers[len(makers) // 2])
+    return sorted(chosen)
 
 
 async def make_estimate(
@@ -119,48 +147,74 @@ async def make_estimate(
     remaining = ahead.remaining
     if ahead.nothing_to_ask:
         return Estimate(len(remaining), 0, 0, None, {}, {}, {}, 0.0, plan.simulated, ahead.reused)
-    chosen = spread(remaining, sample)
+    looked_at = sorted({*spread(remaining, MOST_RECORDS), *spread(remaining, sample)})
+    loop = asyncio.get_running_loop()
+    skips = await asyncio.to_thread(look_ahead, plan, looked_at, seeds=seeds, models=models, loop=loop, clock=clock)
+    chosen = chosen_sample(remaining, skips, sample=sample, columns=ahead.to_make)
     made = await make_sample(plan, chosen, seeds=seeds, models=models, clock=clock, on_event=on_event, samples=samples)
     group = made.group
-    usage = _scaled(made, ahead, sampled=len(chosen))
+    work = {column: _cells(ahead, skips, column) for column in made.used}
+    expected = scaled(made.used, work, skips, chosen=chosen)
     first = min(group.every_failure, default=None)
-    slots = max(1, min(models.capacity, len(remaining)))
-    each = fmean(made.each) / slots * _busy_share(made, ahead) if made.each else 0.0
+    prices = plan.config.model_configs
+    ends = [totals(costs(usage, prices)) for usage in (expected.low, expected.high)]
     return Estimate(
         remaining=len(remaining),
         sampled=len(chosen),
         failed=len(group.every_failure),
         first_failure=f"column {first.column!r}: {first.message}" if first is not None else None,
         used=models.spending.used,
-        usage=usage,
-        cost=costs(usage, plan.config.model_configs),
-        seconds=len(remaining) * (made.together / len(chosen) + each),
+        usage=expected.usage,
+        cost=costs(expected.usage, prices),
+        seconds=_seconds(made, ahead, skips, work, sampled=len(chosen), capacity=models.capacity),
         simulated=plan.simulated,
         reused=ahead.reused,
         replayed=group.replayed,
         kept=samples is not None,
+        low=expected.low,
+        high=expected.high,
+        cost_range={currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()},
+        skipped=_skipped(ahead, skips),
     )
 
 
-def _scaled(made: Sample, ahead: RemainingWork, *, sampled: int) -> UsageByModel:
-    """What the sample used, column by column, times the cells to make for each that was tried."""
-    usage: UsageByModel = {}
-    for column, by_model in made.group.usage_by_column.items():
-        if cells := ahead.cells(column):
-            more = {
-                alias: {name: math.ceil(n * cells / sampled) for name, n in counts.items()}
-                for alias, counts in by_model.items()
-            }
-            usage = add_usage(usage, more)
-    return usage
+def _cells(ahead: RemainingWork, skips: SkipsAhead, column: str) -> int:
+    """How many cells of a column a run will make: those that are not there, less those that will be skipped."""
+    to_make = ahead.cells(column)
+    share = skips.share_made(column)
+    if share is None:
+        return to_make
+    reused = len(ahead.remaining) - to_make
+    return max(0, min(to_make, round(share * len(ahead.remaining)) - reused))
 
 
-def _busy_share(made: Sample, ahead: RemainingWork) -> float:
+def _skipped(ahead: RemainingWork, skips: SkipsAhead) -> dict[str, int]:
+    found = {column: ahead.cells(column) - _cells(ahead, skips, column) for column in ahead.to_make}
+    return {column: count for column, count in found.items() if count}
+
+
+def _seconds(
+    made: Sample, ahead: RemainingWork, skips: SkipsAhead, work: Mapping[str, int], *, sampled: int, capacity: int
+) -> float:
+    """How long the remaining records take: what is computed for all at once, and requests with every slot busy.
+
+    Loading libraries and name lists happens once, so the first look is no measure of what a record takes.
+    """
+    records = len(ahead.remaining)
+    together = skips.seconds if skips.seconds is not None else made.together / sampled
+    slots = max(1, min(capacity, records))
+    each = fmean(made.each) / slots * _busy_share(made, ahead, work, sampled=sampled) if made.each else 0.0
+    return records * (together + each)
+
+
+def _busy_share(made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
     asked = {
-        column: sum(counts.get("requests", 0) for counts in by_model.values())
-        for column, by_model in made.group.usage_by_column.items()
+        column: sum(counts.get("requests", 0) for usage in by_record.values() for counts in usage.values())
+        for column, by_record in made.used.items()
     }
-    weights = asked if any(asked.values()) else dict.fromkeys(ahead.to_make, 1)
-    full = sum(weights.values()) * len(ahead.remaining)
-    return sum(weight * ahead.cells(column) for column, weight in weights.items()) / full if full else 1.0
+    if any(asked.values()):
+        ahead_of_us = sum(asked[column] / max(1, len(made.used[column])) * cells for column, cells in work.items())
+        return ahead_of_us / (sum(asked.values()) / sampled * len(ahead.remaining))
+    full = len(ahead.to_make) * len(ahead.remaining)
+    return sum(ahead.to_make.values()) / full if full else 1.0

@@ -1,18 +1,20 @@
 """A run from beginning to end: choose the version, check everything, then make what is missing."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
-from sdg_core.dataset.spending import budget_of
-from sdg_core.errors import StoreError, UnrecognizedFileError
+from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
+from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
 from sdg_core.execution.carry_over import CarryOver
 from sdg_core.execution.checkpoint import Checkpointer
 from sdg_core.execution.claimed_work import on_lease_error
@@ -34,6 +36,8 @@ from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.row_group_state import RowGroupStatus
 from sdg_core.store.versions import Version
+
+_LOG = logging.getLogger(__name__)
 
 
 async def agenerate(
@@ -94,12 +98,26 @@ async def agenerate(
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
         statuses = stock.take(models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
-    return tally.summary(version.layout, run_id=run_id, remaining=remaining)
+    return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
+
+
+def _with_costs(
+    summary: RunSummary, dataset: Dataset, statuses: Sequence[RowGroupStatus], models: ModelPool
+) -> RunSummary:
+    """The summary with what the run and the dataset have cost."""
+    footers = [status.footer for status in statuses if status.footer is not None]
+    try:
+        spending = spending_of(dataset, summary.version, footers)
+    except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
+        _LOG.warning("what the dataset has cost is not known: %s", error)
+        spending = DatasetSpending()
+    return replace(summary, cost=models.spending.cost, spending=spending, simulated=dataset.plan.simulated)
 
 
 def _started(dataset: Dataset, version: Version, plan: DatasetPlan, tally: Tally) -> Version:
     """The version, made if it is not there; says what people should know of it."""
     version = create_or_resume(dataset.layout, version, plan)
+    adopt_estimate(dataset.layout, version.layout)
     remove_stale_temp_files(dataset.layout, version.layout)
     for message in (*notices(version, plan), *ledger_notices(dataset.layout.root, env=dataset.env)):
         tally(Notice(message))

@@ -18,10 +18,11 @@ from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal
 from sdg_core.models.pool import ModelPool
-from sdg_core.models.types import Message
+from sdg_core.models.types import Message, Usage
+from sdg_core.plan.candidates import record_and_candidate
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
-from sdg_core.plan.usage import UsageByModel
+from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
 """By record and column, the messages that a model was sent first."""
+UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
+"""By column and record, what models used for a cell."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,13 @@ class Preview:
 @dataclass(frozen=True)
 class Sample:
     """Some records, made in memory. together: seconds for what is computed for all records at once. each: seconds that the
-    other columns took, record by record."""
+    other columns took, record by record. used: by column, record and model alias, what its cell used."""
 
     group: OpenGroup
     together: float
     each: tuple[float, ...]
     prompts: Prompts = field(default_factory=dict)
+    used: UsedByCell = field(default_factory=dict)
 
 
 async def make_preview(
@@ -124,6 +128,24 @@ async def make_preview(
     )
 
 
+class _Seen:
+    """What is seen of cells while a sample is made: their prompts, and what they used."""
+
+    def __init__(self, on_event: Observer) -> None:
+        self._on_event = on_event
+        self.prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
+        self.used: dict[str, dict[int, UsageByModel]] = {}
+
+    def asked(self, number: int, column: str, messages: tuple[Message, ...]) -> None:
+        self.prompts.setdefault(number, {})[column] = messages
+        self._on_event(CellStarted(number, column))
+
+    def counted(self, number: int, column: str, alias: str, usage: Usage) -> None:
+        record = record_and_candidate(number)[0]
+        of_column = self.used.setdefault(column, {})
+        of_column[record] = add_usage(of_column.get(record, {}), {alias: vars(usage)})
+
+
 async def make_sample(
     plan: DatasetPlan,
     records: Sequence[int],
@@ -140,13 +162,10 @@ async def make_sample(
     Raises RunAbortedError if nothing succeeds for `run.stall_timeout` seconds.
     """
     status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-    prompts: dict[int, dict[str, tuple[Message, ...]]] = {}
-
-    def asked(record: int, column: str, messages: tuple[Message, ...]) -> None:
-        prompts.setdefault(record, {})[column] = messages
-        on_event(CellStarted(record, column))
-
-    maker = RecordMaker(plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=asked)
+    seen = _Seen(on_event)
+    maker = RecordMaker(
+        plan, models, journal=samples, kept=sampled_hashes(plan), on_prompt=seen.asked, on_used=seen.counted
+    )
     paid = await asyncio.to_thread(known_replies, plan, samples, records)
     phases = GroupPhases(plan, models, loop=asyncio.get_running_loop())
     room = asyncio.Semaphore(max(1, models.capacity))
@@ -180,7 +199,7 @@ async def make_sample(
             seconds += clock() - began
 
     together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
-    return Sample(group, together, tuple(each.values()), prompts)
+    return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)
 
 
 async def _make(

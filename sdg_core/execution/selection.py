@@ -19,6 +19,7 @@ from sdg_core.execution.criteria import not_true, stands_in_the_way
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.templates.skip import is_true, truth_template
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.rejected import RejectedRows
 from sdg_core.store.row_groups import SelectedRows
@@ -169,7 +170,7 @@ class Selection:
         )
 
     def _rows(self, rows: Sequence[int]) -> pa.Table:
-        return pa.concat_tables(self._tables).take(pa.array(rows, type=pa.int64()))
+        return pa.concat_tables(self._tables).take(array_of(rows, pa.int64()))
 
     def summary(self) -> SelectedRows:
         """What the footer says of the decided records."""

@@ -1,8 +1,11 @@
 """What a run did, counted from its events."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from sdg_core.dataset.events import Event, Observer, RowGroupFinished, RowGroupSaved
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.store.layout import VersionLayout
 
 
@@ -15,6 +18,8 @@ class RunSummary:
     replayed: replies of models taken from the journal, where an interrupted run had left them; sampled: those of them that
     previews and estimates had asked for.
     dropped: records of this run that have no row because none of their candidates was kept; they do not remain.
+    cost: the money that this run has used, per currency; spending: what the dataset has cost over all runs and versions, with its
+    upstream. Replies of simulated models (`simulated`) have cost nothing: the sums are what they would cost.
     waiting: those of the remaining records that wait for replies that come later, without having failed.
     """
 
@@ -30,7 +35,19 @@ class RunSummary:
     replayed: int = 0
     sampled: int = 0
     dropped: int = 0
+    cost: Mapping[str, float] = field(default_factory=dict)
+    spending: DatasetSpending = field(default_factory=DatasetSpending)
+    simulated: bool = False
     waiting: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `sdg generate --json` prints it."""
+        return {
+            **vars(self),
+            "version": self.version.name,
+            "directory": str(self.version.directory),
+            "spending": self.spending.to_dict(),
+        }
 
 
 class Tally:

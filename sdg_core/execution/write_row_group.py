@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 
 from sdg_core.dataset.spending import SAMPLES
@@ -99,7 +98,16 @@ def write_group(
         failpoint("group.after_dropped")
     kept = rows.table.select(plan.kept_schema.names)
     write_row_group(version.row_group(status.group.index), kept, footer, commit_guard=committing)
-    return WrittenGroup(footer, head=kept.take(np.arange(min(HEAD_ROWS, kept.num_rows))))
+    return WrittenGroup(footer, head=_copy(kept.slice(0, HEAD_ROWS)))
+
+
+def _copy(rows: pa.Table) -> pa.Table:
+    """Some rows of a table, apart from the memory of the rest."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    with pa.ipc.open_stream(sink.getvalue()) as reader:
+        return reader.read_all()
 
 
 def _write_failures(group: OpenGroup, version: VersionLayout, *, missing: frozenset[int]) -> None:

@@ -7,14 +7,17 @@ A record whose content is null is a cluster of its own and stays: nothing is kno
 | method | bytes a record until `decide` | ten million records |
 |---|---|---|
 | exact | 32 | 0.4 GB, three times that while it decides |
-| minhash of 128 slots | 528 | 5.3 GB, up to five times that while it decides |
+| minhash of 128 slots | 529 | 5.3 GB, and 1.5 GB while it decides |
 | embedding of 256 numbers | 1040 | 10 GB; time grows with the square of the number: for up to a million |
 """
 
 import hashlib
+from array import array
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,9 @@ from sdg_core.plan.names import did_you_mean
 
 SEED = 1
 ROWS_AT_ONCE = 2048
+ROWS_MORE = 1 << 16
+TEXTS_AT_ONCE = 512
+"""Texts whose words and signatures are computed at one time: few enough for the processor's cache."""
 ROUNDING = 1e-6
 Scores = Sequence[float | None] | None
 
@@ -93,25 +99,30 @@ class MinhashDuplicates:
         if signatures_of is None:
             self._method = f"minhash (rensa {rensa_version()}, words {WORDS_VERSION})"
         self._records = Records(keep=keep)
-        self._signatures: list[Signatures] = []
+        self._signatures: Signatures = np.empty((0, width), dtype=np.uint32)
+        self._count = 0
         self._empty: list[NDArray[np.bool_]] = []
 
     def add(self, ids: Sequence[int] | Ids, texts: Any, *, scores: Scores = None) -> None:
         """Takes a batch of records. Raises FilterError for values that are not texts."""
         series = as_texts(texts)
         self._records.add(ids, count=len(series), scores=scores)
-        hashes, offsets = _shingles(series, self._ngram)
-        self._signatures.append(self._signatures_of(hashes, offsets, self._width))
-        self._empty.append(np.diff(offsets) == 0)
+        if len(self._signatures) < self._count + len(series):
+            # In place: pages are handed on, not copied, so that there is never a second copy of the signatures.
+            self._signatures.resize((self._count + max(len(series), ROWS_MORE), self._width), refcheck=False)
+        for start in range(0, len(series), TEXTS_AT_ONCE):
+            hashes, offsets = _shingles(series[start : start + TEXTS_AT_ONCE], self._ngram)
+            stop = self._count + len(offsets) - 1
+            self._signatures[self._count : stop] = self._signatures_of(hashes, offsets, self._width)
+            self._count = stop
+            self._empty.append(np.diff(offsets) == 0)
 
     def decide(self) -> Duplicates:
         """The clusters and who stays; a text without a word is like no other. Raises FilterError for an id given twice."""
         order = self._records.order()
-        signatures = np.concatenate([*self._signatures, np.zeros((0, self._width), dtype=np.uint32)])[order]
-        empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])[order]
-        labels = np.zeros(len(order), dtype=np.int64)
-        labels[~empty] = similar_components(signatures[~empty], threshold=self._threshold)
-        return self._records.decide(_alone(labels, nulls=empty), method=self._method)
+        empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])
+        labels = similar_components(self._signatures[: self._count], threshold=self._threshold)
+        return self._records.decide(_alone(labels, nulls=empty)[order], method=self._method)
 
 
 class EmbeddingDuplicates:
@@ -129,7 +140,7 @@ class EmbeddingDuplicates:
 
     def add(self, ids: Sequence[int] | Ids, vectors: Any, *, scores: Scores = None) -> None:
         """Takes a batch of records. Raises FilterError for vectors of several sizes, without direction, or not finite."""
-        units, nulls = unit_vectors(vectors, size=self._size)
+        units, nulls = unit_vectors(vectors, size=self._size, ids=ids)
         self._records.add(ids, count=len(nulls), scores=scores)
         if len(units):
             self._size = units.shape[1]
@@ -165,10 +176,12 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
     rensa_version()
     from rensa import RMinHash
 
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(offsets) - 1, width)
+    rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED).to_rows()
+    slots = array("I", chain.from_iterable(rows))  # the fastest of the ways from lists of numbers to memory
+    return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
 
 
+@cache
 def rensa_version() -> str:
     """The release of rensa and of its algorithm, which decides what signatures look like. Raises FilterError without rensa."""
     if find_spec("rensa") is None:
@@ -178,8 +191,13 @@ def rensa_version() -> str:
     return f"{version('rensa')}, algorithm {RMinHash.ALGORITHM_VERSION}"
 
 
-def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`."""
+def unit_vectors(
+    vectors: Any, *, size: int | None = None, ids: Sequence[int] | Ids | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`.
+
+    size: that of vectors seen before. ids: of the records, for errors; default their places.
+    """
     try:
         column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
         nulls = np.asarray(column.is_null())
@@ -189,22 +207,32 @@ def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.f
         raise FilterError(f"these values are not vectors: {error}") from error
     if len(column) and not len(sizes):
         raise FilterError(f"a column of vectors is needed, not of {column.type}")
-    found = sorted({int(value) for value in sizes} | ({size} if size is not None else set()))
-    if len(found) > 1:
-        raise FilterError(
-            f"vectors of several sizes: {', '.join(map(str, found[:5]))}", remedy="use one embedding model"
-        )
-    if not found or not len(column):
+    if not len(column):
         return np.zeros((0, size or 0), dtype=np.float32), nulls
+    records = np.flatnonzero(~nulls) if ids is None else np.asarray(ids)[~nulls]
+    usual = size if size is not None else int(sizes[0])
+    if (sizes != usual).any():
+        place = int(np.flatnonzero(sizes != usual)[0])
+        raise FilterError(
+            f"vectors of several sizes: {usual}, and {sizes[place]} of record {records[place]}",
+            remedy="use one embedding model for all records",
+        )
     try:
-        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), found[0])
+        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), usual)
     except pa.ArrowException as error:
         raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
+    largest = np.abs(flat).max(axis=1, initial=0.0)
+    for wrong, reason in (
+        (~np.isfinite(largest), "holds a null or a number that is not finite"),
+        (largest == 0, "is all zero"),
+    ):
+        if wrong.any():
+            raise FilterError(
+                f"the vector of record {records[wrong][0]} {reason}, so it has no direction",
+                remedy="leave such records out by a filter before, or embed their texts again",
+            )
+    flat = flat / largest[:, None]  # so that squares neither overflow nor vanish
     lengths = np.linalg.norm(flat, axis=1)
-    bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
-    if len(bad):
-        place = int(np.flatnonzero(~nulls)[bad[0]])
-        raise FilterError(f"the vector at place {place} is all zero, or holds a null or a number that is not finite")
     return (flat / lengths[:, None]).astype(np.float32), nulls
 
 

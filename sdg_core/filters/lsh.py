@@ -12,6 +12,7 @@ from sdg_core.filters.words import mixed
 
 Signatures = NDArray[np.uint32]
 Labels = NDArray[np.int32]
+Places = NDArray[np.intp]
 PAIRS_AT_ONCE = 100_000
 FOUND = 0.99
 
@@ -27,40 +28,54 @@ def bands_and_rows(threshold: float, *, width: int) -> tuple[int, int]:
 
 def similar_components(signatures: Signatures, *, threshold: float) -> Labels:
     """A label per signature (a row of `signatures`): the same for those connected by pairs with a share of equal slots of at
-    least `threshold` that agree in a band. Memory beside the signatures: two copies of them, about 60 bytes a row and 100 MB.
+    least `threshold` that agree in a band. Memory beside the signatures: about 80 bytes a row and 100 MB.
 
     Equal signatures are looked at once. Time grows with the square of the largest number of different signatures that agree
     in a band without being similar: texts that share a long template are slow at a low threshold.
     """
-    different, place = _different(signatures)
+    chosen, place = _different(signatures)
     bands, rows = bands_and_rows(threshold, width=signatures.shape[1])
-    labels = np.arange(len(different), dtype=np.int32)
+    labels = np.arange(len(chosen), dtype=np.int32)
     for band in range(bands):
-        keys = _keys(different[:, band * rows : (band + 1) * rows])
-        labels = _joined_by_band(different, keys, labels, threshold=threshold)
+        keys = _keys(signatures, slice(band * rows, (band + 1) * rows), chosen)
+        labels = _joined_by_band(signatures, chosen, keys, labels, threshold=threshold)
     return labels[place]
 
 
-def _different(signatures: Signatures) -> tuple[Signatures, NDArray[np.intp]]:
-    """The signatures without repetition, and which of them each row is."""
-    if not len(signatures):
-        return signatures, np.zeros(0, dtype=np.intp)
-    rows = np.ascontiguousarray(signatures).view(np.dtype((np.void, signatures.shape[1] * 4))).ravel()
-    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
-    return signatures[first], place
+def _different(signatures: Signatures) -> tuple[Places, Places]:
+    """Where the different signatures are, and for each row which of them it is equal to."""
+    keys = _keys(signatures, slice(None), None)
+    _, chosen, place = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(chosen)  # rows are looked at in their order in memory
+    chosen = chosen[order]
+    place = np.argsort(order)[place]
+    others = np.flatnonzero(chosen[place] != np.arange(len(place)))
+    equal = [np.zeros(0, dtype=np.bool_)]
+    for start in range(0, len(others), PAIRS_AT_ONCE):
+        some = others[start : start + PAIRS_AT_ONCE]
+        equal.append((signatures[some] == signatures[chosen[place[some]]]).all(axis=1))
+    unlike = others[~np.concatenate(equal)]  # of equal key all the same: looked at by themselves
+    place[unlike] = len(chosen) + np.arange(len(unlike))
+    return np.concatenate([chosen, unlike]), place
 
 
-def _keys(columns: Signatures) -> NDArray[np.uint64]:
-    keys = np.zeros(len(columns), dtype=np.uint64)
-    for column in columns.T:
-        keys = mixed(keys ^ column.astype(np.uint64))
+def _keys(signatures: Signatures, columns: slice, chosen: Places | None) -> NDArray[np.uint64]:
+    """A key for some columns of each row, or of each chosen row: a sum with random odd weights modulo 2^64."""
+    count = len(signatures) if chosen is None else len(chosen)
+    keys = np.empty(count, dtype=np.uint64)
+    weights = mixed(np.arange(signatures.shape[1], dtype=np.uint64))[columns] | np.uint64(1)
+    for start in range(0, count, PAIRS_AT_ONCE):
+        some = slice(start, start + PAIRS_AT_ONCE)
+        part = signatures[some, columns] if chosen is None else signatures[chosen[some], columns]
+        keys[some] = part.astype(np.uint64) @ weights
     return keys
 
 
-def _joined_by_band(signatures: Signatures, keys: NDArray[np.uint64], labels: Labels, *, threshold: float) -> Labels:
+def _joined_by_band(
+    signatures: Signatures, chosen: Places, keys: NDArray[np.uint64], labels: Labels, *, threshold: float
+) -> Labels:
     """Labels after comparing all pairs with the same key: neighbours first, then those two places apart, and so on."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
+    order, ordered = _sorted(keys)
     distance = 1
     places = np.flatnonzero(ordered[1:] == ordered[:-1])
     while len(places):
@@ -68,15 +83,38 @@ def _joined_by_band(signatures: Signatures, keys: NDArray[np.uint64], labels: La
         right = order[places + distance]
         apart = labels[left] != labels[right]
         if apart.any():
-            similar = _similar(signatures, left[apart], right[apart], threshold=threshold)
+            similar = _similar(signatures, chosen[left[apart]], chosen[right[apart]], threshold=threshold)
             joined = (labels[left[apart][similar]], labels[right[apart][similar]])
             if len(joined[0]):
-                labels = components(len(labels), joined)[labels]
+                labels = _merged(labels, joined)
         distance += 1
         places = places[places + distance < len(ordered)]
         places = places[ordered[places] == ordered[places + distance]]
         places = places[_in_open_groups(ordered[places], labels[order[places]], labels[order[places + distance]])]
     return labels
+
+
+def _sorted(keys: NDArray[np.uint64]) -> tuple[Places, NDArray[np.uint64]]:
+    """Where the keys are in ascending order, and the keys in that order, as far as their first bits go.
+
+    A key gives its last bits up for its place, because sorting numbers is far faster than sorting places by numbers. Keys that
+    seem equal by that are compared as if they were.
+    """
+    bits = np.uint64(max(len(keys) - 1, 1).bit_length())
+    packed = (keys >> bits << bits) | np.arange(len(keys), dtype=np.uint64)
+    packed.sort()
+    ordered = packed >> bits
+    return (packed ^ (ordered << bits)).astype(np.intp), ordered
+
+
+def _merged(labels: Labels, joined: tuple[Labels, Labels]) -> Labels:
+    """Labels after joining some of them; a component has the smallest of its labels."""
+    nodes, ends = np.unique(np.concatenate(joined), return_inverse=True)
+    found = components(len(nodes), (ends[: len(joined[0])], ends[len(joined[0]) :]))
+    _, first = np.unique(found, return_index=True)
+    names = np.arange(len(labels), dtype=np.int32)
+    names[nodes] = nodes[first[found]]
+    return names[labels]
 
 
 def _in_open_groups(keys: NDArray[np.uint64], left: Labels, right: Labels) -> NDArray[np.bool_]:
@@ -89,9 +127,7 @@ def _in_open_groups(keys: NDArray[np.uint64], left: Labels, right: Labels) -> ND
     return np.repeat(low != high, np.diff(np.append(starts, len(keys))))
 
 
-def _similar(
-    signatures: Signatures, left: NDArray[np.intp], right: NDArray[np.intp], *, threshold: float
-) -> NDArray[np.bool_]:
+def _similar(signatures: Signatures, left: Places, right: Places, *, threshold: float) -> NDArray[np.bool_]:
     needed = threshold * signatures.shape[1] - 1e-9
     parts = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(left), PAIRS_AT_ONCE):

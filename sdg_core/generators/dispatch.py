@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
 from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
-from sdg_core.generators.custom.columns import CustomGenerator
-from sdg_core.generators.expressions import Chooser, evaluate_cell, evaluate_group
-from sdg_core.generators.models.dispatch import model_generator
+from sdg_core.generators.expressions import Chooser, evaluate_cell_in_loop, evaluate_group
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
@@ -35,7 +33,7 @@ class CellGenerator(Protocol):
 class PromptedGenerator(Protocol):
     """A generator that sends a model a prompt."""
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open the conversation about a record. Raises CellError."""
 
 
@@ -48,7 +46,7 @@ class ExpressionGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The rendered and cast value. Raises CellError."""
-        return Cell(evaluate_cell(self._column, values, chooser=Chooser(self._random, [record])))
+        return Cell(await evaluate_cell_in_loop(self._column, values, chooser=Chooser(self._random, [record])))
 
 
 def group_column(
@@ -86,8 +84,12 @@ def _cell_generator(
         case ExpressionColumn():
             return ExpressionGenerator(column, RandomSource(plan.config.seed))
         case ModelColumn():
+            from sdg_core.generators.models.dispatch import model_generator
+
             return model_generator(plan, column, models=models, images=images)
         case CustomColumn():
+            from sdg_core.generators.custom.columns import CustomGenerator
+
             return CustomGenerator(plan, column, models=models, threads=threads)
         case ValidationColumn():
             return ValidationGenerator(plan, column)

@@ -84,9 +84,22 @@ def evaluate_cell(
     column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
 ) -> str | int | float | bool | None:
     """The value of one record from the columns it reads. Raises CellError."""
-    template = compiled(column.expr)
-    choices = chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
+    template, choices = _of_one_record(column, chooser)
     return cast_text(template.render(values, choices), column.dtype, lenient=column.cast == "lenient")
+
+
+async def evaluate_cell_in_loop(
+    column: ExpressionColumn, values: Mapping[str, Any], *, chooser: Chooser | None = None
+) -> str | int | float | bool | None:
+    """`evaluate_cell` for an event loop, which goes on where the expression takes long."""
+    template, choices = _of_one_record(column, chooser)
+    text = await template.render_in_loop(values, choices)
+    return cast_text(text, column.dtype, lenient=column.cast == "lenient")
+
+
+def _of_one_record(column: ExpressionColumn, chooser: Chooser | None) -> tuple[Template, RecordChoices | None]:
+    template = compiled(column.expr)
+    return template, chooser.choices(column.name, 0) if chooser is not None and template.chooses else None
 
 
 def evaluate_group(

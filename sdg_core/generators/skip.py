@@ -41,6 +41,15 @@ class SkipRule:
         except CellError as error:
             raise CellError(f"skip.when: {error.message}") from error
 
+    async def holds_in_loop(self, values: Mapping[str, Any]) -> bool:
+        """`holds` for an event loop, which goes on where the condition takes long."""
+        if self.when is None:
+            return False
+        try:
+            return is_true(await self.when.render_in_loop(values))
+        except CellError as error:
+            raise CellError(f"skip.when: {error.message}") from error
+
 
 def skip_rules(plan: DatasetPlan) -> dict[str, SkipRule]:
     """The rules of those columns that can be skipped at all, in computable order."""

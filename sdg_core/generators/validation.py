@@ -16,6 +16,7 @@ from sdg_core.generators.custom.columns import typed_series
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import derived_type
 from sdg_core.plan.templates.render import plain_value
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.types.verdicts import single_verdict_type
 from sdg_core.plan.usercode.functions import UserFunction
 from sdg_core.system.batcher import Batcher
@@ -88,7 +89,7 @@ class ValidationGenerator:
         return await asyncio.to_thread(validate_targets, self._judge, rows, self._column.target_columns)
 
     async def _call(self, rows: list[Row]) -> Sequence[Any]:
-        arrays = [pa.array([row[name] for row in rows], type=kind) for name, kind in self._types.items()]
+        arrays = [array_of([row[name] for row in rows], kind) for name, kind in self._types.items()]
         table = pl.DataFrame(pa.table(arrays, names=list(self._types)))
         return await asyncio.to_thread(_by_function, self._column, self._function, table)
 

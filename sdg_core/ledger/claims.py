@@ -18,10 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
-
 from sdg_core.errors import ClaimedError, ClaimLostError
+from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
 from sdg_core.plan.row_groups import format_ranges
@@ -31,6 +29,13 @@ LEASE = 60.0
 """Seconds that a claim lasts without being renewed."""
 WHOLE = -1
 """Stands for the whole version where a row group is asked for."""
+_MINE = "dataset = :dataset AND version = :version"
+_SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
+_REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
+_TAKE = (
+    "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
+    f"expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group"
+)
 REMEDY = "let it finish, or stop it; the claim of a dead run runs out by itself"
 
 
@@ -96,21 +101,22 @@ class Claims:
                 obstacles = [rows[WHOLE]] if self._blocks(rows[WHOLE]) else []
                 if not obstacles:
                     obstacles = [rows[number] for number in sorted(wanted) if self._blocks(rows[number])]
-                    held = {row.row_group for row in obstacles}
+                    held = {row["row_group"] for row in obstacles}
                     free = [number for number in wanted if number not in held]
                     self._revoke_expired(connection, [rows[WHOLE]])
                 else:
                     free = []
-            mine = [self._claim(number, rows[number].token + 1) for number in free]
+            mine = [self._claim(number, rows[number]["token"] + 1) for number in free]
             self._write(connection, mine)
         return mine, [self._of(row) for row in obstacles]
 
     def others(self, row_groups: Iterable[int]) -> dict[int, Claim]:
         """Which of some row groups another live run holds; takes no lock. A held version stands for all of them."""
         wanted = set(row_groups)
-        query = sa.select(claims).where(*self._mine(), claims.c.expires_at > 0).order_by(claims.c.row_group)
+        query = f"SELECT * FROM claims WHERE {_MINE} AND expires_at > 0 ORDER BY row_group"
         with self._ledger.reading() as connection:
-            live = {row.row_group: self._of(row) for row in connection.execute(query) if self._blocks(row)}
+            rows = connection.execute(query, self._key)
+        live = {row["row_group"]: self._of(row) for row in rows if self._blocks(row)}
         if WHOLE in live:
             return dict.fromkeys(sorted(wanted), live[WHOLE])
         return {number: claim for number, claim in live.items() if number in wanted}
@@ -121,10 +127,10 @@ class Claims:
         if not held:
             return []
         expires = self._clock() + LEASE
-        query = sa.select(claims.c.row_group, claims.c.token).where(*self._mine(), claims.c.holder == self.holder)
+        query = f"SELECT row_group, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY row_group"
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(claims.c.row_group).with_for_update())
-            still = {(row.row_group, row.token) for row in rows}
+            rows = connection.execute(query + connection.for_update, {**self._key, "holder": self.holder})
+            still = {(row["row_group"], row["token"]) for row in rows}
             lost = [claim.row_group for claim in held if (claim.row_group, claim.token) not in still]
             kept = [claim for claim in held if (claim.row_group, claim.token) in still]
             self._expire(connection, kept, at=expires)
@@ -143,9 +149,8 @@ class Claims:
         release: give the claim back with it.
         """
         with self._transaction() as connection:
-            change = claims.update().where(*self._mine(), claims.c.row_group == claim.row_group)
             expires = 0.0 if release else self._clock() + LEASE
-            if connection.execute(change.where(claims.c.token == claim.token).values(expires_at=expires)).rowcount != 1:
+            if connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) != 1:
                 raise _lost([claim.row_group])
             yield
 
@@ -160,77 +165,59 @@ class Claims:
         """Claims of a SQLite ledger concern live processes of one machine; they need not survive its power cut."""
         return self._ledger.transaction("write", durable=False)
 
-    def _locked_rows(self, connection: sa.Connection, wanted: Sequence[int], *, every: bool = False) -> dict[int, Any]:
+    def _locked_rows(self, connection: Connection, wanted: Sequence[int], *, every: bool = False) -> dict[int, Row]:
         """The rows of some claims and of the whole version, made if they are not there, locked until the transaction ends.
 
         Locks are taken in the order of row groups, so that nobody waits in a circle. A run that wants a row group shares the lock
         on the whole version's row with others who do.
         """
         numbers = sorted({WHOLE, *wanted})
-        query = sa.select(claims).where(*self._mine()).order_by(claims.c.row_group)
-        there = sa.select(claims.c.row_group).where(*self._mine(), claims.c.row_group.in_(numbers))
-        self._make(connection, [n for n in numbers if n not in set(connection.execute(there).scalars())])
-        whole = query.where(claims.c.row_group == WHOLE).with_for_update(read=WHOLE not in wanted)
-        rest = query.where(claims.c.row_group != WHOLE).with_for_update()
-        if not every:
-            rest = rest.where(claims.c.row_group.in_(numbers))
-        found = [*connection.execute(whole), *connection.execute(rest)]
-        return {row.row_group: row for row in found}
+        among, named = one_of("number", numbers)
+        query = f"SELECT row_group FROM claims WHERE {_MINE} AND row_group IN {among}"
+        present = {row["row_group"] for row in connection.execute(query, {**self._key, **named})}
+        free = [Claim(number, "", 0, 0.0) for number in numbers if number not in present]
+        connection.insert_missing(claims, [self._values(claim) for claim in free])
+        whole = f"SELECT * FROM claims WHERE {_MINE} AND row_group = {WHOLE}"
+        whole += connection.for_update if WHOLE in wanted else connection.for_share
+        found = [*connection.execute(whole, self._key)]
+        rest = f"SELECT * FROM claims WHERE {_MINE} AND row_group <> {WHOLE}"
+        if every:
+            found += connection.execute(f"{rest} ORDER BY row_group{connection.for_update}", self._key)
+        else:
+            rest = f"{rest} AND row_group IN {among} ORDER BY row_group{connection.for_update}"
+            found += connection.execute(rest, {**self._key, **named})
+        return {row["row_group"]: row for row in found}
 
-    def _make(self, connection: sa.Connection, numbers: Sequence[int]) -> None:
-        """Add rows that nobody holds; another run may be adding them, too."""
-        rows = [{**self._key, **self._values(Claim(number, "", 0, 0.0))} for number in numbers]
-        if not rows:
-            return
-        try:
-            with connection.begin_nested():
-                connection.execute(claims.insert(), rows)
-        except IntegrityError:
-            if len(rows) > 1:
-                for number in numbers:
-                    self._make(connection, [number])
+    def _expire(self, connection: Connection, held: Sequence[Claim], *, at: float) -> None:
+        ordered = sorted(held, key=lambda claim: claim.row_group)
+        connection.change_many(_SET_EXPIRY, [self._expiry(claim, at=at) for claim in ordered])
 
-    def _expire(self, connection: sa.Connection, held: Sequence[Claim], *, at: float) -> None:
-        one = (claims.c.row_group == sa.bindparam("number"), claims.c.token == sa.bindparam("its_token"))
-        ordered = [{"number": c.row_group, "its_token": c.token} for c in sorted(held, key=lambda c: c.row_group)]
-        if ordered:
-            connection.execute(claims.update().where(*self._mine(), *one).values(expires_at=at), ordered)
+    def _expiry(self, claim: Claim, *, at: float) -> dict[str, str | int | float]:
+        return {**self._key, "row_group": claim.row_group, "token": claim.token, "expires_at": at}
 
-    def _write(self, connection: sa.Connection, taken: Sequence[Claim]) -> None:
-        if taken:
-            change = claims.update().where(*self._mine(), claims.c.row_group == sa.bindparam("number"))
-            names = [name for name in self._values(taken[0]) if name != "row_group"]
-            change = change.values({name: sa.bindparam(f"new_{name}") for name in names})
-            values = [self._values(claim) for claim in taken]
-            connection.execute(
-                change,
-                [{"number": row["row_group"], **{f"new_{name}": row[name] for name in names}} for row in values],
-            )
+    def _write(self, connection: Connection, taken: Sequence[Claim]) -> None:
+        connection.change_many(_TAKE, [self._values(claim) for claim in taken])
 
-    def _revoke_expired(self, connection: sa.Connection, rows: Iterable[Any]) -> None:
+    def _revoke_expired(self, connection: Connection, rows: Iterable[Row]) -> None:
         """Who let a lease run out on what is now excluded must not come back."""
         for row in rows:
-            if row.expires_at > 0 and row.holder != self.holder:
-                change = claims.update().where(*self._mine(), claims.c.row_group == row.row_group)
-                connection.execute(change.values(token=row.token + 1, expires_at=0.0))
+            if row["expires_at"] > 0 and row["holder"] != self.holder:
+                connection.change(_REVOKE, {**self._key, "row_group": row["row_group"], "token": row["token"] + 1})
 
-    def _blocks(self, row: Any) -> bool:
-        return bool(
-            row.holder != self.holder and row.expires_at > self._clock() and not is_dead(host=row.host, pid=row.pid)
-        )
+    def _blocks(self, row: Row) -> bool:
+        if row["holder"] == self.holder or row["expires_at"] <= self._clock():
+            return False
+        return not is_dead(host=row["host"], pid=row["pid"])
 
     def _claim(self, row_group: int, token: int) -> Claim:
         now = self._clock()
         return Claim(row_group, self.holder, token, now + LEASE, now)
 
-    def _of(self, row: Any) -> Claim:
-        return Claim(row.row_group, row.holder, row.token, row.expires_at, row.taken_at)
-
-    def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
-        return tuple(claims.c[name] == value for name, value in self._key.items())
+    def _of(self, row: Row) -> Claim:
+        return Claim(row["row_group"], row["holder"], row["token"], row["expires_at"], row["taken_at"])
 
     def _values(self, claim: Claim) -> dict[str, str | int | float]:
-        return {**vars(claim), "host": self._process.identity, "pid": self._process.pid}
+        return {**self._key, **vars(claim), "host": self._process.identity, "pid": self._process.pid}
 
 
 def _lost(row_groups: Sequence[int]) -> ClaimLostError:

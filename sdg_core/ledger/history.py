@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import sqlalchemy as sa
+from typing import Any
 
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import runs
+
+_COUNTS = ("generated", "replayed", "failed", "adopted", "written")
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,31 @@ class RunRecord:
 
 def record_start(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str) -> None:
     """A run begins. The same run may begin again (a retried step): its record starts afresh."""
+    row: dict[str, Any] = {"run_id": run_id, "dataset": dataset, "version": version, "resume": resume}
+    row |= {"started_at": time.time(), "ended_at": None, "outcome": None, "message": None}
+    row |= dict.fromkeys(_COUNTS, 0)
     with ledger.transaction("write") as connection:
-        connection.execute(runs.delete().where(runs.c.run_id == run_id, runs.c.dataset == dataset))
-        values = {"run_id": run_id, "dataset": dataset, "version": version, "resume": resume}
-        connection.execute(runs.insert().values(**values, started_at=time.time()))
+        connection.upsert(runs, [row])
 
 
 def record_end(
     ledger: Ledger, *, run_id: str, dataset: str, outcome: str, counts: Mapping[str, int], message: str | None
 ) -> None:
     """A run ends, however it ends. `counts` has generated, replayed, failed, adopted and written."""
+    changed = {"ended_at": time.time(), "outcome": outcome, "message": message, **counts}
+    assignments = ", ".join(f"{name} = :{name}" for name in changed)
     with ledger.transaction("write") as connection:
-        values = {"ended_at": time.time(), "outcome": outcome, "message": message, **counts}
-        this = (runs.c.run_id == run_id, runs.c.dataset == dataset)
-        connection.execute(runs.update().where(*this).values(**values))
+        connection.change(
+            f"UPDATE runs SET {assignments} WHERE run_id = :run_id AND dataset = :dataset",
+            {**changed, "run_id": run_id, "dataset": dataset},
+        )
 
 
 def recent_runs(ledger: Ledger, *, dataset: str, at_most: int = 10) -> list[RunRecord]:
     """The latest runs of a dataset, newest first."""
-    wanted = sa.select(runs).where(runs.c.dataset == dataset).order_by(runs.c.started_at.desc()).limit(at_most)
     with ledger.reading() as connection:
-        rows = connection.execute(wanted).mappings().all()
+        rows = connection.execute(
+            "SELECT * FROM runs WHERE dataset = :dataset ORDER BY started_at DESC LIMIT :at_most",
+            {"dataset": dataset, "at_most": at_most},
+        )
     return [RunRecord(**{name: row[name] for name in RunRecord.__dataclass_fields__}) for row in rows]

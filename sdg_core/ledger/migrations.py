@@ -3,66 +3,66 @@
 import time
 from collections.abc import Callable
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
-
 from sdg_core.errors import LedgerError
 from sdg_core.ledger import tables
+from sdg_core.ledger.connection import Connection, Database
+from sdg_core.ledger.tables import Table
 
 
-def _create_tables(connection: sa.Connection) -> None:
-    names = (tables.cells, tables.claims, tables.runs)
-    tables.metadata.create_all(connection, tables=list(names))
+def _create_tables(connection: Connection) -> None:
+    for table in (tables.cells, tables.claims, tables.runs):
+        connection.create(table)
 
 
-def _say_who_paid(connection: sa.Connection) -> None:
+def _say_who_paid(connection: Connection) -> None:
     """Cells say which run paid for them and for which inputs; claims and runs, which nothing had written to, are made again."""
-    there = {column["name"] for column in sa.inspect(connection).get_columns(tables.cells.name)}
-    for column in (tables.cells.c.run_id, tables.cells.c.inputs):
-        if column.name not in there:
-            kind = column.type.compile(connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE cells ADD COLUMN {column.name} {kind} NOT NULL DEFAULT ''")
-    tables.metadata.drop_all(connection, tables=[tables.claims, tables.runs])
-    tables.metadata.create_all(connection, tables=[tables.claims, tables.runs])
+    present = connection.columns(tables.cells.name)
+    for column in tables.cells.columns:
+        if column.name in ("run_id", "inputs") and column.name not in present:
+            connection.add_column(tables.cells, column)
+    for table in (tables.claims, tables.runs):
+        connection.drop(table)
+        connection.create(table)
 
 
-MIGRATIONS: tuple[tuple[str, Callable[[sa.Connection], None]], ...] = (
+MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_create_tables", _create_tables),
     ("0002_say_who_paid", _say_who_paid),
 )
 """Applied in order, each once. Only ever append; a name never changes."""
 
 
-def _migrate(engine: sa.Engine, *, where: str) -> None:
-    with engine.begin() as connection:
+def migrate(database: Database, *, where: str) -> None:
+    """Bring a database to the present schema. Raises LedgerError if it belongs to another program."""
+    with database.reading() as connection:
         applied = _applied(connection)
-        if any(name not in applied for name, _ in MIGRATIONS):
-            _refuse_foreign(connection, where=where)
-            tables.migrations.create(connection, checkfirst=True)
+    if all(name in applied for name, _ in MIGRATIONS):
+        return
+    with database.transaction(durable=True) as connection:
+        _refuse_foreign(connection, where=where)
+        connection.create(tables.migrations)
     for name, change in MIGRATIONS:
         if name in applied:
             continue
-        try:
-            with engine.begin() as connection:
-                connection.execute(tables.migrations.insert().values(name=name, applied_at=time.time()))
+        with database.transaction(durable=True) as connection:
+            row = {"name": name, "applied_at": time.time()}
+            if connection.insert_missing(tables.migrations, [row]):  # else another process was first
                 change(connection)
-        except IntegrityError:
-            continue  # another process was first
 
 
-def _applied(connection: sa.Connection) -> set[str]:
+def _applied(connection: Connection) -> set[str]:
     """The names of the migrations that the database has been through."""
-    found = sa.inspect(connection)
-    if not found.has_table(tables.migrations.name) or _is_foreign(tables.migrations, found):
+    present = connection.columns(tables.migrations.name)
+    if not present or _is_foreign(tables.migrations, present):
         return set()
-    return set(connection.execute(sa.select(tables.migrations.c.name)).scalars())
+    return {row["name"] for row in connection.execute("SELECT name FROM migrations")}
 
 
-def _refuse_foreign(connection: sa.Connection, *, where: str) -> None:
+def _refuse_foreign(connection: Connection, *, where: str) -> None:
     """Raise LedgerError, before anything is changed, if a table has a name of ours and is not ours, such as Dagster's `runs`."""
-    found = sa.inspect(connection)
-    for table in tables.metadata.sorted_tables:
-        if found.has_table(table.name) and _is_foreign(table, found):
+    for table in tables.ALL:
+        present = connection.columns(table.name)
+        if present and _is_foreign(table, present):
             raise LedgerError(
                 f"{where} belongs to another program: its table `{table.name}` is not the ledger's",
                 remedy="give the ledger a database of its own (for example `createdb sdg`) and name that in SDG_LEDGER_URL; "
@@ -70,7 +70,6 @@ def _refuse_foreign(connection: sa.Connection, *, where: str) -> None:
             )
 
 
-def _is_foreign(table: sa.Table, found: sa.Inspector) -> bool:
-    """Whether the table of that name which is there lacks columns that every release of ours has given it."""
-    there = {column["name"] for column in found.get_columns(table.name)}
-    return not {column.name for column in table.primary_key} <= there
+def _is_foreign(table: Table, present: frozenset[str]) -> bool:
+    """Whether a table with these columns is without some that every release of ours has given it."""
+    return not set(table.keys) <= present

@@ -4,9 +4,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import FILE_NAME, Ledger, open_ledger, open_to_read
 from sdg_core.ledger.tables import cells, claims
@@ -25,46 +22,59 @@ def open_existing_ledger(url: str | None, *, directory: Path) -> Ledger | None:
 
 
 def _has_tables(url: str) -> bool:
+    from sdg_core.ledger.sqlalchemy_database import LedgerUrl
+
+    place = LedgerUrl(url)
+    if place.names_missing_file:
+        return False
+    database = place.open()
     try:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "sqlite" and not (parsed.database and Path(parsed.database).exists()):
-            return False
-        engine = sa.create_engine(url)
-        try:
-            return sa.inspect(engine).has_table(cells.name)
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, ImportError) as error:
+        with database.reading() as connection:
+            return bool(connection.columns(cells.name))
+    except Exception as error:
+        if database.fault(error) is None:
+            raise
         raise LedgerError(
             f"cannot read the ledger: {error.__class__.__name__}", remedy="check that it can be reached"
         ) from error
+    finally:
+        database.close()
 
 
 def journaled_records(
     ledger: Ledger, *, dataset: str, version: str, column_hashes: Mapping[str, str]
 ) -> dict[str, frozenset[int]]:
     """The records whose cells the journal of a version has, per column that still has the fingerprint they were made with."""
-    wanted = sa.select(cells.c.column_name, cells.c.column_hash, cells.c.record).where(
-        cells.c.dataset == dataset, cells.c.version == version
-    )
     found: dict[str, set[int]] = {}
     with ledger.reading() as connection:
-        for name, made_under, record in connection.execute(wanted):
-            if column_hashes.get(name) == made_under:
-                found.setdefault(name, set()).add(int(record))
+        rows = connection.execute(
+            "SELECT column_name, column_hash, record FROM cells WHERE dataset = :dataset AND version = :version",
+            {"dataset": dataset, "version": version},
+        )
+    for row in rows:
+        if column_hashes.get(row["column_name"]) == row["column_hash"]:
+            found.setdefault(row["column_name"], set()).add(int(row["record"]))
     return {name: frozenset(records) for name, records in found.items()}
 
 
 def journaled_usage(ledger: Ledger, *, dataset: str) -> list[tuple[str, str, str, int, UsageByModel]]:
     """What the replies in the journal of a dataset have used: version, run, column, record, usage."""
-    names = (cells.c.version, cells.c.run_id, cells.c.column_name, cells.c.record, cells.c.usage)
     with ledger.reading() as connection:
-        rows = connection.execute(sa.select(*names).where(cells.c.dataset == dataset)).all()
-    return [(row.version, row.run_id, row.column_name, int(row.record), load_exactly(row.usage)) for row in rows]
+        rows = connection.execute(
+            'SELECT version, run_id, column_name, record, "usage" FROM cells WHERE dataset = :dataset',
+            {"dataset": dataset},
+        )
+    return [
+        (row["version"], row["run_id"], row["column_name"], int(row["record"]), load_exactly(row["usage"]))
+        for row in rows
+    ]
 
 
 def delete_version(ledger: Ledger, *, dataset: str, version: str) -> None:
     """Remove the cells and claims of a version that is no more. The history of runs stays."""
     with ledger.transaction("write") as connection:
         for table in (cells, claims):
-            connection.execute(table.delete().where(table.c.dataset == dataset, table.c.version == version))
+            connection.change(
+                f"DELETE FROM {table.name} WHERE dataset = :dataset AND version = :version",
+                {"dataset": dataset, "version": version},
+            )

@@ -1,58 +1,100 @@
-"""The ledger's tables. Times are seconds since 1970, UTC; a dataset's version is the name of its directory."""
+"""The ledger's tables. Times are seconds since 1970, UTC; a dataset's version is the name of its directory.
 
-import sqlalchemy as sa
+They are described here once and made by each kind of database in its own words (`sqlite.py`, `sqlalchemy_database.py`).
+"""
 
-metadata = sa.MetaData()
+from dataclasses import dataclass
+from typing import Literal
 
-migrations = sa.Table(
-    "migrations",
-    metadata,
-    sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("applied_at", sa.Float, nullable=False),
-)
 
-cells = sa.Table(
+@dataclass(frozen=True)
+class TableColumn:
+    """A column. length: of a string at most; default: what a row that does not say gets; optional: may be null."""
+
+    name: str
+    kind: Literal["string", "text", "integer", "big integer", "float", "bytes"]
+    length: int | None = None
+    key: bool = False
+    default: str | None = None
+    optional: bool = False
+    index: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `columns` in order."""
+
+    name: str
+    columns: tuple[TableColumn, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return tuple(column.name for column in self.columns)
+
+
+def _key(name: str, length: int) -> TableColumn:
+    return TableColumn(name, "string", length, key=True)
+
+
+def _string(name: str, length: int, *, default: str | None = None) -> TableColumn:
+    return TableColumn(name, "string", length, default=default)
+
+
+migrations = Table("migrations", (_key("name", 100), TableColumn("applied_at", "float")))
+
+cells = Table(
     "cells",
-    metadata,
-    sa.Column("dataset", sa.String(200), primary_key=True),
-    sa.Column("version", sa.String(40), primary_key=True),
-    sa.Column("record", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("column_name", sa.String(200), primary_key=True),
-    sa.Column("column_hash", sa.String(80), nullable=False),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-    sa.Column("usage", sa.LargeBinary, nullable=False),
-    sa.Column("run_id", sa.String(80), nullable=False, server_default=""),
-    sa.Column("inputs", sa.String(80), nullable=False, server_default=""),
+    (
+        _key("dataset", 200),
+        _key("version", 40),
+        TableColumn("record", "big integer", key=True),
+        _key("column_name", 200),
+        _string("column_hash", 80),
+        TableColumn("value", "bytes"),
+        TableColumn("usage", "bytes"),
+        _string("run_id", 80, default=""),
+        _string("inputs", 80, default=""),
+    ),
 )
 
-claims = sa.Table(
+claims = Table(
     "claims",
-    metadata,
-    sa.Column("dataset", sa.String(200), primary_key=True),
-    sa.Column("version", sa.String(40), primary_key=True),
-    sa.Column("row_group", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("holder", sa.String(300), nullable=False),
-    sa.Column("host", sa.String(200), nullable=False),
-    sa.Column("pid", sa.Integer, nullable=False),
-    sa.Column("token", sa.BigInteger, nullable=False),
-    sa.Column("taken_at", sa.Float, nullable=False, server_default="0"),
-    sa.Column("expires_at", sa.Float, nullable=False),
+    (
+        _key("dataset", 200),
+        _key("version", 40),
+        TableColumn("row_group", "integer", key=True),
+        _string("holder", 300),
+        _string("host", 200),
+        TableColumn("pid", "integer"),
+        TableColumn("token", "big integer"),
+        TableColumn("taken_at", "float", default="0"),
+        TableColumn("expires_at", "float"),
+    ),
 )
 
-runs = sa.Table(
+runs = Table(
     "runs",
-    metadata,
-    sa.Column("run_id", sa.String(80), primary_key=True),
-    sa.Column("dataset", sa.String(200), primary_key=True, index=True),
-    sa.Column("version", sa.String(40), nullable=False),
-    sa.Column("resume", sa.String(20), nullable=False),
-    sa.Column("started_at", sa.Float, nullable=False),
-    sa.Column("ended_at", sa.Float),
-    sa.Column("outcome", sa.String(20)),
-    sa.Column("generated", sa.BigInteger, nullable=False, default=0),
-    sa.Column("replayed", sa.BigInteger, nullable=False, default=0),
-    sa.Column("failed", sa.BigInteger, nullable=False, default=0),
-    sa.Column("adopted", sa.Integer, nullable=False, default=0),
-    sa.Column("written", sa.Integer, nullable=False, default=0),
-    sa.Column("message", sa.Text),
+    (
+        _key("run_id", 80),
+        TableColumn("dataset", "string", 200, key=True, index=True),
+        _string("version", 40),
+        _string("resume", 20),
+        TableColumn("started_at", "float"),
+        TableColumn("ended_at", "float", optional=True),
+        TableColumn("outcome", "string", 20, optional=True),
+        TableColumn("generated", "big integer"),
+        TableColumn("replayed", "big integer"),
+        TableColumn("failed", "big integer"),
+        TableColumn("adopted", "integer"),
+        TableColumn("written", "integer"),
+        TableColumn("message", "text", optional=True),
+    ),
 )
+
+ALL = (migrations, cells, claims, runs)

@@ -41,16 +41,26 @@ class Checkpoint:
     last: bool
 
 
+def prefix_directory(prefix: str) -> str:
+    """The directory of the checkpoints after a stage, by the fingerprint of the pipeline up to it."""
+    return prefix.partition(":")[2][:32]
+
+
+def source_directory(key: str) -> str:
+    """The directory of a source's checkpoints."""
+    return _short(key.encode("utf-8", "surrogateescape"), 32)
+
+
 class SourceCheckpoints:
     """The checkpoints of one version of one source."""
 
     def __init__(self, directory: StorePath, *, key: str, version: str) -> None:
         self._directory = directory
-        self._source = _short(key.encode("utf-8", "surrogateescape"), 32)
+        self._source = source_directory(key)
         self._version = _short(version.encode(), 16)
 
     def _place(self, prefix: str) -> StorePath:
-        return self._directory / prefix.partition(":")[2][:32] / self._source
+        return self._directory / prefix_directory(prefix) / self._source
 
     def load(self, prefix: str, batch: int) -> Checkpoint | None:
         """What is kept of a batch after the stage with this prefix. Raises StoreError.
@@ -68,7 +78,7 @@ class SourceCheckpoints:
                 return None
             tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
             return Checkpoint(tasks, [StageAccount(**item) for item in head["accounts"]], head["read"], head["last"])
-        except (ValueError, KeyError, TypeError, OSError, pa.ArrowException):
+        except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
             return None
 
     def save(self, prefix: str, batch: int, found: Checkpoint) -> None:

@@ -1,7 +1,7 @@
 """Finishing a pipeline: post-generation and its seal, the report, exported files. They are the dataset's own; what is added here
 is how partitions look as row groups."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
+from sdg_core.dataset.spending import DatasetSpending, upstream_cost
 from sdg_core.errors import IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
@@ -17,6 +18,7 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
+from sdg_core.processing.hub import PushPlan, push_finished
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import MadeReport, make_report, write_page, write_report
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -38,7 +40,7 @@ def process_pipeline(
         plan = _plan_for(pipeline, layout, statuses)
         if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
             return processing.existing_result(layout, _with_target(plan, metadata), metadata)
-        _check_complete(statuses, allow_missing=allow_missing)
+        check_complete(statuses, allow_missing=allow_missing)
         remove_stale_temp_files(pipeline.layout, layout)
         rows = as_row_groups(statuses)
         result = processing.process(
@@ -66,7 +68,10 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     layout, metadata, statuses = _existing(pipeline)
     runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
-    made = make_report(plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault)
+    spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
+    made = make_report(
+        plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault, spending=spending
+    )
     return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
 
 
@@ -94,6 +99,23 @@ def export_pipeline(
     stored = resolve_parts(layout, metadata, as_row_groups(statuses))
     schema = _schema(layout, statuses)
     return export_version(layout, stored, schema, target, options=options)
+
+
+def push_pipeline(
+    pipeline: OpenPipeline,
+    repo: str,
+    *,
+    confirm: Callable[[PushPlan], bool],
+    private: bool = True,
+    endpoint: str | None = None,
+    token: str | None = None,
+) -> str | None:
+    """Upload the finished dataset and its card to a dataset repository of a hub; see `push` of datasets."""
+    layout, metadata, statuses = _existing(pipeline)
+    if metadata.post_generation_state != "complete":
+        raise IncompleteError(f"{layout.directory} is not finished", remedy="`sdg process` it first")
+    plan = _plan_for(pipeline, layout, statuses)
+    return push_finished(plan, layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token)
 
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
@@ -137,7 +159,8 @@ def _existing(pipeline: OpenPipeline) -> tuple[SourcesLayout, Metadata, list[Par
     return layout, version.metadata, statuses
 
 
-def _check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
+    """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
     absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
     unfinished = [s for s in statuses if s.state in ("partial", "failed")]
     if absent or (unfinished and not allow_missing):

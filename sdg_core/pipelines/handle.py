@@ -15,7 +15,8 @@ from sdg_core.config.yaml_document import Document
 from sdg_core.dataset.handle import Dataset
 from sdg_core.errors import ConfigError, CorruptFileError, PlanError, StoreError
 from sdg_core.pipelines.build import Pipeline
-from sdg_core.pipelines.compile import PipelinePlan, compile_pipeline, load_pipeline
+from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
+from sdg_core.pipelines.plan import PipelinePlan
 from sdg_core.pipelines.readers.base import Source, SourceError, UnreadSource
 from sdg_core.pipelines.readers.find import find_sources, needs_code_or_network
 from sdg_core.pipelines.store import (
@@ -125,7 +126,8 @@ class PartitionStatus:
     """A partition, its state, and what materializing it would do.
 
     state: missing, partial, complete, failed (all that is left was given up), corrupt, stale. to_make: keys of sources to make,
-    or to try again. removed: keys of sources that are gone and still have rows here.
+    or to try again. removed: keys of sources that are gone and still have rows here. changed: whether the file holds anything
+    else than the sources that there are now, apart from what failed.
     """
 
     partition: Partition
@@ -134,11 +136,32 @@ class PartitionStatus:
     to_make: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     reason: str | None = None
+    changed: bool = False
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self.partition.index
+
+    @property
+    def key(self) -> str:
+        """Its Dagster partition key."""
+        return self.partition.key
 
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing to do."""
         return self.state in ("complete", "failed")
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is made of the sources that there are now; some of it may have failed."""
+        return self.state in ("complete", "partial", "failed") and not self.changed
+
+    @property
+    def num_remaining(self) -> int:
+        """Sources to make, or to take out."""
+        return len(self.to_make) + len(self.removed)
 
 
 @dataclass
@@ -221,18 +244,24 @@ def classify(
         reason = f"it was made by {found.dataset!r}, config {found.config_hash[:19]}"
         return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
     entries = {entry.key: entry for entry in found.sources}
-    removed = tuple(key for key in entries if key not in pipeline.sources)
+    removed = tuple(key for key in entries if key not in here)
     to_make = tuple(key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry))
     state = "complete"
     if to_make or removed:
         state = "partial"
     elif any(entry.state == "failed" for entry in found.sources):
         state = "failed"
-    return PartitionStatus(partition, state, found, to_make, removed)
+    changed = bool(removed) or any(_is_changed(entries.get(key), versions.of(key)) for key in to_make)
+    return PartitionStatus(partition, state, found, to_make, removed, changed=changed)
+
+
+def _is_changed(entry: SourceEntry | None, version: str | None) -> bool:
+    """Whether a file has another content of a source than there is now, or none. version: None if nobody looked."""
+    return entry is None or (version is not None and entry.version != version)
 
 
 def _is_to_make(entry: SourceEntry | None, version: str | None, retry: bool) -> bool:
-    if entry is None or (version is not None and entry.version != version):
+    if entry is None or _is_changed(entry, version):
         return True
     return entry.state == "partial" or (entry.state == "failed" and retry)
 

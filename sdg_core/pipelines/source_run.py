@@ -14,7 +14,7 @@ from typing import Any
 from sdg_core.custom import Failed, Filtered
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints, storable
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.readers.base import SOURCE_COLUMN, OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.stages import SourceWork, StageRunner
 from sdg_core.pipelines.store import SourceEntry

@@ -4,21 +4,28 @@ import re
 from collections.abc import Sequence
 
 from sdg_core.config.pipeline import SplitStage
+from sdg_core.pipelines.tokens import Span, Tokenize, token_windows
 
-Span = tuple[int, int]
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n\s*\n")
 _HEADING = re.compile(r"^#{1,6}[ \t].*$", re.MULTILINE)
 _FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.MULTILINE | re.DOTALL)
-DEFAULT_SIZES = {"characters": 1000, "words": 200, "sentences": 5}
+DEFAULT_SIZES = {"characters": 1000, "words": 200, "tokens": 256, "sentences": 5}
 
 
-def split_text(stage: SplitStage, text: str) -> list[Span]:
-    """The pieces of a text as `[start, stop)` in characters, in order. Text that is all space has none."""
+def split_text(stage: SplitStage, text: str, *, tokenize: Tokenize | None = None) -> list[Span]:
+    """The pieces of a text as `[start, stop)` in characters, in order. Text that is all space has none.
+
+    tokenize: of unit tokens.
+    """
     match stage.unit:
         case "characters":
             return _trimmed(text, _windows([(at, at + 1) for at in range(len(text))], stage))
         case "words":
             return _windows([match.span() for match in re.finditer(r"\S+", text)], stage)
+        case "tokens":
+            assert tokenize is not None
+            windows = token_windows(tokenize(text), size=stage.size or DEFAULT_SIZES["tokens"], overlap=stage.overlap)
+            return _trimmed(text, windows)
         case "sentences":
             return _windows(_between(text, [match.span() for match in _SENTENCE_END.finditer(text)]), stage)
         case "markdown":

@@ -5,8 +5,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import polars as pl
@@ -18,15 +19,14 @@ from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
-from sdg_core.filters.quality import QualityRule, failed_rule
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
-from sdg_core.pipelines.compile import StagePlan
+from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.stage_calls import UserCode
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
@@ -36,6 +36,9 @@ from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 TASKS_AT_ONCE = 1000
 """Tasks that one open group of a `columns` stage holds."""
+_FEW = 64
+_SHORT = 2**16
+"""Tasks, and characters of theirs, that are not worth a thread."""
 
 
 @dataclass
@@ -56,13 +59,17 @@ class StageRunner:
         stages: Sequence[StagePlan],
         models: ModelPool,
         *,
+        executor: StageExecutor,
         journal: Journal | None,
         budget: FailureBudget,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._models = models
         self._budget = budget
-        self._own = UserCode(stages)
+        self._executor = executor
+        self._handed_to_next = frozenset(
+            plan.place for plan, after in pairwise(stages) if is_heavy(after) and not plan.stage.checkpoint
+        )
         self._makers = {
             plan.place: (
                 RecordMaker(plan.columns, models, journal=journal),
@@ -79,15 +86,16 @@ class StageRunner:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
         match stage := plan.stage:
             case SplitStage():
-                return [_split(stage, task) for task in tasks]
-            case FilterStage() if stage.quality:
-                return await asyncio.to_thread(_judge, stage, tasks)
-            case FilterStage():
-                return [_filter(stage, task, plan.label) for task in tasks]
+                return await _of_each(lambda task: _split(plan, stage, task), tasks)
+            case FilterStage() if not stage.quality:
+                assert stage.keep is not None
+                apart = not compiled(stage.keep).is_light
+                return await _of_each(lambda task: _filter(stage, task, plan.label), tasks, apart=apart)
             case ExplodeStage():
-                return [_explode(stage, task) for task in tasks]
-            case FunctionStage():
-                return await self._own.run(plan, stage, tasks)
+                return await _of_each(lambda task: _explode(stage, task), tasks)
+            case FilterStage() | FunctionStage():
+                handed_to_next = plan.place in self._handed_to_next
+                return await self._executor.run(plan, tasks, handed_to_next=handed_to_next)
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
@@ -154,6 +162,17 @@ class StageRunner:
             await asyncio.to_thread(group.advance)
 
 
+async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
+    """What a stage makes of each task; in a thread if it may take long, because the texts may be anybody's."""
+
+    def made() -> list[Outcome]:
+        return [make(task) for task in tasks]
+
+    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
+    is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
+    return made() if is_small else await asyncio.to_thread(made)
+
+
 def _cannot_wait(record: WaitingRecord) -> FailedRecord:
     column = min(record.columns)
     message = "its model answers later, which the columns of a pipeline cannot wait for"
@@ -187,14 +206,14 @@ def _rows(group: OpenGroup, count: int) -> list[Outcome]:
     return outcomes
 
 
-def _split(stage: SplitStage, task: Task) -> Outcome:
+def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
     text = task.values.get(stage.column)
     if text is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(text, str):
         return Failed(f"column {stage.column!r} holds a {type(text).__name__}, not text", retryable=False, kind="input")
     before = task.values.get(f"{stage.column}_start") or 0
-    spans = split_text(stage, text)
+    spans = split_text(stage, text, tokenize=plan.tokenize)
     if not spans:
         return Filtered(f"{stage.column} is empty")
     return [
@@ -211,26 +230,6 @@ def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
     except CellError as error:
         return Failed(error.message, retryable=False, kind="expression")
     return task.values if keep else Filtered(stage.reason or f"{label}: {stage.keep}")
-
-
-def _judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
-    """Tasks whose text passes every quality rule, all of them judged at once."""
-    rules = [
-        QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
-        for rule in stage.quality
-    ]
-    texts = [task.values.get(stage.column) for task in tasks]
-    wrong = {at: type(text).__name__ for at, text in enumerate(texts) if not isinstance(text, str)}
-    judged = pl.Series([None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String)
-    outcomes: list[Outcome] = []
-    for at, reason in enumerate(failed_rule(rules, judged)):
-        if at in wrong:
-            outcomes.append(Failed(f"{stage.column} is {wrong[at]}, not text", retryable=False, kind="input"))
-        elif reason is not None:
-            outcomes.append(Filtered(stage.reason or reason.split()[0]))
-        else:
-            outcomes.append(tasks[at].values)
-    return outcomes
 
 
 def _explode(stage: ExplodeStage, task: Task) -> Outcome:

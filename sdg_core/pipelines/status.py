@@ -5,49 +5,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sdg_core.config.run import ResumeMode
-from sdg_core.dataset.ledger import latest_runs
 from sdg_core.dataset.resume import choose_version
+from sdg_core.dataset.status import StoredStatus
 from sdg_core.errors import RefusedError
-from sdg_core.ledger.history import RunRecord
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, partitions_of, scan
-from sdg_core.pipelines.store import stage_label
+from sdg_core.pipelines.store import SourceEntry, stage_label
 from sdg_core.plan.row_groups import Shard
 from sdg_core.plan.usage import UsageByModel, add_usage, costs
-from sdg_core.store.version_list import VersionInfo, list_versions
 
 STATES = ("missing", "partial", "complete", "failed", "corrupt", "stale")
-_MAX_RUNS = 5
 
 
-@dataclass(frozen=True)
-class PipelineStatus:
-    """What is on disk. partitions: every one with its state; versions: all there are, the one changed last first. other_place:
-    another directory that holds data of a pipeline of this name, where this one holds none."""
+@dataclass(frozen=True, kw_only=True)
+class PipelineStatus(StoredStatus):
+    """What is on disk. partitions: every one with its state."""
 
     pipeline: OpenPipeline
-    directory: str
-    version: str
-    exists: bool
-    sealed: bool
-    post_generation_state: str
     partitions: tuple[PartitionStatus, ...]
-    versions: tuple[VersionInfo, ...]
-    runs: tuple[RunRecord, ...]
-    other_place: str | None = None
 
     @property
-    def entries(self) -> list[Any]:
+    def entries(self) -> list[SourceEntry]:
         """What the files say of every source that is in one."""
         return [entry for status in self.partitions if status.footer is not None for entry in status.footer.sources]
-
-    @property
-    def usage(self) -> UsageByModel:
-        """What models were asked for what the files hold."""
-        usage: UsageByModel = {}
-        for status in self.partitions:
-            if status.footer is not None:
-                usage = add_usage(usage, status.footer.usage)
-        return usage
 
     def source_states(self) -> dict[str, list[str]]:
         """Locators of sources by state; `missing` are those that no file has, or has of another version."""
@@ -74,50 +53,35 @@ class PipelineStatus:
             for entry in self.entries
             for failure in entry.failed
         ]
-        keys = {state: [s.partition.key for s in self.partitions if s.state == state] for state in STATES}
+        keys = {state: [s.key for s in self.partitions if s.state == state] for state in STATES}
         sources = self.source_states()
-        plan = self.pipeline.plan
         return {
             "kind": "pipeline",
             "pipeline": self.pipeline.name,
-            "directory": self.directory,
-            "version": self.version,
-            "exists": self.exists,
-            "config_hash": plan.fingerprint.config_hash,
+            **self.common_dict(),
             "states": {state: {"count": len(found), "keys": found} for state, found in keys.items()},
             "sources": {state: {"count": len(found), "locators": found} for state, found in sources.items()},
             "records": {"actual": sum(entry.rows for entry in self.entries)},
             "filtered": dict(filtered),
             "failures": {"count": len(failures), "tasks": failures},
-            "usage": self.usage,
-            "cost": {alias: vars(cost) for alias, cost in costs(self.usage, plan.config.model_configs).items()},
-            "simulated": plan.shell.simulated,
-            "sealed": self.sealed,
-            "other_place": self.other_place,
             "sources_current": self.pipeline.is_current,
-            "post_generation_state": self.post_generation_state,
-            "versions": [version.name for version in self.versions],
-            "version_details": [version.to_dict() for version in self.versions],
-            "runs": [dict(vars(run)) for run in self.runs],
-            "faults": [f"partition {s.partition.key}: {s.reason}" for s in self.partitions if s.reason is not None],
         }
 
 
 def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError, LedgerError, StoreError."""
     version, layout, statuses = measured(pipeline)
-    metadata = version.metadata if version is not None else None
+    usage: UsageByModel = {}
+    for status in statuses:
+        if status.footer is not None:
+            usage = add_usage(usage, status.footer.usage)
     return PipelineStatus(
+        **StoredStatus.common(pipeline.as_dataset(), layout, version.metadata if version is not None else None),
         pipeline=pipeline,
-        directory=str(layout.directory),
-        version=layout.name,
-        exists=metadata is not None,
-        sealed=metadata is not None and metadata.sealed,
-        post_generation_state=metadata.post_generation_state if metadata is not None else "none",
         partitions=tuple(statuses),
-        versions=list_versions(pipeline.layout, matching=layout.name),
-        runs=tuple(latest_runs(pipeline.as_dataset(), at_most=_MAX_RUNS)),
-        other_place=str(other) if (other := pipeline.layout.other_place()) is not None else None,
+        usage=usage,
+        cost=costs(usage, pipeline.plan.config.model_configs),
+        faults=tuple(f"partition {s.key}: {s.reason}" for s in statuses if s.reason is not None),
     )
 
 
@@ -163,7 +127,7 @@ def plan_pipeline_run(
     return PipelineRunPlan(
         version=version.layout.name,
         notice="; ".join(note for note in (version.notice, unread_notice(pipeline)) if note) or None,
-        to_make={s.partition.key: s.to_make for s in statuses if s.to_make},
-        removed={s.partition.key: s.removed for s in statuses if s.removed},
+        to_make={s.key: s.to_make for s in statuses if s.to_make},
+        removed={s.key: s.removed for s in statuses if s.removed},
         adopted=sum(s.is_settled and s.footer is not None for s in statuses),
     )

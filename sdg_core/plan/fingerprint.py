@@ -29,6 +29,7 @@ from sdg_core.config.columns import (
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Serve, Simulation
+from sdg_core.config.pipeline import FunctionStage, StageResources
 from sdg_core.config.processors import (
     DecontaminateProcessor,
     DeduplicateProcessor,
@@ -90,7 +91,7 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     CustomSources: frozenset({"reader_class"}),
     ModelProvider: frozenset({"endpoint", "endpoint_env", "api_key", "extra_headers", "serve"}),
     Serve: _EVERY,
-    Simulation: frozenset({"latency", "rate_limited", "transient"}),
+    Simulation: frozenset({"latency", "rate_limited", "transient", "reply_tokens"}),  # the last counts by column
     ModelConfig: frozenset({"model_env", "skip_health_check", "prices"}),
     Prices: _EVERY,
     InferenceParameters: frozenset({"generation_type", "max_parallel_requests", "timeout", "encoding_format"}),
@@ -103,6 +104,9 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     DecontaminateProcessor: _EVERY,
     EvaluationSet: _EVERY,
     RunSettings: _EVERY,
+    # How many machines a stage takes is out.
+    FunctionStage: frozenset({"concurrency", "resources"}),
+    StageResources: _EVERY,
     # Where tools come from is out: their names, and those of their providers, are in.
     StdioMcpProvider: _EVERY,
     HttpMcpProvider: _EVERY,
@@ -279,7 +283,10 @@ def _one_model_context(column: Column, alias: str, config: DatasetConfig) -> dic
     provider = next(p for p in config.model_providers if p.name == model.provider)
     # Replies of the simulated provider, and parameters that are drawn, also depend on the record's own random words.
     random = provider.provider_type == "simulated" or is_drawn(model.inference_parameters)
-    drawn = {"name": column.name, "seed": config.seed} if random else {}
+    drawn: dict[str, Any] = {"name": column.name, "seed": config.seed} if random else {}
+    length = provider.simulation.tokens_of(column.name)
+    if length is not None and provider.provider_type == "simulated":
+        drawn["reply_tokens"] = hashed_fields(length)
     return {"model": hashed_fields(model), "provider": hashed_fields(provider), **drawn}
 
 

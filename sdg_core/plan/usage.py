@@ -73,6 +73,16 @@ def exact_amount(amount: float) -> Decimal:
     return Decimal(repr(amount))
 
 
+def money_text(amount: float) -> str:
+    """An amount of money for people, with the digits that say something."""
+    if amount >= 1:
+        return f"{amount:,.2f}"
+    if 0 < amount < 0.001:
+        return f"{amount:.2g}"
+    digits = f"{amount:.4f}"
+    return digits[:4] + digits[4:].rstrip("0")
+
+
 def _amount(counts: Mapping[str, int], prices: Prices) -> Decimal:
     """Cached tokens are among the prompt tokens."""
     cached = min(counts.get("cached_tokens", 0), counts.get("prompt_tokens", 0))

@@ -6,12 +6,16 @@ from typing import Any
 
 import orjson
 
+from sdg_core.config.processors import SchemaTransformProcessor
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.profiling.facts import describe_columns, gather_facts
 from sdg_core.profiling.html import page
+from sdg_core.profiling.outputs import describe_outputs
+from sdg_core.profiling.prompts import prompts_as_sent
 from sdg_core.profiling.report import SCHEMA_VERSION, Report
-from sdg_core.profiling.samples import sample_records
+from sdg_core.profiling.samples import sample_records, with_examples
 from sdg_core.profiling.table import Described, profile_table
 from sdg_core.profiling.variety import Variety, measure_variety
 from sdg_core.store.atomic import read_or_none, write_atomic
@@ -40,20 +44,40 @@ def make_report(
     *,
     runs: Sequence[RunRecord],
     history_fault: str | None = None,
+    spending: DatasetSpending | None = None,
 ) -> Report:
     """Look at a version: at its finished dataset, or at the row groups there are so far. Writes nothing.
 
-    history_fault: why the runs are not known. Raises IncompleteError if there is no row, StoreError.
+    history_fault: why the runs are not known. spending: what the dataset has cost, other versions and its upstream included.
+    Raises IncompleteError if there is no row, StoreError.
     """
     stored = resolve_parts(version, metadata, statuses)
     described = describe_columns(plan)
-    facts = gather_facts(plan, version, metadata, statuses, stored, runs=runs, history_fault=history_fault)
+    facts = gather_facts(
+        plan,
+        version,
+        metadata,
+        statuses,
+        stored,
+        runs=runs,
+        history_fault=history_fault,
+        spending=spending or DatasetSpending(),
+    )
     with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
         columns = profile_table(frame, described, rows=stored.num_rows)
         samples = sample_records(frame, rows=stored.num_rows)
         after = measure_variety(frame, described, columns, rows=stored.num_rows, stage="after")
     before = _variety_before(version, statuses, described) if facts.removed and stored.finished else ()
-    return Report(made_at=utc_now(), facts=facts, columns=columns, samples=samples, variety=(*before, *after))
+    outputs = [p.name for p in plan.config.processors if isinstance(p, SchemaTransformProcessor)]
+    return Report(
+        made_at=utc_now(),
+        facts=facts,
+        columns=with_examples(columns, samples),
+        samples=samples,
+        variety=(*before, *after),
+        prompts=prompts_as_sent(plan, version, statuses),
+        outputs=describe_outputs(version, outputs) if stored.finished else (),
+    )
 
 
 def _variety_before(

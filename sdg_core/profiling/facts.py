@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sdg_core.config.columns import CustomColumn, SamplerColumn
+from sdg_core.dataset.estimates import compare
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of
@@ -33,6 +35,7 @@ def gather_facts(
     *,
     runs: Sequence[RunRecord],
     history_fault: str | None,
+    spending: DatasetSpending,
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
@@ -70,6 +73,8 @@ def gather_facts(
         ),
         selection=selection,
         rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
+        **spending.to_dict(),
+        estimate=compare(metadata, [status.footer for status in statuses if status.footer is not None], spending.own),
     )
 
 

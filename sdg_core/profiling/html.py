@@ -14,7 +14,9 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
+from sdg_core.dataset.estimates import comparison_text
 from sdg_core.ledger.history import RunRecord
+from sdg_core.plan.usage import money_text
 from sdg_core.profiling import wording as words
 from sdg_core.profiling.model import Bin, ColumnProfile
 from sdg_core.profiling.report import Report
@@ -42,9 +44,11 @@ def _template() -> jinja2.Template:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"histogram": histogram, "column_facts": words.facts_of, "records_of": words.records_of}
+    environment.globals["comparison"] = comparison_text
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
+        "money": money_text,
         "distinct": words.distinct,
         "one_line_summary": words.one_line_summary,
         "line": words.shown_value,

@@ -69,6 +69,21 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """Estimated token counts of texts: of one text by mean, median, 95 % and maximum, and of all rows together (`total`).
+
+    sampled: rows that were looked at.
+    """
+
+    mean: float
+    median: int
+    p95: int
+    maximum: int
+    total: int
+    sampled: int
+
+
+@dataclass(frozen=True)
 class Times:
     """Dates or times, ISO 8601."""
 
@@ -114,6 +129,7 @@ class ColumnProfile:
 
     type: the Arrow type. made_by: the kind of column in the config. top: the most frequent values, all of them if there are few.
     lengths: of texts and lists. empty: texts of no character. duplicates: values that another row has had before.
+    tokens: estimated, of columns of texts. example: the value of one of the sample records, as JSON.
     skipped: cells that hold what the column's `skip` puts there; they are not counted as repeats.
     fields_left_out: fields of a struct beyond those that are described.
     """
@@ -130,6 +146,8 @@ class ColumnProfile:
     times: Times | None = None
     empty: int | None = None
     duplicates: int | None = None
+    tokens: Tokens | None = None
+    example: Any = None
     skipped: int | None = None
     top: tuple[ValueCount, ...] = ()
     scores: tuple[ScoreProfile, ...] = ()

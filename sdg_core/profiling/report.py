@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sdg_core.dataset.estimates import Comparison
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
 from sdg_core.profiling.model import ColumnProfile
+from sdg_core.profiling.outputs import Output
+from sdg_core.profiling.prompts import SentPrompt
+from sdg_core.profiling.samples import Sample
 from sdg_core.profiling.variety import Variety
 from sdg_core.profiling.wording import one_line_summary
 from sdg_core.store.row_groups import SelectionCounts
@@ -71,6 +75,9 @@ class Facts:
     removed: what processors left out of the finished dataset, in order; those records have not failed.
     resized: functions change how many rows there are.
     selection: what `select` came to; its dropped records have not failed. rejected_cost: of rejected candidates.
+    total_cost: money per currency over all versions that cells came from (`earlier_versions`: usage and cost of each).
+    upstream_cost: of the datasets above this one, by name. estimate: what was expected before the run.
+    Money of a simulated dataset is what it would cost.
     """
 
     dataset: str
@@ -101,14 +108,10 @@ class Facts:
     resized: bool = False
     selection: SelectionCounts | None = None
     rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A record: its place among the rows, from 0, and its values as JSON, long ones cut."""
-
-    row: int
-    values: Mapping[str, Any]
+    total_cost: Mapping[str, float] = field(default_factory=dict)
+    earlier_versions: Mapping[str, Any] = field(default_factory=dict)
+    upstream_cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    estimate: Comparison | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Report:
     """Everything that a report says. made_at is the only thing that differs between reports on the same data.
 
     variety: of columns with texts, vectors or scores; first before processors removed records, if any did, then after.
+    prompts: of the first records, as models were sent them. outputs: what processors wrote beside the dataset.
     """
 
     made_at: str
@@ -123,6 +127,12 @@ class Report:
     columns: tuple[ColumnProfile, ...]
     samples: tuple[Sample, ...]
     variety: tuple[Variety, ...] = ()
+    prompts: tuple[SentPrompt, ...] = ()
+    outputs: tuple[Output, ...] = ()
+
+    def prompts_of(self, column: str) -> list[SentPrompt]:
+        """The prompts of a column."""
+        return [prompt for prompt in self.prompts if prompt.column == column]
 
     def to_dict(self) -> dict[str, Any]:
         """The object in `report.json`. What is not known, or not of a column's kind, is left out."""
@@ -136,6 +146,11 @@ class Report:
             "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
+            "prompts": [
+                {**asdict(prompt), "messages": [{"role": role, "content": text} for role, text in prompt.messages]}
+                for prompt in self.prompts
+            ],
+            "outputs": [_known(asdict(output)) for output in self.outputs],
         }
 
 

@@ -2,19 +2,27 @@
 
 import base64
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from sdg_core.profiling.measure import rows_at
-from sdg_core.profiling.model import is_json_number
-from sdg_core.profiling.report import Sample
+from sdg_core.profiling.model import ColumnProfile, is_json_number
 
 MAX_SHOWN_RECORDS = 10
 _MAX_TEXT = 10_000
 _MAX_LIST = 40
 _MAX_SHOWN_ITEMS = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A record: its place among the rows, from 0, and its values as JSON, long ones cut."""
+
+    row: int
+    values: Mapping[str, Any]
 
 
 def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_RECORDS) -> tuple[Sample, ...]:
@@ -25,6 +33,15 @@ def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_R
         Sample(place, {name: plain(value) for name, value in record.items()})
         for place, record in zip(places, rows_at(frame, places), strict=False)
     )
+
+
+def with_examples(columns: Sequence[ColumnProfile], samples: Sequence[Sample]) -> tuple[ColumnProfile, ...]:
+    """The columns, each with the first value that a sample record has in it; vectors tell nobody anything."""
+    found = []
+    for column in columns:
+        values = (sample.values.get(column.name) for sample in samples if column.kind != "embedding")
+        found.append(replace(column, example=next((value for value in values if value not in (None, "")), None)))
+    return tuple(found)
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Columns that judge others: scores with reasons, verdicts with reasons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,17 @@ _EXAMPLES = 3
 _REASONS = 8
 _LONGEST = 1_000
 _MESSAGES = ("error_messages", "reason", DETAILS)
+_MOST_OPTIONS = 100
 _LISTS = ("python_linter_messages", "errors")
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """A score of which only the values are known."""
+
+    name: str
+    description: str
+    options: Mapping[int | str, str]
 
 
 def score_profiles(frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int) -> tuple[ScoreProfile, ...]:
@@ -24,7 +35,27 @@ def score_profiles(frame: pl.LazyFrame, column: LlmJudgeColumn, *, rows: int) ->
     return tuple(_score_profile(frame, column.name, score, rows=rows) for score in column.scores)
 
 
-def _score_profile(frame: pl.LazyFrame, column: str, score: Score, *, rows: int) -> ScoreProfile:
+def seed_scores(frame: pl.LazyFrame, column: str, data_type: pl.DataType, *, rows: int) -> tuple[ScoreProfile, ...]:
+    """The scores of a judge further up, which arrive as seed data: a struct of verdicts with `score` and `reasoning`. Nothing for
+    other columns, and for scores of too many values to be options."""
+    judged = _fields(data_type)
+    if not judged or not all(_is_verdict(kind) for kind in judged.values()):
+        return ()
+    values = [pl.col(column).struct.field(name).struct.field("score") for name in judged]
+    counts = collected(frame.select(value.n_unique().alias(str(i)) for i, value in enumerate(values))).row(0)
+    if any(count > _MOST_OPTIONS for count in counts):
+        return ()
+    given = (SeedScore(name, "", {}) for name in judged)
+    return tuple(_score_profile(frame, column, score, rows=rows) for score in given)
+
+
+def _is_verdict(kind: pl.DataType) -> bool:
+    fields = _fields(kind)
+    scored = fields.get("score")
+    return fields.keys() == {"score", "reasoning"} and (scored == pl.String or bool(scored and scored.is_integer()))
+
+
+def _score_profile(frame: pl.LazyFrame, column: str, score: "Score | SeedScore", *, rows: int) -> ScoreProfile:
     """How often each option was given, and reasons for the lowest, the highest and one in between."""
     judged = pl.col(column).struct.field(score.name)
     given = frame.with_row_index(ROW).select(
@@ -40,7 +71,7 @@ def _score_profile(frame: pl.LazyFrame, column: str, score: Score, *, rows: int)
     counts = {row["score"]: row["count"] for row in found.iter_rows(named=True)}
     options = [*score.options, *sorted(value for value in counts if value not in score.options)]
     total = sum(counts.values())
-    numeric = total and all(isinstance(option, int) for option in options)
+    numeric = total and options and all(isinstance(option, int) for option in options)
     firsts = {row["score"]: row["first"] for row in found.iter_rows(named=True) if row["first"] is not None}
     return ScoreProfile(
         name=score.name,

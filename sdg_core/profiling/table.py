@@ -18,11 +18,14 @@ from sdg_core.config.samplers import CategoryParams, DatetimeParams, TimedeltaPa
 from sdg_core.plan.sampling.datetimes import chrono_format
 from sdg_core.profiling.counting import count_values, value_counts
 from sdg_core.profiling.measure import Limits, Measured, collected, measure
-from sdg_core.profiling.model import Bin, ColumnProfile, Distinct, Kind, Numbers, Times
+from sdg_core.profiling.model import Bin, ColumnProfile, Distinct, Kind, Numbers, Times, Tokens
 from sdg_core.profiling.parts import Part, leaves, part_of
-from sdg_core.profiling.scores import score_profiles, verdicts
+from sdg_core.profiling.scores import score_profiles, seed_scores, verdicts
+from sdg_core.profiling.tokens import measure_tokens
 
 MAX_FIELDS = 40
+MIN_TEXT = 20
+"""Characters that texts have on average, from which on their tokens are worth counting."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,10 @@ def _profile(
     if not fields and kind not in ("judge", "validation", "struct"):
         profile = _statistics(frame, first, whole, limits, expected=column.expected)
         profile = _without_skipped(frame, profile, column)
+    scores = score_profiles(frame, config, rows=limits.rows) if isinstance(config, LlmJudgeColumn) else ()
+    if config is None:
+        scores = seed_scores(frame, column.name, data_type, rows=limits.rows)
+        kind = "judge" if scores else kind
     return replace(
         profile,
         name=column.name,
@@ -116,7 +123,7 @@ def _profile(
         type=column.type,
         made_by=column.made_by,
         description=column.description,
-        scores=score_profiles(frame, config, rows=limits.rows) if isinstance(config, LlmJudgeColumn) else (),
+        scores=scores,
         verdicts=verdicts(frame, config, data_type)
         if isinstance(config, ValidationColumn) and isinstance(data_type, pl.Struct)
         else None,
@@ -161,10 +168,14 @@ def _statistics(
     counted, counts = count_values(frame, part, distinct=measured.distinct, values=values, limits=limits)
     distinct = measured.distinct if counted is None else counted
     numbers = _numbers(measured, sampled=not limits.exact)
+    tokens: Tokens | None = None
+    if part.kind == "text" and (measured.mean or 0.0) >= MIN_TEXT:
+        tokens = measure_tokens(frame, part.value, rows=limits.rows, mean_length=measured.mean or 1.0)
     return ColumnProfile(
         name=part.name,
         kind=part.kind,
         type=str(part.type),
+        tokens=tokens,
         nulls=measured.nulls,
         distinct=Distinct(distinct, counted is None and not limits.exact) if distinct is not None else None,
         numbers=numbers if part.kind == "number" else None,

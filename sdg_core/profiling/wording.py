@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sdg_core.profiling.model import ColumnProfile, Numbers, Scalar, Verdicts
+from sdg_core.profiling.model import ColumnProfile, Numbers, Scalar, Tokens, Verdicts
 
 _LONGEST = 60
 
@@ -126,6 +126,8 @@ def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
         yield from _number_facts(column.numbers)
     if column.lengths is not None and column.lengths.values and not lists_values(column):
         yield from _length_facts(column.lengths, unit=_unit(column))
+    if column.tokens is not None:
+        yield from _token_facts(column.tokens)
     if column.times is not None:
         yield "earliest", column.times.earliest
         yield "latest", column.times.latest
@@ -142,6 +144,14 @@ def _length_facts(lengths: Numbers, *, unit: str) -> Iterator[tuple[str, str]]:
     if low != high:
         yield from _spread(lengths)
     yield f"{unit} in all", f"{lengths.total:,}"
+
+
+def _token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:
+    """Estimates, so they are said to be about right."""
+    yield "tokens, about", number(tokens.mean)
+    yield "tokens, 95 %", f"{tokens.p95:,}"
+    yield "tokens, most", f"{tokens.maximum:,}"
+    yield "tokens in all, about", f"{tokens.total:,}"
 
 
 def _number_facts(numbers: Numbers) -> Iterator[tuple[str, str]]:

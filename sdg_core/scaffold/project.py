@@ -98,9 +98,19 @@ def make_project(folder: str | Path, *, template: str = "support") -> Project:
     return Project(folder, package, folder / file)
 
 
-def starter_dataset(name: str) -> str:
-    """The text of a dataset file that generates as it is."""
-    return _fill((TEMPLATES / "blank" / f"dataset.yaml{_SUFFIX}").read_text(encoding="utf-8"), {"DATASET": name})
+def starter_dataset(name: str) -> dict[str, str]:
+    """A dataset file that generates as it is: `dataset.yaml` and its text."""
+    return _starter("blank", name)
+
+
+def starter_pipeline(name: str) -> dict[str, str]:
+    """A pipeline file that runs as it is, and the documents that it reads: texts by their place in its folder."""
+    return _starter("pipeline", name)
+
+
+def _starter(template: str, name: str) -> dict[str, str]:
+    files = dict(_filled({"DATASET": name}, template, prefix=""))
+    return {place: text for place, text in files.items() if place != "defs.yaml"}
 
 
 def name_of_folder(folder: str, *, otherwise: str) -> str:
@@ -132,7 +142,8 @@ def _refuse_occupied(folder: Path) -> None:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise RefusedError(
             f"{folder} is not empty: it holds {', '.join(found[:3])}{more}",
-            remedy="choose a new name; `dg scaffold defs sdg_assets.Dataset NAME` adds a dataset to a project",
+            remedy="choose a new name; `dg scaffold defs sdg_assets.Dataset NAME` adds a dataset to a project, and "
+            "`dg scaffold defs sdg_assets.SourcePipeline NAME` a pipeline",
         )
 
 

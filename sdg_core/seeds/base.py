@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.errors import SeedError
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.seeds.columns import conform, empty_frame, frame_of
 from sdg_core.seeds.time_bounds import check_times, is_bounded
 
@@ -154,7 +155,8 @@ class ItemReader(SeedReader, Generic[Item]):
         if unknown:
             raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")
         try:
-            return frame_of(pa.Table.from_pylist(rows, schema=self.schema))
+            columns = [array_of([row.get(field.name) for row in rows], field.type) for field in self.schema]
+            return frame_of(pa.table(columns, schema=self.schema))
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise SeedError(f"{where} does not fit the reader's schema: {error}") from error
 

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdg_core.errors import SeedError
+from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.seeds.text_options import ARROW_TYPES, TextOptions, TypeName, check_names
 
 _INT64 = 2**63
@@ -40,9 +41,19 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
             values = [None if isinstance(value, str) and value in options.null_values else value for value in values]
         where = f"{source}: column {name!r}"
         arrays.append(_array(values, options.types.get(name), where=where))
+        _check_keys(arrays[-1].type, where=where)
     frame = pl.from_arrow(pa.table(arrays, names=names))
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def _check_keys(data_type: pa.DataType, *, where: str) -> None:
+    """Raise SeedError for a key with a zero character, which would end there."""
+    for place in range(data_type.num_fields):
+        field = data_type.field(place)
+        if "\0" in field.name:
+            raise SeedError(f"{where}: the key {field.name!r} has a zero character", remedy="rename it")
+        _check_keys(field.type, where=where)
 
 
 def _without_half_surrogates(text: str) -> str:
@@ -116,7 +127,7 @@ def _array(values: list[Any], type_name: TypeName | None, *, where: str) -> pa.A
             remedy="write it as text, in quotes, or set types in seed_config.source to str for it",
         )
     try:
-        array = pa.array(values, type=ARROW_TYPES[type_name] if type_name is not None else None)
+        array = array_of(values, ARROW_TYPES[type_name] if type_name is not None else None)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         expected = f"is {type_name} by seed_config.source.types" if type_name else "holds values of several types"

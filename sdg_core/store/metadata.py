@@ -57,9 +57,9 @@ class Metadata(BaseModel):
     removed_by_processor: records of each processor, in order; processor_marks: what each was asked for.
     earlier_versions: usage and cost of the versions that cells were carried over from, by name. retry_reasons: how often
     requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
-    files nor the journal count."""
+    files nor the journal count. estimate: what was expected before a run, last."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     schema_version: int
     dataset_name: str
@@ -89,6 +89,7 @@ class Metadata(BaseModel):
     earlier_versions: dict[str, dict[str, Any]] = {}
     retry_reasons: dict[str, dict[str, int]] = {}
     abandoned_usage: UsageByModel = {}
+    estimate: dict[str, Any] | None = None
 
     @property
     def sealed(self) -> bool:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sdg_core.plan.names import free_name
+from sdg_core.plan.types.arrow_values import integers_of, mask_of
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
@@ -37,7 +38,7 @@ class RejectedRows:
         """Those of some records."""
         mask = np.isin(self.records, [*records])
         reasons = [reason for reason, chosen in zip(self.reasons, mask, strict=True) if chosen]
-        return RejectedRows(self.records[mask], self.candidates[mask], reasons, self.table.filter(pa.array(mask)))
+        return RejectedRows(self.records[mask], self.candidates[mask], reasons, self.table.filter(mask_of(mask)))
 
     def __add__(self, other: "RejectedRows") -> "RejectedRows":
         """Both, by record and candidate."""
@@ -45,7 +46,7 @@ class RejectedRows:
         candidates = np.concatenate([self.candidates, other.candidates])
         reasons = [*self.reasons, *other.reasons]
         order = np.lexsort((candidates, records))
-        table = pa.concat_tables([self.table, other.table.cast(self.table.schema)]).take(pa.array(order))
+        table = pa.concat_tables([self.table, other.table.cast(self.table.schema)]).take(integers_of(order))
         return RejectedRows(records[order], candidates[order], [reasons[place] for place in order], table)
 
 

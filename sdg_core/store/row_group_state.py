@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -37,6 +38,69 @@ class RowGroupStatus:
     reason: str | None = None
     foreign: bool = False
     file: FoundFile | None = None
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self.group.index
+
+    @property
+    def key(self) -> str:
+        """Its Dagster partition key."""
+        return self.group.key
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.state is RowGroupState.COMPLETE
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is made of what the plan says now; records of it may have failed."""
+        there = self.state in (RowGroupState.COMPLETE, RowGroupState.PARTIAL)
+        return there and (self.footer is None or self.footer.size == self.group.size)
+
+    @property
+    def num_remaining(self) -> int:
+        """Records without a row."""
+        return len(self.remaining)
+
+
+class StoredPartition(Protocol):
+    """What one file is to hold, and what it does hold: a row group of a dataset, or some sources of a pipeline.
+
+    state: see `RowGroupState`; a pipeline's partition may also be `failed`: all that is left in it was given up.
+    """
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Its Dagster partition key, `00000` and up."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """What materializing it will do."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether materializing it makes nothing."""
+        ...
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its file is made of what holds now, apart from what failed."""
+        ...
+
+    @property
+    def num_remaining(self) -> int:
+        """How much there is to make: records, or sources."""
+        ...
 
 
 def classify(

@@ -18,6 +18,7 @@ from polars.exceptions import ComputeError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.plan.types.arrow_values import integers_of, mask_of
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import atomic_file
@@ -43,7 +44,7 @@ class SelectedRows(BaseModel):
     of candidates none of which was kept.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     rejected: int = 0
     usage: UsageByModel = {}
@@ -93,7 +94,7 @@ class Footer(BaseModel):
     selection: how rows were selected, where the config does that.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     schema_version: int
     dataset: str
@@ -281,7 +282,7 @@ def read_dropped(path: StorePath, records: NDArray[np.int64], *, columns: Sequen
     if wanted.sum() != len(records) or (footer.resized and not wanted.all()):
         raise CorruptFileError(f"{path} lacks records that its row group has", remedy=_REMEDY)
     table = read_rows(path, columns=columns)
-    return table if wanted.all() else table.filter(pa.array(wanted))
+    return table if wanted.all() else table.filter(mask_of(wanted))
 
 
 def merge_rows(
@@ -290,11 +291,11 @@ def merge_rows(
     """The union of two sets of rows in record order; where both have a record, the old row stays."""
     fresh = ~np.isin(new_records, old_records)
     table = pa.concat_tables(
-        [old.replace_schema_metadata(None), new.filter(pa.array(fresh)).cast(old.schema.remove_metadata())]
+        [old.replace_schema_metadata(None), new.filter(mask_of(fresh)).cast(old.schema.remove_metadata())]
     )
     records = np.concatenate([old_records, new_records[fresh]])
     order = np.argsort(records, kind="stable")
-    return table.take(pa.array(order)), records[order]
+    return table.take(integers_of(order)), records[order]
 
 
 def with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -10,9 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
-from sdg_assets.checks.asset_checks import ALL_CURRENT, MATCH_PLAN, ROW_COUNT, files_of_finished
+from sdg_assets.checks.asset_checks import ALL_CURRENT, ROW_COUNT
 from sdg_assets.checks.rule_evaluation import measure
 from sdg_assets.checks.rules import Bounds, CategoryShares, Checks, DistinctShare, Length, Mean, NullShare, Rule, Unique
+from sdg_assets.checks.run_check import MATCH_PLAN
+from sdg_assets.opened.dataset import OpenedDataset
 from sdg_core import api
 from sdg_core.errors import IncompleteError, PlanError
 from tests.support.code_location import CodeLocation
@@ -229,4 +231,4 @@ def test_rules_of_a_dataset_that_is_not_finished_say_so(location: CodeLocation) 
     location.write(tickets())
     api.generate(location.open("tickets"))
     with pytest.raises(IncompleteError, match="holds no finished dataset of this config"):
-        files_of_finished(location.open("tickets"))
+        OpenedDataset(location.open("tickets")).finished_files()

@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 import sdg_assets
-from sdg_assets.assets.row_groups import partitions_of
 from sdg_assets.assets.spec import load_spec
 from sdg_assets.automation.sensors import reject_post_processed
 from sdg_assets.components.dataset import Dataset
@@ -104,7 +103,7 @@ def test_partition_keys_keep_their_width_when_a_dataset_grows(tmp_path: Path) ->
     def keys(num_records: int) -> list[str]:
         path = tmp_path / "dataset.yaml"
         path.write_text(f"name: d\nnum_records: {num_records}\nrow_group_size: 1\n{COLUMNS}")
-        return list(partitions_of(load_spec(path)).get_partition_keys())
+        return list(load_spec(path).ref.partitions_def.get_partition_keys())
 
     assert keys(3) == ["00000", "00001", "00002"]
     assert keys(12_000)[:3] == keys(3)

@@ -24,7 +24,7 @@ SERIES = {
     "usage/requests",
     "usage/prompt_tokens",
     "usage/completion_tokens",
-    "cost/EUR",
+    "would_cost/EUR",
 }
 
 
@@ -60,7 +60,7 @@ def test_a_row_group_has_numbers_that_plot(made: tuple[CodeLocation, dg.DagsterI
     assert all(isinstance(found[name], int | float) for name in SERIES)
     assert found["records_missing"] == found["records_failed"] > 0
     assert found["dagster/partition_row_count"] + found["records_missing"] == 20
-    assert found["cost/EUR"] > 0
+    assert found["would_cost/EUR"] > 0
 
 
 def test_failures_are_a_table_of_what_failed_how_often(made: tuple[CodeLocation, dg.DagsterInstance]) -> None:
@@ -75,7 +75,9 @@ def test_the_finished_dataset_shows_rows_usage_cost_and_a_sample(made: tuple[Cod
     location, instance = made
     found, rows = latest(instance, "dataset"), latest(instance, "row_groups")
     assert found["dagster/row_count"] == rows["dagster/partition_row_count"]
-    assert found["usage/requests"] == rows["usage/requests"] and found["cost/EUR"] == pytest.approx(rows["cost/EUR"])
+    assert found["usage/requests"] == rows["usage/requests"] and found["would_cost/EUR"] == pytest.approx(
+        rows["would_cost/EUR"]
+    )
     assert str(found["usage"]).splitlines()[2].startswith("| writer |")
     assert str(found["sample"]).splitlines()[0] == "| n | q | text |"
     columns = {column.name: column.description for column in found["dagster/column_schema"].columns}

@@ -43,7 +43,7 @@ def test_what_one_looks_for_comes_first_and_labels_are_text(tmp_path: Path, inst
     event = latest(instance).asset_materialization
     assert event is not None
     names = list(event.metadata)
-    assert names[:4] == ["records_generated", "records_failed", "seconds", "cost/USD"]
+    assert names[:4] == ["records_generated", "records_failed", "seconds", "would_cost/USD"]
     assert names.index("preview") < names.index("config_fingerprint") < names.index("dagster/column_schema")
     assert {name: event.metadata[name].value for name in ("row_group", "start")} == {"row_group": "1", "start": "10"}
     assert "usage/images" not in names

@@ -10,7 +10,7 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from sdg_assets.automation.backoff import MAX_ATTEMPTS, BackoffState, choose, dump_cursor, load_cursor
-from sdg_assets.automation.incomplete import RANGE_END, RANGE_START, IncompleteRowGroups
+from sdg_assets.automation.incomplete import RANGE_END, RANGE_START, Incomplete
 from sdg_assets.automation.resume_sensor import keys_at_work
 from sdg_core import api
 from tests.support.code_location import CodeLocation
@@ -171,7 +171,7 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
 
 
 def test_attempts_wait_longer_and_longer_and_end() -> None:
-    remaining = IncompleteRowGroups("sha256:1", {3: 2}, 10)
+    remaining = Incomplete("sha256:1", {3: 2}, 10)
     now, attempts, times = NOON, BackoffState(), []
     for _ in range(2000):
         choice = choose(remaining, attempts, now=now)
@@ -187,23 +187,19 @@ def test_attempts_wait_longer_and_longer_and_end() -> None:
     assert choose(remaining, attempts, now=now + timedelta(days=9)).given_up == (3,)
 
 
-@pytest.mark.parametrize(
-    "change", [IncompleteRowGroups("sha256:2", {3: 2}, 10), IncompleteRowGroups("sha256:1", {3: 1}, 10)]
-)
-def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: IncompleteRowGroups) -> None:
+@pytest.mark.parametrize("change", [Incomplete("sha256:2", {3: 2}, 10), Incomplete("sha256:1", {3: 1}, 10)])
+def test_another_fingerprint_or_any_progress_forgets_the_attempts(change: Incomplete) -> None:
     attempts = BackoffState()
     for day in range(MAX_ATTEMPTS):
-        attempts = choose(
-            IncompleteRowGroups("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)
-        ).attempts
+        attempts = choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=NOON + timedelta(days=day)).attempts
     later = NOON + timedelta(days=20)
-    assert choose(IncompleteRowGroups("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
+    assert choose(Incomplete("sha256:1", {3: 2}, 10), attempts, now=later).given_up == (3,)
     choice = choose(change, attempts, now=later)
     assert choice.requested == (3,) and choice.attempts.groups[3].count == 1
 
 
 def test_the_cursor_is_small_and_reads_back() -> None:
-    remaining = IncompleteRowGroups("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
+    remaining = Incomplete("sha256:1", dict.fromkeys(range(10_000), 1000) | {5: 1}, 10_000)
     attempts = {"a": choose(remaining, BackoffState(), now=NOON).attempts, "b": BackoffState()}
     text = dump_cursor(attempts)
     assert len(text) < 200

@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from sdg_assets import with_operations
+from sdg_assets import SourcePipeline, with_operations
 from sdg_assets.assets.spec import load_spec
 from sdg_assets.components.dataset import Dataset
-from sdg_assets.components.scaffold import DatasetScaffolder, dataset_name
+from sdg_assets.components.scaffold import DatasetScaffolder, PipelineScaffolder
 from sdg_core import api
+from sdg_core.api import pipelines, projects
 from tests.support.dagster_process import DAGSTER_WARNINGS
 
 pytestmark = DAGSTER_WARNINGS
@@ -56,4 +57,30 @@ def test_a_dataset_file_that_is_there_stays(tmp_path: Path) -> None:
     ("folder", "name"), [("orders", "orders"), ("My-Orders 2", "my_orders_2"), ("2nd", "dataset_2nd"), ("_", "dataset")]
 )
 def test_the_folder_names_the_dataset(folder: str, name: str) -> None:
-    assert dataset_name(folder) == name
+    assert projects.name_of_folder(folder, otherwise="dataset") == name
+
+
+def test_a_scaffolded_pipeline_loads_and_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "Shop Manual"
+    folder.mkdir()
+    request = dg.ScaffoldRequest(
+        type_name="sdg_assets.SourcePipeline",
+        target_path=folder,
+        scaffold_format="yaml",
+        project_root=tmp_path,
+        params=None,
+        append=False,
+    )
+    PipelineScaffolder().scaffold(request)
+    written = yaml.safe_load((folder / "defs.yaml").read_text())
+    assert written["type"] == "sdg_assets.SourcePipeline"
+    component = SourcePipeline(**{**written["attributes"], "config": str(folder / written["attributes"]["config"])})
+    built = with_operations(component.build_defs(dg.ComponentTree.for_test().load_context))
+    assert {key.to_user_string() for key in built.resolve_asset_graph().get_all_asset_keys()} == {
+        "shop_manual/sources",
+        "shop_manual/dataset",
+    }
+    assert pipelines.preview(folder / "pipeline.yaml", num_records=2, root=str(tmp_path)).table.num_rows > 0
+    (folder / "pipeline.yaml").write_text("mine")
+    PipelineScaffolder().scaffold(request)
+    assert (folder / "pipeline.yaml").read_text() == "mine", "what is there stays"

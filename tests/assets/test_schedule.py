@@ -34,7 +34,7 @@ seed_config: {{source: {{seed_type: local, path: "{{root}}/made/elsewhere.parque
 def make_spec(directory: Path, text: str = DATASET, *, at_most: int = 1000) -> DatasetSpec:
     path = directory / "dataset.yaml"
     path.write_text(text)
-    return load_spec(path, schedule=Schedule("0 2 * * *"), max_row_groups_per_run=at_most)
+    return load_spec(path, schedule=Schedule("0 2 * * *"), max_per_run=at_most)
 
 
 def evaluate(spec: DatasetSpec, root: Path) -> Sequence[dg.RunRequest] | str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.assets.catalog import DatasetRef
-from sdg_assets.automation.incomplete import IncompleteRowGroups, find_incomplete
+from sdg_assets.automation.incomplete import Incomplete, find_incomplete
 from sdg_assets.resources import StoreResource, resolve_for
 from sdg_core import api
 from tests.support.dagster_process import DAGSTER_WARNINGS
@@ -37,7 +37,8 @@ def test_store_and_command_agree(file: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_nothing_is_asked_for_that_lies_elsewhere(file: Path, tmp_path: Path) -> None:
     api.generate(api.open_dataset(file, root=str(tmp_path / "elsewhere" / "data")))
-    ref = DatasetRef("tickets", file, num_row_groups=3, max_row_groups_per_run=10)
-    reason = find_incomplete(ref, root=None)
+    ref = DatasetRef(name="tickets", path=file, num_row_groups=3, max_per_run=10)
+    known = ref.partitions_def.get_partition_keys()
+    reason = find_incomplete(ref, root=None, known=known)
     assert isinstance(reason, str) and str(tmp_path / "elsewhere" / "data") in reason
-    assert isinstance(find_incomplete(ref, root=str(tmp_path / "mine")), IncompleteRowGroups)
+    assert isinstance(find_incomplete(ref, root=str(tmp_path / "mine"), known=known), Incomplete)

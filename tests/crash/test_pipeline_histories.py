@@ -25,7 +25,7 @@ def flaky(record):
     return {**record, "upper": record["content"].upper()}
 
 def fan_out(records):
-    return [[{**r, "n": n} for n in range(len(r["content"]) % 4)] for r in records]
+    return [[{**r, "content": f"{r['content']} {n}"} for n in range(len(r["content"]) % 4)] for r in records]
 """
 AT_ONCE = 2
 IN_FLIGHT = 2 * AT_ONCE
@@ -40,14 +40,16 @@ WORDS = ("red", "bad", "skip", "green", "blue", "a")
 
 
 def stages_of(draw: random.Random) -> list[dict[str, Any]]:
-    """Some stages in some order; every one can stand after every other."""
+    """Some stages in some order; every one can stand after every other. No two model stages ask alike, so what is asked
+    twice is paid for twice."""
+    marks = [draw.randrange(10**6) for _ in range(2)]
     made: list[dict[str, Any]] = [
         {"stage": "split", "column": "content", "unit": "words", "size": draw.choice((1, 2))},
-        llm_stage("x", "x {{ content }}"),
+        llm_stage("x", f"x{marks[0]} {{{{ content }}}}"),
         {"stage": "filter", "keep": "{{ 'skip' not in content }}", "reason": "skipped"},
         {"stage": "function", "function": "./own.py:flaky"},
         {"stage": "function", "function": "./own.py:fan_out", "batch_size": draw.choice((1, 3))},
-        llm_stage("y", "y {{ content }} of {{ source }}"),
+        llm_stage("y", f"y{marks[1]} {{{{ content }}}} of {{{{ source }}}}"),
     ]
     chosen = draw.sample(made, draw.randint(3, len(made)))
     for stage in chosen:
@@ -56,7 +58,8 @@ def stages_of(draw: random.Random) -> list[dict[str, Any]]:
 
 
 def text(draw: random.Random) -> str:
-    return " ".join(draw.choices(WORDS, k=draw.randint(0, 6)))
+    """Words that no other text has."""
+    return " ".join(f"{word}{draw.randrange(10**6)}" for word in draw.choices(WORDS, k=draw.randint(0, 6)))
 
 
 class History:

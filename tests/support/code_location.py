@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.components.dataset import Dataset
+from sdg_assets.components.pipeline import SourcePipeline
 from sdg_assets.operations import with_operations
 from sdg_assets.resources import StoreResource
 from sdg_core import api
@@ -14,11 +15,12 @@ from tests.support.sdg import write_config
 
 
 class CodeLocation:
-    """Datasets by their files, `<directory>/<name>.yaml`, and their definitions, loaded anew each time they are asked for."""
+    """Datasets and pipelines by their files, `<directory>/<name>.yaml`; definitions are loaded each time they are asked for."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._attributes: dict[str, dict[str, Any]] = {}
+        self._components: dict[str, Any] = {}
         self._assets: list[Any] = []
         self.root = directory / "data"
 
@@ -27,8 +29,9 @@ class CodeLocation:
         return {"store": StoreResource(root=str(self.root))}
 
     def write(self, config: Mapping[str, Any], **attributes: Any) -> Path:
-        """Add or change a dataset; `attributes` are those of its component."""
+        """Add or change a dataset or pipeline; `attributes` are those of its component."""
         name = config["name"]
+        self._components[name] = SourcePipeline if config.get("kind") == "pipeline" else Dataset
         self._attributes[name] = {**self._attributes.get(name, {}), **attributes}
         return write_config(self._path(name), config)
 
@@ -41,7 +44,7 @@ class CodeLocation:
 
     def definitions(self) -> dg.Definitions:
         context = dg.ComponentTree.for_test().load_context
-        components = [Dataset(config=str(self._path(n)), **more) for n, more in self._attributes.items()]
+        components = [self._components[n](config=str(self._path(n)), **more) for n, more in self._attributes.items()]
         built = dg.Definitions.merge(
             *(component.build_defs(context) for component in components), dg.Definitions(assets=self._assets)
         )
@@ -81,6 +84,12 @@ class CodeLocation:
             instance=instance, cursor=cursor, repository_def=repository, resources=self.resources
         ) as context:
             found = repository.get_sensor_def(sensor).evaluate_tick(context)
+        for change in found.dynamic_partitions_requests or ():
+            if isinstance(change, dg.AddDynamicPartitionsRequest):
+                instance.add_dynamic_partitions(change.partitions_def_name, change.partition_keys)
+            else:
+                for key in change.partition_keys:
+                    instance.delete_dynamic_partition(change.partitions_def_name, key)
         return list(found.run_requests or ()), found.skip_message, found.cursor
 
     def _path(self, name: str) -> Path:

@@ -105,19 +105,21 @@ class ChatGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The cell of one record. Raises CellError (a prompt that cannot be rendered, a request that failed for good)."""
-        conversation = self.conversation(record=record, values=values, tools=await self._tools())
+        conversation = await self.conversation(record=record, values=values, tools=await self._tools())
         outcome = await converse(conversation, self._asked.endpoint, self._asked.toolbox)
         if isinstance(outcome, DeferredCell):
             return outcome
         return self.cell(outcome)
 
-    def conversation(self, *, record: int, values: Mapping[str, Any], tools: tuple[Tool, ...] = ()) -> Conversation:
+    async def conversation(
+        self, *, record: int, values: Mapping[str, Any], tools: tuple[Tool, ...] = ()
+    ) -> Conversation:
         """The conversation about a record, which builds its requests and reads its replies without waiting for anything.
 
         tools: what the model may call. Raises CellError.
         """
         toolbox = self._asked.toolbox
-        messages = self._messages(values, record)
+        messages = await self.prompt(record=record, values=values)
         return Conversation(
             lambda attempt: self._request(messages, record=record, attempt=attempt, tools=tools),
             self._wanted.read,
@@ -138,14 +140,10 @@ class ChatGenerator:
         alias = outcome.reply.alias or self._column.model_alias
         return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The messages that open the conversation about a record. Raises CellError."""
-        return self._messages(values, record)
-
-    def _messages(self, values: Mapping[str, Any], record: int) -> tuple[Message, ...]:
-        """The opening of a record's conversations, a pure function of its values and number. Raises CellError."""
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
         name = self._column.name
-        text = self._prompt.render(values, self._asked.choices(name, record))
+        text = await self._prompt.render_in_loop(values, self._asked.choices(name, record))
         for addition in (self._wanted.instructions, self._format):
             text = f"{text}\n\n{addition}" if addition else text
         media = media_of(self._column, values, self._asked.images)
@@ -153,7 +151,8 @@ class ChatGenerator:
         content: str | tuple[Part, ...] = (*media, *words) if media else text
         messages: tuple[Message, ...] = (Message("user", content),)
         if self._system is not None:
-            system = self._system.render(values, self._asked.choices(name, record, of="system_prompt"))
+            drawn = self._asked.choices(name, record, of="system_prompt")
+            system = await self._system.render_in_loop(values, drawn)
             messages = (Message("system", system), *messages)
         return messages
 

@@ -28,7 +28,7 @@ class ImageGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The pictures of one record. Raises CellError."""
-        request = self.request(record=record, values=values)
+        request = await self.request(record=record, values=values)
         alias = self._column.model_alias
         try:
             reply = await self._asked.endpoint.make_images(request)
@@ -44,11 +44,12 @@ class ImageGenerator:
             paths = await asyncio.to_thread(self._asked.images.save, self._column.name, record, pictures)
         return Cell(paths, usages=reply.usages(alias))
 
-    def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
+    async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """What the picture of a record is asked for with. Raises CellError."""
-        return (Message("user", self.request(record=record, values=values).prompt),)
+        request = await self.request(record=record, values=values)
+        return (Message("user", request.prompt),)
 
-    def request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
+    async def request(self, *, record: int, values: Mapping[str, Any]) -> ImageRequest:
         """The request for a record's pictures. Raises CellError."""
         context = media_of(self._column, values, self._asked.images)
         pictures = tuple(part for part in context if isinstance(part, ImagePart))
@@ -56,7 +57,7 @@ class ImageGenerator:
             raise CellError("an image is made from a prompt and pictures only; multi_modal_context has something else")
         return ImageRequest(
             self._asked.model.model,
-            self._prompt.render(values, self._asked.choices(self._column.name, record)),
+            await self._prompt.render_in_loop(values, self._asked.choices(self._column.name, record)),
             self._asked.parameters(self._column.name, record),
             pictures,
             self._asked.seed(self._column.name, record),

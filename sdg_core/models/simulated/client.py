@@ -18,6 +18,7 @@ from sdg_core.config.models import Latency, ModelProvider
 from sdg_core.errors import RateLimitedError, TransientModelError
 from sdg_core.models.simulated.code import fenced_code
 from sdg_core.models.simulated.json import conforming
+from sdg_core.models.simulated.lengths import code_of, drawn_characters, stretched, text_of
 from sdg_core.models.simulated.media import DIMENSIONS, small_picture, unit_vector
 from sdg_core.models.simulated.random_stream import DrawStream
 from sdg_core.models.types import (
@@ -28,6 +29,7 @@ from sdg_core.models.types import (
     EmbeddingResponse,
     ImageRequest,
     ImageResponse,
+    JsonSchema,
     Message,
     TextPart,
     Usage,
@@ -133,15 +135,24 @@ class SimulatedClient(ChatClient):
         return draws.unit() < simulation.malformed
 
     def _text(self, request: ChatRequest, digest: int) -> str:
-        prompt = request.messages[-1].text if request.messages else ""
+        more = DrawStream(digest, "length")
+        length = self._simulation.tokens_of(request.schema_name)
+        characters = drawn_characters(length, more) - len(MARK) if length is not None else None
+
+        def sentence() -> str:
+            return f"{_clause(more).capitalize()}."
+
         if request.code_language is not None:
-            return fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
+            code = fenced_code(request.code_language, DrawStream(digest, "code"), nouns=_NOUNS)
+            return code if characters is None else code_of(code, request.code_language, characters, sentence)
         if request.response_schema is None:
-            return _compose(_Draws(digest), echo=_long_words(prompt))
-        draws = DrawStream(digest, "json")
-        value = conforming(
-            request.response_schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
-        )
+            prompt = request.messages[-1].text if request.messages else ""
+            text = _compose(_Draws(digest), echo=_long_words(prompt))
+            return text if characters is None else text_of(text, characters, sentence)
+        schema = request.response_schema
+        value = _json_value(schema, digest)
+        if characters is not None:
+            value = stretched(value, characters, schema=schema, mark=MARK, sentence=sentence)
         return orjson.dumps(value).decode()
 
     def _digest(self, request: ChatRequest) -> int:
@@ -174,6 +185,11 @@ def _seconds(latency: Latency, draws: DrawStream) -> float:
     return max(0.0, latency.mean + latency.stddev * normal)
 
 
+def _json_value(schema: JsonSchema, digest: int) -> Any:
+    draws = DrawStream(digest, "json")
+    return conforming(schema, draws, words=lambda: f"{MARK}{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}")
+
+
 class _Draws:
     """A finite stream of choices out of one large number; 512 bits are more than the longest reply takes."""
 
@@ -193,7 +209,7 @@ def _compose(draws: _Draws, *, echo: Sequence[str]) -> str:
     return " ".join([first, *(f"{_clause(draws).capitalize()}." for _ in range(draws.below(4)))])
 
 
-def _clause(draws: _Draws) -> str:
+def _clause(draws: "_Draws | DrawStream") -> str:
     subject = f"{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
     target = f"{draws.pick(_ADJECTIVES)} {draws.pick(_NOUNS)}"
     clause = f"the {subject} {draws.pick(_VERBS)} the {target}"

@@ -7,8 +7,9 @@ has been looked at; before that (`seed_columns=None`) unknown names are accepted
 from collections import Counter
 from collections.abc import Iterable
 
-from sdg_core.config.columns import Column, CustomColumn, ModelColumn, SeedColumn
+from sdg_core.config.columns import ChatColumn, Column, CustomColumn, ModelColumn, SeedColumn
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
+from sdg_core.config.models import ANY_COLUMN
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.checks.budget import budget_faults
 from sdg_core.plan.checks.constraints import check_constraint_names, check_samplers_in_graph
@@ -167,12 +168,22 @@ def _check_models(config: DatasetConfig) -> Problems:
         for path, alias in _aliases(column):
             if alias not in aliases:
                 yield ("columns", index, *path), f"no model has the alias {alias!r}{did_you_mean(alias, aliases)}"
+    yield from _check_reply_tokens(config)
     for index, provider in enumerate(config.model_providers):
         if provider.api_key is not None and not looks_like_env_var(provider.api_key):
             message = (
                 "api_key names an environment variable (such as OPENAI_API_KEY); a key itself does not belong in a file"
             )
             yield ("model_providers", index, "api_key"), message
+
+
+def _check_reply_tokens(config: DatasetConfig) -> Problems:
+    written = [column.name for column in config.columns if isinstance(column, ChatColumn)]
+    for index, provider in enumerate(config.model_providers):
+        for name in provider.simulation.reply_tokens or ():
+            if name not in (*written, ANY_COLUMN):
+                where: Path = ("model_providers", index, "simulation", "reply_tokens", name)
+                yield where, f"no column of text, code or JSON is named {name!r}{did_you_mean(name, written)}"
 
 
 def _check_budget(config: DatasetConfig) -> Problems:

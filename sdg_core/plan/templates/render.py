@@ -8,11 +8,13 @@ Threads: a template may be rendered by several threads at once. minijinja lets g
 its own, so they cannot block each other for good; compiling happens in the constructor, before anybody else has the object.
 """
 
+import asyncio
 import base64
 import datetime
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -47,12 +49,32 @@ class Template:
         self._room = None if room.is_free else room
         self._variants = Variants(source, self.names)
 
+    @property
+    def is_light(self) -> bool:
+        """Whether every rendering is done in this process."""
+        return self._room is None
+
     def render(self, values: Mapping[str, Any], choices: Choices | None = None) -> str:
         """The text. `choices` are the random numbers of the record. Raises RenderError.
 
         A text that is a JSON object or list is read where the template looks into it, loops over it or measures it; where it
         is printed, it stays as it is.
         """
+        context, nested = self._context(values)
+        if not self._fits(context):
+            return isolated.render(self.source, context, nested=nested, choices=choices)
+        return self._text(context, nested=nested, choices=choices)
+
+    async def render_in_loop(self, values: Mapping[str, Any], choices: Choices | None = None) -> str:
+        """`render` for an event loop, which goes on while a process of its own renders."""
+        context, nested = self._context(values)
+        if not self._fits(context):
+            render = partial(isolated.render, self.source, context, nested=nested, choices=choices)
+            return await asyncio.get_running_loop().run_in_executor(_waiting(), render)
+        return self._text(context, nested=nested, choices=choices)
+
+    def _context(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The plain values by their variables, and whether one has an inside. Raises RenderError for one that is missing."""
         context: dict[str, Any] = {}
         nested = False
         for name, variable in self._identifiers:
@@ -64,8 +86,12 @@ class Template:
                 value = plain_value(value)
                 nested |= type(value) not in _SCALARS
             context[variable] = value
-        if self._room is not None and not self._room.takes(context):
-            return isolated.render(self.source, context, nested=nested, choices=choices)
+        return context, nested
+
+    def _fits(self, context: Mapping[str, Any]) -> bool:
+        return self._room is None or self._room.takes(context)
+
+    def _text(self, context: Mapping[str, Any], *, nested: bool, choices: Choices | None) -> str:
         if not self.chooses:
             return self._variants.text(context, nested=nested)
         with drawing(choices):
@@ -86,6 +112,12 @@ class NestedTemplate:
     def render(self, values: Mapping[str, Any]) -> Any:
         """A fresh structure of the same shape. Raises RenderError."""
         return _render_compiled(self._compiled, values)
+
+
+@lru_cache(maxsize=1)
+def _waiting() -> Executor:
+    """The thread that waits for the process: one, because that renders one template at a time."""
+    return ThreadPoolExecutor(1, thread_name_prefix="sdg-template")
 
 
 @lru_cache(maxsize=4096)

@@ -7,9 +7,8 @@ from typing import Any
 import orjson
 
 from sdg_core import api
-from sdg_core.cli.output import money_text
 from sdg_core.cli.progress import _spent
-from sdg_core.plan.usage import Cost, sum_costs
+from sdg_core.plan.usage import Cost, money_text, sum_costs
 from sdg_core.testing import Fault, ModelServer, status
 from tests.support.sdg import dataset_config, llm, only_version, open_dataset, sdg, uuid, write_config
 

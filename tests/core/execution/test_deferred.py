@@ -18,7 +18,7 @@ from sdg_core.generators.dispatch import cell_generators
 from sdg_core.generators.models.chat import ChatGenerator
 from sdg_core.generators.models.conversation import Done
 from sdg_core.ledger.journal import Journal
-from sdg_core.models.pool import open_models
+from sdg_core.models.open_pool import open_models
 from sdg_core.models.types import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Usage
 from sdg_core.store.failures import read_failures
 from sdg_core.store.layout import VersionLayout
@@ -233,7 +233,7 @@ async def collect(dataset: api.Dataset, version: VersionLayout, rows: dict[int, 
         async with Journal(ledger, dataset=dataset.name, version=version.name, run_id="collector") as journal:
             store = CellStore(plan, journal=journal, kept=None, images=None)
             for record, values in rows.items():
-                conversation = generator.conversation(record=record, values=values)
+                conversation = await generator.conversation(record=record, values=values)
                 request = conversation.start().state.request
                 said = ChatResponse(f"collected {request.messages[-1].text}", "stop", Usage(requests=1))
                 done = conversation.step(conversation.start().state, said)

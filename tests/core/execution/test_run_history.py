@@ -98,7 +98,7 @@ def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) ->
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "d.yaml", dataset_config(uuid()), root=tmp_path / "root")
     with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger, ledger.transaction("write") as connection:
-        connection.exec_driver_sql("DROP TABLE runs")
+        connection.execute("DROP TABLE runs")
     notices: list[str] = []
 
     def on_event(event: Event) -> None:
@@ -204,7 +204,7 @@ async def test_replies_for_rows_that_a_function_has_made_are_kept_as_long_as_the
     rows = read_rows(second.version.row_group(0)).to_pylist()
     assert [row["text"] for row in rows] == [answer_to(f"{row['part']} of {row['id']}") for row in rows]
     with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger, ledger.reading() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM cells").scalar() == 0
+        assert connection.execute("SELECT count(*) AS number FROM cells")[0]["number"] == 0
 
 
 # --- without a ledger, without a key -----------------------------------------------------------------------------------

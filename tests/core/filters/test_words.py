@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.filters.words import words_of
+from sdg_core.filters.words import LETTERS_AND_DIGITS, RUNS, words_of
 
 WORD = st.text(alphabet="ab\x00é中\U0001f600", min_size=1, max_size=6)
 
@@ -28,3 +28,41 @@ def test_no_two_of_many_words_have_one_hash() -> None:
 def test_hashes_stay_what_they_are() -> None:
     """Signatures that were stored with a result can be compared with those of a later release."""
     assert words_of(pl.Series([None, "word é"])).hash.tolist() == [16858599118561336753, 8009896735055850304]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=st.lists(
+        st.one_of(
+            st.none(),
+            st.text(
+                st.one_of(st.sampled_from("aB1_ -.\n\u00a0\u0301é中"), st.characters(exclude_categories=["Cs"])),
+                max_size=12,
+            ),
+        ),
+        max_size=6,
+    ),
+    pattern=st.sampled_from([RUNS, LETTERS_AND_DIGITS]),
+)
+def test_words_are_the_matches_of_the_pattern(texts: list[str | None], pattern: str) -> None:
+    """The plain form, by regular expressions, is the reference."""
+    series = pl.Series(texts, dtype=pl.String)
+    expected = [
+        (row, word) for row, words in enumerate(series.str.extract_all(pattern).to_list()) for word in words or ()
+    ]
+    found = words_of(series, pattern=pattern)
+    assert found.row.tolist() == [row for row, _ in expected]
+    assert found.length.tolist() == [len(word) for _, word in expected]
+    alone = words_of(pl.Series([word for _, word in expected], dtype=pl.String), pattern=pattern)
+    assert found.hash.tolist() == alone.hash.tolist()
+
+
+def test_words_do_not_depend_on_how_many_texts_there_are() -> None:
+    """Texts are looked at in blocks of bytes; a text may be longer than a block."""
+    texts = ["", "ab é中 " * 60_000, None, "x" * 300_000, *(f"word{number} é" for number in range(40_000))]
+    together = words_of(pl.Series(texts))
+    apart = [words_of(pl.Series([text], dtype=pl.String)) for text in texts[:5]]
+    counts = [len(found.hash) for found in apart]
+    assert counts == [0, 120_000, 0, 1, 2] and len(together.hash) == 120_001 + 80_000
+    assert together.hash[:120_003].tolist() == [value for found in apart for value in found.hash.tolist()]
+    assert together.row[-1] == len(texts) - 1

@@ -97,7 +97,7 @@ async def test_a_failed_commit_reaches_everyone_who_waits(tmp_path: Path) -> Non
     ledger = open_ledger(None, root=tmp_path)
     async with journal_of(ledger) as journal:
         with ledger.transaction("write") as connection:
-            connection.exec_driver_sql("DROP TABLE cells")
+            connection.execute("DROP TABLE cells")
         outcomes = await asyncio.gather(*(journal.append(cell(r)) for r in range(5)), return_exceptions=True)
     assert all(isinstance(outcome, LedgerError) for outcome in outcomes)
 

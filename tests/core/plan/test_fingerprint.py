@@ -379,6 +379,7 @@ def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
         "RunSettings.max_conversation_correction_steps": outside(("run",), "max_conversation_correction_steps", 9),
         "RunSettings.max_conversation_restarts": outside(("run",), "max_conversation_restarts", 9),
         "RunSettings.max_attempts": outside(("run",), "max_attempts", 9),
+        "RunSettings.executor": outside(("run",), "executor", "ray"),
     }
     for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "images", "requests"):
         found[f"Prices.{name}"] = outside(price, name, 2.0, before=prices)
@@ -611,6 +612,9 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "Simulation.rate_limited": outside(SIMULATION, "rate_limited", 0.1, before=SIMULATED),
     "Simulation.transient": outside(SIMULATION, "transient", 0.1, before=SIMULATED),
     "Simulation.malformed": inside(SIMULATION, "malformed", 0.1, before=SIMULATED),
+    "Simulation.reply_tokens": inside(SIMULATION, "reply_tokens", 100, before=SIMULATED),
+    "ReplyTokens.mean": inside((*SIMULATION, "reply_tokens"), "*", {"mean": 10.0}, before=SIMULATED),
+    "ReplyTokens.stddev": inside(SIMULATION, "reply_tokens", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
     "Latency.mean": outside((*SIMULATION, "latency"), "mean", 0.1, before=SIMULATED),
     "Latency.stddev": outside(SIMULATION, "latency", {"mean": 1.0, "stddev": 0.1}, before=SIMULATED),
     "Simulation.latency": outside(

@@ -1,0 +1,41 @@
+"""Which partitions Dagster does not know yet of the sources that there are now."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from sdg_assets.assets.catalog import PipelineRef
+from sdg_core.api import pipelines
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """What Dagster does not know yet.
+
+    new: keys of partitions to add. empty: keys to remove, of partitions that never had a file and whose sources are gone; should
+    one come back, it gets its old partition. total: how many there are then.
+    """
+
+    new: list[str]
+    empty: list[str]
+    total: int
+
+
+def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:
+    """Write down the partitions of new sources, and compare them with Dagster's. Raises SdgError."""
+    pipeline = pipelines.open_pipeline(ref.path, root=root)
+    known = set(ref.known_partitions(instance))
+    found = pipelines.discover(pipeline)
+    vacant = {partition.key for partition in pipelines.without_anything(pipeline, found)}
+    kept = [partition.key for partition in found if partition.key not in vacant]
+    return Discovered([key for key in kept if key not in known], sorted(vacant & known), len(kept))
+
+
+def bring_up_to_date(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:
+    """Discover, and add and remove partitions. Raises SdgError."""
+    found = discover(instance, ref, root=root)
+    if found.new:
+        instance.add_dynamic_partitions(ref.partitions_name, found.new)
+    for key in found.empty:
+        instance.delete_dynamic_partition(ref.partitions_name, key)
+    return found

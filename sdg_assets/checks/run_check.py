@@ -1,0 +1,135 @@
+"""The check that every run of a partitioned asset evaluates: that its files are what the plan wants.
+
+A run over a range yields one result for all of its files: Dagster takes no more than one per check and step.
+"""
+
+import dagster as dg
+import pyarrow as pa
+
+from sdg_core.api import DatasetPlan, RowGroupFinished
+from sdg_core.api.pipelines import PartitionFinished
+
+MATCH_PLAN = "row_groups_match_plan"
+SOURCES_MATCH_PLAN = "sources_match_plan"
+MAX_SHOWN_FAULTS = 10
+MAX_SHOWN_PARTIAL = 20
+
+
+def row_groups_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check of a dataset's row groups."""
+    return dg.AssetCheckSpec(
+        MATCH_PLAN,
+        asset=key,
+        description="The files of a run have the rows, the schema and the fingerprint that the plan wants. Warns of records "
+        "that have no row.",
+    )
+
+
+def sources_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check of a pipeline's partitions."""
+    return dg.AssetCheckSpec(
+        SOURCES_MATCH_PLAN,
+        asset=key,
+        description="The files of a run have the fingerprint that the plan wants, and for each source and stage: tasks in = "
+        "tasks handed on + filtered + failed + expanded. Warns of sources that are partial or given up.",
+    )
+
+
+class RunCheck:
+    """Gathers what a run's files say of themselves into one result.
+
+    name: of the check. unit, remaining: what partial files do not have, and the name of its metadata.
+    """
+
+    name: str
+    unit: str
+    remaining: str
+    partitions: str
+
+    def __init__(self) -> None:
+        self._faults: list[str] = []
+        self._files = self._rows = self._remaining = 0
+        self._partial: list[str] = []
+
+    def _look(self, key: str, *, rows: int, remaining: int) -> None:
+        """Count a file."""
+        self._files += 1
+        self._rows += rows
+        self._remaining += remaining
+        if remaining:
+            self._partial.append(key)
+
+    def result(self) -> dg.AssetCheckResult:
+        """The verdict over all files."""
+        partial = ", ".join(sorted(self._partial)[:MAX_SHOWN_PARTIAL])
+        more = f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more" if len(self._partial) > MAX_SHOWN_PARTIAL else ""
+        said = f"{self._remaining} {self.unit}, in {self.partitions} {partial}{more}: `failures` on the page of each says why; "
+        return dg.AssetCheckResult(
+            check_name=self.name,
+            passed=not self._faults and not self._remaining,
+            severity=dg.AssetCheckSeverity.ERROR if self._faults else dg.AssetCheckSeverity.WARN,
+            description="; ".join(self._faults[:MAX_SHOWN_FAULTS])
+            or (f"{said}materializing it tries them again" if self._remaining else None),
+            metadata={
+                self.partitions.replace(" ", "_"): self._files,
+                "rows": self._rows,
+                self.remaining: self._remaining,
+                "faults": len(self._faults),
+            },
+        )
+
+
+class RowGroupsCheck(RunCheck):
+    """The verdict on row groups."""
+
+    name = MATCH_PLAN
+    unit = "records have no row"
+    remaining = "records_missing"
+    partitions = "row groups"
+
+    def __init__(self, plan: DatasetPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def add(self, event: RowGroupFinished, schema: pa.Schema) -> None:
+        """Look at one finished file."""
+        footer = event.footer
+        group = event.group
+        wanted = {
+            "config_hash": (footer.config_hash, self._plan.fingerprint.config_hash),
+            "start": (footer.start, group.start),
+            "size": (footer.size, group.size),
+        }
+        self._faults += [
+            f"row group {group.key}: {name} is {found}, not {expected}"
+            for name, (found, expected) in wanted.items()
+            if found != expected
+        ]
+        if not schema.remove_metadata().equals(self._plan.kept_schema):
+            self._faults.append(f"row group {group.key}: its columns are {', '.join(map(str, schema))}")
+        self._look(group.key, rows=footer.num_rows, remaining=len(footer.unfinished))
+
+
+class SourcesCheck(RunCheck):
+    """The verdict on partitions of sources."""
+
+    name = SOURCES_MATCH_PLAN
+    unit = "sources are partial or given up"
+    remaining = "sources_remaining"
+    partitions = "partitions"
+
+    def __init__(self, config_hash: str) -> None:
+        super().__init__()
+        self._config_hash = config_hash
+
+    def add(self, event: PartitionFinished) -> None:
+        """Look at one finished file."""
+        footer = event.footer
+        if footer.config_hash != self._config_hash:
+            self._faults.append(f"partition {event.key}: config_hash is {footer.config_hash}, not {self._config_hash}")
+        for entry in footer.sources:
+            for number, stage in enumerate(entry.stages):
+                if not stage.is_balanced():
+                    self._faults.append(f"partition {event.key}, {entry.locator}, stage {number}: tasks do not add up")
+        remaining = sum(entry.state != "complete" for entry in footer.sources)
+        self._look(event.key, rows=footer.num_rows, remaining=remaining)

@@ -1,0 +1,145 @@
+"""A dataset as Dagster looks at it: row groups, measured against its plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+
+from sdg_assets.opened.base import Opened, RowCounts
+from sdg_assets.recording.columns import descriptions_of, lineage_metadata, row_groups_lineage, table_schema
+from sdg_assets.recording.metadata import (
+    PREVIEW_ROWS,
+    data_version,
+    failure_table,
+    file_metadata,
+    finished_metadata,
+    is_made,
+    is_made_in,
+    selection_metadata,
+    spending_metadata,
+)
+from sdg_core import api
+from sdg_core.api import (
+    Observer,
+    ProcessingResult,
+    RowGroupState,
+    RowGroupStatus,
+    VersionLayout,
+    failures_of,
+    read_head,
+)
+
+
+class OpenedDataset(Opened):
+    """A dataset and its row groups."""
+
+    unit = "records"
+
+    def __init__(self, dataset: api.Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def dataset(self) -> api.Dataset:
+        """See the base class."""
+        return self._dataset
+
+    @property
+    def version(self) -> VersionLayout:
+        """See the base class. Raises a MetadataError."""
+        return api.measured_version(self.dataset)[0]
+
+    def _measured(self) -> Sequence[RowGroupStatus]:
+        return api.row_group_statuses(self.dataset)
+
+    def data_version(self, partition: Any) -> str | None:
+        """See the base class."""
+        footer = partition.footer
+        if footer is None or not is_made(footer, self.dataset.plan):
+            return None
+        return data_version(footer, version=self.version.name)
+
+    def stale(self, recorded: Mapping[str, str | None]) -> Sequence[str]:
+        """See the base class; by the plan alone, so thousands of files are not looked at."""
+        name = self.version.name
+        return [
+            group.key
+            for group in self.dataset.plan.row_groups
+            if group.key in recorded and not is_made_in(recorded[group.key], version=name, group=group)
+        ]
+
+    def file_metadata(self, partition: Any) -> dict[str, Any]:
+        """See the base class."""
+        path = self.version.row_group(partition.index)
+        return file_metadata(partition.footer, read_head(path, PREVIEW_ROWS), self.dataset.plan, uri=path.as_uri())
+
+    def lineage(self, upstream: Sequence[dg.AssetKey]) -> dict[str, Any]:
+        """The columns of the seed data behind each column."""
+        return {**lineage_metadata(self.dataset.plan, upstream)}
+
+    def check_complete(self) -> None:
+        """See the base class."""
+        api.check_complete(self._measured(), self.dataset.plan, allow_missing=False)
+
+    def process(
+        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: Observer
+    ) -> ProcessingResult:
+        """See the base class."""
+        opened = self.dataset
+        if max_missing_rate is not None:
+            settings = opened.plan.config.run.model_copy(update={"max_missing_rate": max_missing_rate})
+            opened = replace(opened, plan=opened.plan.with_settings(settings))
+        return api.process(opened, allow_missing=allow_missing, on_event=on_event)
+
+    def finished_metadata(self, result: ProcessingResult, *, partitioned: dg.AssetKey) -> dict[str, Any]:
+        """See the base class."""
+        plan = self.dataset.plan
+        statuses = self._measured()
+        status = api.status(self.dataset)
+        chosen = status.selection
+        selected: dict[str, Any] = {}
+        if chosen is not None:
+            selected = selection_metadata(
+                dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
+            )
+        failures = [
+            failure
+            for item in statuses
+            for failure in failures_of(result.version.failure_list(item.group.index), item.remaining)
+        ]
+        return {
+            "dagster/row_count": result.num_rows,
+            "records_missing": status.remaining,
+            "records_failed": status.failed,
+            **selected,
+            **({"failures": failure_table(failures)} if failures else {}),
+            **finished_metadata(result, status, plan.config.model_configs),
+            **spending_metadata(status.spending, simulated=plan.simulated),
+            "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
+            "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
+            "dagster/column_lineage": row_groups_lineage(plan, partitioned),
+        }
+
+    def row_counts(self) -> RowCounts:
+        """A row for each record, but for those that failed, were not kept by `select`, or were removed by a processor."""
+        plan = self.dataset.plan
+        statuses = self._measured()
+        remaining = sum(len(status.remaining) for status in statuses)
+        status = api.status(self.dataset)
+        removed = sum(status.removed_by_processor.values())
+        resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if plan.resizes else None
+        dropped = status.selection.dropped if status.selection is not None else 0
+        words = f"{plan.num_records} records planned, {status.failed} listed as failed"
+        if dropped:
+            words += f", {dropped} without a candidate that was kept"
+        return RowCounts(
+            (resized if resized is not None else plan.num_records - status.failed - dropped) - removed,
+            unlisted=remaining - status.failed if resized is None else 0,
+            words=words + (f", {removed} removed by processors" if removed else ""),
+            details={
+                "records_missing": remaining,
+                "failures_listed": status.failed,
+                **({"records_dropped": dropped} if dropped else {}),
+                **({"records_removed": removed} if removed else {}),
+            },
+        )

@@ -1,0 +1,131 @@
+"""Records the row groups of a dataset as they are finished, and says in the run's log how far it is."""
+
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+
+from sdg_assets.assets.spec import DatasetSpec
+from sdg_assets.checks.run_check import RowGroupsCheck
+from sdg_assets.recording.columns import lineage_metadata
+from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, is_made, row_group_metadata, upstream_tags
+from sdg_assets.recording.recorder import Recorder
+from sdg_core.api import (
+    DatasetPlan,
+    Event,
+    Notice,
+    RecordsSettled,
+    RowGroupFinished,
+    RunStarted,
+    format_ranges,
+    read_head,
+)
+
+PROGRESS_EVERY = 15.0
+"""Seconds between two lines of the run's log that say how far it is."""
+
+
+class RowGroupRecorder(Recorder[RowGroupFinished]):
+    """An observer of a run.
+
+    empty: row groups of which no record could be made, unless `run.max_missing_rate` allows for that; they are not recorded, so
+    that Dagster counts their partitions as failed.
+    """
+
+    verdict: RowGroupsCheck
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: DatasetPlan, keep: bool = False
+    ) -> None:
+        tags = {"dagster/code_version": spec.code_version, **upstream_tags(context.instance, spec.upstream)}
+        super().__init__(context, tags=tags, keep=keep)
+        self.verdict = RowGroupsCheck(plan)
+        self.empty: list[RowGroupFinished] = []
+        self._plan = plan
+        self._lineage = lineage_metadata(plan, spec.upstream)
+        self._progress = Progress(context)
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event of the engine."""
+        match event:
+            case RecordsSettled():
+                self.has_made = self.has_made or event.made > 0
+                self._progress.settled(event)
+            case RowGroupFinished() if not is_made(event.footer, self._plan):
+                self.empty.append(event)
+            case RowGroupFinished():
+                self._add(event)
+                self._progress.finished(event)
+            case Notice():
+                self._context.log.info(event.message)
+            case RunStarted():
+                self._context.log.info(
+                    f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
+                    f"{event.complete} are complete"
+                )
+                self._progress.started(event)
+            case _:
+                pass
+
+    def nothing_made(self) -> str | None:
+        """See the base class."""
+        return _nothing_made(self.empty) if self.empty else None
+
+    def _ended(self) -> None:
+        for event in self.empty:
+            self.verdict.add(event, self._plan.kept_schema)
+
+    def _described(self, made: RowGroupFinished) -> dg.AssetMaterialization:
+        rows = made.head if made.head is not None else read_head(made.path, PREVIEW_ROWS)
+        self.verdict.add(made, rows.schema)
+        version = made.path.parent.parent.name
+        return dg.AssetMaterialization(
+            self._context.asset_key,
+            partition=made.group.key,
+            metadata={**row_group_metadata(made, rows, self._plan), **self._lineage},
+            tags={"dagster/data_version": data_version(made.footer, version=version)},
+        )
+
+
+def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
+    groups = format_ranges(sorted(event.group.index for event in empty))
+    first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
+    return (
+        f"no record could be made of row groups {groups}; the first failure: {first}\n"
+        "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
+    )
+
+
+class Progress:
+    """How far a run is, as a line of its log now and then."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log = context.log
+        self._next = time.monotonic() + PROGRESS_EVERY
+        self._records = self._row_groups = self._made = self._failed = self._files = 0
+
+    def started(self, event: RunStarted) -> None:
+        """What lies ahead."""
+        self._records = event.records
+        self._row_groups = event.row_groups
+
+    def settled(self, event: RecordsSettled) -> None:
+        """Some records more are made or have failed."""
+        self._made += event.made
+        self._failed += event.failed
+        self._records -= event.elsewhere
+        if time.monotonic() >= self._next:
+            self._say()
+
+    def finished(self, event: RowGroupFinished) -> None:
+        """A file more is on disk."""
+        self._files += not event.adopted
+        if time.monotonic() >= self._next:
+            self._say()
+
+    def _say(self) -> None:
+        self._next = time.monotonic() + PROGRESS_EVERY
+        self._log.info(
+            f"{self._made:,} of {self._records:,} records generated, {self._failed:,} failed; "
+            f"{self._files:,} of {self._row_groups:,} row groups are on disk"
+        )

@@ -1,0 +1,73 @@
+"""What a partition of a pipeline says of itself, as Dagster metadata."""
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
+from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, usage_metadata
+from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, stage_label
+
+MAX_SHOWN_SOURCES = 20
+"""Sources whose versions an event lists; a bucketed partition has thousands, and events are stored by the thousand."""
+
+
+def sources_data_version(footer: PartitionFooter, *, version: str) -> str:
+    """Identifies the content: the version directory it lies in, and each source with its version and its failed tasks."""
+    parts = [(e.key, e.version, sorted((f.task, f.stage) for f in e.failed)) for e in footer.sources]
+    return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def partition_metadata(event: PartitionFinished, rows: pa.Table, pipeline: OpenPipeline) -> dict[str, Any]:
+    """The metadata of one partition's materialization."""
+    return {
+        "sources_made": len(event.made),
+        "adopted": event.adopted,
+        "replayed": event.replayed,
+        **sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri()),
+    }
+
+
+def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipeline, *, uri: str) -> dict[str, Any]:
+    """What the file of a partition says of itself."""
+    failed = [failure for entry in footer.sources for failure in entry.failed]
+    filtered: Counter[str] = Counter()
+    for entry in footer.sources:
+        filtered.update(entry.filtered)
+    states = [entry.state for entry in footer.sources]
+    narrow = len(rows.schema.names) <= EVENT_COLUMNS
+    listed = {entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]}
+    more = len(footer.sources) - len(listed)
+    return {
+        "dagster/partition_row_count": footer.num_rows,
+        "rows": footer.num_rows,
+        "sources": len(footer.sources),
+        "sources_partial": states.count("partial"),
+        "sources_failed": states.count("failed"),
+        "sources_removed": len(footer.removed),
+        "tasks_read": sum(entry.read for entry in footer.sources),
+        "tasks_filtered": sum(filtered.values()),
+        "tasks_failed": len(failed),
+        **{f"filtered/{reason}": count for reason, count in filtered.items()},
+        **({"first_failure": failed[0].message, "failures": _failure_table(footer)} if failed else {}),
+        **usage_metadata(footer.usage),
+        **cost_metadata(footer.usage, pipeline.plan.config.model_configs, simulated=footer.simulated),
+        "preview": preview(rows),
+        "source_versions": {**listed, **({"…": f"and {more:,} more sources"} if more else {})},
+        "simulated": footer.simulated,
+        "dagster/uri": uri,
+        "config_fingerprint": footer.config_hash,
+        **(
+            {"dagster/column_schema": table_schema(rows.schema)} if narrow else {"columns": str(len(rows.schema.names))}
+        ),
+    }
+
+
+def _failure_table(footer: PartitionFooter) -> Any:
+    """What failed how often, the most frequent first."""
+    failures = (failure for entry in footer.sources for failure in entry.failed)
+    counts = Counter((stage_label(failure.stage), failure.kind, failure.message) for failure in failures)
+    rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
+    return markdown_table(("tasks", "stage", "kind", "message"), rows)

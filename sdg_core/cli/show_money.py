@@ -1,0 +1,69 @@
+"""Money as commands print it: what a run and a dataset have cost, over all versions and with what lies above.
+
+Invariant: money of a rehearsal is never shown as if it were paid.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from sdg_core.api import comparison_text, money_text, totals
+
+if TYPE_CHECKING:
+    from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary
+
+WOULD = "simulated, would cost "
+
+
+def cost_lines(cost: "Mapping[str, Cost]") -> list[str]:
+    """A line per model, and the sum of several."""
+    lines = [f"{alias}: {money_text(item.amount)} {item.currency}" for alias, item in cost.items()]
+    if len(cost) > 1:
+        lines.append(f"{sums(totals(cost))} in all")
+    return lines
+
+
+def further_costs(current: "DatasetStatus", *, would: str) -> Iterator[tuple[str, str]]:
+    """What a dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream; and what it was
+    estimated to cost."""
+    spending = current.spending
+    for version, spent in spending.earlier.items():
+        if spent.total:
+            yield "", f"version {version}, which cells came from: {sums(spent.total)}"
+    if spending.earlier and spending.total:
+        yield "in all", f"{would}{sums(spending.total)}"
+    for name, cost in spending.upstream.items():
+        yield "upstream", f"{name}: {sums(cost)}"
+    if current.estimate is not None:
+        yield "estimate", comparison_text(current.estimate, simulated=current.simulated)
+
+
+def sums(total: Mapping[str, float]) -> str:
+    """Sums of money, a currency each."""
+    return ", ".join(f"{money_text(amount)} {currency}" for currency, amount in total.items())
+
+
+def _differs(total: Mapping[str, float], run: Mapping[str, float]) -> bool:
+    return any(money_text(amount) != money_text(run.get(currency, 0.0)) for currency, amount in total.items())
+
+
+def estimate_costs(result: "Estimate") -> Iterator[str]:
+    """What the remaining records are expected to cost, per model and in all, and between which ends."""
+    would = WOULD if result.simulated else ""
+    for line in cost_lines(result.cost):
+        yield would + line
+    for currency, ends in result.cost_range.items():
+        yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency}, nine times of ten"
+
+
+def run_costs(summary: "RunSummary") -> Iterator[str]:
+    """What a run has cost, and what its dataset has cost so far; nothing without prices."""
+    spending = summary.spending
+    would = WOULD if summary.simulated else ""
+    if summary.cost:
+        yield f"cost: {would}{sums(summary.cost)} in this run"
+    if _differs(spending.total, summary.cost):
+        versions = len(spending.earlier) + 1
+        over = f" over {versions} versions" if versions > 1 else ""
+        yield f"cost: {would}{sums(spending.total)} in all{over}"
+    for name, cost in spending.upstream.items():
+        yield f"cost of {name}, which it is made from: {sums(cost)}"

@@ -1,0 +1,169 @@
+"""A SQLite ledger through Python's own driver: every run opens one, and its journal commits fifty times a second.
+
+It runs with a write-ahead log. A transaction begins with the write lock, so that what it reads stays true until it commits,
+instead of failing to upgrade later. After an error the connection is closed, which rolls its transaction back.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sdg_core.ledger.tables import Table, TableColumn
+
+BUSY_TIMEOUT = 60.0
+"""Seconds that a writer waits for another process to finish its transaction."""
+_TYPES = {"text": "TEXT", "integer": "INTEGER", "big integer": "BIGINT", "float": "FLOAT", "bytes": "BLOB"}
+
+
+class SqliteDatabase:
+    """A SQLite database. connect: opens one more connection to it, usable by any thread."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self, *, durable: bool) -> Iterator["SqliteConnection"]:
+        """See `Ledger.transaction`."""
+        with self._connection() as connection:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            yield SqliteConnection(connection)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator["SqliteConnection"]:
+        """A connection for single reads, which take no lock."""
+        with self._connection() as connection:
+            yield SqliteConnection(connection)
+
+    def fault(self, error: Exception) -> Exception | None:
+        """The error itself if SQLite raised it."""
+        return error if isinstance(error, sqlite3.Error) else None
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            idle = self._idle
+            self._idle = []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+
+
+class SqliteConnection:
+    """A connection, as `connection.Connection` describes it. A writer of SQLite is alone anyway, so rows are never locked."""
+
+    for_update = ""
+    for_share = ""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> list[sqlite3.Row]:
+        """The rows that a statement finds."""
+        return self._connection.execute(statement, values or {}).fetchall()
+
+    def change(self, statement: str, values: Mapping[str, Any]) -> int:
+        """Carry out an update or a deletion; returns the number of rows that it met."""
+        return self._connection.execute(statement, values).rowcount
+
+    def change_many(self, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Carry out an update or a deletion for each of some sets of values."""
+        self._connection.executemany(statement, rows)
+
+    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert rows, but for those whose key is there already."""
+        return self._insert("IGNORE", table, rows)
+
+    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows; those whose key is there already are replaced."""
+        self._insert("REPLACE", table, rows)
+
+    def columns(self, table: str) -> frozenset[str]:
+        """The columns of a table as it is; none if there is no such table."""
+        return frozenset(row["name"] for row in self.execute("SELECT name FROM pragma_table_info(:t)", {"t": table}))
+
+    def create(self, table: Table) -> None:
+        """Make a table, unless it is there."""
+        parts = [_definition(column) for column in table.columns]
+        parts.append(f"PRIMARY KEY ({', '.join(table.keys)})")
+        self._connection.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(parts)})")
+        for column in table.columns:
+            if column.index:
+                where = f"ix_{table.name}_{column.name} ON {table.name} ({column.name})"
+                self._connection.execute(f"CREATE INDEX IF NOT EXISTS {where}")
+
+    def drop(self, table: Table) -> None:
+        """Remove a table, if it is there."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {table.name}")
+
+    def add_column(self, table: Table, column: TableColumn) -> None:
+        """Add a column that has a default."""
+        self._connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {_definition(column)}")
+
+    def _insert(self, conflict: str, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        if not rows:
+            return 0
+        names = tuple(rows[0])
+        values = ", ".join(f":{name}" for name in names)
+        statement = f"INSERT OR {conflict} INTO {table.name} ({', '.join(names)}) VALUES ({values})"
+        return self._connection.executemany(statement, rows).rowcount
+
+
+def _definition(column: TableColumn) -> str:
+    kind = f"VARCHAR({column.length})" if column.kind == "string" else _TYPES[column.kind]
+    default = f" DEFAULT '{column.default}'" if column.default is not None else ""
+    return f"{column.name} {kind}{default}{'' if column.optional else ' NOT NULL'}"
+
+
+def sqlite_file(path: Path) -> SqliteDatabase:
+    """The database in a file, which is made if it is not there."""
+    return sqlite_database((str(path),), {})
+
+
+def sqlite_database(place: Sequence[Any], options: Mapping[str, Any]) -> SqliteDatabase:
+    """The database at what `sqlite3.connect` takes."""
+    given = {"timeout": BUSY_TIMEOUT, **options}
+
+    def connect() -> sqlite3.Connection:
+        connection = _open(place, given)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return SqliteDatabase(connect)
+
+
+def sqlite_file_to_read(path: Path) -> SqliteDatabase:
+    """The database in a file that lies where nothing can be written."""
+    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    return SqliteDatabase(lambda: _open((uri,), {"uri": True}))
+
+
+def _open(place: Sequence[Any], options: Mapping[str, Any]) -> sqlite3.Connection:
+    settings = {**options, "check_same_thread": False, "isolation_level": None}
+    connection: sqlite3.Connection = sqlite3.connect(*place, **settings)
+    connection.row_factory = sqlite3.Row
+    return connection

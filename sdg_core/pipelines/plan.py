@@ -1,0 +1,80 @@
+"""What `sdg_core.pipelines.compile` makes of a pipeline file: its stages, resolved, and what a run needs to know of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sdg_core.config.load import ParsedConfig
+from sdg_core.config.pipeline import PipelineConfig, Stage
+from sdg_core.custom import Resources
+from sdg_core.custom import Stage as UserStage
+from sdg_core.pipelines.tokens import Tokenize
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.fingerprint import Fingerprint
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage, resolved. columns: the plan of its columns. call: the user's function. own: an object of the user's class, which
+    does what a function would. reads: what its columns read of a task.
+    tokenize: of a split into tokens.
+    prefix: the fingerprint of the pipeline up to it, which its checkpoints are filed under."""
+
+    place: int
+    stage: Stage
+    columns: DatasetPlan | None = None
+    call: Callable[..., Any] | None = None
+    own: UserStage | None = None
+    tokenize: Tokenize | None = None
+    reads: tuple[str, ...] = ()
+    prefix: str = ""
+
+    @property
+    def label(self) -> str:
+        """What to call the stage in messages and files."""
+        return f"stages[{self.place}]"
+
+    @property
+    def concurrency(self) -> int | None:
+        """Batches at once; None where nothing limits them."""
+        stated: int | None = getattr(self.stage, "concurrency", None)
+        if stated is None and self.own is not None:
+            return self.own.concurrency
+        return stated
+
+    @property
+    def resources(self) -> Resources:
+        """What one worker of the stage takes of a machine."""
+        stated = getattr(self.stage, "resources", None)
+        if stated is not None:
+            return Resources(cpus=stated.cpus, gpus=stated.gpus)
+        return self.own.resources if self.own is not None else Resources()
+
+    @property
+    def batch_size(self) -> int | None:
+        """Records that a function is given at once; None for one that is not given a list."""
+        stated: int | None = getattr(self.stage, "batch_size", None)
+        if stated is None and self.own is not None:
+            return self.own.batch_size
+        return stated
+
+
+@dataclass(frozen=True)
+class PipelinePlan:
+    """Everything a run needs to know of a pipeline but its sources.
+
+    dropped: columns that are not written. shell: the same as a dataset's plan, for what the two have in common (versions, seal,
+    claims); its columns are those of all stages. types: of the columns that stages make.
+    """
+
+    config: PipelineConfig
+    stages: tuple[StagePlan, ...]
+    fingerprint: Fingerprint
+    dropped: frozenset[str]
+    shell: DatasetPlan
+    types: Mapping[str, pa.DataType]
+    parsed: ParsedConfig
+    base: Path

@@ -1,0 +1,104 @@
+"""Values of Python and numpy as Arrow arrays, without pandas.
+
+`pyarrow.array` imports pandas, where it is installed, to find out whether it was given a series, and that takes as long as
+generating ten rows. What is converted here never is one. Invariant: the same values, types and errors as `pyarrow.array`, which
+converts everything that is not plain JSON.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_LEAVES: tuple[tuple[pa.DataType, type, type[pl.DataType]], ...] = (
+    (pa.string(), str, pl.String),
+    (pa.int64(), int, pl.Int64),
+    (pa.float64(), float, pl.Float64),
+    (pa.bool_(), bool, pl.Boolean),
+)
+
+
+def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array | pa.ChunkedArray:
+    """Python values as an array of a type, or of the one that they have. Raises what `pyarrow.array` raises."""
+    if kind is None:
+        kind = pa.infer_type(values)
+    found = _plain_array(values, kind)
+    return found if found is not None else pa.array(values, type=kind)
+
+
+def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """An array of polars as the type of its column. Raises what `cast` raises.
+
+    It is mostly text whose offsets need 32 bits. They get them here, because `cast` imports `pyarrow.compute`.
+    """
+    if array.type == kind:
+        return array
+    if array.type == pa.large_string() and kind == pa.string() and len(array) > 0 and array.offset == 0:
+        valid, offsets, characters = array.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1)
+        if ends[-1] <= np.iinfo(np.int32).max:
+            narrow = pa.py_buffer(ends.astype(np.int32))
+            return pa.Array.from_buffers(kind, len(array), [valid, narrow, characters], array.null_count)
+    return array.cast(kind)
+
+
+def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
+    """What to keep, as `Table.filter` takes it."""
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bits(mask)])
+
+
+def integers_of(numbers: NDArray[np.int64]) -> pa.Int64Array:
+    """Whole numbers, as `Table.take` takes them."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+
+
+def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """The array of plain values: each of the very class that its type stands for, or None. Otherwise None."""
+    if pa.types.is_struct(kind):
+        return _structs(values, kind)
+    if pa.types.is_list(kind):
+        return _lists(values, kind)
+    for leaf, its_class, polars_type in _LEAVES:
+        if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
+            try:
+                return narrowed(pl.Series(values, dtype=polars_type).to_arrow(), kind)
+            except (pl.exceptions.PolarsError, pa.ArrowException, ValueError, OverflowError, TypeError):
+                return None  # pyarrow has the words for it
+    return None
+
+
+def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:
+    if not kind.num_fields or not {dict, type(None)}.issuperset(map(type, values)):
+        return None
+    children = []
+    for field in kind:
+        child = _plain_array([None if value is None else value.get(field.name) for value in values], field.type)
+        if child is None:
+            return None
+        children.append(child)
+    return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask_of(_nulls(values)))
+
+
+def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
+    if not {list, type(None)}.issuperset(map(type, values)):
+        return None
+    items = _plain_array([item for value in values if value is not None for item in value], kind.value_type)
+    ends = np.cumsum([0, *(0 if value is None else len(value) for value in values)])
+    if items is None or ends[-1] > np.iinfo(np.int32).max:
+        return None
+    missing = _nulls(values)
+    valid = _bits(~missing) if missing.any() else None
+    return pa.Array.from_buffers(
+        kind, len(values), [valid, pa.py_buffer(ends.astype(np.int32))], null_count=int(missing.sum()), children=[items]
+    )
+
+
+def _nulls(values: Sequence[Any]) -> NDArray[np.bool_]:
+    return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+
+
+def _bits(mask: NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))

@@ -1,0 +1,111 @@
+"""Prompts as they were sent: rendered again from stored records, because nothing but the records is kept.
+
+Nobody is asked: the pool that generators want holds simulated models, which need no key. Rendering is a pure function of the
+record, so the prompt is the one that was sent, unless what the record reads has been dropped from the files.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_core.config.columns import ModelColumn
+from sdg_core.config.models import ModelProvider
+from sdg_core.errors import CellError, CorruptFileError, SdgError
+from sdg_core.generators.dispatch import PromptedGenerator
+from sdg_core.generators.models.chat import message_text
+from sdg_core.generators.models.dispatch import model_generator
+from sdg_core.generators.skip import SkipRule, skip_rules
+from sdg_core.models.open_pool import open_models
+from sdg_core.models.pool import ModelPool
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.store.images import ImageFiles
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.row_group_state import RowGroupStatus
+from sdg_core.store.row_groups import read_dropped, read_head
+
+SHOWN_RECORDS = 2
+_LONGEST = 10_000
+
+
+@dataclass(frozen=True)
+class SentPrompt:
+    """The messages, as (role, text), that a model was sent first for a record's cell."""
+
+    column: str
+    record: int
+    messages: tuple[tuple[str, str], ...]
+
+
+def prompts_as_sent(
+    plan: DatasetPlan, version: VersionLayout, statuses: Sequence[RowGroupStatus]
+) -> tuple[SentPrompt, ...]:
+    """The prompts of the first stored records. None where rows are no records, or where the values cannot be read."""
+    status = next((status for status in statuses if status.footer is not None and status.footer.num_rows), None)
+    written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
+    if status is None or status.footer is None or plan.resizes or not written:
+        return ()
+    try:
+        records = _records(version, status)
+        with ThreadPoolExecutor(1) as thread:  # there may be a loop in this one
+            return thread.submit(asyncio.run, _rendered(plan, version, records)).result()
+    except (SdgError, OSError):
+        return ()
+
+
+def _records(version: VersionLayout, status: RowGroupStatus) -> dict[int, dict[str, Any]]:
+    """The first records of a row group by number, dropped columns included."""
+    assert status.footer is not None
+    indices = status.footer.records()[:SHOWN_RECORDS]
+    rows = read_head(version.row_group(status.group.index), SHOWN_RECORDS).to_pylist()
+    dropped: list[dict[str, Any]] = [{} for _ in rows]
+    if version.dropped(status.group.index).exists():
+        dropped = read_dropped(version.dropped(status.group.index), indices).to_pylist()
+    return {int(i): row | more for i, row, more in zip(indices, rows, dropped, strict=False)}
+
+
+async def _rendered(
+    plan: DatasetPlan, version: VersionLayout, records: Mapping[int, Mapping[str, Any]]
+) -> tuple[SentPrompt, ...]:
+    stand_ins = {
+        alias: (model, ModelProvider(name=provider.name, provider_type="simulated"))
+        for alias, (model, provider) in plan.models.items()
+    }
+    async with open_models(stand_ins, settings=plan.config.run, env={}, tools=plan.tools) as models:
+        found = []
+        generators = _prompted(plan, models, version)
+        rules = skip_rules(plan)
+        for record, values in records.items():
+            skipped: set[str] = set()
+            for column in plan.graph.order:
+                if await _is_skipped(rules.get(column), values, skipped):
+                    skipped.update(rules[column].names)
+                elif column in generators:
+                    prompt = await _prompt(generators[column], column, record, values)
+                    found += [prompt] if prompt is not None else []
+        return tuple(found)
+
+
+def _prompted(plan: DatasetPlan, models: ModelPool, version: VersionLayout) -> dict[str, PromptedGenerator]:
+    images = ImageFiles(version)
+    written = [column for column in plan.config.columns if isinstance(column, ModelColumn)]
+    made = {column.name: model_generator(plan, column, models=models, images=images) for column in written}
+    return {name: generator for name, generator in made.items() if isinstance(generator, PromptedGenerator)}
+
+
+async def _is_skipped(rule: SkipRule | None, values: Mapping[str, Any], skipped: set[str]) -> bool:
+    try:
+        return rule is not None and (rule.inherits_skip(skipped) or await rule.holds_in_loop(values))
+    except CellError:
+        return False
+
+
+async def _prompt(
+    generator: PromptedGenerator, column: str, record: int, values: Mapping[str, Any]
+) -> SentPrompt | None:
+    try:
+        messages = await generator.prompt(record=record, values=values)
+    except (CellError, CorruptFileError, KeyError):
+        return None
+    return SentPrompt(column, record, tuple((message.role, message_text(message)[:_LONGEST]) for message in messages))

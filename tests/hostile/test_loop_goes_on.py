@@ -1,0 +1,85 @@
+"""Whatever a template or a text makes of a process of its own or of a thread, the event loop answers meanwhile."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sdg_core import api
+from sdg_core.api import pipelines
+from sdg_core.pipelines.generate import agenerate_pipeline
+from sdg_core.plan.templates import isolated
+from sdg_core.plan.templates.render import Template
+from sdg_core.testing import ModelServer
+from tests.support.sdg import category, dataset_config
+
+HEAVY = "{% set a = plan %}" + "{% set a = a ~ a %}" * 30 + "{{ a[:1] }}"
+TRUE = HEAVY + "true"
+
+
+@pytest.fixture
+async def renderings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Renderings apart end once the loop of the test has answered, and fail if it does not."""
+    loop = asyncio.get_running_loop()
+    done: list[str] = []
+
+    def render(source: str, values: Any, **options: Any) -> str:
+        answered = threading.Event()
+        loop.call_soon_threadsafe(answered.set)
+        assert answered.wait(10), "the loop stood still"
+        done.append(source)
+        return "true"
+
+    monkeypatch.setattr(isolated, "render", render)
+    return done
+
+
+def text(name: str, **more: Any) -> dict[str, Any]:
+    return {"column_type": "llm-text", "name": name, "prompt": "{{ plan }}", "model_alias": "writer", **more}
+
+
+COLUMNS = {
+    "prompt": [text("t", prompt=HEAVY)],
+    "system_prompt": [text("t", system_prompt=HEAVY)],
+    "expression": [text("t"), {"column_type": "expression", "name": "e", "expr": HEAVY + "{{ t }}"}],
+    "skip": [text("u"), text("t", prompt="{{ u }}", skip={"when": HEAVY.replace("plan", "u")})],
+    "picture": [text("t"), {"column_type": "image", "name": "p", "prompt": HEAVY, "model_alias": "painter"}],
+    "select": [text("t")],
+    "group": [{"column_type": "expression", "name": "e", "expr": HEAVY}],
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+async def test_templates_of_datasets(tmp_path: Path, kind: str, renderings: list[str]) -> None:
+    async with ModelServer() as server:
+        config = dataset_config(category("plan", "a"), *COLUMNS[kind], endpoint=server.url) | {"num_records": 2}
+        if kind == "select":
+            config["select"] = {"keep": TRUE, "candidates": 1, "otherwise": "drop"}
+        painter = {"alias": "painter", "model": "dall-e", "inference_parameters": {"generation_type": "image"}}
+        if kind == "picture":
+            config["model_configs"].append({**config["model_configs"][0], **painter})
+        summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
+    assert summary.remaining == 0
+    assert renderings
+
+
+async def test_filters_of_pipelines(tmp_path: Path, renderings: list[str]) -> None:
+    (tmp_path / "a.md").write_text("text")
+    config = {
+        "kind": "pipeline",
+        "name": "notes",
+        "sources": {"reader": "files", "path": "*.md"},
+        "stages": [{"stage": "filter", "keep": HEAVY.replace("plan", "content")}],
+    }
+    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(config))
+    await agenerate_pipeline(pipelines.open_pipeline(tmp_path / "pipeline.yaml", root=tmp_path / "root"))
+    assert renderings
+
+
+async def test_renderings_that_wait_for_each_other_end(renderings: list[str]) -> None:
+    template = Template(HEAVY)
+    texts = await asyncio.gather(*(template.render_in_loop({"plan": "x"}) for _ in range(5)))
+    assert texts == ["true"] * 5
