@@ -31,6 +31,13 @@ class WhenClaimed(Enum):
     refuse = "refuse"
 
 
+class Executor(Enum):
+    """Where the functions and quality rules of a pipeline run."""
+
+    local = "local"
+    ray = "ray"
+
+
 class CheckedConfig(dg.Config):
     """Run config whose faults are one readable message: value, place, remedy.
 
@@ -122,6 +129,10 @@ class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
     retry: bool = Field(default=False, description="Try sources again that were given up after too many attempts.")
+    executor: Executor | None = Field(
+        default=None,
+        description="Where functions and quality rules run. local: in the run. ray: on the Ray cluster that RAY_ADDRESS names.",
+    )
 
 
 class GenerateConfig(RunConfig):
@@ -160,6 +171,8 @@ def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
     Definitions are loaded for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}
     known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
+    if "executor" in known:
+        known["executor"] = Executor(run.executor)
     fields: dict[str, Any] = {}
     for name, value in known.items():
         field = copy(config.model_fields[name])

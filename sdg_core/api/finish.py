@@ -5,18 +5,16 @@ from pathlib import Path
 
 from polars.exceptions import PanicException
 
-from sdg_core.config.columns import ImageColumn
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.errors import IncompleteError, LedgerError
-from sdg_core.plan.checks.processors import REMOVED
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
-from sdg_core.processing.hub import HUB, Hub
 from sdg_core.processing.hub import PushPlan as PushPlan
+from sdg_core.processing.hub import push_finished
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import (
     MadeReport,
@@ -162,19 +160,14 @@ def push(
     confirm: is shown what would be uploaded; nothing is sent or created unless it returns True. private: for a repository that
     does not exist yet. endpoint: of another hub than huggingface.co. Returns the dataset's address, None if it was not confirmed.
     What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
-    finished, HubError.
+    finished, HubError, StoreError.
     """
     version = existing_version(dataset)
     if version.metadata is None or version.metadata.post_generation_state != "complete":
         raise IncompleteError(f"{version.layout.directory} is not finished", remedy="`sdg process` it first")
-    outputs = [name for name in processing.output_names(dataset.plan) if name != REMOVED]
-    hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
-    kept = frozenset(dataset.plan.kept_schema.names)
-    pictures = [c.name for c in dataset.plan.config.columns if isinstance(c, ImageColumn) and c.name in kept]
-    plan = hub.plan(version.layout, outputs, pictures=pictures)
-    if not confirm(plan):
-        return None
-    return hub.push(plan, private=private, message=f"{dataset.name} {version.layout.name}")
+    return push_finished(
+        dataset.plan, version.layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token
+    )
 
 
 def export(

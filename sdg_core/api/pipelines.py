@@ -30,6 +30,9 @@ from sdg_core.pipelines.finish import (
     process_pipeline as process,
 )
 from sdg_core.pipelines.finish import (
+    push_pipeline as push,
+)
+from sdg_core.pipelines.finish import (
     report_pipeline as report,
 )
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
@@ -77,6 +80,7 @@ __all__ = [
     "plan",
     "preview",
     "process",
+    "push",
     "prune",
     "reopen",
     "report",

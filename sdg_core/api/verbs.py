@@ -3,37 +3,36 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdg_core.config.load import is_pipeline, read_config, read_pipeline
 from sdg_core.config.run import ResumeMode, RunSettings
-from sdg_core.dataset.estimates import keep_estimate
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, scan_version
 from sdg_core.dataset.ledger import latest_runs
-from sdg_core.dataset.prune import describe_versions, prunable, remove_versions
-from sdg_core.dataset.spending import spending_of
-from sdg_core.dataset.status import DatasetStatus, describe
 from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
-from sdg_core.execution.dry_run import RunPlan, plan_run
-from sdg_core.execution.estimate import Estimate, make_estimate, remaining_work
 from sdg_core.execution.generate import agenerate
-from sdg_core.execution.preview import Preview, make_preview
-from sdg_core.execution.samples import open_samples
 from sdg_core.execution.summary import RunSummary
-from sdg_core.generators.samplers.group_sampler import Acceptance, measure_acceptance
+from sdg_core.generators.samplers.group_sampler import measure_acceptance
 from sdg_core.ledger.history import RunRecord
-from sdg_core.models.health import ModelHealth
-from sdg_core.models.mcp.toolbox import ToolHealth
 from sdg_core.models.pool import ModelPool, open_models_of
-from sdg_core.plan.effects import Effects, effects_of
-from sdg_core.plan.import_builder_config import ImportedConfig, import_config
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
-from sdg_core.store.version_list import VersionInfo
 from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
+
+if TYPE_CHECKING:
+    from sdg_core.dataset.status import DatasetStatus
+    from sdg_core.execution.dry_run import RunPlan
+    from sdg_core.execution.estimate import Estimate
+    from sdg_core.execution.preview import Preview
+    from sdg_core.generators.samplers.group_sampler import Acceptance
+    from sdg_core.models.health import ModelHealth
+    from sdg_core.models.mcp.toolbox import ToolHealth
+    from sdg_core.plan.effects import Effects
+    from sdg_core.plan.import_builder_config import ImportedConfig
+    from sdg_core.store.version_list import VersionInfo
 
 Result = TypeVar("Result")
 
@@ -47,13 +46,16 @@ def preview(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     clients: Mapping[str, Any] | None = None,
     on_event: Observer = lambda event: None,
-) -> Preview:
+) -> "Preview":
     """Some records, made in memory. Asks models for them if columns need models; what real models reply is kept in the
     journal, so that a run need not ask again.
 
     config: as for `open_dataset`, or an open dataset. first: the number of the first record. Raises PlanError for numbers that
     name no record.
     """
+    from sdg_core.execution.preview import make_preview
+    from sdg_core.execution.samples import open_samples
+
     if num_records < 1 or first < 0:
         raise PlanError(f"records {first} to {first + num_records - 1}", remedy="ask for at least 1 record, from 0 on")
     records = range(first, first + num_records)
@@ -63,7 +65,7 @@ def preview(
     plan = dataset.plan
     seeds = dataset.seeds
 
-    async def work(models: ModelPool) -> Preview:
+    async def work(models: ModelPool) -> "Preview":
         async with open_samples(dataset) as samples:
             return await make_preview(
                 plan, records=records, seeds=seeds, models=models, on_event=on_event, samples=samples
@@ -74,28 +76,35 @@ def preview(
 
 def import_builder_config(
     path: str | Path, *, env: Mapping[str, str] | None = None, untrusted: bool = False
-) -> ImportedConfig:
+) -> "ImportedConfig":
     """A builder config of Data Designer as a dataset file of this project. Raises ConfigError.
 
     No code that it names is run but, unless it is `untrusted`, what nothing else would show of one's own project.
     """
+    from sdg_core.plan.import_builder_config import import_config
+
     return import_config(Path(path), env=os.environ if env is None else env, untrusted=untrusted)
 
 
-def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> Estimate:
+def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> "Estimate":
     """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
     of real models in the journal, so that a run need not ask again.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
     would be refused.
     """
+    from sdg_core.dataset.estimates import keep_estimate
+    from sdg_core.dataset.spending import spending_of
+    from sdg_core.execution.estimate import make_estimate, remaining_work
+    from sdg_core.execution.samples import open_samples
+
     if sample < 1:
         raise PlanError(f"sample is {sample}", remedy="ask for at least 1 record")
     version, ahead = remaining_work(dataset)
     plan = dataset.plan
     seeds = dataset.seeds
 
-    async def work(models: ModelPool) -> Estimate:
+    async def work(models: ModelPool) -> "Estimate":
         async with open_samples(dataset) as samples:
             return await make_estimate(
                 plan, ahead, sample=sample, seeds=seeds, models=models, on_event=on_event, samples=samples
@@ -110,17 +119,17 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     return made
 
 
-def check_models(dataset: Dataset) -> tuple[ModelHealth, ...]:
+def check_models(dataset: Dataset) -> "tuple[ModelHealth, ...]":
     """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
     return _ask(dataset, ModelPool.check_models, checked=False)
 
 
-def check_tools(dataset: Dataset) -> tuple[ToolHealth, ...]:
+def check_tools(dataset: Dataset) -> "tuple[ToolHealth, ...]":
     """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
     return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
 
 
-def measure_constraints(dataset: Dataset) -> tuple[Acceptance, ...]:
+def measure_constraints(dataset: Dataset) -> "tuple[Acceptance, ...]":
     """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does.
 
     Nothing is drawn for seed data that is not read (`open_dataset(..., offline=True)`).
@@ -170,8 +179,10 @@ def generate(
         )
 
 
-def effects_of_file(path: str | Path) -> Effects:
+def effects_of_file(path: str | Path) -> "Effects":
     """What running a file does beside asking models: code, processes, variables, files. Does none of it. Raises ConfigError."""
+    from sdg_core.plan.effects import effects_of
+
     if is_pipeline(Path(path)):
         return effects_of(read_pipeline(Path(path), env=os.environ).config, Path(path))
     parsed = read_config(Path(path), env=os.environ)
@@ -185,31 +196,39 @@ def is_own_file(path: str | Path) -> bool:
     return is_own(Path(path), working_directory=Path.cwd())
 
 
-def status(dataset: Dataset) -> DatasetStatus:
+def status(dataset: Dataset) -> "DatasetStatus":
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
+    from sdg_core.dataset.status import describe
+
     return describe(dataset)
 
 
-def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> RunPlan:
+def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> "RunPlan":
     """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
 
     A run that would be refused is part of the answer. Raises PlanError or LedgerError.
     """
+    from sdg_core.execution.dry_run import plan_run
+
     return plan_run(dataset, row_groups=row_groups, resume=resume)
 
 
-def versions(dataset: Dataset) -> tuple[VersionInfo, ...]:
+def versions(dataset: Dataset) -> "tuple[VersionInfo, ...]":
     """Every version of a dataset, the one changed last first."""
+    from sdg_core.dataset.prune import describe_versions
+
     return describe_versions(dataset)
 
 
-def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> tuple[VersionInfo, ...]:
+def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> "tuple[VersionInfo, ...]":
     """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
 
     The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
     not known, ClaimedError if a live run works on any version of the dataset (then none is removed): it may take cells over
     from an old one.
     """
+    from sdg_core.dataset.prune import prunable, remove_versions
+
     if keep < 0:
         raise PlanError(f"keep is {keep}", remedy="keep 0 or more old versions")
     old = prunable(dataset, keep=keep)

@@ -61,6 +61,13 @@ class WhenClaimed(StrEnum):
     REFUSE = "refuse"
 
 
+class Executor(StrEnum):
+    """Values of `--executor`."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 ResumeOption = Annotated[
     Resume | None,
     typer.Option(
@@ -87,6 +94,15 @@ MaxParallelRequestsOption = Annotated[
         metavar="N",
         help="Most requests under way at once, per model; lowers what the models allow, never raises it. Default: the file's "
         "run.max_parallel_requests.",
+        show_default=False,
+    ),
+]
+ExecutorOption = Annotated[
+    Executor | None,
+    typer.Option(
+        "--executor",
+        help="Of a pipeline: run its functions and quality rules in this process (local) or on a Ray cluster (ray). Default: the "
+        "file's run.executor.",
         show_default=False,
     ),
 ]

@@ -50,6 +50,15 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
+def refuse_for_dataset(file: Path, option: str) -> None:
+    """Raise PlanError for an option that only pipelines have."""
+    from sdg_core.errors import PlanError
+
+    raise PlanError(
+        f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="leave the option out"
+    )
+
+
 def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
     from sdg_core.cli import show_pipeline

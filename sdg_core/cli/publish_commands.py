@@ -123,24 +123,29 @@ def push(
 ) -> None:
     """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload, and asks."""
     from sdg_core import api
+    from sdg_core.api import pipelines
     from sdg_core.cli import show_push
-    from sdg_core.cli.trust import look_at
+    from sdg_core.cli.trust import look_at, look_at_pipeline
 
-    if pipeline.is_pipeline(file):
-        raise api.HubError(f"{file} is a pipeline", remedy="only datasets can be pushed; upload its processed/ by hand")
     variable = token_env or ("HF_TOKEN" if endpoint is None else None)
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
         raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token that may write")
-    dataset = look_at(file, root=root)
-    address = api.push(
-        dataset,
-        repo,
-        confirm=lambda plan: show_push.confirmed(plan, private=not public, yes=yes, simulated=dataset.plan.simulated),
-        private=not public,
-        endpoint=endpoint,
-        token=token,
-    )
+    options: dict[str, Any] = {"private": not public, "endpoint": endpoint, "token": token}
+    if pipeline.is_pipeline(file):
+        opened = look_at_pipeline(file, root=root)
+        simulated = opened.plan.shell.simulated
+    else:
+        dataset = look_at(file, root=root)
+        simulated = dataset.plan.simulated
+
+    def confirm(plan: api.PushPlan) -> bool:
+        return show_push.confirmed(plan, private=not public, yes=yes, simulated=simulated)
+
+    if pipeline.is_pipeline(file):
+        address = pipelines.push(opened, repo, confirm=confirm, **options)
+    else:
+        address = api.push(dataset, repo, confirm=confirm, **options)
     typer.echo(f"uploaded: {address}" if address is not None else "nothing was uploaded")
 
 

@@ -11,6 +11,7 @@ from sdg_core.cli.app import (
     INTERRUPTED,
     REFUSED,
     AsJson,
+    ExecutorOption,
     File,
     MaxParallelRequestsOption,
     NumRecords,
@@ -34,6 +35,7 @@ def generate(
     resume: ResumeOption = None,
     when_claimed: WhenClaimedOption = None,
     max_parallel_requests: MaxParallelRequestsOption = None,
+    executor: ExecutorOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Generate the remaining records. Complete row groups are left untouched."""
@@ -42,6 +44,7 @@ def generate(
         given = {
             "when_claimed": when_claimed.value if when_claimed is not None else None,
             "max_parallel_requests": max_parallel_requests,
+            "executor": executor.value if executor is not None else None,
         }
         changes = {name: value for name, value in given.items() if value is not None}
         mode = resume.value if resume is not None else None
@@ -52,6 +55,8 @@ def generate(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
+    if executor is not None:
+        pipeline.refuse_for_dataset(file, "--executor")
     ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)

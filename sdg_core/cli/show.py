@@ -5,29 +5,29 @@ Text is shown as it is: paths and data may hold brackets and colons that rich wo
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from sdg_core.api import (
-    Acceptance,
-    Dataset,
-    DatasetPlan,
-    DatasetStatus,
-    Estimate,
-    ModelProvider,
-    Preview,
-    RowGroupState,
-    RunSummary,
-    UsageByModel,
-    format_ranges,
-    prompt_notices,
-)
+from sdg_core.api import RowGroupState, format_ranges, prompt_notices
 from sdg_core.cli.output import print_json, print_values, stdout, two_columns
 from sdg_core.cli.show_money import WOULD, cost_lines, estimate_costs, further_costs, run_costs
 from sdg_core.cli.show_versions import run_table, version_table
+
+if TYPE_CHECKING:
+    from sdg_core.api import (
+        Acceptance,
+        Dataset,
+        DatasetPlan,
+        DatasetStatus,
+        Estimate,
+        ModelProvider,
+        Preview,
+        RunSummary,
+        UsageByModel,
+    )
 
 _RARE = 0.03
 """Below this share of accepted draws, a record may find none within its attempts."""
@@ -43,7 +43,7 @@ STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) -> None:
+def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bool) -> None:
     """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
     if as_json:
         return print_json(_plan_as_data(dataset, acceptances))
@@ -85,13 +85,13 @@ def plan(dataset: Dataset, *, acceptances: Iterable[Acceptance], as_json: bool) 
     console.print(columns)
 
 
-def _made_by(plan: DatasetPlan, column: str) -> str:
+def _made_by(plan: "DatasetPlan", column: str) -> str:
     """The kind of what makes a column."""
     maker = plan.graph.producers.get(column, column)
     return next((made.column_type for made in plan.config.columns if made.name == maker), "seed data")
 
 
-def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[str, Any]:
+def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]") -> dict[str, Any]:
     plan = dataset.plan
     return {
         "ok": True,
@@ -121,7 +121,7 @@ def _plan_as_data(dataset: Dataset, acceptances: Iterable[Acceptance]) -> dict[s
     }
 
 
-def preview(result: Preview, *, as_json: bool, full: bool) -> None:
+def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
     """The outcome of `sdg preview`. full: long values as they are."""
     if as_json:
         print_json(result.table.to_pylist())
@@ -141,7 +141,7 @@ def preview(result: Preview, *, as_json: bool, full: bool) -> None:
         typer.echo(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
 
 
-def estimate(result: Estimate, *, as_json: bool) -> None:
+def estimate(result: "Estimate", *, as_json: bool) -> None:
     """The outcome of `sdg estimate`."""
     if as_json:
         print_json(result.to_dict())
@@ -177,7 +177,7 @@ def estimate(result: Estimate, *, as_json: bool) -> None:
     console.print(table)
 
 
-def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> None:
+def run_summary(summary: "RunSummary", *, file: Path | None, as_json: bool) -> None:
     """The outcome of `sdg generate`. file: what can be processed next; None after some row groups of several."""
     if as_json:
         return print_json(summary.to_dict())
@@ -203,7 +203,7 @@ def run_summary(summary: RunSummary, *, file: Path | None, as_json: bool) -> Non
         console.print(f"next: sdg process {file}", soft_wrap=True)
 
 
-def _details(summary: RunSummary) -> Iterator[str]:
+def _details(summary: "RunSummary") -> Iterator[str]:
     """What people should know beyond the counts."""
     if summary.dropped:
         yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
@@ -217,7 +217,7 @@ def _details(summary: RunSummary) -> Iterator[str]:
         yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
 
 
-def status(current: DatasetStatus, *, as_json: bool) -> None:
+def status(current: "DatasetStatus", *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
         print_json(current.to_dict())
@@ -252,7 +252,7 @@ def status(current: DatasetStatus, *, as_json: bool) -> None:
             console.print(more)
 
 
-def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
+def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
     for fault in current.faults:
         yield "", fault
     if current.failed:
@@ -277,12 +277,12 @@ def _troubles_and_costs(current: DatasetStatus) -> Iterator[tuple[str, str]]:
             yield "", f"of that for rejected candidates: {line}"
 
 
-def _place(provider: ModelProvider) -> str:
+def _place(provider: "ModelProvider") -> str:
     nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
     return provider.endpoint or nowhere
 
 
-def _usage_lines(usage: UsageByModel) -> list[str]:
+def _usage_lines(usage: "UsageByModel") -> list[str]:
     return [
         f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
         f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"

@@ -4,13 +4,17 @@ Invariant: money of a rehearsal is never shown as if it were paid.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, comparison_text, money_text, totals
+from sdg_core.api import comparison_text, money_text, totals
+
+if TYPE_CHECKING:
+    from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary
 
 WOULD = "simulated, would cost "
 
 
-def cost_lines(cost: Mapping[str, Cost]) -> list[str]:
+def cost_lines(cost: "Mapping[str, Cost]") -> list[str]:
     """A line per model, and the sum of several."""
     lines = [f"{alias}: {money_text(item.amount)} {item.currency}" for alias, item in cost.items()]
     if len(cost) > 1:
@@ -18,7 +22,7 @@ def cost_lines(cost: Mapping[str, Cost]) -> list[str]:
     return lines
 
 
-def further_costs(current: DatasetStatus, *, would: str) -> Iterator[tuple[str, str]]:
+def further_costs(current: "DatasetStatus", *, would: str) -> Iterator[tuple[str, str]]:
     """What a dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream; and what it was
     estimated to cost."""
     spending = current.spending
@@ -42,7 +46,7 @@ def _differs(total: Mapping[str, float], run: Mapping[str, float]) -> bool:
     return any(money_text(amount) != money_text(run.get(currency, 0.0)) for currency, amount in total.items())
 
 
-def estimate_costs(result: Estimate) -> Iterator[str]:
+def estimate_costs(result: "Estimate") -> Iterator[str]:
     """What the remaining records are expected to cost, per model and in all, and between which ends."""
     would = WOULD if result.simulated else ""
     for line in cost_lines(result.cost):
@@ -51,7 +55,7 @@ def estimate_costs(result: Estimate) -> Iterator[str]:
         yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency}, nine times of ten"
 
 
-def run_costs(summary: RunSummary) -> Iterator[str]:
+def run_costs(summary: "RunSummary") -> Iterator[str]:
     """What a run has cost, and what its dataset has cost so far; nothing without prices."""
     spending = summary.spending
     would = WOULD if summary.simulated else ""

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from sdg_core.api import RunRecord, VersionInfo
-from sdg_core.api.pipelines import Prunable
 from sdg_core.cli.output import print_json, stdout
 
+if TYPE_CHECKING:
+    from sdg_core.api import RunRecord, VersionInfo
+    from sdg_core.api.pipelines import Prunable
 
-def prunable(found: Prunable, *, as_json: bool) -> None:
+
+def prunable(found: "Prunable", *, as_json: bool) -> None:
     """What may go. As JSON it is the versions."""
     if as_json:
         print_json([version.to_dict() for version in found.versions])
@@ -23,7 +26,7 @@ def prunable(found: Prunable, *, as_json: bool) -> None:
         stdout().print("nothing to remove: there is no old version")
 
 
-def how_much(found: Prunable) -> str:
+def how_much(found: "Prunable") -> str:
     """`1 old version`, `2 old versions and 3 directories of checkpoints`."""
     count = len(found.versions)
     parts = [f"{count} old version{'' if count == 1 else 's'}"] if count or not found.checkpoints else []
@@ -32,7 +35,7 @@ def how_much(found: Prunable) -> str:
     return " and ".join(parts)
 
 
-def version_table(versions: Sequence[VersionInfo]) -> Table:
+def version_table(versions: "Sequence[VersionInfo]") -> Table:
     """One line per version."""
     table = Table(
         "version", "changed", "records", "row groups", "size", "", box=None, pad_edge=False, header_style="bold"
@@ -57,7 +60,7 @@ def version_table(versions: Sequence[VersionInfo]) -> Table:
     return table
 
 
-def run_table(runs: Sequence[RunRecord]) -> Table:
+def run_table(runs: "Sequence[RunRecord]") -> Table:
     """One line per run."""
     headings = ("run", "version", "resume", "outcome", "generated", "replayed", "failed", "adopted")
     table = Table(*headings, box=None, pad_edge=False, header_style="bold")

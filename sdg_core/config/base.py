@@ -24,7 +24,7 @@ from pydantic import (
 class ConfigModel(BaseModel):
     """Frozen pydantic base that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _scalar(value: Any) -> Any:

@@ -46,6 +46,8 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
     value = item.get("input")
     if kind == "invalid_key" or item["loc"][-1] == _MARK:
         return f"key {value!r} must be text; quote it"
+    if kind == "missing":
+        return _MESSAGES[kind]
     if kind in _MESSAGES:
         example = _EXAMPLES.get((str(path[-1]) if path else "", kind))
         return f"{_MESSAGES[kind]}{_got(value, path)}{f'; {example}' if example else ''}"

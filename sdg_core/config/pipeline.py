@@ -86,14 +86,26 @@ class ExplodeStage(StageBase):
     column: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 
 
+class StageResources(ConfigModel):
+    """What one worker of a stage takes of a machine, where an executor places stages (`run.executor: ray`)."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+
+
 class FunctionStage(StageBase):
-    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`."""
+    """Calls a function of the user with a record, or with `batch_size` of them; see `sdg_core.custom`.
+
+    concurrency: batches at once. resources: of each worker. Default of both: what the class says, if it is one.
+    """
 
     stage: Literal["function"]
     function: NonEmptyStr
     batch_size: PositiveInt | None = None
     params: JsonObject = {}
     version: Scalar | None = None
+    concurrency: PositiveInt | None = None
+    resources: StageResources | None = None
 
 
 class SelectStage(StageBase):

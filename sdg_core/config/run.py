@@ -8,6 +8,7 @@ from sdg_core.config.base import ConfigModel, NonNegativeInt, PositiveInt, Rate
 
 ResumeMode = Literal["if_possible", "always", "never"]
 WhenClaimed = Literal["wait", "refuse"]
+Executor = Literal["local", "ray"]
 
 
 class RunSettings(ConfigModel):
@@ -24,6 +25,7 @@ class RunSettings(ConfigModel):
     max_cost, max_tokens: what the models of a dataset may use in all, in the currency of their prices and in tokens of prompts
     and replies; a run stops before the request that could pass it, and goes on with a higher one.
     max_attempts: runs in which a task of a pipeline may fail before its source is given up until it changes.
+    executor: where the functions and quality rules of a pipeline run: in this process, or on the machines of a Ray cluster.
     """
 
     resume: ResumeMode = "if_possible"
@@ -36,5 +38,6 @@ class RunSettings(ConfigModel):
     max_conversation_correction_steps: NonNegativeInt = 1
     max_conversation_restarts: NonNegativeInt = 2
     max_attempts: PositiveInt = 3
+    executor: Executor = "local"
     max_cost: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
     max_tokens: PositiveInt | None = None

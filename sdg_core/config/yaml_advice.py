@@ -3,15 +3,18 @@
 import re
 
 _OPENS_BRACES = re.compile(r"(?:^|[:,\[-]\s+)\s*\{\{")
+_SECOND_COLON = re.compile(r"^\s*(?:-\s+)?[\w-]+:\s+[^\s{\['\"][^'\"]*?:(?:\s|$)")
 _STARTS_WITH = re.compile(r"(?:^|[:,\[-]\s+)([@`%*&!|>])")
 
 
 def advice_on(message: str, line: str) -> str:
     """The remedy for a message of the parser about a line, with a semicolon before it; empty where there is none to give."""
-    if _OPENS_BRACES.search(line):
+    if _OPENS_BRACES.search(line) and not _SECOND_COLON.search(line):
         return '; quote a text that begins with {{, as in expr: "{{ plan }}"'
     if "mapping values are not allowed" in message:
-        return "; quote a text that has a colon and a blank in it, or write it below `|`, indented"
+        if _SECOND_COLON.search(line):
+            return "; quote a text that has a colon and a blank in it, or write it below `|`, indented"
+        return "; check the indentation: keys of one mapping begin in one column"
     if "tab character" in message or ("cannot start any token" in message and "\t" in line):
         return "; indent with blanks, YAML takes no tabs"
     found = _STARTS_WITH.search(line)

@@ -24,7 +24,7 @@ from sdg_core.ledger.journal import JournaledCell
 from sdg_core.models.types import Usage
 from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.types.arrow_values import array_of
+from sdg_core.plan.types.arrow_values import array_of, narrowed
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, kept_reply
@@ -324,7 +324,7 @@ class OpenGroup:
             else:
                 series = self._rows.frame[field.name]
                 kept = series if everything else series.gather(places)
-                arrays.append(kept.to_arrow().cast(field.type))
+                arrays.append(narrowed(kept.to_arrow(), field.type))
         return pa.table(arrays, schema=self._plan.schema)
 
 

@@ -140,7 +140,7 @@ class EmbeddingDuplicates:
 
     def add(self, ids: Sequence[int] | Ids, vectors: Any, *, scores: Scores = None) -> None:
         """Takes a batch of records. Raises FilterError for vectors of several sizes, without direction, or not finite."""
-        units, nulls = unit_vectors(vectors, size=self._size)
+        units, nulls = unit_vectors(vectors, size=self._size, ids=ids)
         self._records.add(ids, count=len(nulls), scores=scores)
         if len(units):
             self._size = units.shape[1]
@@ -191,8 +191,13 @@ def rensa_version() -> str:
     return f"{version('rensa')}, algorithm {RMinHash.ALGORITHM_VERSION}"
 
 
-def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`."""
+def unit_vectors(
+    vectors: Any, *, size: int | None = None, ids: Sequence[int] | Ids | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The vectors that are not null, each of length 1, and which are null. Raises FilterError as `EmbeddingDuplicates.add`.
+
+    size: that of vectors seen before. ids: of the records, for errors; default their places.
+    """
     try:
         column = pa.array(vectors.to_arrow() if isinstance(vectors, pl.Series) else vectors)
         nulls = np.asarray(column.is_null())
@@ -202,22 +207,32 @@ def unit_vectors(vectors: Any, *, size: int | None = None) -> tuple[NDArray[np.f
         raise FilterError(f"these values are not vectors: {error}") from error
     if len(column) and not len(sizes):
         raise FilterError(f"a column of vectors is needed, not of {column.type}")
-    found = sorted({int(value) for value in sizes} | ({size} if size is not None else set()))
-    if len(found) > 1:
-        raise FilterError(
-            f"vectors of several sizes: {', '.join(map(str, found[:5]))}", remedy="use one embedding model"
-        )
-    if not found or not len(column):
+    if not len(column):
         return np.zeros((0, size or 0), dtype=np.float32), nulls
+    records = np.flatnonzero(~nulls) if ids is None else np.asarray(ids)[~nulls]
+    usual = size if size is not None else int(sizes[0])
+    if (sizes != usual).any():
+        place = int(np.flatnonzero(sizes != usual)[0])
+        raise FilterError(
+            f"vectors of several sizes: {usual}, and {sizes[place]} of record {records[place]}",
+            remedy="use one embedding model for all records",
+        )
     try:
-        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), found[0])
+        flat = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), usual)
     except pa.ArrowException as error:
         raise FilterError(f"vectors of numbers are needed, not {column.type}") from error
+    largest = np.abs(flat).max(axis=1, initial=0.0)
+    for wrong, reason in (
+        (~np.isfinite(largest), "holds a null or a number that is not finite"),
+        (largest == 0, "is all zero"),
+    ):
+        if wrong.any():
+            raise FilterError(
+                f"the vector of record {records[wrong][0]} {reason}, so it has no direction",
+                remedy="leave such records out by a filter before, or embed their texts again",
+            )
+    flat = flat / largest[:, None]  # so that squares neither overflow nor vanish
     lengths = np.linalg.norm(flat, axis=1)
-    bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
-    if len(bad):
-        place = int(np.flatnonzero(~nulls)[bad[0]])
-        raise FilterError(f"the vector at place {place} is all zero, or holds a null or a number that is not finite")
     return (flat / lengths[:, None]).astype(np.float32), nulls
 
 

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from sdg_core.config.columns import CustomColumn, ExpressionColumn, ModelColumn, SamplerColumn, ValidationColumn
 from sdg_core.generators.base import Cell, DeferredCell, Frame, GroupColumn
-from sdg_core.generators.custom.columns import CustomGenerator
 from sdg_core.generators.expressions import Chooser, evaluate_cell_in_loop, evaluate_group
-from sdg_core.generators.models.dispatch import model_generator
 from sdg_core.generators.models.media import ImageStore
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.validation import ValidationGenerator, validate_group
@@ -86,8 +84,12 @@ def _cell_generator(
         case ExpressionColumn():
             return ExpressionGenerator(column, RandomSource(plan.config.seed))
         case ModelColumn():
+            from sdg_core.generators.models.dispatch import model_generator
+
             return model_generator(plan, column, models=models, images=images)
         case CustomColumn():
+            from sdg_core.generators.custom.columns import CustomGenerator
+
             return CustomGenerator(plan, column, models=models, threads=threads)
         case ValidationColumn():
             return ValidationGenerator(plan, column)

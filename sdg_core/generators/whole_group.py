@@ -8,6 +8,7 @@ before or after means that the row group has no rows at all.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from sdg_core.config.columns import CustomColumn, ValidationColumn
 from sdg_core.generators.base import GroupColumn
 from sdg_core.generators.custom.columns import RECORD_INDEX, call_whole_column, typed_series
-from sdg_core.generators.custom.models import CustomFunctionModels
 from sdg_core.generators.dispatch import group_column
 from sdg_core.generators.samplers.group_sampler import Drawing
 from sdg_core.generators.single_precision import python_values
@@ -26,6 +26,9 @@ from sdg_core.models.types import Usage
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import resizes, side_effects_of
 from sdg_core.store.failures import FailureKind
+
+if TYPE_CHECKING:
+    from sdg_core.generators.custom.models import CustomFunctionModels
 
 Mask = NDArray[np.bool_]
 STRIDE = 1 << 20
@@ -180,7 +183,9 @@ class GroupPhases:
         rows.resized = True
         self._count(column.name, asked.usages, rows)
 
-    def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> CustomFunctionModels:
+    def _asked(self, column: CustomColumn, indices: NDArray[np.int64]) -> "CustomFunctionModels":
+        from sdg_core.generators.custom.models import CustomFunctionModels
+
         record = int(indices[0]) if len(indices) else 0
         return CustomFunctionModels(self._plan, column, self.models, record=record, loop=self._loop)
 

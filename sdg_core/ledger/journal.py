@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sdg_core.ledger.connection import Connection, one_of
+from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import cells
 from sdg_core.plan.foreign import dump_exactly, load_exactly
@@ -93,26 +93,16 @@ class Journal:
     ) -> list[JournaledCell]:
         """The cells of records `[start, stop)` whose column still has the fingerprint they were made with.
 
-        version: another one of the dataset, whose cells are looked up instead."""
+        version: another one of the dataset, whose cells are looked up instead. A cell that cannot be understood counts as absent.
+        """
         place = {**self._mine(), "version": self._version if version is None else version}
         with self._ledger.reading() as connection:
             rows = connection.execute(
                 f"SELECT * FROM cells WHERE {_MINE} AND {_IN_RANGE} ORDER BY record",
                 {**place, "start": start, "stop": stop},
             )
-        return [
-            JournaledCell(
-                record=row["record"],
-                column=row["column_name"],
-                column_hash=row["column_hash"],
-                value=load_exactly(row["value"]),
-                usage=load_exactly(row["usage"]),
-                inputs=row["inputs"],
-                run_id=row["run_id"],
-            )
-            for row in rows
-            if column_hashes.get(row["column_name"]) == row["column_hash"]
-        ]
+        made = (_read(row) for row in rows if column_hashes.get(row["column_name"]) == row["column_hash"])
+        return [cell for cell in made if cell is not None]
 
     def other_versions(self) -> frozenset[str]:
         """The other versions of the dataset that the journal has cells of."""
@@ -207,6 +197,22 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - handed to everyone whose cell is in the batch
             return error
         failpoint("journal.after_commit")
+        return None
+
+
+def _read(row: Row) -> JournaledCell | None:
+    """A row as the cell that it holds; None if it holds none."""
+    try:
+        return JournaledCell(
+            record=row["record"],
+            column=row["column_name"],
+            column_hash=row["column_hash"],
+            value=load_exactly(row["value"]),
+            usage=load_exactly(row["usage"]),
+            inputs=row["inputs"],
+            run_id=row["run_id"],
+        )
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

@@ -7,7 +7,7 @@ name is accepted, and looked up when the task is there.
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,13 @@ from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
+from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
+from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.compile import compile_plan
@@ -52,24 +54,15 @@ from sdg_core.plan.usercode.clients import resolve_clients
 from sdg_core.plan.usercode.functions import (
     UserFunctionError,
     find_callable,
-    hash_of_text,
     read_definition,
     resolve_functions,
     source_hash_of,
     unloaded,
 )
-from sdg_core.plan.usercode.loader import Definition, UserCodeError
-from sdg_core.plan.usercode.static import read_constructor
+from sdg_core.plan.usercode.loader import UserCodeError
 
 LINEAGE = ("_source", "_task")
 Functions = Mapping[str, Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class Looking:
-    """Code is read, not run. own: what only running it shows is run after all, since the file is the user's own."""
-
-    own: bool
 
 
 def load_pipeline(
@@ -104,24 +97,6 @@ def compile_pipeline(
     return _Compiler(read, base, functions or {}, clients or {}, looking).compile()
 
 
-def _made(kind: type[UserStage], params: Mapping[str, Any]) -> UserStage:
-    """An object of the user's class. Raises UserFunctionError."""
-    _check_params(inspect.signature(kind), params, name=kind.__name__)
-    try:
-        return kind(**params)
-    except Exception as error:  # user code may raise anything
-        raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
-
-
-def _check_params(taken: inspect.Signature, params: Mapping[str, Any], *, name: str) -> None:
-    """Raise UserFunctionError for parameters that a class does not take."""
-    try:
-        taken.bind(**params)
-    except TypeError as error:
-        names = ", ".join(taken.parameters) or "none"
-        raise UserFunctionError("params", f"{error}; {name} takes {names}") from error
-
-
 class _Compiler:
     """Goes through the stages once. known: the columns so far, None while they cannot be known."""
 
@@ -152,6 +127,9 @@ class _Compiler:
         self._config = self._config.model_copy(update={"model_providers": asked.config.model_providers})
         for path, message in asked.problems:
             self._problem(path, message)
+        absent = missing_executor(self._config.run)
+        if absent is not None:
+            self._problem(("run", "executor"), absent)
         stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
         self._check_sink(stages)
         if self._problems:
@@ -280,21 +258,15 @@ class _Compiler:
             if given is None and self._looking is not None:
                 found = read_definition(stage.function, "function", base=self._base, own=self._looking.own)
                 if found is not None:
-                    return self._read_function(plan, stage, found)
+                    return replace(plan, call=unloaded(stage.function)), read_mark(found, stage.params)
             call = find_callable(stage.function, "function", base=self._base, given=self._functions)
             mark = source_hash_of(call, "function", version=stage.version)
             if inspect.isclass(call) and issubclass(call, UserStage):
-                return replace(plan, own=_made(call, stage.params)), mark
+                return replace(plan, own=made_stage(call, stage.params)), mark
             return replace(plan, call=call), mark
         except UserFunctionError as error:
             self._problem(("stages", plan.place, error.key), str(error))
             return plan, None
-
-    def _read_function(self, plan: StagePlan, stage: FunctionStage, found: Definition) -> tuple[StagePlan, str]:
-        taken = read_constructor(found, base=UserStage.__name__)
-        if taken is not None:
-            _check_params(taken, stage.params, name=found.name)
-        return replace(plan, call=unloaded(stage.function)), hash_of_text(found.source)
 
     def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
         resolved = resolve_functions(

@@ -1,7 +1,7 @@
 """Finishing a pipeline: post-generation and its seal, the report, exported files. They are the dataset's own; what is added here
 is how partitions look as row groups."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
+from sdg_core.processing.hub import PushPlan, push_finished
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import MadeReport, make_report, write_page, write_report
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -98,6 +99,23 @@ def export_pipeline(
     stored = resolve_parts(layout, metadata, as_row_groups(statuses))
     schema = _schema(layout, statuses)
     return export_version(layout, stored, schema, target, options=options)
+
+
+def push_pipeline(
+    pipeline: OpenPipeline,
+    repo: str,
+    *,
+    confirm: Callable[[PushPlan], bool],
+    private: bool = True,
+    endpoint: str | None = None,
+    token: str | None = None,
+) -> str | None:
+    """Upload the finished dataset and its card to a dataset repository of a hub; see `push` of datasets."""
+    layout, metadata, statuses = _existing(pipeline)
+    if metadata.post_generation_state != "complete":
+        raise IncompleteError(f"{layout.directory} is not finished", remedy="`sdg process` it first")
+    plan = _plan_for(pipeline, layout, statuses)
+    return push_finished(plan, layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token)
 
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:

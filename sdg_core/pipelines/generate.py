@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import pyarrow as pa
@@ -29,6 +29,8 @@ from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
+from sdg_core.pipelines.executors.base import StageExecutor, open_executor
+from sdg_core.pipelines.executors.installed import check_executor
 from sdg_core.pipelines.handle import (
     OpenPipeline,
     PartitionStatus,
@@ -39,13 +41,13 @@ from sdg_core.pipelines.handle import (
     scan,
 )
 from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
-from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     Partition,
@@ -91,6 +93,7 @@ async def agenerate_pipeline(
     before anything is written. Raises errors of `sdg_core.errors`.
     """
     pipeline.check_loaded()
+    check_executor(pipeline.plan.config.run)
     run_id = run_id or uuid.uuid4().hex
     mode = resume or pipeline.plan.config.run.resume
     pick = _given_up(pipeline, sources) if retry else frozenset()
@@ -195,16 +198,21 @@ class _Run:
             if self._journal is not None and to_make:
                 self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
             stages = self._pipeline.plan.stages if to_make else ()
-            self._runner = StageRunner(stages, self._models, journal=self._journal, budget=self._budget)
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 try:
-                    async with set_up(stages), asyncio.TaskGroup() as tasks:
+                    async with self._open_executor(stages) as executor, asyncio.TaskGroup() as tasks:
+                        self._runner = StageRunner(
+                            stages, self._models, executor=executor, journal=self._journal, budget=self._budget
+                        )
                         watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
                         await self._all(work)
                         for watch in watches:
                             watch.cancel()
                 except BaseExceptionGroup as errors:
                     raise first_error(errors) from errors
+
+    def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
+        return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
 
     def _paid_cells(self, journal: Journal) -> PaidCells:
         others = carry_sources(self._pipeline.layout, self._version)

@@ -245,7 +245,7 @@ def classify(
         reason = f"it was made by {found.dataset!r}, config {found.config_hash[:19]}"
         return PartitionStatus(partition, "corrupt", to_make=here, reason=reason)
     entries = {entry.key: entry for entry in found.sources}
-    removed = tuple(key for key in entries if key not in pipeline.sources)
+    removed = tuple(key for key in entries if key not in here)
     to_make = tuple(key for key in here if _is_to_make(entries.get(key), versions.of(key), key in retry))
     state = "complete"
     if to_make or removed:

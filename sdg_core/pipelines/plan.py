@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sdg_core.config.load import ParsedConfig
 from sdg_core.config.pipeline import PipelineConfig, Stage
+from sdg_core.custom import Resources
 from sdg_core.custom import Stage as UserStage
 from sdg_core.pipelines.tokens import Tokenize
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -35,6 +36,30 @@ class StagePlan:
     def label(self) -> str:
         """What to call the stage in messages and files."""
         return f"stages[{self.place}]"
+
+    @property
+    def concurrency(self) -> int | None:
+        """Batches at once; None where nothing limits them."""
+        stated: int | None = getattr(self.stage, "concurrency", None)
+        if stated is None and self.own is not None:
+            return self.own.concurrency
+        return stated
+
+    @property
+    def resources(self) -> Resources:
+        """What one worker of the stage takes of a machine."""
+        stated = getattr(self.stage, "resources", None)
+        if stated is not None:
+            return Resources(cpus=stated.cpus, gpus=stated.gpus)
+        return self.own.resources if self.own is not None else Resources()
+
+    @property
+    def batch_size(self) -> int | None:
+        """Records that a function is given at once; None for one that is not given a list."""
+        stated: int | None = getattr(self.stage, "batch_size", None)
+        if stated is None and self.own is not None:
+            return self.own.batch_size
+        return stated
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
+from sdg_core.pipelines.executors.local import local_executor
 from sdg_core.pipelines.handle import OpenPipeline
 from sdg_core.pipelines.publish import sink_columns
 from sdg_core.pipelines.readers.base import opened
 from sdg_core.pipelines.source_run import SourceRun, row_values
-from sdg_core.pipelines.stage_calls import set_up
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import to_table
 from sdg_core.pipelines.tasks import FailedTask, Task
@@ -29,10 +29,10 @@ class PipelinePreview:
 async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPool) -> PipelinePreview:
     """Make sources until there are so many rows; no stage is given more than `rows` tasks of a source."""
     budget = FailureBudget(pipeline.plan.config.run, began=time.monotonic())
-    runner = StageRunner(pipeline.plan.stages, models, journal=None, budget=budget)
     found: list[dict[str, object]] = []
     failures: list[tuple[str, FailedTask]] = []
-    async with set_up(pipeline.plan.stages):
+    async with local_executor(pipeline.plan.stages) as executor:
+        runner = StageRunner(pipeline.plan.stages, models, executor=executor, journal=None, budget=budget)
         for source in pipeline.sources.values():
             if len(found) >= rows:
                 break

@@ -8,7 +8,7 @@ it holds needs no lock.
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 from sdg_core.config.pipeline import FunctionStage
@@ -16,6 +16,7 @@ from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
+from sdg_core.system.user_calls import await_user, call_user
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
 
@@ -24,27 +25,22 @@ class UserCode:
     """What runs the stages that are code of the user, in one event loop."""
 
     def __init__(self, stages: Sequence[StagePlan]) -> None:
-        self._room = {plan.place: asyncio.Semaphore(plan.own.concurrency) for plan in stages if plan.own is not None}
+        self._room = {
+            plan.place: asyncio.Semaphore(plan.concurrency) for plan in stages if plan.concurrency is not None
+        }
 
     async def run(self, plan: StagePlan, stage: FunctionStage, tasks: Sequence[Task]) -> list[Outcome]:
         """One outcome per task. Raises FunctionError for code that breaks the rules."""
         outcomes: list[Outcome] = []
-        size = _batch_size(plan, stage)
+        size = plan.batch_size
         for start in range(0, len(tasks), size or 1):
             batch = [dict(task.values) for task in tasks[start : start + (size or 1)]]
-            if plan.own is not None:
-                async with self._room[plan.place]:
+            async with self._room.get(plan.place, nullcontext()):
+                if plan.own is not None:
                     outcomes += await _own_batch(plan, plan.own, batch)
-            else:
-                outcomes += await _function_batch(plan, stage, batch)
+                else:
+                    outcomes += await _function_batch(plan, stage, batch)
         return outcomes
-
-
-def _batch_size(plan: StagePlan, stage: FunctionStage) -> int | None:
-    """Records to hand over at once; None for one that is not in a list."""
-    if plan.own is None:
-        return stage.batch_size
-    return stage.batch_size or plan.own.batch_size
 
 
 async def _function_batch(plan: StagePlan, stage: FunctionStage, batch: list[dict[str, Any]]) -> list[Outcome]:
@@ -111,16 +107,8 @@ def _takes_params(call: Callable[..., Any]) -> bool:
 
 async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
     if inspect.iscoroutinefunction(call):
-        return await call(*arguments)
-    return await asyncio.to_thread(_in_thread, call, arguments)
-
-
-def _in_thread(call: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """The call, except that StopIteration, which no future can hold, so that nobody would ever be told, is another error."""
-    try:
-        return call(*arguments)
-    except StopIteration as error:
-        raise RuntimeError("StopIteration: an iterator ended early") from error
+        return await await_user(call(*arguments))
+    return await asyncio.to_thread(call_user, call, *arguments)
 
 
 @asynccontextmanager

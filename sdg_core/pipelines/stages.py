@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import polars as pl
@@ -18,15 +19,14 @@ from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
 from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.stop_rules import FailureBudget
-from sdg_core.filters.quality import QualityRule, failed_rule
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
 from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.models.pool import ModelPool
+from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.stage_calls import UserCode
 from sdg_core.pipelines.tasks import Outcome, Task, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
@@ -59,13 +59,17 @@ class StageRunner:
         stages: Sequence[StagePlan],
         models: ModelPool,
         *,
+        executor: StageExecutor,
         journal: Journal | None,
         budget: FailureBudget,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._models = models
         self._budget = budget
-        self._own = UserCode(stages)
+        self._executor = executor
+        self._handed_to_next = frozenset(
+            plan.place for plan, after in pairwise(stages) if is_heavy(after) and not plan.stage.checkpoint
+        )
         self._makers = {
             plan.place: (
                 RecordMaker(plan.columns, models, journal=journal),
@@ -83,16 +87,15 @@ class StageRunner:
         match stage := plan.stage:
             case SplitStage():
                 return await _of_each(lambda task: _split(plan, stage, task), tasks)
-            case FilterStage() if stage.quality:
-                return await asyncio.to_thread(_judge, stage, tasks)
-            case FilterStage():
+            case FilterStage() if not stage.quality:
                 assert stage.keep is not None
                 apart = not compiled(stage.keep).is_light
                 return await _of_each(lambda task: _filter(stage, task, plan.label), tasks, apart=apart)
             case ExplodeStage():
                 return await _of_each(lambda task: _explode(stage, task), tasks)
-            case FunctionStage():
-                return await self._own.run(plan, stage, tasks)
+            case FilterStage() | FunctionStage():
+                handed_to_next = plan.place in self._handed_to_next
+                return await self._executor.run(plan, tasks, handed_to_next=handed_to_next)
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
@@ -227,26 +230,6 @@ def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
     except CellError as error:
         return Failed(error.message, retryable=False, kind="expression")
     return task.values if keep else Filtered(stage.reason or f"{label}: {stage.keep}")
-
-
-def _judge(stage: FilterStage, tasks: Sequence[Task]) -> list[Outcome]:
-    """Tasks whose text passes every quality rule, all of them judged at once."""
-    rules = [
-        QualityRule(rule.rule, at_least=rule.at_least, at_most=rule.at_most, n=rule.n, language=rule.language)
-        for rule in stage.quality
-    ]
-    texts = [task.values.get(stage.column) for task in tasks]
-    wrong = {at: type(text).__name__ for at, text in enumerate(texts) if not isinstance(text, str)}
-    judged = pl.Series([None if at in wrong else text for at, text in enumerate(texts)], dtype=pl.String)
-    outcomes: list[Outcome] = []
-    for at, reason in enumerate(failed_rule(rules, judged)):
-        if at in wrong:
-            outcomes.append(Failed(f"{stage.column} is {wrong[at]}, not text", retryable=False, kind="input"))
-        elif reason is not None:
-            outcomes.append(Filtered(stage.reason or reason.split()[0]))
-        else:
-            outcomes.append(tasks[at].values)
-    return outcomes
 
 
 def _explode(stage: ExplodeStage, task: Task) -> Outcome:

@@ -10,11 +10,13 @@ The rest of a version is a dataset's (`sdg_core.store.layout`).
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.pipelines.readers.base import Source
@@ -125,7 +127,10 @@ def _parse(path: StorePath, index: int) -> Partition:
     content = read_or_none(path)
     try:
         data = orjson.loads(content or b"")
-        return Partition(index, tuple((source["key"], source["locator"]) for source in data["sources"]))
+        sources = tuple((source["key"], source["locator"]) for source in data["sources"])
+        if not all(isinstance(text, str) for source in sources for text in source):
+            raise TypeError("a source is named by something that is not text")
+        return Partition(index, sources)
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"{path} cannot be understood: {error}", remedy="restore it; it says which sources the partition holds"
@@ -229,19 +234,26 @@ def read_footer(path: StorePath) -> PartitionFooter:
         parquet = read_parquet_metadata(path)
     content = footer_content(parquet, path)
     try:
-        data = orjson.loads(content)
-        entries = tuple(_entry(entry) for entry in data.pop("sources"))
-        footer = PartitionFooter(**{**data, "sources": entries, "removed": tuple(data["removed"])})
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"{path} has a footer that cannot be read: {error}") from error
+        footer = _footer_type().validate_json(_with_stage_numbers(content), strict=True)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # pydantic's is a ValueError
+        reason = str(error).replace("\n", "; ")
+        raise CorruptFileError(f"{path} has a footer that cannot be read: {reason[:300]}") from error
     check_row_count(parquet, footer.num_rows, path)
     return footer
 
 
-def _entry(data: dict[str, Any]) -> SourceEntry:
-    failed = tuple(FailedTask(**{**item, "stage": _stage_number(item["stage"])}) for item in data["failed"])
-    stages = tuple(StageAccount(**item) for item in data["stages"])
-    return SourceEntry(**{**data, "failed": failed, "stages": stages, "runs": tuple(data["runs"])})
+@lru_cache(maxsize=1)
+def _footer_type() -> TypeAdapter[PartitionFooter]:
+    return TypeAdapter(PartitionFooter)
+
+
+def _with_stage_numbers(content: bytes) -> bytes:
+    """A footer in which failed tasks have the numbers of their stages."""
+    data = orjson.loads(content)
+    for entry in data["sources"]:
+        for failed in entry["failed"]:
+            failed["stage"] = _stage_number(failed["stage"])
+    return orjson.dumps(data)
 
 
 def _stage_number(label: str) -> int:

@@ -29,6 +29,7 @@ from sdg_core.config.columns import (
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Serve, Simulation
+from sdg_core.config.pipeline import FunctionStage, StageResources
 from sdg_core.config.processors import (
     DecontaminateProcessor,
     DeduplicateProcessor,
@@ -103,6 +104,9 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     DecontaminateProcessor: _EVERY,
     EvaluationSet: _EVERY,
     RunSettings: _EVERY,
+    # How many machines a stage takes is out.
+    FunctionStage: frozenset({"concurrency", "resources"}),
+    StageResources: _EVERY,
     # Where tools come from is out: their names, and those of their providers, are in.
     StdioMcpProvider: _EVERY,
     HttpMcpProvider: _EVERY,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, interpret, read_config
-from sdg_core.config.yaml_document import Document
+from sdg_core.config.yaml_document import Document, Problems
 from sdg_core.errors import ConfigError, Problem
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.in_memory import SOURCE, take_apart
@@ -118,11 +118,21 @@ def _check(
         *asked.problems,
         *resolved.problems,
         *check_config(resolved.config, also_known=parsed.dropped_columns),
+        *_check_executor(resolved.config),
     ]
     problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
     if problems:
         raise ConfigError(parsed.source, _by_line(problems))
     return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients)
+
+
+def _check_executor(config: DatasetConfig) -> Problems:
+    if config.run.executor != "local":
+        yield (
+            ("run", "executor"),
+            f"{config.run.executor} runs the stages of a pipeline, and a dataset has none; remove it, and divide the dataset "
+            "over machines with `sdg generate --shard I/N` or by Dagster's run launcher for Ray (docs/guide/deploy.md)",
+        )
 
 
 def _by_line(problems: Iterable[Problem]) -> list[Problem]:

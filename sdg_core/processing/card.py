@@ -10,15 +10,21 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from sdg_core.plan.checks.processors import WITH_PICTURES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import producers_of
 from sdg_core.processing.row_processors import Outcome
 
 
 def dataset_card(
-    plan: DatasetPlan, *, num_rows: int, transforms: Sequence[tuple[str, pa.Schema]], outcomes: Sequence[Outcome]
+    plan: DatasetPlan,
+    *,
+    num_rows: int,
+    transforms: Sequence[tuple[str, pa.Schema]],
+    outcomes: Sequence[Outcome],
+    pictures: Sequence[str] = (),
 ) -> str:
-    """The text of the card. transforms: the other outputs, by name, with their schemas."""
+    """The text of the card. transforms: the other outputs, by name, with their schemas. pictures: the columns of pictures."""
     config = plan.config
     header: dict[str, Any] = {"pretty_name": config.name}
     if config.license is not None:
@@ -26,7 +32,7 @@ def dataset_card(
     if num_rows:
         header["size_categories"] = [_size_category(num_rows)]
     header["tags"] = ["synthetic"]
-    header["configs"] = _configs([name for name, _ in transforms])
+    header["configs"] = _configs([name for name, _ in transforms], has_pictures=bool(pictures))
     parts = [
         f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}",
@@ -34,7 +40,7 @@ def dataset_card(
         *(["**Replies are simulated: no model was asked.**"] if plan.simulated else []),
         f"{num_rows:,} records.",
         "## Columns",
-        _table(("column", "type", "made by", "description"), _column_rows(plan)),
+        _table(("column", "type", "made by", "description"), _column_rows(plan, pictures)),
         *(part for name, schema in transforms for part in _transform(name, schema)),
         "## How it was made",
         _how(plan, outcomes),
@@ -42,10 +48,11 @@ def dataset_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _configs(transforms: Sequence[str]) -> list[dict[str, Any]]:
-    """Where the files of each output are; the dataset is what is loaded without a name."""
+def _configs(transforms: Sequence[str], *, has_pictures: bool) -> list[dict[str, Any]]:
+    """Where the files of each output are; the dataset is what is loaded without a name, with its pictures if it has any."""
     main = "dataset" if "default" in transforms else "default"
-    found = [{"config_name": main, "data_files": _files("dataset"), "default": True}]
+    directory = WITH_PICTURES if has_pictures else "dataset"
+    found = [{"config_name": main, "data_files": _files(directory), "default": True}]
     found += [{"config_name": name, "data_files": _files(name)} for name in transforms]
     return found
 
@@ -65,7 +72,7 @@ def _size_category(num_rows: int) -> str:
     return "n>1B"
 
 
-def _column_rows(plan: DatasetPlan) -> list[tuple[str, ...]]:
+def _column_rows(plan: DatasetPlan, pictures: Sequence[str]) -> list[tuple[str, ...]]:
     columns = {column.name: column for column in plan.config.columns}
     producers = producers_of(plan.config.columns)
     rows: list[tuple[str, ...]] = []
@@ -73,7 +80,8 @@ def _column_rows(plan: DatasetPlan) -> list[tuple[str, ...]]:
         column = columns.get(producers.get(field.name, field.name))
         made_by = "seed data" if column is None else column.column_type
         description = column.description if column is not None and column.name == field.name else None
-        rows.append((f"`{field.name}`", str(field.type), made_by, description or ""))
+        kind = "pictures" if field.name in pictures else str(field.type)
+        rows.append((f"`{field.name}`", kind, made_by, description or ""))
     return rows
 
 

@@ -6,18 +6,26 @@ and an upload that was interrupted goes on: files whose content the hub has are 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sdg_core.errors import HubError
+from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.processing.pictures import picture_columns
+from sdg_core.processing.process import output_names
 from sdg_core.store.layout import VersionLayout, part_files
+from sdg_core.store.objects import StorePath
+from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_groups import read_rows
 
 HUB = "https://huggingface.co"
 CARD = "README.md"
+IMAGES = "images/"
+"""How the path of a stored picture begins; a cell of a pipeline may hold the picture itself."""
 FILES_PER_COMMIT = 5_000
 _KIND = "dataset"
 _BLOCK = 2**20
@@ -30,8 +38,17 @@ class HubFile:
     """A file to upload: its path in the repository, where it lies, and its size in bytes."""
 
     name: str
-    path: Path
+    path: StorePath
     size: int
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading."""
+        return self.path.open("rb") if isinstance(self.path, Path) else self.path.open_reader()
+
+    @property
+    def source(self) -> Any:
+        """What the Hub's library reads it from: a path or a file."""
+        return str(self.path) if isinstance(self.path, Path) else self.path.open_reader()
 
 
 @dataclass(frozen=True)
@@ -75,23 +92,26 @@ class Hub:
         """Compare the finished dataset with the repository. outputs: names of directories in `processed/` that are part of it.
         pictures: columns of the dataset that name pictures.
 
-        Raises HubError if the hub refuses or cannot be reached, or the data is not on this machine.
+        Raises HubError if the hub refuses or cannot be reached, StoreError.
         """
-        local = local_files(version, outputs, pictures=pictures)
+        local = files_of(version, outputs, pictures=pictures)
         with self._errors():
             creates = not self._api.repo_exists(self.repo, repo_type=_KIND)
             there = {} if creates else self._there()
         changed = tuple(file for file in local if not _is_same(file, there.get(file.name)))
         names = {file.name for file in local}
         ours = tuple(f"processed/{name}/" for name in outputs)
-        stale = tuple(sorted(name for name in there if name.startswith((*ours, "images/")) and name not in names))
+        stale = tuple(sorted(name for name in there if name.startswith((*ours, IMAGES)) and name not in names))
         return PushPlan(self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale)
 
     def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
         """Carry out a plan; returns the address of the dataset. Raises HubError; run again, it goes on."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        adds = {file.name: CommitOperationAdd(file.name, str(file.path)) for file in plan.files}
+        adds = {}
+        for file in plan.files:
+            with store_errors("read", file.path):
+                adds[file.name] = CommitOperationAdd(file.name, file.source)
         deletes = [CommitOperationDelete(name) for name in plan.stale]
         with self._errors():
             if plan.creates:
@@ -128,20 +148,43 @@ class Hub:
             raise HubError(f"{self.endpoint}, {self.repo}: {_first_line(error)}", remedy=_GO_ON) from error
 
 
-def local_files(version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str]) -> tuple[HubFile, ...]:
-    """The card, the parts of each output, and the pictures that rows of the dataset name. Raises HubError if they are not on this
-    machine."""
-    directory = version.directory
-    if not isinstance(directory, Path):
-        raise HubError(
-            f"{directory} is on an object store, from which nothing is pushed",
-            remedy="copy the version to this machine",
-        )
-    paths = [directory / CARD]
-    for name in outputs:
-        paths += [Path(str(part)) for part in part_files(version.processed / name)]
-    paths += [directory / name for name in sorted(_named(version, pictures))]
-    return tuple(HubFile(path.relative_to(directory).as_posix(), path, path.stat().st_size) for path in paths)
+def push_finished(
+    plan: DatasetPlan,
+    version: VersionLayout,
+    repo: str,
+    *,
+    confirm: Callable[[PushPlan], bool],
+    private: bool,
+    endpoint: str | None,
+    token: str | None,
+) -> str | None:
+    """Upload a finished version; see `sdg_core.api.push`. Returns its address, None if it was not confirmed."""
+    hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
+    outputs = [name for name in output_names(plan) if name != REMOVED]
+    found = hub.plan(version, outputs, pictures=picture_columns(plan))
+    if not confirm(found):
+        return None
+    return hub.push(found, private=private, message=f"{plan.config.name} {version.name}")
+
+
+def files_of(version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str]) -> tuple[HubFile, ...]:
+    """The card, the parts of each output, and the pictures that rows of the dataset name. Raises StoreError, CorruptFileError."""
+    names = [CARD]
+    for output in outputs:
+        names += [f"{version.processed.name}/{output}/{part.name}" for part in part_files(version.processed / output)]
+    names += sorted(_named(version, pictures))
+    found = []
+    for name in names:
+        path = _below(version.directory, name)
+        with store_errors("read", path):
+            found.append(HubFile(name, path, path.stat().st_size if isinstance(path, Path) else path.size()))
+    return tuple(found)
+
+
+def _below(directory: StorePath, name: str) -> StorePath:
+    for part in name.split("/"):
+        directory = directory / part
+    return directory
 
 
 def _named(version: VersionLayout, columns: Sequence[str]) -> set[str]:
@@ -149,7 +192,7 @@ def _named(version: VersionLayout, columns: Sequence[str]) -> set[str]:
     names: set[str] = set()
     for part in part_files(version.processed_dataset) if columns else ():
         for column in read_rows(part, columns=columns).columns:
-            names.update(name for cell in column.to_pylist() for name in cell or ())
+            names.update(name for cell in column.to_pylist() for name in cell or () if name.startswith(IMAGES))
     return names
 
 
@@ -158,12 +201,12 @@ def _is_same(file: HubFile, entry: Any) -> bool:
     if entry is None or entry.size != file.size:
         return False
     if entry.lfs is not None:
-        return bool(entry.lfs.sha256 == _digest(file.path, hashlib.sha256()))
-    return bool(entry.blob_id == _digest(file.path, hashlib.sha1(b"blob %d\0" % file.size)))
+        return bool(entry.lfs.sha256 == _digest(file, hashlib.sha256()))
+    return bool(entry.blob_id == _digest(file, hashlib.sha1(b"blob %d\0" % file.size)))
 
 
-def _digest(path: Path, digest: Any) -> str:
-    with path.open("rb") as content:
+def _digest(file: HubFile, digest: Any) -> str:
+    with file.open() as content:
         while block := content.read(_BLOCK):
             digest.update(block)
     return str(digest.hexdigest())

@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 from sdg_core.config.processors import SchemaTransformProcessor
 from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.filters.clusters import Ids
-from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.plan.checks.processors import REMOVED, WITH_PICTURES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.card import dataset_card
+from sdg_core.processing.pictures import ROWS_PER_PART as PICTURE_ROWS_PER_PART
+from sdg_core.processing.pictures import WithPictures, picture_columns
 from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
 from sdg_core.processing.row_processors import (
     OpenSource,
@@ -127,6 +129,7 @@ def process(
         num_rows=num_rows,
         transforms=[(transform.name, transform.schema) for transform in transforms],
         outcomes=rows.outcomes,
+        pictures=picture_columns(plan),
     )
     with commit_guard():
         write_atomic(version.card, card.encode())
@@ -157,7 +160,11 @@ def _write(
     dataset = _Parts(output, "dataset", kept_schema)
     side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
     removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
-    files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed)
+    shown = [
+        WithPictures(source.version, columns, kept_schema) for columns in (picture_columns(source.plan),) if columns
+    ]
+    pictures = [_Parts(output, WITH_PICTURES, each.schema, rows_per_part=PICTURE_ROWS_PER_PART) for each in shown]
+    files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *pictures)
     num_rows = 0
     columns = frozenset(kept_schema.names).union(rows.columns, *(transform.columns for transform in transforms))
     try:
@@ -168,6 +175,9 @@ def _write(
             dataset.write(table.select(kept_schema.names))
             for transform, parts in zip(transforms, side, strict=True):
                 parts.write(transform.apply(table))
+            for each, parts in zip(shown, pictures, strict=True):
+                for batch in each.batches(table.select(kept_schema.names)):
+                    parts.write(batch)
             num_rows += table.num_rows
             on_row_group(status.group.index)
         if not num_rows and any(outcome.removed for outcome in rows.outcomes):
@@ -195,7 +205,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     names = output_names(plan)
     with store_errors("list", version.processed):
         present = {path.name for path in version.processed.iterdir()}
-    if present != set(names):
+    if present - {WITH_PICTURES} != set(names) - {WITH_PICTURES}:  # not there in datasets sealed by 0.1
         raise SealedError(
             f"{version.directory} is sealed with outputs {', '.join(sorted(present))}, but the config now asks for "
             f"{', '.join(sorted(names))}",
@@ -213,18 +223,20 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     return ProcessingResult(
         version,
         num_rows,
-        tuple(version.processed / name for name in names),
+        tuple(version.processed / name for name in names if name in present),
         already_done=True,
         removed_by_processor=metadata.removed_by_processor,
     )
 
 
 def output_names(plan: DatasetPlan) -> list[str]:
-    """What there is in `processed/`: the dataset, what processors make beside it, and what they removed."""
+    """What there is in `processed/`: the dataset, what processors make beside it, its pictures, and what was removed."""
     transforms = [
         processor.name for processor in plan.config.processors if isinstance(processor, SchemaTransformProcessor)
     ]
-    return ["dataset", *transforms, *([REMOVED] if row_processor_marks(plan.config.processors) else [])]
+    pictures = [WITH_PICTURES] if picture_columns(plan) else []
+    removed = [REMOVED] if row_processor_marks(plan.config.processors) else []
+    return ["dataset", *transforms, *pictures, *removed]
 
 
 def _transforms(plan: DatasetPlan) -> list[SchemaTransform]:
@@ -288,17 +300,20 @@ class _Source:
 
 
 class _Parts:
-    """A dataset in files `part-00000.parquet`, ... of at most a million rows."""
+    """A dataset in files `part-00000.parquet`, ... of at most so many rows."""
 
-    def __init__(self, output: StagedOutput, name: str, schema: pa.Schema) -> None:
+    def __init__(
+        self, output: StagedOutput, name: str, schema: pa.Schema, *, rows_per_part: int = ROWS_PER_PART
+    ) -> None:
         self._output = output
+        self._rows_per_part = rows_per_part
         self._schema = schema
         self._names: Iterator[str] = (f"{name}/part-{number:05d}.parquet" for number in range(100_000))
         self._part: tuple[StagedFile, pq.ParquetWriter] | None = None
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:
-        if self._part is not None and self._rows + table.num_rows > ROWS_PER_PART:
+        if self._part is not None and self._rows + table.num_rows > self._rows_per_part:
             self.close()
         if self._part is None:
             file = self._output.create(next(self._names))

@@ -25,7 +25,7 @@ from sdg_core.config.processors import (
     RowProcessor,
 )
 from sdg_core.config.seeds import SeedSource
-from sdg_core.errors import CellError, FilterError, SdgError
+from sdg_core.errors import CellError, FilterError, SdgError, SeedError
 from sdg_core.filters.clusters import Duplicates, Ids
 from sdg_core.filters.decontaminate import EvaluationIndex
 from sdg_core.filters.deduplicate import duplicates_by, normalised
@@ -154,9 +154,26 @@ def _named(name: str) -> Iterator[None]:
     """Names the processor in what is raised inside."""
     try:
         yield
-    except (FilterError, CellError) as error:
+    except SeedError as error:
+        raise SeedError(f"processor {name!r}: {error.message}", remedy=error.remedy) from error
+    except CellError as error:
         remedy = error.remedy or "fix the processor (for a value that may be absent, use `| default('')`)"
         raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
+    except FilterError as error:
+        remedy = error.remedy or "fix the processor, then process again"
+        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
+
+
+@contextmanager
+def _of_evaluation_set(place: int) -> Iterator[None]:
+    """Says of which evaluation set something is raised that is otherwise said of seed data."""
+    name = f"evaluation_sets[{place}]"
+    try:
+        yield
+    except SeedError as error:
+        message = error.message.replace("seed file", "the file").replace("the seed data", "its source")
+        remedy = error.remedy.replace("seed_config.source", f"{name}.source") if error.remedy is not None else None
+        raise SeedError(f"{name}: {message}", remedy=remedy) from error
 
 
 class _Keep:
@@ -190,7 +207,13 @@ class _Quality:
         self.method = "quality rules"
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
-        return failed_rule(self._rules, _series(table, self._column))
+        texts = _series(table, self._column)
+        if texts.dtype not in (pl.String, pl.Null):
+            raise FilterError(
+                f"column {self._column!r} holds {texts.dtype}, and quality rules judge texts",
+                remedy="name a column of texts, or use `keep`, a template",
+            )
+        return failed_rule(self._rules, texts)
 
 
 class _Deduplication:
@@ -257,17 +280,17 @@ class _Decontamination:
         self._starts = [0]
         texts = []
         for place, evaluation in enumerate(processor.evaluation_sets):
-            seeds = open_source(evaluation.source)
-            info = seeds.info()
+            with _of_evaluation_set(place):
+                seeds = open_source(evaluation.source)
+                info = seeds.info()
             unknown = [name for name in evaluation.columns if name not in info.schema.names]
             if unknown:
                 raise FilterError(
                     f"evaluation_sets[{place}] has no column {unknown[0]!r}; it has {', '.join(info.schema.names)}",
                     remedy="name columns of the evaluation set",
                 )
-            if not info.num_rows:
-                raise FilterError(f"evaluation_sets[{place}] is empty", remedy="check its source")
-            frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
+            with _of_evaluation_set(place):
+                frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
             texts.append(joined_texts(frame.to_arrow(), evaluation.columns))
             self._starts.append(self._starts[-1] + info.num_rows)
         self._index = EvaluationIndex(np.arange(self._starts[-1]), pl.concat(texts), n=processor.n)

@@ -17,7 +17,8 @@ from sdg_core.generators.dispatch import PromptedGenerator
 from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.models.dispatch import model_generator
 from sdg_core.generators.skip import SkipRule, skip_rules
-from sdg_core.models.pool import ModelPool, open_models
+from sdg_core.models.open_pool import open_models
+from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.layout import VersionLayout

@@ -17,6 +17,7 @@ from sdg_core.config.columns import EmbeddingColumn, SamplerColumn
 from sdg_core.errors import FilterError
 from sdg_core.filters.deduplicate import duplicates_by
 from sdg_core.filters.diversity import distinct_n, nearest_neighbours
+from sdg_core.profiling.measure import ROW, collected
 from sdg_core.profiling.model import ColumnProfile
 from sdg_core.profiling.table import Described
 
@@ -80,7 +81,7 @@ def measure_variety(
 
 def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: int, stage: Stage) -> Variety:
     most = max(1, min(MAX_ROWS, int(MAX_CHARACTERS / mean)))
-    texts = _sample(frame, profile.name, rows=rows, most=most)
+    texts = sample_column(frame, profile.name, rows=rows, most=most)
     ids = np.arange(len(texts), dtype=np.int64)
     exact = duplicates_by("exact")
     exact.add(ids, texts)
@@ -104,7 +105,7 @@ def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: in
 
 def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list[Variety]:
     """Of an embedding column with one embedding each; nothing of any other."""
-    cells = _sample(frame, name, rows=rows, most=MAX_VECTORS)
+    cells = sample_column(frame, name, rows=rows, most=MAX_VECTORS)
     vectors = [None if cell is None or len(cell["embeddings"]) != 1 else cell["embeddings"][0] for cell in cells]
     try:
         nearest = nearest_neighbours(pl.Series(vectors, dtype=pl.List(pl.Float64)))
@@ -113,7 +114,13 @@ def _vectors(frame: pl.LazyFrame, name: str, *, rows: int, stage: Stage) -> list
     return [Variety(name, stage, nearest.vectors, nearest=nearest.mean)] if nearest is not None else []
 
 
-def _sample(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl.Series:
-    """The column at rows of equal distance, all of them if there are few enough."""
+def sample_column(frame: pl.LazyFrame, name: str, *, rows: int, most: int) -> pl.Series:
+    """The column at rows of equal distance, all of them if there are few enough.
+
+    Texts are copied: they would keep alive the memory of those around them, which is the whole column.
+    """
     step = -(-rows // most)
-    return frame.select(pl.col(name)).gather_every(step).collect(engine="streaming")[name]
+    chosen = frame.select(name).with_row_index(ROW).filter(pl.col(ROW) % step == 0).select(name)
+    if frame.collect_schema()[name] == pl.String:
+        chosen = chosen.select(pl.concat_str([name, pl.lit("")]).alias(name))
+    return collected(chosen)[name]

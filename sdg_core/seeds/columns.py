@@ -33,6 +33,8 @@ def _refuse_unkept(schema: pa.Schema) -> None:
 def _unkept(field: pa.Field) -> str | None:
     """Why values of a column cannot be kept as they are; None if they can. Only then is polars asked: it panics for some."""
     data_type = field.type
+    if "\0" in field.name:
+        return "and a name with a zero character, which no table can have"
     name = (field.metadata or {}).get(_EXTENSION_NAME, b"").decode(errors="replace")
     if isinstance(data_type, pa.BaseExtensionType):
         name = data_type.extension_name

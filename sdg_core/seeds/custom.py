@@ -13,6 +13,7 @@ from sdg_core.errors import SdgError, SeedError
 from sdg_core.plan.fingerprint import digest
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
 from sdg_core.seeds.base import Rows, SeedReader
+from sdg_core.system.user_calls import call_user
 
 _PLACE = "seed_config.source.reader"
 
@@ -90,7 +91,7 @@ def _arguments(kind: type[SeedReader], source: CustomSeedSource, *, base: Path, 
 def called(who: str, what: str, call: Any) -> Any:
     """The result of user code. Its errors become SeedError, ours stay. who: begins the message."""
     try:
-        return call()
+        return call_user(call)
     except SdgError:
         raise
     except Exception as error:  # user code may raise anything

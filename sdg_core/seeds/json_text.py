@@ -41,9 +41,19 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
             values = [None if isinstance(value, str) and value in options.null_values else value for value in values]
         where = f"{source}: column {name!r}"
         arrays.append(_array(values, options.types.get(name), where=where))
+        _check_keys(arrays[-1].type, where=where)
     frame = pl.from_arrow(pa.table(arrays, names=names))
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def _check_keys(data_type: pa.DataType, *, where: str) -> None:
+    """Raise SeedError for a key with a zero character, which would end there."""
+    for place in range(data_type.num_fields):
+        field = data_type.field(place)
+        if "\0" in field.name:
+            raise SeedError(f"{where}: the key {field.name!r} has a zero character", remedy="rename it")
+        _check_keys(field.type, where=where)
 
 
 def _without_half_surrogates(text: str) -> str:

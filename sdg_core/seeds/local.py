@@ -1,5 +1,6 @@
 """`seed_type: local`: files of this machine, one, a list, or a glob."""
 
+import difflib
 import glob
 from collections.abc import Callable
 from pathlib import Path
@@ -59,12 +60,22 @@ def _matching(path: str, source: LocalSeedSource, *, base: Path, root: str) -> l
             f"seed file {plain} is a directory", remedy=f"name a file, or the files in it: {path.rstrip('/')}/*.parquet"
         )
     if not _WILDCARDS & {*path}:
-        raise SeedError(f"seed file {plain} does not exist", remedy=_remedy(source))
+        raise SeedError(f"seed file {plain} does not exist{_near(plain)}", remedy=_remedy(source))
     pattern = resolve(path, base=Path(glob.escape(str(base))), root=glob.escape(str(Path(root).absolute())))
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True) if Path(name).is_file())
     if not found:
         raise SeedError(f"no seed file matches {plain}", remedy=_remedy(source))
     return found
+
+
+def _near(path: Path) -> str:
+    """The file of the same folder that a path may mean."""
+    try:
+        names = [other.name for other in path.parent.iterdir() if other.is_file()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _remedy(source: LocalSeedSource) -> str:

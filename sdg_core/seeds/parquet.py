@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from sdg_core.seeds.base import FrameCache, Rows, gather, take
 from sdg_core.seeds.columns import frame_of
 from sdg_core.seeds.files import SeedFile
-from sdg_core.seeds.tables import FileReader
+from sdg_core.seeds.tables import UNREADABLE, FileReader
 from sdg_core.seeds.time_bounds import bounds, check_number, check_times, is_bounded
 
 CHUNK_ROWS = 16_384
@@ -57,14 +57,11 @@ class ParquetReader(FileReader):
         ]
         if not unknown:
             return
-        try:
-            with self.file.open() as file:
-                opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
-                for batch in opened.iter_batches(CHUNK_ROWS, columns=[field.name for field in unknown]):
-                    for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                        check_times(name, values, source=source)
-        except (pa.ArrowException, OSError) as error:
-            raise self.file.unreadable(error) from error
+        with self.reading(), self.file.open() as file:
+            opened = pq.ParquetFile(file, buffer_size=_READ_BUFFER)
+            for batch in opened.iter_batches(CHUNK_ROWS, columns=[field.name for field in unknown]):
+                for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                    check_times(name, values, source=source)
 
     def _check_footer(self, field: pa.Field, source: str) -> bool:
         """Whether the footer knows the bounds of a column. Raises SeedError if they are out of what can be kept."""
@@ -90,12 +87,9 @@ class ParquetReader(FileReader):
 
     @cached_property
     def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
-        try:
-            with self.file.open() as source:
-                opened = pq.ParquetFile(source)
-                return opened.metadata, opened.schema_arrow
-        except (pa.ArrowException, OSError) as error:
-            raise self.file.unreadable(error) from error
+        with self.reading(), self.file.open() as source:
+            opened = pq.ParquetFile(source)
+            return opened.metadata, opened.schema_arrow
 
     @cached_property
     def _chunks(self) -> Rows:
@@ -133,7 +127,7 @@ class ParquetReader(FileReader):
                 self._cache.put((id(self), place), frame)
                 if place == chunk:
                     return frame
-        except (pa.ArrowException, OSError, StopIteration) as error:
+        except (*UNREADABLE, StopIteration) as error:
             self._cache.cursor = None
             raise self.file.unreadable(error) from error
 

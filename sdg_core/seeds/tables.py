@@ -2,7 +2,8 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +19,23 @@ from sdg_core.seeds.text import TextTable, read_text_table
 from sdg_core.seeds.text_options import TextOptions
 
 _BATCH_ROWS = 10_000
+MAX_TEXT_BYTES = 2 * 2**30
+"""Of a compressed text file, unpacked: it is held in memory, and a few kilobytes may unpack to anything."""
 _TEXT_FORMATS = (".csv", ".jsonl", ".ndjson", ".json")
 FORMATS = (".parquet", *_TEXT_FORMATS)
+
+
+UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What libraries raise about content that they were not made for."""
 
 
 class FileReader(SeedReader):
@@ -27,6 +43,14 @@ class FileReader(SeedReader):
 
     def __init__(self, file: SeedFile) -> None:
         self.file = file
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise SeedError naming the file for whatever its content makes libraries raise."""
+        try:
+            yield
+        except UNREADABLE as error:
+            raise self.file.unreadable(error) from error
 
     @property
     @abstractmethod
@@ -36,12 +60,14 @@ class FileReader(SeedReader):
     @cached_property
     def raw_schema(self) -> pa.Schema:
         """As `schema`, with columns that are null throughout still of type null."""
-        return raw_schema(self.arrow_schema)
+        with self.reading():
+            return raw_schema(self.arrow_schema)
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Names and Arrow types; text is `string`, whatever width the file uses."""
-        return plain_schema(self.arrow_schema)
+        with self.reading():
+            return plain_schema(self.arrow_schema)
 
     def digest(self) -> str:
         """sha256 of the file's bytes."""
@@ -57,7 +83,8 @@ class FileReader(SeedReader):
 
     def conformed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with the types of `schema`."""
-        return conform(frame, self._types, source=f"seed file {self.file.name}")
+        with self.reading():
+            return conform(frame, self._types, source=f"seed file {self.file.name}")
 
 
 class TextFileReader(FileReader):
@@ -103,15 +130,18 @@ class TextFileReader(FileReader):
 
     @cached_property
     def _read(self) -> TextTable:
-        name = self.file.name
-        try:
+        source = f"seed file {self.file.name}"
+        with self.reading():
             content = self.file.read_bytes()
             if self.file.compression is not None:
                 with pa.input_stream(pa.BufferReader(content), compression=self.file.compression) as stream:
-                    content = stream.read()
-            return read_text_table(content, self.file.suffix, source=f"seed file {name}", options=self._options)
-        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
-            raise self.file.unreadable(error) from error
+                    content = stream.read(MAX_TEXT_BYTES + 1)
+                if len(content) > MAX_TEXT_BYTES:
+                    raise SeedError(
+                        f"{source} has more than {MAX_TEXT_BYTES // 2**30} GiB of text once it is unpacked",
+                        remedy="split it, or write it as parquet, which is read a part at a time",
+                    )
+            return read_text_table(content, self.file.suffix, source=source, options=self._options)
 
 
 class TableReader(SeedReader):

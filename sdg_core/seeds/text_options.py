@@ -38,7 +38,10 @@ class TextOptions:
 
 
 def check_names(names: Sequence[str], *, source: str, options: TextOptions) -> None:
-    """Raise SeedError if `types` names a column that is not there. names: of the columns, each once."""
+    """Raise SeedError if `types` names a column that is not there, or a name is none. names: of the columns, each once."""
+    for name in names:
+        if "\0" in name:
+            raise SeedError(f"{source}: a column is named {name!r}, with a zero character", remedy="rename it")
     for name in options.types:
         if name not in names:
             raise SeedError(

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sdg_core.errors import SeedError
 
@@ -51,6 +50,8 @@ def check_times(name: str, values: pa.Array, *, source: str) -> None:
         limits = bounds(leaf.type)
         if limits is None or leaf.null_count == len(leaf):
             continue
+        import pyarrow.compute as pc  # takes as long to import as ten rows take to generate
+
         found = pc.min_max(leaf.view(pa.int32() if leaf.type.bit_width == 32 else pa.int64()))
         for number in (found["min"].as_py(), found["max"].as_py()):
             check_number(name, number, data_type=leaf.type, source=source)

@@ -39,7 +39,7 @@ class FoundFile:
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     stamp: str
     footer: Footer
@@ -48,7 +48,7 @@ class _Entry(BaseModel):
 class _Index(BaseModel):
     """`fields` are those of a footer: what a release with other fields has written says too little or too much."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     format: int
     fields: list[str]

@@ -59,7 +59,7 @@ class Metadata(BaseModel):
     requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
     files nor the journal count. estimate: what was expected before a run, last."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     schema_version: int
     dataset_name: str

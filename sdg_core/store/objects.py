@@ -124,6 +124,13 @@ class ObjectPath:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return found.size, found.etag
 
+    def size(self) -> int:
+        """Its bytes."""
+        found = self.bucket.find(self.key)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return found.size
+
     def open_reader(self) -> IO[bytes]:
         """Open for reading in ranges: what the object is now, even if it is replaced later (which then is an error)."""
         return io.BufferedReader(_ObjectReader(self), buffer_size=_BUFFER)  # type: ignore[type-var]

@@ -44,7 +44,7 @@ class SelectedRows(BaseModel):
     of candidates none of which was kept.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     rejected: int = 0
     usage: UsageByModel = {}
@@ -94,7 +94,7 @@ class Footer(BaseModel):
     selection: how rows were selected, where the config does that.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
     schema_version: int
     dataset: str

@@ -15,6 +15,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
+from sdg_core.system.user_calls import Threads
+
 Result = TypeVar("Result")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -40,6 +42,7 @@ def run_until_signalled(main: Callable[[], Awaitable[Result]]) -> Result:
                 loop.call_soon_threadsafe(task.cancel)
 
         stoppable.set_result(stop)
+        loop.set_default_executor(Threads())
         restore = _watch_in_loop(stop)
         try:
             return await main()

@@ -9,7 +9,7 @@ import asyncio
 import copy
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
@@ -17,12 +17,14 @@ import pyarrow as pa
 from sdg_core.config.columns import CustomColumn
 from sdg_core.errors import FunctionError, RunAbortedError
 from sdg_core.generators.base import Cell, CellFailedError
-from sdg_core.generators.custom.models import CustomFunctionModels
-from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.pool import ModelPool
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow import conform, type_name
 from sdg_core.plan.usercode.functions import UserFunction
+from sdg_core.system.user_calls import as_exception, is_interruption, under_way
+
+if TYPE_CHECKING:
+    from sdg_core.generators.custom.models import CustomFunctionModels
+    from sdg_core.models.pool import ModelPool
 
 RECORD_INDEX = "record_index"
 """What a whole-column function gets that reads no column."""
@@ -31,7 +33,7 @@ RECORD_INDEX = "record_index"
 class CustomGenerator:
     """The generator of one custom column that is made record by record. Functions that are not async run in `threads`."""
 
-    def __init__(self, plan: DatasetPlan, column: CustomColumn, *, models: ModelPool, threads: Executor) -> None:
+    def __init__(self, plan: DatasetPlan, column: CustomColumn, *, models: "ModelPool", threads: Executor) -> None:
         self._plan = plan
         self._column = column
         self._models = models
@@ -42,6 +44,9 @@ class CustomGenerator:
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell:
         """The cell of one record, and its side effects. Raises CellFailedError."""
+        from sdg_core.generators.custom.models import CustomFunctionModels
+        from sdg_core.models.endpoint import RequestFailedError
+
         loop = asyncio.get_running_loop()
         row = {name: _copied(values[name]) for name in self._column.required_columns or ()}
         asked = CustomFunctionModels(self._plan, self._column, self._models, record=record, loop=loop)
@@ -60,7 +65,9 @@ class CustomGenerator:
             raise CellFailedError(
                 error.message, kind=error.kind, attempts=error.attempts, usages=asked.usages
             ) from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             raise CellFailedError(_said(error), kind="custom", usages=asked.usages) from error
         return Cell(main, usages=asked.usages, also=dict(zip(self._names[1:], also, strict=True)))
 
@@ -99,7 +106,7 @@ def call_whole_column(
     column: CustomColumn,
     frame: pl.DataFrame,
     *,
-    models: CustomFunctionModels,
+    models: "CustomFunctionModels",
     carried: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """What a whole-column function makes of a frame: its column and side effects, one row per row.
@@ -111,10 +118,13 @@ def call_whole_column(
     where = f"column {column.name!r}: {function.reference}"
     arguments = _arguments(function, frame, models)
     try:
-        returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
+        with under_way():
+            returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
     except RunAbortedError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         raise FunctionError(f"{where} {_said(error)}", remedy=_KEPT) from error
     if not isinstance(returned, pl.DataFrame):
         raise FunctionError(f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT)
@@ -161,16 +171,17 @@ def polars_type(data_type: pa.DataType) -> pl.DataType:
     return typed_series("", [], data_type).dtype
 
 
-def _arguments(function: UserFunction, data: Any, models: CustomFunctionModels) -> tuple[Any, ...]:
+def _arguments(function: UserFunction, data: Any, models: "CustomFunctionModels") -> tuple[Any, ...]:
     return (data, function.params, models)[: function.arguments]
 
 
 def _outcome(function: UserFunction, arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    """What a call returned or raised; an exception that a thread hands over itself may not be one of its own (StopIteration)."""
+    """What a call returned or raised; what a future or the loop would take for its own comes as another error."""
     try:
-        return function.call(*arguments), None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - handed over, and raised there
-        return None, RuntimeError("raised StopIteration") if isinstance(error, StopIteration) else error
+        with under_way():
+            return function.call(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - handed over, and raised there
+        return None, error if isinstance(error, SystemExit) else as_exception(error)
 
 
 def _said(error: BaseException) -> str:

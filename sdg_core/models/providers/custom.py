@@ -24,6 +24,7 @@ from sdg_core.models.types import (
     ImageResponse,
     Usage,
 )
+from sdg_core.system.user_calls import await_user, call_user
 
 _Reply = TypeVar("_Reply", ChatResponse, EmbeddingResponse, ImageResponse)
 
@@ -87,8 +88,8 @@ class CustomClient(ChatClient):
     async def _classified(self, method: Callable[..., Any], *arguments: Any) -> Any:
         """Call a method of the user. Faults of connections are worth another attempt, others are not."""
         try:
-            answer = method(*arguments)
-            return await answer if isawaitable(answer) else answer
+            answer = call_user(method, *arguments)
+            return await await_user(answer) if isawaitable(answer) else answer
         except (ModelError, ReplyDeferredError):
             raise
         except (OSError, aiohttp.ClientError) as error:  # TimeoutError is an OSError
@@ -105,7 +106,7 @@ class CustomClient(ChatClient):
 
     def _instantiated(self, given: type, provider: ModelProvider) -> Any:
         try:
-            return given(provider) if signature(given).parameters else given()
+            return call_user(given, provider) if signature(given).parameters else call_user(given)
         except Exception as error:
             words = f"{self._where} cannot be made: {type(error).__name__}: {error}"
             raise PermanentModelError(words, remedy="its constructor takes no argument, or the provider") from error

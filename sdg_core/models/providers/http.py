@@ -18,6 +18,7 @@ from sdg_core.config.models import ModelProvider, is_variable
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, error_from_exception, error_from_status
 from sdg_core.models.providers.pictures import PublicResolver, check_address, is_same_place
+from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 _CHECK_TIMEOUT = 10.0
@@ -142,21 +143,23 @@ class HttpSender:
     def _open_session(self) -> aiohttp.ClientSession:
         """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
         if self._session is None:
-            self._session = _new_session(aiohttp.TCPConnector(limit=0))
+            is_near = is_this_machine(self._base.host or "")
+            self._session = _new_session(aiohttp.TCPConnector(limit=0), proxies=not is_near)
         return self._session
 
     def _open_public(self) -> aiohttp.ClientSession:
         """For hosts that are not the endpoint."""
         if self._public is None:
-            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
+            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()), proxies=True)
         return self._public
 
 
-def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+def _new_session(connector: aiohttp.TCPConnector, *, proxies: bool) -> aiohttp.ClientSession:
+    """proxies: use those of HTTP_PROXY and HTTPS_PROXY, except for NO_PROXY."""
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=True,  # HTTP_PROXY, HTTPS_PROXY, NO_PROXY
+        trust_env=proxies,
         timeout=aiohttp.ClientTimeout(total=None),
     )
 

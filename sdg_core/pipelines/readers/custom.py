@@ -15,6 +15,7 @@ from sdg_core.plan.fingerprint import digest
 from sdg_core.plan.usercode.functions import source_hash_of
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
 from sdg_core.seeds.custom import called
+from sdg_core.system.user_calls import call_user
 
 _PLACE = "sources.reader_class"
 
@@ -105,7 +106,7 @@ class OpenItem(OpenSource):
         """Raises SourceError if the user's code does."""
         known = getattr(self._reader, "version", None)
         try:
-            given = known(self._item) if callable(known) else None
+            given = call_user(known, self._item) if callable(known) else None
         except Exception as error:  # user code may raise anything
             raise SourceError(f"has no version: {type(error).__name__}: {error}") from error
         if given is not None:
@@ -118,9 +119,19 @@ class OpenItem(OpenSource):
     def records(self) -> Iterator[Record]:
         """What the item expands to. Raises SourceError if the user's code does."""
         try:
-            for record in self._reader.expand(self._item):
+            for record in _each(call_user(self._reader.expand, self._item)):
                 if not isinstance(record, Mapping | Failed | Filtered):
                     raise TypeError(f"expand gave a {type(record).__name__}, not a mapping")
                 yield dict(record) if isinstance(record, Mapping) else record
         except Exception as error:  # user code may raise anything
             raise SourceError(f"cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _each(records: Any) -> Iterator[Any]:
+    """What the user's iterator gives."""
+    iterator = call_user(iter, records)
+    while (record := call_user(next, iterator, _END)) is not _END:
+        yield record
+
+
+_END = object()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 
+from sdg_core.config.columns import ImageColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.processors import (
     DecontaminateProcessor,
@@ -20,11 +21,14 @@ FINISHED = "dataset"
 """Name of the directory of the finished dataset, beside those of processors."""
 REMOVED = "removed"
 """Name of the directory of records that processors left out."""
+WITH_PICTURES = "dataset_with_pictures"
+"""Name of the directory of the finished dataset with its pictures inside, where it has any."""
 
 
 def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
     """Problems of all processors. known: the columns there are, None while seed columns are not known."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
+    draws = any(isinstance(column, ImageColumn) for column in config.columns)
     for index, processor in enumerate(config.processors):
         if processor.name == FINISHED:
             yield (
@@ -33,6 +37,8 @@ def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
             )
         if processor.name == REMOVED and removes:
             yield ("processors", index, "name"), f"{REMOVED!r} is where removed records go; rename this processor"
+        if processor.name == WITH_PICTURES and draws:
+            yield ("processors", index, "name"), f"{WITH_PICTURES!r} is where pictures go; rename this processor"
         for path, message in _check_processor(processor, known):
             yield ("processors", index, *path), message
 

@@ -3,8 +3,9 @@
 A person's age is the age on REFERENCE_DATE, a constant: with today's date a record would change with the day it is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
+from importlib import import_module
 
 import pyarrow as pa
 
@@ -66,6 +67,9 @@ _VOCABULARY: Mapping[str, tuple[str, ...]] = {
     "bachelors_field": (*BACHELORS_FIELDS, NO_DEGREE),
     "education_level": (*EDUCATION_LEVELS, *_CENSUS_LEVELS),
 }
+_STATE_LISTS = ("states", "states_abbr", "territories_abbr", "freely_associated_states_abbr", "military_state_abbr")
+_NO_STATES = frozenset({"District of Columbia", "Puerto Rico"})
+"""What is asked for as a state, though no list of states has it."""
 SELECTABLE = (*_VOCABULARY, "city", "state", "region", "occupation", "first_name", "last_name")
 
 
@@ -163,13 +167,32 @@ def _check_selection(params: PersonParams) -> Problems:
             continue
         if field in ("sex", "city") and getattr(params, field) is not None:
             yield path, f"{field} is also given as a parameter; keep one"
+        known = _known_values(params, field)
         for place, value in enumerate(values):
-            if field in _VOCABULARY and value not in _VOCABULARY[field]:
-                yield (*path, place), f"{value!r} is not a value of {field}{did_you_mean(value, _VOCABULARY[field])}"
+            if known and value not in known:
+                yield (*path, place), f"{value!r} is not a value of {field}{did_you_mean(value, known)}"
     if "state" in chosen and "region" in chosen:
         yield ("select_field_values", "region"), "state and region are the same; keep one"
     if not _levels_fit(params):
         yield ("select_field_values", "bachelors_field"), "no selected education_level goes with it"
+
+
+def _known_values(params: PersonParams, field: str) -> Collection[str]:
+    """The values that a field can have; empty where people may have others than those that are known."""
+    if field in ("state", "region") and not {"state", "region"} <= {*(params.select_field_values or ())}:
+        return _states(params)
+    return _VOCABULARY.get(field, ())
+
+
+def _states(params: PersonParams) -> frozenset[str]:
+    """The states of the locale, by name and abbreviation, as Faker lists them; empty where it does not."""
+    try:
+        address = import_module(f"faker.providers.address.{faker_locale(params)}").Provider
+    except ImportError:
+        return frozenset()
+    names = [name for attribute in _STATE_LISTS for name in getattr(address, attribute, ())]
+    known = frozenset(name for name in names if isinstance(name, str))
+    return known | _NO_STATES if known else known
 
 
 def _levels_fit(params: PersonParams) -> bool:

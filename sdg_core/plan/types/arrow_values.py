@@ -29,6 +29,22 @@ def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array
     return found if found is not None else pa.array(values, type=kind)
 
 
+def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """An array of polars as the type of its column. Raises what `cast` raises.
+
+    It is mostly text whose offsets need 32 bits. They get them here, because `cast` imports `pyarrow.compute`.
+    """
+    if array.type == kind:
+        return array
+    if array.type == pa.large_string() and kind == pa.string() and len(array) > 0 and array.offset == 0:
+        valid, offsets, characters = array.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1)
+        if ends[-1] <= np.iinfo(np.int32).max:
+            narrow = pa.py_buffer(ends.astype(np.int32))
+            return pa.Array.from_buffers(kind, len(array), [valid, narrow, characters], array.null_count)
+    return array.cast(kind)
+
+
 def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
     """What to keep, as `Table.filter` takes it."""
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bits(mask)])
@@ -48,7 +64,7 @@ def _plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
     for leaf, its_class, polars_type in _LEAVES:
         if kind == leaf and {its_class, type(None)}.issuperset(map(type, values)):
             try:
-                return pl.Series(values, dtype=polars_type).to_arrow().cast(kind)
+                return narrowed(pl.Series(values, dtype=polars_type).to_arrow(), kind)
             except (pl.exceptions.PolarsError, pa.ArrowException, ValueError, OverflowError, TypeError):
                 return None  # pyarrow has the words for it
     return None

@@ -22,6 +22,7 @@ from typing import Any
 
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.project import project_of
+from sdg_core.system.user_calls import call_user
 
 DECORATORS = frozenset({"custom_column_generator", "dataset_callable"})
 MAX_SOURCE_BYTES = 4 * 2**20
@@ -94,8 +95,8 @@ def find_definition(reference: str, *, base: FilePath, what: str) -> Definition:
 def load_definition(found: Definition) -> Any:
     """Run the module of a definition, and return what it defines. Raises UserCodeError if that fails."""
     try:
-        module = _imported(found)
-    except (Exception, SystemExit) as error:  # user code may raise anything while it is imported
+        module = call_user(_imported, found)
+    except Exception as error:
         raise UserCodeError(f"{found.where} cannot be imported: {type(error).__name__}: {error}") from error
     value = getattr(module, found.name, None)
     if value is None:
@@ -285,10 +286,18 @@ def _reaches(origin: FilePath, found: Definition) -> bool:
     return origin == found.path or found.path.is_relative_to(origin.parent) and origin.name == "__init__.py"
 
 
+_PREFIX = "sdg_file_"
+
+
+def loaded_files() -> list[ModuleType]:
+    """The modules that were loaded from files of users, which no other process can import by name."""
+    return [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+
+
 @lru_cache(maxsize=256)
 def _module_of_file(path: FilePath, size: int, mtime_ns: int) -> ModuleType:
     """A file as a module, loaded again when it has changed (size and modification time are the key)."""
-    name = f"sdg_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
+    name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not Python source")

@@ -250,3 +250,35 @@ def test_keys_of_providers_are_not_shown(tmp_path: Path) -> None:
     with pytest.raises(SdgError) as refused:
         api.open_dataset(path)
     assert "sk-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("selected", "words"),
+    [
+        ({"state": ["NYC"]}, "'NYC' is not a value of state; did you mean 'NY'?"),
+        ({"region": ["Californa"]}, "'Californa' is not a value of region; did you mean 'California'?"),
+        ({"state": ["NY", "California", "DC", "District of Columbia", "PR"]}, None),
+        ({"city": ["Springfield"], "occupation": ["Baker"]}, None),
+    ],
+)
+def test_people_are_selected_by_states_that_there_are(selected: dict[str, list[str]], words: str | None) -> None:
+    params = {"locale": "en_US", "select_field_values": selected}
+    who = {"column_type": "sampler", "name": "who", "sampler_type": "person", "params": params}
+    config = {"name": "people", "num_records": 2, "columns": [who]}
+    if words is None:
+        assert api.open_dataset(config).plan.num_records == 2
+    else:
+        with pytest.raises(SdgError, match=re.escape(words)):
+            api.open_dataset(config)
+
+
+def test_a_misspelt_seed_file_is_answered_with_the_one_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("a\n1\n", encoding="utf-8")
+    config = {
+        "name": "t",
+        "num_records": 1,
+        "columns": [{"column_type": "seed-dataset", "name": "a"}],
+        "seed_config": {"source": {"seed_type": "local", "path": str(tmp_path / "product.csv")}},
+    }
+    with pytest.raises(SdgError, match=re.escape("does not exist; did you mean 'products.csv'?")):
+        api.open_dataset(config)

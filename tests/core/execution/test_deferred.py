@@ -18,7 +18,7 @@ from sdg_core.generators.dispatch import cell_generators
 from sdg_core.generators.models.chat import ChatGenerator
 from sdg_core.generators.models.conversation import Done
 from sdg_core.ledger.journal import Journal
-from sdg_core.models.pool import open_models
+from sdg_core.models.open_pool import open_models
 from sdg_core.models.types import ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Usage
 from sdg_core.store.failures import read_failures
 from sdg_core.store.layout import VersionLayout

@@ -210,11 +210,13 @@ def test_parameters_that_cannot_be_used_are_refused(method: str, parameters: dic
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [
-        ([[1.0, 2.0], [1.0]], "several sizes: 1, 2"),
-        ([[1.0, 2.0, 3.0]], "several sizes: 2, 3"),
-        ([[0.0, 0.0]], "place 0 is all zero"),
-        ([None, [1.0, math.inf]], "place 1 is"),
-        ([[1.0, None]], "place 0 is"),
+        ([[1.0, 2.0], [1.0]], "several sizes: 2, and 1 of record 8"),
+        ([[1.0, 2.0, 3.0]], "several sizes: 2, and 3 of record 7"),
+        ([[0.0, 0.0]], "record 7 is all zero"),
+        ([[1.0, 2.0], [-0.0, 0.0]], "record 8 is all zero"),
+        ([None, [1.0, math.inf]], "record 8 holds a null or a number that is not finite"),
+        ([[1.0, math.nan]], "record 7 holds"),
+        ([[1.0, None]], "record 7 holds"),
         ([1.0, 2.0], "not of double"),
         ([["a", "b"]], "vectors of numbers"),
         ([[]], "several sizes"),
@@ -224,7 +226,12 @@ def test_vectors_that_cannot_be_compared_are_refused(vectors: list[Any], message
     finder = EmbeddingDuplicates()
     finder.add([100], [[1.0, 2.0]])
     with pytest.raises(FilterError, match=message):
-        finder.add(range(len(vectors)), vectors)
+        finder.add(range(7, 7 + len(vectors)), vectors)
+
+
+def test_the_size_of_numbers_does_not_matter_to_their_direction() -> None:
+    vectors = [[1e300, 1e300], [1e-320, 1e-320], [1.0, 1.0], [1e300, 0.0]]
+    assert decided(EmbeddingDuplicates(), range(4), vectors, batch=1).kept.tolist() == [True, False, False, True]
 
 
 def test_ids_and_scores_that_do_not_fit_are_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.pool import Models, open_models
+from sdg_core.models.open_pool import Models, open_models
 from sdg_core.models.types import ChatRequest, ImageRequest, Message, Usage
 from sdg_core.plan.models import is_circular, later_aliases
 from sdg_core.testing import ModelServer, answer_to, limited, status

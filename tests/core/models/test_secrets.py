@@ -8,7 +8,7 @@ from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvid
 from sdg_core.config.run import RunSettings
 from sdg_core.errors import ConfigError, PermanentModelError
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.pool import open_models
+from sdg_core.models.open_pool import open_models
 from sdg_core.models.types import ChatRequest, Message
 from sdg_core.plan.load import load_dataset
 from sdg_core.testing import ModelServer, status

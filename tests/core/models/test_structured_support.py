@@ -13,7 +13,8 @@ import pytest
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.pool import ModelPool, open_models
+from sdg_core.models.open_pool import open_models
+from sdg_core.models.pool import ModelPool
 from sdg_core.models.structured import InvalidResponseError, parse
 from sdg_core.models.types import ChatRequest, Message
 from sdg_core.testing import Fault, ModelServer, limited, status

@@ -379,6 +379,7 @@ def drawn_and_priced_verdicts() -> dict[str, Verdict | Tag]:
         "RunSettings.max_conversation_correction_steps": outside(("run",), "max_conversation_correction_steps", 9),
         "RunSettings.max_conversation_restarts": outside(("run",), "max_conversation_restarts", 9),
         "RunSettings.max_attempts": outside(("run",), "max_attempts", 9),
+        "RunSettings.executor": outside(("run",), "executor", "ray"),
     }
     for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "images", "requests"):
         found[f"Prices.{name}"] = outside(price, name, 2.0, before=prices)

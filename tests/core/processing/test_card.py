@@ -1,13 +1,16 @@
 """A finished version loads as a directory, in the libraries that people use, and says how it was made."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 from sdg_core import api
 from sdg_core.processing.card import dataset_card
@@ -59,6 +62,47 @@ def test_the_version_directory_loads_in_datasets_polars_and_duckdb(
     files = str(version.processed_dataset / "*.parquet")
     assert pl.read_parquet(files).to_dicts() == expected
     assert duckdb.sql(f"SELECT id FROM '{files}'").fetchall() == [(row["id"],) for row in expected]
+    assert pd.read_parquet(str(version.processed_dataset)).to_dict("records") == expected
+
+
+def test_pictures_load_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dataset names them by their paths; beside it they are inside of the rows, which is what loads without a name."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    image = {"column_type": "image", "name": "pic", "model_alias": "painter", "prompt": "{{ id }}"}
+    skipped = {**image, "name": "extra", "skip": {"when": "{{ plan == 'pro' }}"}}
+    config = dataset_config(*COLUMNS[:2], image, skipped, num_records=60, row_group_size=55)
+    config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
+    parameters = {"generation_type": "image"}
+    config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
+    api.generate(dataset)
+    version = api.process(dataset).version
+    rows = pq.read_table(version.processed_dataset).to_pylist()
+    loaded = datasets.load_dataset(str(version.directory), cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded.features["pic"] == loaded.features["extra"] == datasets.List(datasets.Image())
+    assert len(loaded) == 60
+    for row, shown in zip(rows, loaded, strict=True):
+        assert {name: shown[name] for name in ("id", "plan")} == {name: row[name] for name in ("id", "plan")}
+        assert (shown["extra"] is None) == (row["plan"] == "pro")
+        (path,) = row["pic"]
+        (picture,) = shown["pic"]
+        assert isinstance(picture, Image.Image) and picture.size[0] > 0
+        content = (Path(str(version.directory)) / path).read_bytes()
+        assert picture.tobytes() == Image.open(BytesIO(content)).tobytes()
+    files = str(version.processed / "dataset_with_pictures" / "*.parquet")
+    assert pl.read_parquet(files)["pic"].list.first().struct.field("path").to_list() == [row["pic"][0] for row in rows]
+    assert duckdb.sql(f"SELECT count(pic[1].bytes) FROM '{files}'").fetchall() == [(60,)]
+    assert len(pd.read_parquet(str(version.processed / "dataset_with_pictures"))) == 60
+    assert "| `pic` | pictures | image |" in version.card.read_text()
+    assert api.process(dataset).already_done
+
+    (Path(str(version.directory)) / rows[7]["pic"][0]).unlink()
+    api.reopen(dataset)
+    with pytest.raises(api.SdgError, match=r"the picture images/pic/7.png is not there any more"):
+        api.process(dataset)
 
 
 def test_the_card_says_how_the_dataset_was_made(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
 from sdg_core import api
+from sdg_core.api import pipelines
 from sdg_core.cli.publish_commands import push
 from sdg_core.errors import HubError, IncompleteError
 from tests.support.hub_server import TOKEN, HubServer, serving
+from tests.support.pipelines import Project
+from tests.support.s3 import S3Server
 from tests.support.sdg import category, dataset_config, open_dataset, uuid
 
 # The library's own warning about its HTTP client.
@@ -31,6 +35,17 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
     (tmp_path / "hub").mkdir()
     with serving(tmp_path / "hub", exists=False) as server:
         yield server
+
+
+def image() -> dict[str, Any]:
+    return {"column_type": "image", "name": "pic", "model_alias": "painter", "prompt": "{{ kind }} {{ id }}"}
+
+
+def add_painter(config: dict[str, Any]) -> None:
+    """A simulated model for `image`."""
+    config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
+    parameters = {"generation_type": "image"}
+    config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
 
 
 def finished(base: Path, **more: object) -> api.Dataset:
@@ -138,11 +153,8 @@ def test_the_command_shows_what_it_uploads_and_asks(
 
 def test_only_pictures_that_rows_name_are_uploaded(tmp_path: Path, hub: HubServer) -> None:
     """Those of rejected candidates and of removed records stay at home."""
-    image = {"column_type": "image", "name": "pic", "model_alias": "painter", "prompt": "{{ kind }} {{ id }}"}
-    config = dataset_config(uuid(), category("kind", "a", "b"), image, num_records=12, processors=[FILTER])
-    config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
-    parameters = {"generation_type": "image"}
-    config["model_configs"] = [{"alias": "painter", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[FILTER])
+    add_painter(config)
     config["select"] = {"keep": "{{ pic and kind == 'a' or id.endswith('0') }}", "candidates": 2}
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
     version = api.generate(dataset).version
@@ -156,3 +168,51 @@ def test_only_pictures_that_rows_name_are_uploaded(tmp_path: Path, hub: HubServe
     pushed(dataset, hub)
     uploaded = {path.relative_to(hub.directory).as_posix() for path in (hub.directory / "images").rglob("*.png")}
     assert uploaded == named
+
+
+def test_a_pipeline_is_pushed_as_a_dataset_is(
+    tmp_path: Path, hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "project", [{"stage": "split", "column": "content", "unit": "words", "size": 1}])
+    project.more = {"processors": [{"processor_type": "filter", "name": "long", "keep": "{{ content | length > 1 }}"}]}
+    project.write(first="one two x", second="three").generate()
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    arguments = {"root": project.root, "endpoint": hub.url, "token_env": "MY_TOKEN", "yes": True}
+    with pytest.raises(BaseException) as ended:
+        push(project.file, "u/d", **arguments)
+    assert getattr(ended.value, "exit_code", None) and "is not finished" in capsys.readouterr().err
+    assert not hub.exists
+    pipelines.process(project.open())
+    hub.accepts = 0
+    with pytest.raises(HubError, match="run the same command to go on|may write"):
+        pipelines.push(project.open(), "u/d", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN)
+    hub.accepts = 9
+    push(project.file, "u/d", **arguments)
+    assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
+    assert hub.commits == [["README.md"], ["processed/dataset/part-00000.parquet"]], "removed records stay at home"
+    (part,) = (hub.directory / "processed" / "dataset").iterdir()
+    assert sorted(pq.read_table(part)["content"].to_pylist()) == ["one", "three", "two"]
+
+
+def test_what_lies_on_an_object_store_is_pushed_from_there(tmp_path: Path, hub: HubServer, s3: S3Server) -> None:
+    root = s3.new_root()
+    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=4, processors=[CHAT])
+    add_painter(config)
+    dataset = open_dataset(tmp_path / "tickets.yaml", config, root=root)
+    api.generate(dataset)
+    version = api.process(dataset).version
+    hub.accepts = 1
+    with pytest.raises(HubError):
+        pushed(dataset, hub)
+    hub.accepts = 99
+    _, plan = pushed(dataset, hub)
+    names = {file.name: file.size for file in plan.files}
+    assert plan.unchanged == 1 and len(names) == 3 + 4, "the card is there; parts and pictures are sent"
+    assert len(hub.uploads) == len(set(hub.uploads)), "what the hub has is not sent again"
+    for name, size in names.items():
+        path = version.directory
+        for part in name.split("/"):
+            path = path / part
+        content = (hub.directory / name).read_bytes()
+        assert content == path.read_bytes() and len(content) == size
+    assert pushed(dataset, hub)[1].nothing_to_do

@@ -151,7 +151,7 @@ def test_leaks_of_evaluation_texts_are_found_and_none_is_invented(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "change", "error", "match"),
     [
-        ("", {}, SeedError, "eval"),
+        ("", {}, SeedError, r"processor 'leaks': evaluation_sets\[0\]: the file .* holds no record"),
         ('{"q": null}\n', {}, FilterError, "processor 'leaks': no evaluation text has 4 words"),
         ('{"other": "a b c d e"}\n', {}, FilterError, r"evaluation_sets\[0\] has no column 'q'; it has other"),
         ('{"q": "too short"}\n', {"n": 9}, FilterError, "no evaluation text has 9 words"),

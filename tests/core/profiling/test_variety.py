@@ -7,7 +7,7 @@ import pytest
 
 from sdg_assets.recording.metadata import report_metadata
 from sdg_core import api
-from sdg_core.profiling.variety import Variety
+from sdg_core.profiling.variety import Variety, sample_column
 from tests.support.sdg import category, dataset_config, expression, open_dataset, uuid
 
 WORDS = (
@@ -66,3 +66,12 @@ def test_vectors_are_compared_where_they_can_be(tmp_path: Path, vectors: list[li
     found = _vectors(pl.LazyFrame({"vector": cells}), "vector", rows=3, stage="after")
     same_size = vectors[2] is not None
     assert [variety.nearest for variety in found] == ([pytest.approx(2 / 3, abs=1e-6)] if same_size else [])
+
+
+def test_a_sample_keeps_only_its_own_texts_in_memory(tmp_path: Path) -> None:
+    texts = pl.Series("text", [f"{number:09d}" * 20 if number % 7 else None for number in range(20_000)])
+    pl.DataFrame(texts).write_parquet(tmp_path / "rows.parquet")
+    sample = sample_column(pl.scan_parquet(tmp_path / "rows.parquet"), "text", rows=20_000, most=100)
+    assert sample.equals(texts.gather_every(200))
+    buffers = sample.to_arrow(compat_level=pl.CompatLevel.newest()).buffers()
+    assert sum(buffer.size for buffer in buffers if buffer is not None) < 20 * 180 * 100

@@ -1,0 +1,215 @@
+"""Opening the models of one run: alias to endpoint, connections opened and closed with the run.
+
+Aliases of one provider share its client. Aliases of one model under one account share a gate, whose ceiling is the smallest
+`max_parallel_requests` among them and that of the run: they are one load to the server, whatever the config calls them.
+Invariant: a missing key is reported before anything is sent.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import random as system_random
+from typing import TYPE_CHECKING, Any
+
+from sdg_core.config.models import ModelConfig, ModelProvider
+from sdg_core.config.run import RunSettings
+from sdg_core.models.admission import Admission
+from sdg_core.models.endpoint import ModelEndpoint
+from sdg_core.models.gate import Gate
+from sdg_core.models.mcp.server import McpServer
+from sdg_core.models.mcp.toolbox import Toolbox
+from sdg_core.models.parameter_support import ParameterSupport
+from sdg_core.models.pool import ModelPool
+from sdg_core.models.retry import RetryPolicy
+from sdg_core.models.secrets import api_key, extra_headers
+from sdg_core.models.spending import Spending
+from sdg_core.models.structured_support import StructuredOutputSupport
+from sdg_core.models.types import ChatClient
+from sdg_core.plan.models import UsedTools
+
+if TYPE_CHECKING:
+    from sdg_core.models.serving.open import Served
+
+_LOG = logging.getLogger(__name__)
+
+Models = Mapping[str, tuple[ModelConfig, ModelProvider]]
+Account = tuple[str, str | None, str]
+"""Endpoint, API key, model: what a server counts requests by."""
+NO_TOOLS = UsedTools()
+NO_CLIENTS: Mapping[str, Any] = {}
+
+
+@asynccontextmanager
+async def open_models(
+    models: Models,
+    *,
+    settings: RunSettings,
+    env: Mapping[str, str],
+    clients: Mapping[str, Any] = NO_CLIENTS,
+    tools: UsedTools = NO_TOOLS,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    random: Callable[[], float] = system_random,
+    on_notice: Callable[[str], None] = _LOG.warning,
+) -> AsyncIterator[ModelPool]:
+    """Endpoints for `models` (alias to model and its provider), closed on leaving.
+
+    env: where API keys are looked up by the name that the provider gives. clients: of custom providers, by provider. tools: what
+    models may call; its servers are started when they are first needed, and ended on leaving. on_notice: hears what people
+    should know of a model. Servers of providers with `serve` start first and end last. Raises PermanentModelError if a key is not
+    set, or a server cannot be started.
+    """
+    providers = {provider.name: provider for _, provider in models.values()}
+    headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
+    keys = {name: api_key(provider, env) for name, provider in providers.items()}
+    async with AsyncExitStack() as cleanup:
+        running: Mapping[str, Served] = {}
+        if any(provider.serve is not None for provider in providers.values()):
+            from sdg_core.models.serving.open import model_servers
+
+            started = model_servers([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            running = await cleanup.enter_async_context(started)
+        placed = {
+            alias: (model, running[provider.name].provider if provider.name in running else provider)
+            for alias, (model, provider) in models.items()
+        }
+        yield await cleanup.enter_async_context(
+            _open_pool(
+                placed,
+                running,
+                headers=headers,
+                keys=keys,
+                settings=settings,
+                env=env,
+                clients=clients,
+                tools=tools,
+                clock=clock,
+                sleep=sleep,
+                random=random,
+                on_notice=on_notice,
+            )
+        )
+
+
+@asynccontextmanager
+async def _open_pool(
+    models: Models,
+    running: "Mapping[str, Served]",
+    *,
+    headers: Mapping[str, Mapping[str, str]],
+    keys: Mapping[str, str | None],
+    settings: RunSettings,
+    env: Mapping[str, str],
+    clients: Mapping[str, Any],
+    tools: UsedTools,
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+    random: Callable[[], float],
+    on_notice: Callable[[str], None],
+) -> AsyncIterator[ModelPool]:
+    """The pool over providers that are where they say. running: the servers of those that are served."""
+    providers = {provider.name: provider for _, provider in models.values()}
+    accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
+    spending = Spending(models)
+    gates = {who: Gate(Admission(n), clock=clock) for who, n in _ceilings(models, accounts, settings).items()}
+    learnt = {account: _learnt(account, on_notice) for account in gates}
+    to_check = {provider.name for model, provider in models.values() if not model.skip_health_check}
+    servers = {name: McpServer(item, env=env, base=tools.base) for name, item in tools.providers.items()}
+    async with AsyncExitStack() as cleanup:
+        opened: dict[str, ChatClient] = {}
+        for name, provider in providers.items():
+            client = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            opened[name] = running[name].watch(client) if name in running else client
+            cleanup.push_async_callback(opened[name].aclose)
+        cleanup.push_async_callback(_close, servers.values())
+        for gate in gates.values():
+            cleanup.callback(gate.close)
+        endpoints = {
+            alias: ModelEndpoint(
+                opened[provider.name],
+                gates[accounts[alias]],
+                policy=RetryPolicy(num_retries=settings.num_retries),
+                sleep=sleep,
+                random=random,
+                formats=learnt[accounts[alias]][0],
+                parameters=learnt[accounts[alias]][1],
+                alias=alias,
+                spending=spending,
+            )
+            for alias, (_, provider) in models.items()
+        }
+        _link_fallbacks(models, endpoints)
+        yield ModelPool(
+            endpoints,
+            models={alias: model for alias, (model, _) in models.items()},
+            capacity=sum(gate.admission.ceiling for gate in gates.values()),
+            checked=[opened[name] for name in providers if name in to_check],
+            servers=servers,
+            toolboxes={alias: Toolbox(config, servers) for alias, config in tools.configs.items()},
+            served=running.values(),
+            spending=spending,
+        )
+
+
+def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:
+    for alias, (model, _) in models.items():
+        if model.fallback is not None and model.fallback in endpoints:
+            endpoints[alias].fall_back_on(models[model.fallback][0], endpoints[model.fallback])
+
+
+async def _close(servers: Iterable[McpServer]) -> None:
+    await asyncio.gather(*(server.aclose() for server in servers))
+
+
+def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[StructuredOutputSupport, ParameterSupport]:
+    """What is going to be learnt of a model from its answers."""
+    endpoint, _, model = account
+    what = f"structured output of model {model!r} at {endpoint} is asked for in the prompt"
+    return (
+        StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
+        ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),
+    )
+
+
+def _client(
+    provider: ModelProvider,
+    own: Mapping[str, Any],
+    *,
+    api_key: str | None,
+    extra_headers: Mapping[str, str],
+    sleep: Callable[[float], Awaitable[None]],
+) -> ChatClient:
+    match provider.provider_type:
+        case "openai":
+            from sdg_core.models.providers.openai import OpenAIClient
+
+            return OpenAIClient(provider, api_key=api_key, extra_headers=extra_headers)
+        case "anthropic":
+            from sdg_core.models.providers.anthropic import AnthropicClient
+
+            return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
+        case "simulated":
+            from sdg_core.models.simulated.client import SimulatedClient
+
+            return SimulatedClient(provider, sleep=sleep)
+        case "custom":
+            from sdg_core.models.providers.custom import CustomClient
+
+            return CustomClient(provider, own[provider.name])
+
+
+def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:
+    if provider.provider_type == "simulated" or provider.endpoint is None:
+        return (provider.name, None, model.model)
+    return (provider.endpoint.rstrip("/"), key, model.model)
+
+
+def _ceilings(models: Models, accounts: Mapping[str, Account], settings: RunSettings) -> dict[Account, int]:
+    ceilings: dict[Account, int] = {}
+    for alias, (model, _) in models.items():
+        wanted = model.inference_parameters.max_parallel_requests
+        wanted = min(wanted, settings.max_parallel_requests or wanted)
+        ceilings[accounts[alias]] = min(wanted, ceilings.get(accounts[alias], wanted))
+    return ceilings
