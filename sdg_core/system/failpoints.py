@@ -8,7 +8,9 @@ import os
 import signal
 import threading
 
-VARIABLE = "SDG_TEST_KILL_AT"
+from sdg_core.system import environment_variables
+
+VARIABLE = environment_variables.TEST_KILL_AT.name
 FAILPOINTS = (
     "file.before_temporary",
     "file.after_temporary",
