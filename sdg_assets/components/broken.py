@@ -22,6 +22,8 @@ DEFS = "defs.yaml"
 BROKEN_TAG = "sdg/broken"
 _NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*$", re.MULTILINE)
 _COMPONENT = re.compile(r"^type:", re.MULTILINE)
+_HEAD = 2**20
+"""Characters of a broken file in which its name is looked for."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,7 +70,8 @@ def _has_neighbours(context: dg.ComponentLoadContext) -> bool:
 def _name_in(file: Path) -> str | None:
     """The name that the file gives, as far as it can be read at all."""
     try:
-        found = _NAME.search(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8") as opened:
+            found = _NAME.search(opened.read(_HEAD))
     except (OSError, UnicodeDecodeError):
         return None
     return found[1] if found is not None else None
