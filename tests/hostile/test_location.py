@@ -1,4 +1,4 @@
-"""Hostile files beside good ones in one code location of Dagster: the good ones load and run, a hostile one is an asset that fails;
+"""Hostile files beside good ones in one code location of Dagster: the good ones load and run, hostile ones are assets that fail;
 loading them has run nothing, started nothing, connected to nothing."""
 
 import importlib
