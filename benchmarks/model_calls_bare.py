@@ -1,4 +1,7 @@
-"""The floor for W2 to W4: a bare aiohttp loop, which validates, retries and keeps nothing. Prints seconds and CPU seconds."""
+"""The floor for W2 to W5: a bare aiohttp loop, which validates and keeps nothing. Prints seconds and CPU seconds.
+
+A request that fails is sent again until it has an answer; a refused one waits as long as the server says, without a slot.
+"""
 
 import asyncio
 import json
@@ -9,6 +12,8 @@ import aiohttp
 import orjson
 
 BATCH_SIZE = 64
+PAUSE = 0.5
+"""Seconds before a refused request is sent again, if the server names none."""
 
 
 async def main(url: str, records: int, calls: int) -> None:
@@ -19,8 +24,22 @@ async def main(url: str, records: int, calls: int) -> None:
 
         async def ask(prompt: str, number: int) -> None:
             body = {"model": "mock", "messages": [{"role": "user", "content": f"{prompt} Number {number}."}]}
-            async with room, session.post(f"{url}/chat/completions", data=orjson.dumps(body)) as response:
-                orjson.loads(await response.read())
+            data = orjson.dumps(body)
+            while (pause := await attempt(data)) is not None:
+                await asyncio.sleep(pause)
+
+        async def attempt(data: bytes) -> float | None:
+            """None once there is an answer, else how long to wait."""
+            try:
+                async with room, session.post(f"{url}/chat/completions", data=data) as response:
+                    content = await response.read()
+                    if response.status == 429:
+                        return float(response.headers.get("retry-after", PAUSE))
+                    response.raise_for_status()
+                    orjson.loads(content)
+            except (aiohttp.ClientError, orjson.JSONDecodeError):
+                return 0.0
+            return None
 
         async def record(number: int) -> None:
             for prompt in prompts:

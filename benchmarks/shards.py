@@ -1,17 +1,32 @@
-"""How a dataset whose model answers in 50 ms scales over processes: `sdg generate --shard i/N`, N of them at once.
+"""Slices at once, and what each way to start one costs.
 
-Run as `python -m benchmarks.shards [--records 1600] [--parallel 8] [--processes 1 2 4 8]`. Every process starts its own Python,
-so the time includes N starts; the ideal is that of the waiting alone.
+`python -m benchmarks.shards [--records 1600] [--parallel 8] [--processes 1 2 4 8]`: how a dataset whose model answers in 50 ms
+scales over processes, `sdg generate --shard i/N`, N of them at once. Every process starts its own Python, so the time includes N
+starts; the ideal is that of the waiting alone.
+
+`python -m benchmarks.shards --engines bare dagster celery slurm ray`: the time of one small slice, from handing it in until its
+engine says that it is done, against that of a bare process. Engines are those of the tests, on one machine, started before the
+clock is. dagster and celery make the slice a run of Dagster, ray and slurm a job of theirs.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.dagster_process import DagsterHome
 
 LATENCY = 0.05
+PROJECT = Path(__file__).resolve().parents[1]
+ENGINES = ("bare", "dagster", "celery", "slurm", "ray")
 DATASET = """
 name: shards
 num_records: {records}
@@ -23,6 +38,8 @@ columns:
 model_providers: [{{name: p, endpoint: "{url}"}}]
 model_configs: [{{alias: m, model: m, provider: p, inference_parameters: {{max_parallel_requests: {parallel}}}}}]
 """
+Slice = Callable[[int], None]
+"""Makes one row group, of this number, and returns when its engine says that it is done."""
 
 
 def main() -> None:
@@ -30,6 +47,8 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1600)
     parser.add_argument("--parallel", type=int, default=8, help="requests of one process")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, help="measure the overhead of these instead")
+    parser.add_argument("--repeat", type=int, default=5, help="slices of each engine")
     options = parser.parse_args()
     server = subprocess.Popen(
         [sys.executable, "-m", "sdg_core.testing", "--port", "0", "--latency", str(LATENCY)],
@@ -39,14 +58,23 @@ def main() -> None:
     assert server.stdout is not None
     url = server.stdout.readline().strip()
     try:
-        print("processes  seconds  ideal  records a second")
-        for count in options.processes:
-            seconds = timed(count, url=url, records=options.records, parallel=options.parallel)
-            ideal = options.records * LATENCY / (options.parallel * count)
-            print(f"{count:9}  {seconds:7.1f}  {ideal:5.1f}  {options.records / seconds:16.0f}")
+        if options.engines:
+            compare_engines(options.engines, url=url, repeat=options.repeat, parallel=options.parallel)
+        else:
+            scale(options.processes, url=url, records=options.records, parallel=options.parallel)
     finally:
         server.terminate()
         server.wait()
+
+
+def scale(processes: list[int], *, url: str, records: int, parallel: int) -> None:
+    print("processes  seconds  ideal  records a second  speed-up")
+    first = None
+    for count in processes:
+        seconds = timed(count, url=url, records=records, parallel=parallel)
+        ideal = records * LATENCY / (parallel * count)
+        first = first or seconds * processes[0]
+        print(f"{count:9}  {seconds:7.1f}  {ideal:5.1f}  {records / seconds:16.0f}  {first / seconds:8.1f}")
 
 
 def timed(count: int, *, url: str, records: int, parallel: int) -> float:
@@ -65,6 +93,140 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
         statuses = [process.wait() for process in running]
         assert statuses == [0] * count, statuses
         return time.perf_counter() - began
+
+
+def compare_engines(engines: list[str], *, url: str, repeat: int, parallel: int) -> None:
+    text = DATASET.format(url=url, records=20 * (repeat + 1), parallel=parallel)
+    print("engine    seconds a slice  against bare")
+    bare = None
+    for engine in dict.fromkeys(["bare", *engines]):
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            make = stack.enter_context(_STARTED[engine](directory, text, repeat + 1))
+            make(0)  # what an engine does once
+            times = []
+            for number in range(1, repeat + 1):
+                began = time.perf_counter()
+                make(number)
+                times.append(time.perf_counter() - began)
+        seconds = median(times)
+        bare = bare or seconds
+        print(f"{engine:8}  {seconds:15.1f}  {seconds / bare:11.1f}x  (+{seconds - bare:.1f} s)", flush=True)
+
+
+def _written(directory: Path, text: str) -> Path:
+    file = directory / "shards.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@contextmanager
+def bare(directory: Path, text: str, slices: int) -> Iterator[Slice]:
+    file = _written(directory, text)
+    command = [sys.executable, "-m", "sdg_core.cli.main", "generate", str(file), "--root", str(directory)]
+
+    def make(number: int) -> None:
+        subprocess.run([*command, "--shard", f"{number}/{slices}"], check=True, capture_output=True)
+
+    yield make
+
+
+@contextmanager
+def slurm(directory: Path, text: str, slices: int) -> Iterator[Slice]:
+    from tests.support.sdg import wait_until
+    from tests.support.slurm import slurm_cluster
+
+    file = _written(directory, text)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {"SDG_ROOT": str(directory), "SDG_SHARDS": str(slices), "PATH": path}
+    script = PROJECT / "deploy" / "slurm" / "generate.sbatch"
+    with slurm_cluster() as cluster:
+
+        def make(number: int) -> None:
+            job = cluster.run("sbatch", "--parsable", f"--array={number}", script, file, env=env, cwd=directory)
+            wait_until(lambda: cluster.states(job).get(str(number)) == "COMPLETED", "the slice is done")
+
+        yield make
+
+
+@contextmanager
+def ray(directory: Path, text: str, slices: int) -> Iterator[Slice]:
+    from ray.job_submission import JobStatus, JobSubmissionClient
+
+    from tests.support.ray_cluster import ray_cluster
+    from tests.support.sdg import wait_until
+
+    file = _written(directory, text)
+    with ray_cluster(nodes=1, dashboard=True) as cluster:
+        assert cluster.dashboard is not None
+        client = JobSubmissionClient(cluster.dashboard)
+
+        def make(number: int) -> None:
+            job = client.submit_job(entrypoint=f"sdg generate {file} --root {directory} --shard {number}/{slices}")
+            wait_until(lambda: client.get_job_status(job) == JobStatus.SUCCEEDED, "the slice is done")
+
+        yield make
+
+
+@contextmanager
+def dagster(directory: Path, text: str, slices: int) -> Iterator[Slice]:
+    with _dagster_home(directory, text, instance=PROJECT / "deploy" / "postgres" / "dagster.yaml") as home:
+        yield from _runs(home)
+
+
+@contextmanager
+def celery(directory: Path, text: str, slices: int) -> Iterator[Slice]:
+    from tests.support.celery_workers import Workers, redis_server
+
+    with (
+        redis_server(directory) as redis,
+        _dagster_home(directory, text, instance=PROJECT / "deploy" / "celery" / "dagster.yaml", **redis.env) as home,
+    ):
+        workers = Workers(home.directory, {**home.env, "PYTHONPATH": f"{PROJECT}{os.pathsep}{home.directory}"})
+        try:
+            workers.start("a")
+            yield from _runs(home)
+        finally:
+            workers.stop()
+
+
+@contextmanager
+def _dagster_home(directory: Path, text: str, *, instance: Path, **env: str) -> "Iterator[DagsterHome]":
+    import sqlalchemy as sa
+    import yaml
+
+    from tests.support.dagster_process import make_home
+    from tests.support.location import MODULE, write_dataset, write_project
+    from tests.support.postgres import postgres
+
+    with postgres() as url:
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for name in ("dagster", "sdg"):
+                connection.execute(sa.text(f"create database {name}"))
+        engine.dispose()
+        base = url.rpartition("/")[0]
+        more = {"SDG_POSTGRES_URL": f"{base}/dagster", "SDG_LEDGER_URL": f"{base}/sdg", **env}
+        home = make_home(directory, module=MODULE, instance=instance, env=more)
+        write_project(home.directory)
+        write_dataset(home.directory, yaml.safe_load(text))
+        yield home
+
+
+def _runs(home: "DagsterHome") -> Iterator[Slice]:
+    from tests.support.dagster_process import dagster_server
+
+    with dagster_server(home) as server:
+
+        def make(number: int) -> None:
+            key = f"{number:05d}"
+            status = server.finished(server.launch_range("shards/row_groups", key, key))
+            assert status == "SUCCESS", status
+
+        yield make
+
+
+_STARTED = {"bare": bare, "dagster": dagster, "celery": celery, "slurm": slurm, "ray": ray}
 
 
 if __name__ == "__main__":

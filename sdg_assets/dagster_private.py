@@ -31,6 +31,7 @@ __all__ = [
     "StepMaterializationData",
     "available",
     "missing",
+    "repository_of",
     "require_storages",
     "unfinished_backfills",
     "warn_of_missing",
@@ -44,6 +45,7 @@ NAMES = {
     "BulkActionStatus": ("dagster._core.execution.backfill", _BACKFILLS),
     "BulkActionsFilter": ("dagster._core.execution.backfill", _BACKFILLS),
     "CachingStaleStatusResolver": ("dagster._core.definitions.data_version", _STALE),
+    "CheckError": ("dagster_shared.check", "jobs of the code location fail when they are executed by themselves"),
     "StaleStatus": ("dagster._core.definitions.data_version", _STALE),
     "StepMaterializationData": ("dagster._core.events", "row groups are recorded one by one, 7 to 14 ms each"),
 }
@@ -102,6 +104,17 @@ def warn_of_missing() -> None:
     """Log what is slower or plainer with the installed Dagster; nothing if it has everything."""
     for name, consequence in missing().items():
         _LOG.warning("the installed Dagster %s no longer has %s: %s", dg.__version__, name, consequence)
+
+
+def repository_of(context: dg.OpExecutionContext) -> dg.RepositoryDefinition | None:
+    """The code location's repository in a run of it; None where a job is executed by itself, as in a test."""
+    errors = _find("CheckError")
+    try:
+        return context.repository_def
+    except Exception as error:
+        if errors is not None and isinstance(error, errors):
+            return None
+        raise
 
 
 def unfinished_backfills(instance: dg.DagsterInstance) -> "Iterator[PartitionBackfill]":

@@ -81,11 +81,11 @@ def _parts(definitions: dg.Definitions, names: Mapping[str, str], *, prefix: str
         names = {part: name for part, name in names.items() if part != DISCOVER}
     jobs: dict[str, Any] = {}
     if REOPEN in names:
-        jobs[REOPEN] = build_reopen_job(refs, name=names[REOPEN])
+        jobs[REOPEN] = build_reopen_job(refs, name=names[REOPEN], own=bool(prefix))
     if RECONCILE in names:
-        jobs[RECONCILE] = build_reconcile_job(refs, name=names[RECONCILE])
+        jobs[RECONCILE] = build_reconcile_job(refs, name=names[RECONCILE], own=bool(prefix))
     if DISCOVER in names:
-        jobs[DISCOVER] = build_discovery_job(pipelines, name=names[DISCOVER])
+        jobs[DISCOVER] = build_discovery_job(pipelines, name=names[DISCOVER], own=bool(prefix))
     sensors = dict(_sensors(definitions, refs, names, prefix=prefix))
     return dg.Definitions(sensors=list(sensors.values()), jobs=list(jobs.values()))
 

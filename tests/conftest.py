@@ -19,6 +19,8 @@ settings.load_profile("sdg")
 LONGEST_FIRST = (
     "assets/test_backfills.py",
     "deploy/test_celery.py",
+    "deploy/test_ray.py",
+    "contracts/test_stage_executor.py",
     "assets/test_interruption.py",
     "assets/test_rejection.py",
     "assets/test_materialize.py",

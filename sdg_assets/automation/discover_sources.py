@@ -9,6 +9,7 @@ from sdg_assets.automation.discovery import bring_up_to_date, discover
 from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.automation.resume_sensor import resume_refs
 from sdg_assets.reconcile.jobs import op_of
+from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.resources import store_of_location, store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core.errors import SdgError
@@ -16,14 +17,16 @@ from sdg_core.errors import SdgError
 NAME = "discover_sources"
 
 
-def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.JobDefinition:
-    """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing."""
+def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: bool = False) -> dg.JobDefinition:
+    """The job `discover_sources`, for where no daemon runs: adds partitions, makes nothing. own: of these and no others."""
 
     @dg.op(name=op_of(name), description="Looks for sources and adds the partitions of new ones.")
     def look(context: dg.OpExecutionContext) -> None:
         store = store_of_run(context)
         faults = []
-        for ref in refs:
+        for ref in refs_at_run(context, refs, own=own):
+            if not isinstance(ref, PipelineRef):
+                continue
             try:
                 found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
             except SdgError as error:  # one whose sources cannot be found does not keep the others from theirs
@@ -34,11 +37,8 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME) -> dg.
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
-    @dg.job(name=name, description="Looks for the sources of every pipeline and adds partitions for new ones.")
-    def discover_sources() -> None:
-        look()
-
-    return discover_sources
+    described = "Looks for the sources of every pipeline and adds partitions for new ones."
+    return location_job(look, name=name, description=described)
 
 
 def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None = None) -> dg.SensorDefinition:

@@ -29,9 +29,18 @@ def refs_for(part: str, repository: dg.RepositoryDefinition, keys: Sequence[dg.A
     return [ref for ref in found if ref.partitioned_key.to_user_string() not in claimed]
 
 
-def _claimed(part: str, sensor: dg.SensorDefinition) -> Sequence[str]:
+def unclaimed(repository: dg.RepositoryDefinition) -> list[Ref]:
+    """Everything that no sensor names, of whatever kind."""
+    claimed = {key for sensor in repository.sensor_defs for key in _claimed(None, sensor)}
+    return [ref for ref in refs_of(repository) if ref.partitioned_key.to_user_string() not in claimed]
+
+
+def _claimed(part: str | None, sensor: dg.SensorDefinition) -> Sequence[str]:
+    """The keys that a sensor names. part: only of such a sensor."""
     named = sensor.metadata.get(PART)
     keys = sensor.metadata.get(KEYS)
-    if not isinstance(named, dg.TextMetadataValue) or named.value != part or not isinstance(keys, dg.JsonMetadataValue):
+    if not isinstance(named, dg.TextMetadataValue) or not isinstance(keys, dg.JsonMetadataValue):
+        return ()
+    if part is not None and named.value != part:
         return ()
     return [str(key) for key in keys.value or ()]

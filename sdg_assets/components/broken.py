@@ -20,10 +20,7 @@ VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"
 """Dagster sets it for `dg check defs` and `dagster definitions validate`."""
 DEFS = "defs.yaml"
 BROKEN_TAG = "sdg/broken"
-_NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*$", re.MULTILINE)
 _COMPONENT = re.compile(r"^type:", re.MULTILINE)
-_HEAD = 2**20
-"""Characters of a broken file in which its name is looked for."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,12 +32,13 @@ def broken(
     prefix: Sequence[str],
     group: str | None,
     owners: Sequence[str],
+    name: str | None = None,
 ) -> dg.Definitions:
     """One asset in the place of what the file describes; materializing it fails with the error. Raises the error where it is to
-    be seen at once."""
+    be seen at once. name: of the asset; default the one in the file."""
     if os.environ.get(VALIDATING) or not _has_neighbours(context):
         raise error
-    name = _name_in(file) or projects.name_of_folder(context.path.name, otherwise="dataset")
+    name = name or projects.name_in(file) or projects.name_of_folder(context.path.name, otherwise="dataset")
     reason = str(error)
     _LOG.error("%s cannot be used, so %s is not loaded: %s", file, name, reason)
 
@@ -65,13 +63,3 @@ def _has_neighbours(context: dg.ComponentLoadContext) -> bool:
         return False
     files = sorted(folder.rglob(DEFS))
     return sum(len(_COMPONENT.findall(file.read_text(encoding="utf-8"))) for file in files) > 1
-
-
-def _name_in(file: Path) -> str | None:
-    """The name that the file gives, as far as it can be read at all."""
-    try:
-        with file.open(encoding="utf-8") as opened:
-            found = _NAME.search(opened.read(_HEAD))
-    except (OSError, UnicodeDecodeError):
-        return None
-    return found[1] if found is not None else None

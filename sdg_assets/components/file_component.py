@@ -16,7 +16,9 @@ from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
 from sdg_assets.components.broken import broken
+from sdg_assets.components.names import name_taken
 from sdg_assets.resources import resolve_for
+from sdg_core.api import projects
 from sdg_core.errors import SdgError
 
 
@@ -55,11 +57,15 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
         """
         path = (context.path / self.config).resolve()
+        prefix = prefix_of(self.key_prefix)
+        name = None
         try:
+            if taken := name_taken(context, path, prefix=prefix):
+                name = f"{projects.name_in(path)}_of_{context.path.name}"
+                raise taken
             return self.definitions_of(path)
         except SdgError as error:
-            prefix = prefix_of(self.key_prefix)
-            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners)
+            return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name)
 
     @abstractmethod
     def definitions_of(self, path: Path) -> dg.Definitions:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sdg_assets.assets.catalog import Ref
 from sdg_assets.opened.files import open_unread
+from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
 from sdg_assets.resources import store_of_run
 from sdg_core import api
@@ -40,8 +41,8 @@ class ReconcileConfig(dg.Config):
     dry_run: bool = Field(default=False, description="Only say where events and files disagree.")
 
 
-def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN) -> dg.JobDefinition:
-    """The job `reopen_dataset`."""
+def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN, own: bool = False) -> dg.JobDefinition:
+    """The job `reopen_dataset`. own: of these and no others."""
 
     @dg.op(
         name=op_of(name),
@@ -49,7 +50,7 @@ def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN) -> dg.JobDefini
         "Row groups and partitions stay.",
     )
     def reopen(context: dg.OpExecutionContext, config: ReopenConfig) -> None:
-        dataset = _named(refs, config.dataset)
+        dataset = _named(refs_at_run(context, refs, own=own), config.dataset)
         if config.confirm != config.dataset:
             raise _refused(
                 f"Not reopened: confirm is {config.confirm!r}. Type the dataset's name, {config.dataset!r}, to remove its seal "
@@ -69,15 +70,11 @@ def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN) -> dg.JobDefini
         if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
 
-    @dg.job(name=name, description="Removes the seal of a dataset, by explicit word of a person.")
-    def reopen_dataset() -> None:
-        reopen()
-
-    return reopen_dataset
+    return location_job(reopen, name=name, description="Removes the seal of a dataset, by explicit word of a person.")
 
 
-def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB) -> dg.JobDefinition:
-    """The job `reconcile`."""
+def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = False) -> dg.JobDefinition:
+    """The job `reconcile`. own: of these and no others."""
 
     @dg.op(
         name=op_of(name),
@@ -86,7 +83,8 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB) -> dg.JobDefini
     )
     def reconcile_events(context: dg.OpExecutionContext, config: ReconcileConfig) -> None:
         store = store_of_run(context)
-        chosen = [_named(refs, name) for name in config.datasets] or refs
+        there = refs_at_run(context, refs, own=own)
+        chosen = [_named(there, name) for name in config.datasets] or there
         found: list[Differences] = []
         faults: list[str] = []
         for ref in chosen:
@@ -105,11 +103,8 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB) -> dg.JobDefini
         if faults:
             raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
 
-    @dg.job(name=name, description="Brings Dagster's events in line with the files of all datasets and pipelines.")
-    def reconcile() -> None:
-        reconcile_events()
-
-    return reconcile
+    described = "Brings Dagster's events in line with the files of all datasets and pipelines."
+    return location_job(reconcile_events, name=name, description=described)
 
 
 def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dry_run: bool) -> Differences:

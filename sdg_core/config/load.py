@@ -199,6 +199,18 @@ def _near(path: FilePath) -> str:
     return f"; check the path: {path.parent} has {', '.join(sorted(names)[:5]) or 'no dataset file'}"
 
 
+def name_in(path: FilePath) -> str | None:
+    """The name of what a file describes, as far as it can be read at all: cheaper than parsing the file, and of a faulty one."""
+    try:
+        found = _NAME.search(document_text(path))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found is not None else _default_name(path)
+
+
+_NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
+
+
 def _default_name(path: FilePath) -> str:
     """The file's name, or its directory's where the file is called by what it is."""
     stem = path.resolve().parent.name if path.stem in ("dataset", "pipeline", "builder_config", "config") else path.stem

@@ -19,6 +19,7 @@ from sdg_core.config.columns import Column
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.processors import Processor, QualityBounds
 from sdg_core.config.run import RunSettings
+from sdg_core.config.select import SelectConfig
 from sdg_core.config.sources import Sources
 from sdg_core.config.tools import McpProvider, ToolConfig
 
@@ -73,10 +74,14 @@ class FilterStage(StageBase):
 
 
 class ColumnsStage(StageBase):
-    """Adds columns, of every kind that a dataset has."""
+    """Adds columns, of every kind that a dataset has.
+
+    select: makes them of a task again until they are kept, as a dataset does; a task of which nothing is kept is filtered.
+    """
 
     stage: Literal["columns"]
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    select: SelectConfig | None = None
 
 
 class ExplodeStage(StageBase):

@@ -93,10 +93,17 @@ def choose_version(
 
 def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
     """Refuse to generate into a sealed version, with another row-group size, or below what exists."""
-    metadata = version.metadata
-    if metadata is None:
+    if version.metadata is None:
         return
-    if metadata.sealed:
+    check_not_sealed(version)
+    check_row_group_size(version, plan)
+    check_not_shrunk(version.layout, plan)
+
+
+def check_not_sealed(version: Version) -> None:
+    """Raise SealedError if nothing may be generated into a version any more."""
+    metadata = version.metadata
+    if metadata is not None and metadata.sealed:
         raise SealedError(
             f"{version.layout.directory} is sealed: post-generation processing "
             + (
@@ -106,8 +113,6 @@ def check_generation_allowed(version: Version, plan: DatasetPlan) -> None:
             ),
             remedy="`sdg reopen FILE` removes the seal and the processed output; `--resume never` starts a new version",
         )
-    check_row_group_size(version, plan)
-    check_not_shrunk(version.layout, plan)
 
 
 def check_row_group_size(version: Version, plan: DatasetPlan) -> None:

@@ -7,8 +7,7 @@ its file and the seal are read again: another run may have been there.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.resume import check_generation_allowed
@@ -31,11 +30,8 @@ POLL = 0.5
 """Seconds between two looks at whether a claim has become free."""
 
 
-class WorkQueue:
-    """Hands out row groups in order, each with its claim in hand; complete ones, which need none, as they are.
-
-    window: how many records are in flight at once. on_wait: called each time before the run waits for others.
-    """
+class ClaimedWork:
+    """Takes row groups in hand, as `RunState` asks for them. Complete ones need no claim. Without `held` there are no others."""
 
     def __init__(
         self,
@@ -45,55 +41,54 @@ class WorkQueue:
         plan: DatasetPlan,
         version: VersionLayout,
         observer: Observer,
-        window: int,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        self._todo = deque(work)
+        self._work = {status.group.index: status for status in work}
         self._held = held
         self._plan = plan
         self._version = version
         self._tell = observer
-        self._sleep = sleep
-        self._on_wait = on_wait
-        self._ready: deque[RowGroupStatus] = deque()
-        self._waiting: dict[int, RowGroupStatus] = {}
         self._named: set[str] = set()
         self._refuses = plan.config.run.when_claimed == "refuse"
-        at_once = max(1, min(BATCH_SIZE, window // plan.config.row_group_size)) if plan.models else BATCH_SIZE
-        self._at_once = len(work) if self._refuses else at_once
 
-    async def next(self) -> RowGroupStatus | None:
-        """The next row group, None after the last. Raises ClaimedError, SealedError, UnrecognizedFileError, LedgerError."""
-        while not self._ready:
-            if self._todo:
-                await self._take([self._todo.popleft() for _ in range(min(self._at_once, len(self._todo)))])
-            elif self._waiting:
-                await self._wait()
-            else:
-                return None
-        return self._ready.popleft()
+    def batch_size(self, window: int) -> int:
+        """How many row groups to claim at once, where so many records are in flight."""
+        if self._refuses:
+            return max(1, len(self._work))
+        if not self._plan.models:
+            return BATCH_SIZE
+        return max(1, min(BATCH_SIZE, window // self._plan.config.row_group_size))
 
-    async def _take(self, batch: Sequence[RowGroupStatus]) -> None:
+    async def take(self, indices: Sequence[int]) -> dict[int, RowGroupStatus]:
+        """Those row groups that are in hand now, or complete, as they are on disk; others have the rest.
+
+        Raises ClaimedError, SealedError, UnrecognizedFileError, LedgerError.
+        """
+        batch = [self._work[index] for index in indices]
         held = self._held
-        wanted = [status.group.index for status in batch if _to_make(status)]
-        others = await asyncio.to_thread(held.take, wanted) if wanted and held is not None else []
+        wanted = [status for status in batch if _to_make(status)]
+        if held is None or not wanted:
+            return {status.group.index: status for status in batch}
+        others = await asyncio.to_thread(held.take, [status.group.index for status in wanted])
         if others and self._refuses:
             raise _claimed(others)
         self._name(others)
-        mine = [status for status in batch if _to_make(status) and self._is_mine(status)]
-        fresh = await asyncio.to_thread(self._look_again, mine) if mine and held is not None else batch
-        seen = {status.group.index: status for status in fresh}
-        for status in batch:
-            if not _to_make(status) or self._is_mine(status):
-                self._ready.append(seen.get(status.group.index, status))
-            else:
-                self._waiting[status.group.index] = status
-        if held is not None:
-            held.release([status.group.index for status in fresh if not _to_make(status)])
+        mine = [status for status in wanted if held.holds(status.group.index)]
+        fresh = await asyncio.to_thread(self._look_again, mine) if mine else []
+        held.release([status.group.index for status in fresh if not _to_make(status)])
+        found = {status.group.index: status for status in (*batch, *fresh)}
+        in_hand = {status.group.index for status in mine}
+        return {index: status for index, status in found.items() if index in in_hand or not _to_make(status)}
 
-    def _is_mine(self, status: RowGroupStatus) -> bool:
-        return self._held is None or self._held.holds(status.group.index)
+    async def free(self, indices: Sequence[int]) -> list[int]:
+        """Those row groups that others no longer have. Raises LedgerError."""
+        assert self._held is not None
+        others = await asyncio.to_thread(self._held.others, indices)
+        free = [index for index in indices if index not in others]
+        if free:
+            self._tell(Notice(f"row groups {format_ranges(free)} are free: going on"))
+        else:
+            self._name([*others.values()])
+        return free
 
     def _name(self, others: Sequence[Claim]) -> None:
         """Say who holds what, once for each holder."""
@@ -101,21 +96,6 @@ class WorkQueue:
             if other.holder not in self._named:
                 self._named.add(other.holder)
                 self._tell(Notice(f"{other}; doing the rest first, then waiting for it"))
-
-    async def _wait(self) -> None:
-        """Take some of what others have given back; if there is nothing, wait a moment."""
-        assert self._held is not None
-        others = await asyncio.to_thread(self._held.others, [*self._waiting])
-        free = [status for index, status in self._waiting.items() if index not in others][: self._at_once]
-        if not free:
-            self._on_wait()
-            self._name([*others.values()])
-            await self._sleep(POLL)
-            return
-        for status in free:
-            del self._waiting[status.group.index]
-        self._tell(Notice(f"row groups {format_ranges([s.group.index for s in free])} are free: going on"))
-        await self._take(free)
 
     def _look_again(self, statuses: Sequence[RowGroupStatus]) -> list[RowGroupStatus]:
         """What is on disk of row groups now that they are claimed."""

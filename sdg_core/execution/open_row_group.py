@@ -1,6 +1,6 @@
 """One row group while it is being made: its columns, its records' cells, and the files they become."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import RLock
 from types import MappingProxyType
@@ -62,13 +62,15 @@ class OpenGroup:
         needed: Sequence[frozenset[str]],
         paid: Iterable[JournaledCell] = (),
         carried: CarriedCells = MappingProxyType({}),
+        number: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = numbers_of,
     ) -> None:
         """`needed` names, for each phase, the columns that `values` has to hand out; `paid` are cells of an earlier run,
-        `carried` those of earlier versions."""
+        `carried` those of earlier versions. number: the numbers of one candidate of each record."""
         self.status = status
         self._plan = plan
         self._phases = phases
         self._needed = needed
+        self._number = number
         self._seeds = seeds
         self.carried_over = 0
         self.carried_from: UsageByModel = {}
@@ -96,7 +98,7 @@ class OpenGroup:
         self._rejected: dict[int, str] = {}
         self.phase = -1
         given = self._seeds.read(self.indices).to_dict() if self._seeds is not None else {}
-        self._rows = self._phases.begin(numbers_of(self.indices, self.candidate), given)
+        self._rows = self._phases.begin(self._number(self.indices, self.candidate), given)
         self._cells: dict[str, list[Any]] = {}
         self.advance()
 
@@ -114,8 +116,14 @@ class OpenGroup:
         usages = [self._used_by.get(int(place), {}) for place in places]
         table = self._whole_rows(places)
         rejected = {at: self._rejected[place] for at, place in enumerate(places.tolist()) if place in self._rejected}
+        outside = [name for name in self.selection.reads if name not in self._plan.schema.names]
         verdicts = self.selection.judge(
-            self.indices[places], table, candidate=self.candidate, usages=usages, rejected=rejected
+            self.indices[places],
+            table,
+            candidate=self.candidate,
+            usages=usages,
+            rejected=rejected,
+            given={name: python_values(self._rows.frame[name].gather(places)) for name in outside},
         )
         for place, (message, is_rejected) in verdicts.faults.items():
             fault = Fault(SELECT, "rejected" if is_rejected else "expression", message)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from sdg_core.execution.carry_over import CarriedCells
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.journal_rows import counted_cells, journal_spans, post_resize_columns
 from sdg_core.execution.samples import samples_for
@@ -56,3 +57,10 @@ def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: i
         for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate)
         for cell in context.journal.load(start=start, stop=stop, column_hashes={name: hashes[name] for name in columns})
     ]
+
+
+def carried_cells(context: RunContext, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:
+    """What earlier versions have for one candidate of the records that a row group lacks. Called in a thread."""
+    if context.carry is None:
+        return {}
+    return context.carry.cells(status, candidate=candidate)

@@ -7,6 +7,7 @@ own values. So a record's outcome depends on its candidates alone, whatever else
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ class Selection:
         return len(self._kept)
 
     @property
+    def reads(self) -> Sequence[str]:
+        """The columns that the templates read."""
+        return sorted({*self._names(self._keep), *self._names(self._best)})
+
+    @property
     def exhausted(self) -> Collection[int]:
         """Records that have no row, and shall not be drawn again, because none of their candidates was kept."""
         return self._exhausted
@@ -78,16 +84,18 @@ class Selection:
         candidate: int,
         usages: Sequence[UsageByModel],
         rejected: Mapping[int, str],
+        given: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     ) -> Verdicts:
         """Judge rows: one candidate of each of these records, and what each of them used. rejected: by place, why rows were
-        rejected before they were whole."""
-        names = sorted({*self._names(self._keep), *self._names(self._best)})
+        rejected before they were whole. given: values of columns that are read and not part of the rows."""
+        names = [name for name in self.reads if name not in given]
         verdicts = Verdicts()
         first = len(self._reasons)
         self._tables.append(table)
         self._candidates += [candidate] * len(records)
         self._usages += usages
         for place, (record, values) in enumerate(zip(records.tolist(), table.select(names).to_pylist(), strict=True)):
+            values |= {name: column[place] for name, column in given.items()}
             self._reasons.append(None)
             self._scores.append(-math.inf)
             try:

@@ -63,7 +63,7 @@ def write_group(
         if not plan.all_or_nothing:
             rows = _with_existing(rows, old, version=version, plan=plan)
         elif not group.made:
-            _write_failures(group, version, missing=frozenset(status.remaining))
+            _write_failures(group, version, missing=frozenset(status.remaining), commit_guard=commit_guard)
             return WrittenGroup(old, head=None)
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}

@@ -27,6 +27,7 @@ from sdg_core.config.pipeline import (
 )
 from sdg_core.config.processors import DropColumnsProcessor
 from sdg_core.config.seeds import SqlSeedSource
+from sdg_core.config.select import SelectConfig
 from sdg_core.config.sources import CustomSources, DatasetSources, SqlSources
 from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
@@ -40,6 +41,7 @@ from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.seeds import check_sql
+from sdg_core.plan.checks.select import names_in_select
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
@@ -160,11 +162,11 @@ class _Compiler:
                     self._problem(("sources", "reader_class"), str(error))
         return found
 
-    def _as_dataset(self, columns: tuple[Any, ...]) -> DatasetConfig:
+    def _as_dataset(self, columns: tuple[Any, ...], *, select: SelectConfig | None = None) -> DatasetConfig:
         config = self._config
         shared = ("name", "seed", "model_providers", "model_configs", "mcp_providers", "tool_configs", "run")
         values = {name: getattr(config, name) for name in shared}
-        return DatasetConfig.model_construct(**values, num_records=1, row_group_size=1, columns=columns)
+        return DatasetConfig.model_construct(**values, num_records=1, row_group_size=1, columns=columns, select=select)
 
     def _stage(self, place: int, stage: Stage) -> StagePlan:
         plan = StagePlan(place, stage)
@@ -178,7 +180,7 @@ class _Compiler:
                 self._filter(place, stage)
             case ColumnsStage():
                 plan = self._columns(plan, stage)
-                own = {"columns": self._column_marks(plan)}
+                own = self._column_marks(plan, stage)
             case ExplodeStage():
                 self._need(stage.column.partition(".")[0], ("stages", place, "column"))
                 self._known = None
@@ -270,7 +272,7 @@ class _Compiler:
 
     def _columns(self, plan: StagePlan, stage: ColumnsStage) -> StagePlan:
         resolved = resolve_functions(
-            self._as_dataset(stage.columns),
+            self._as_dataset(stage.columns, select=stage.select),
             base=self._base,
             given=self._functions,
             offline=self._looking is not None,
@@ -278,7 +280,9 @@ class _Compiler:
         )
         config = resolved.config
         made = {column.name for column in config.columns} | {*producers_of(config.columns)}
-        read = {name: None for column in config.columns for name in references_of(column) if name not in made}
+        references = [name for column in config.columns for name in references_of(column)]
+        references += names_in_select(stage.select) if stage.select is not None else ()
+        read = {name: None for name in references if name not in made}
         seeds = sorted(self._known) if self._known is not None else sorted(read)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
         found += [
@@ -287,7 +291,7 @@ class _Compiler:
             if is_whole_column(column)
         ]
         for path, message in found:
-            inside = path and path[0] == "columns"
+            inside = path and path[0] in ("columns", "select")
             self._problem(
                 ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
             )
@@ -302,11 +306,12 @@ class _Compiler:
         self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
         return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
 
-    def _column_marks(self, plan: StagePlan) -> list[Any]:
+    def _column_marks(self, plan: StagePlan, stage: ColumnsStage) -> dict[str, Any]:
         if plan.columns is None:
-            return []
+            return {"columns": []}
         hashes = plan.columns.fingerprint.column_hashes
-        return [[c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns]
+        marks = [[c.name, hashes[c.name], getattr(c, "drop", False)] for c in plan.columns.config.columns]
+        return {"columns": marks, **({"select": hashed_fields(stage.select)} if stage.select is not None else {})}
 
     def _check_sink(self, stages: tuple[StagePlan, ...]) -> None:
         sink = self._config.sink

@@ -15,6 +15,7 @@ from sdg_core.errors import IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.dataset_plan import DatasetPlan
+from sdg_core.plan.graph import build_graph
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
@@ -198,4 +199,12 @@ def _plan_for(pipeline: OpenPipeline, layout: SourcesLayout, statuses: Sequence[
     groups = tuple(RowGroup(number, number, 1) for number in range(rows))
     made = {column.name for column in columns}
     seeds = tuple(name for name in schema.names if name not in made)
-    return replace(plan, config=config, schema=schema, dropped=frozenset(), row_groups=groups, seed_columns=seeds)
+    return replace(
+        plan,
+        config=config,
+        graph=build_graph(config),
+        schema=schema,
+        dropped=frozenset(),
+        row_groups=groups,
+        seed_columns=seeds,
+    )

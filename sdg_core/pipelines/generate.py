@@ -15,7 +15,7 @@ import pyarrow as pa
 from sdg_core.config.run import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import carry_sources, check_not_sealed, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
@@ -276,10 +276,7 @@ class _Run:
 
     def _look_again(self, status: PartitionStatus) -> PartitionStatus:
         """The partition now that it is claimed: another run may have been there, or the version may be sealed."""
-        from sdg_core.dataset.resume import check_generation_allowed
-
-        metadata = read_metadata(self._layout.metadata)
-        check_generation_allowed(Version(self._layout, metadata), self._pipeline.as_dataset().plan)
+        check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
         path = self._layout.row_group(status.partition.index)
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)

@@ -26,6 +26,7 @@ from sdg_core.pipelines.store import (
     SourceEntry,
     SourcesLayout,
     assigned,
+    count_partitions,
     read_footer,
     read_partitions,
 )
@@ -64,7 +65,7 @@ class OpenPipeline:
 
     def as_dataset(self, partitions: Sequence[Partition] | None = None) -> Dataset:
         """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
-        count = len(partitions) if partitions is not None else len(read_partitions(self.layout))
+        count = len(partitions) if partitions is not None else count_partitions(self.layout)
         groups = tuple(RowGroup(index, index, 1) for index in range(max(count, 1)))
         shell = DatasetPlan(**{**vars(self.plan.shell), "row_groups": groups})
         loaded = LoadedDataset(shell.config, self.plan.parsed, self.plan.base)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
@@ -111,7 +113,8 @@ class StageRunner:
         maker, phases = self._makers[plan.place]
         absent = [sorted(set(plan.reads) - set(task.values)) for task in tasks]
         numbers = [task_number(work.key, task.path) for task in tasks]
-        order = sorted((at for at in range(len(tasks)) if not absent[at]), key=numbers.__getitem__)
+        first = {number: at for at, number in reversed([*enumerate(numbers)]) if not absent[at]}
+        order = [first[number] for number in sorted(first)]
         frame = {name: [tasks[at].values[name] for at in order] for name in plan.reads}
         made: dict[int, Outcome] = {}
         if order:
@@ -121,15 +124,19 @@ class StageRunner:
                 OpenGroup,
                 status,
                 plan=plan.columns,
-                seeds=cast(Seeds, _Given(frame)),
+                seeds=cast(Seeds, _Given(frame, records)),
                 phases=phases,
                 needed=maker.columns_read,
                 paid=work.paid,
+                number=_numbers_of_candidates(work.key, {numbers[at]: tasks[at].path for at in order}),
             )
-            await self._make_all(maker, group)
-            made = dict(zip(order, _rows(group, len(order)), strict=True))
+            await self._make_all(maker, group, work)
+            made = dict(zip(order, _rows(group, records), strict=True))
             work.usage = add_usage(work.usage, group.usage)
             work.replayed += group.replayed
+        for at, number in enumerate(numbers):
+            if not absent[at] and first[number] != at:  # another task has its number
+                (made[at],) = await self._columns(plan, [tasks[at]], work)
         outcomes: list[Outcome] = []
         for at, task in enumerate(tasks):
             found = made.get(at)
@@ -138,8 +145,8 @@ class StageRunner:
             outcomes.append({**task.values, **found} if isinstance(found, Mapping) else found)
         return outcomes
 
-    async def _make_all(self, maker: RecordMaker, group: OpenGroup) -> None:
-        """Make the cells of a group, no more at once than there is room for."""
+    async def _make_all(self, maker: RecordMaker, group: OpenGroup, work: SourceWork) -> None:
+        """Make the cells of a group, of as many candidates as it needs, no more at once than there is room for."""
         self._budget.group_opened(len(group.indices), list(group.failures.values()))
 
         async def make(position: int) -> None:
@@ -150,16 +157,19 @@ class StageRunner:
             if isinstance(outcome, FailedRecord):
                 self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
             else:
-                group.settle(position, outcome.cells, outcome.skipped)
+                group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
                 self._budget.cells_made(time.monotonic(), whole=group.last_phase)
 
         while True:
             async with asyncio.TaskGroup() as running:
                 for position in group.open_positions():
                     running.create_task(make(position))
-            if group.last_phase:
+            if not group.last_phase:
+                await asyncio.to_thread(group.advance)
+            elif await asyncio.to_thread(group.judge):
+                await asyncio.to_thread(group.draw_again, paid=work.paid)
+            else:
                 return
-            await asyncio.to_thread(group.advance)
 
 
 async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
@@ -180,29 +190,51 @@ def _cannot_wait(record: WaitingRecord) -> FailedRecord:
 
 
 class _Given:
-    """Values of tasks in the place of seed rows."""
+    """Values of tasks, by their numbers, in the place of seed rows."""
 
-    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[Any]], numbers: Sequence[int]) -> None:
         self._columns = columns
+        self._numbers = numbers
 
     def read(self, rows: Any) -> "_Given":
-        return self
+        wanted = rows.tolist()
+        if wanted == self._numbers:
+            return self
+        place = {number: at for at, number in enumerate(self._numbers)}
+        chosen = [place[number] for number in wanted]
+        return _Given({name: [values[at] for at in chosen] for name, values in self._columns.items()}, wanted)
 
     def to_dict(self) -> dict[str, pl.Series]:
         return {name: pl.Series(name, values, strict=False) for name, values in self._columns.items()}
 
 
-def _rows(group: OpenGroup, count: int) -> list[Outcome]:
-    """What a group made, by position."""
-    rows = iter(group.rows().table.to_pylist())
+def _numbers_of_candidates(
+    key: str, paths: Mapping[int, tuple[int, ...]]
+) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]]:
+    """The numbers of further candidates of tasks: those of tasks that there cannot be, of the same source."""
+
+    def numbers_of(tasks: NDArray[np.int64], candidate: int) -> NDArray[np.int64]:
+        if not candidate:
+            return tasks
+        return np.array([task_number(key, (*paths[task], -candidate)) for task in tasks.tolist()], dtype=np.int64)
+
+    return numbers_of
+
+
+def _rows(group: OpenGroup, numbers: Sequence[int]) -> list[Outcome]:
+    """What a group made of each task."""
+    made = group.rows()
+    rows = dict(zip(made.records.tolist(), made.table.to_pylist(), strict=True))
+    failures = {failure.record: failure for failure in group.every_failure}
     outcomes: list[Outcome] = []
-    for position in range(count):
-        failure = group.failures.get(position)
-        if failure is None:
-            outcomes.append(next(rows))
-        else:
+    for number in numbers:
+        if number in rows:
+            outcomes.append(rows[number])
+        elif (failure := failures.get(number)) is not None:
             where = f"column {failure.column!r}: {failure.message}"
             outcomes.append(Failed(where, kind=failure.kind, attempts=failure.attempts))
+        else:
+            outcomes.append(Filtered("select: no candidate was kept"))
     return outcomes
 
 

@@ -110,9 +110,17 @@ class Partition:
 
 def read_partitions(layout: PipelineLayout) -> list[Partition]:
     """The partitions that were written down. Raises CorruptFileError for one that cannot be understood, StoreError."""
+    return [_parse(layout.partitions / name, index) for index, name in enumerate(_partition_names(layout))]
+
+
+def count_partitions(layout: PipelineLayout) -> int:
+    """How many partitions were written down, without a look into them. Raises StoreError."""
+    return len(_partition_names(layout))
+
+
+def _partition_names(layout: PipelineLayout) -> list[str]:
     with store_errors("list", layout.partitions):
-        names = sorted(file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name))
-    return [_parse(layout.partitions / name, index) for index, name in enumerate(names)]
+        return sorted(file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name))
 
 
 def _parse(path: StorePath, index: int) -> Partition:

@@ -9,8 +9,9 @@ from sdg_core.config.columns import (
 )
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
 from sdg_core.config.processors import DropColumnsProcessor
+from sdg_core.config.yaml_document import Path
 from sdg_core.errors import ConfigError, PlanError, Problem
-from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.checks.config import check_config, check_size
 from sdg_core.plan.checks.constraints import check_constraint_types
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedContent, SeedInfo
 from sdg_core.plan.fingerprint import compute_fingerprint
@@ -28,12 +29,12 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     `num_records`."""
     config = dataset.config
     seed_columns = tuple(seed.schema.names) if seed is not None else ()
-    problems = check_config(config, seed_columns=seed_columns)
+    problems = _problems_after_loading(dataset, seed_columns)
     if problems:
         raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in problems])
     num_records = _number_of_records(dataset, seed)
     config = config.model_copy(update={"num_records": num_records})
-    graph = build_graph(config)
+    graph = dataset.graph if dataset.graph is not None else build_graph(config)
     schema = _schema(config, seed)
     unfit = check_constraint_types(config, schema)
     if unfit:
@@ -61,6 +62,13 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
         clients=dataset.clients,
         tools=used_tools(config, base=dataset.base),
     )
+
+
+def _problems_after_loading(dataset: LoadedDataset, seed_columns: Sequence[str]) -> list[tuple[Path, str]]:
+    """What was not known when the file was loaded: the columns of the seed data, and how many records a caller asks for."""
+    if dataset.graph is not None and dataset.config.seed_config is None:
+        return [*check_size(dataset.config)]
+    return check_config(dataset.config, seed_columns=seed_columns, graph=dataset.graph)
 
 
 def _number_of_records(dataset: LoadedDataset, seed: SeedInfo | None) -> int:

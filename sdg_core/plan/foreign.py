@@ -109,6 +109,10 @@ def _may_have_long_numbers(data: bytes) -> bool:
     return _LONG_NUMBER.search(data) is not None
 
 
+_SAFE = (str, int, bool, type(None))
+"""Classes whose values have one form in JSON, or none that orjson would give them."""
+
+
 def dump_exactly(value: Any) -> bytes:
     """A value for `load_exactly`: all that JSON has, and NaN, infinities, long integers and half surrogates besides.
 
@@ -131,6 +135,8 @@ def load_exactly(data: bytes) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
+    if type(value) in _SAFE:
+        return True
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):

@@ -10,7 +10,9 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, ParsedConfig, Reading, interpret, read_config
 from sdg_core.config.yaml_document import Document, Problems
 from sdg_core.errors import ConfigError, Problem
-from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.checks.config import check_before_graph
+from sdg_core.plan.checks.constraints import check_samplers_in_graph
+from sdg_core.plan.graph import ColumnGraph, build_graph
 from sdg_core.plan.in_memory import SOURCE, take_apart
 from sdg_core.plan.project import is_own
 from sdg_core.plan.usercode.clients import resolve_clients
@@ -25,7 +27,8 @@ class LoadedDataset:
     """A checked dataset file. `base` is the directory that relative paths in it start from.
 
     functions: the user's functions that the config names, by the column that calls them. clients: the user's client classes
-    or objects, by the provider that stands for them. frame: the seed data, if it was passed in Python.
+    or objects, by the provider that stands for them. frame: the seed data, if it was passed in Python. graph: of the columns, as
+    far as it was needed to check them.
     """
 
     config: DatasetConfig
@@ -34,6 +37,7 @@ class LoadedDataset:
     functions: Mapping[str, UserFunction] = field(default_factory=dict)
     clients: Mapping[str, Any] = field(default_factory=dict)
     frame: Any = field(default=None, repr=False)
+    graph: ColumnGraph | None = field(default=None, repr=False)
 
     @property
     def source(self) -> str:
@@ -117,13 +121,17 @@ def _check(
     found = [
         *asked.problems,
         *resolved.problems,
-        *check_config(resolved.config, also_known=parsed.dropped_columns),
+        *check_before_graph(resolved.config, also_known=parsed.dropped_columns),
         *_check_executor(resolved.config),
     ]
     problems = [*parsed.problems, *(parsed.problem(where, message) for where, message in found)]
     if problems:
         raise ConfigError(parsed.source, _by_line(problems))
-    return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients)
+    graph = build_graph(resolved.config)
+    in_graph = [parsed.problem(where, message) for where, message in check_samplers_in_graph(resolved.config, graph)]
+    if in_graph:
+        raise ConfigError(parsed.source, _by_line(in_graph))
+    return LoadedDataset(resolved.config, parsed, base, resolved.functions, asked.clients, graph=graph)
 
 
 def _check_executor(config: DatasetConfig) -> Problems:

@@ -39,7 +39,7 @@ class ObjectStorage:
     """An object, or a prefix, of a bucket."""
 
     is_remote = True
-    concurrent_reads = 32
+    concurrent_reads = 64
 
     def __init__(self, path: ObjectPath) -> None:
         self._path = path

@@ -76,6 +76,24 @@ def test_it_shows_as_one_asset_that_says_why(load: Load, tmp_path: Path, fault: 
         assert said in str(failure.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]
 
 
+def test_of_two_files_with_one_name_the_second_is_broken(load: Load, tmp_path: Path) -> None:
+    pipeline = "kind: pipeline\nname: tickets\nsources: {reader: files, path: '*.txt'}\n"
+    components = {
+        "one": ("Dataset", good(tmp_path)),
+        "other": ("Dataset", good(tmp_path)),
+        "third": ("SourcePipeline", pipeline),
+        "fine": ("Dataset", good(tmp_path, "reviews")),
+    }
+    repository = with_operations(load(**components)).get_repository_def()
+    repository.load_all_definitions()
+    found = {key.to_user_string() for key in repository.assets_defs_by_key}
+    broken = {"tickets_of_other/dataset", "tickets_of_third/dataset"}
+    assert found == {"tickets/row_groups", "tickets/dataset", "reviews/row_groups", "reviews/dataset"} | broken
+    key = dg.AssetKey(["tickets_of_other", "dataset"])
+    said = repository.assets_defs_by_key[key].descriptions_by_key[key] or ""
+    assert "is named 'tickets', and so is" in said and "one/config.yaml" in said and "another name" in said
+
+
 def test_alone_or_when_definitions_are_checked_it_is_an_error(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,13 @@
 """A person backfills two row groups in Dagster's UI and sees them done, with their row counts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from tests.support.browser import browser_page
-from tests.support.dagster_process import Server, dagster_server, make_home, wait_for
-from tests.support.requirements import PATIENCE, require_browser
+from tests.support.dagster_process import Server, wait_for
+from tests.support.requirements import PATIENCE
 
 ASSET = "support_tickets/row_groups"
 CHOSEN = ["00001", "00002"]
@@ -20,15 +20,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Path:
-    return require_browser()
-
-
-@pytest.fixture(scope="module")
-def server(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with dagster_server(make_home(tmp_path_factory.mktemp("ui"))) as running:
-        yield running
+def runs(server: Server) -> list[dg.DagsterRun]:
+    """Runs of the row groups; other tests share the server."""
+    return [run for run in server.home.runs() if run.asset_selection == {dg.AssetKey(ASSET.split("/"))}]
 
 
 def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, browser: Path) -> None:
@@ -53,7 +47,7 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, 
 
         # The daemon looks at backfills every 30 s.
         page.goto(partitions)
-        run_id = wait_for(lambda: next((run.run_id for run in server.home.runs()), None), what="a run")
+        run_id = wait_for(lambda: next((run.run_id for run in runs(server)), None), what="a run")
         assert server.finished(run_id) == "SUCCESS", server.home.messages(run_id)
         page.get_by_text("Materialized (2)").wait_for()
         page.get_by_text("Missing (2)").wait_for()
@@ -66,7 +60,7 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, 
             assert "Unsynced" not in page.inner_text("body")
     assert outside == []
     assert server.home.materialized_partitions(ASSET) == set(CHOSEN)
-    [run] = server.home.runs()
+    [run] = runs(server)
     assert "dagster/backfill" in run.tags
     files = sorted(path.name for path in server.home.root.glob("support_tickets/*/row_groups/*.parquet"))
     assert files == [f"batch_{key}.parquet" for key in CHOSEN]

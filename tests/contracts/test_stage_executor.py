@@ -16,7 +16,7 @@ import pytest
 from sdg_core.api import pipelines
 from sdg_core.custom import Stage
 from sdg_core.errors import ConfigError, FunctionError, PlanError, RunAbortedError
-from tests.support.pipelines import Project, check_accounts
+from tests.support.pipelines import WORDS, Project, check_accounts
 from tests.support.ray_cluster import RayCluster, connected, ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -111,7 +111,6 @@ class Broken(Stage):
         if self.where == "teardown":
             raise OSError("still open")
 """
-WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words", "size": 1}
 
 
 @pytest.fixture(scope="module")

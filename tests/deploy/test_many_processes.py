@@ -1,7 +1,10 @@
 """Many processes on one Postgres and one object store, some of them killed: nothing twice, nothing lost, and what it costs the
-database. The long form (SDG_LONG=1) is 64 processes on 10,000 row groups."""
+database. The long form (SDG_LONG=1) is 64 processes on 10,000 row groups and a Ceph gateway; SDG_MANY=16x1000 is one of a size of
+your own."""
 
+import os
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,7 +22,9 @@ from tests.support.sdg import ServerProcess, dataset_config, llm, started_sdg, u
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many")]
 
-PROCESSES, GROUPS, SIZE, PARALLEL = (64, 10_000, 1, 4) if LONG else (4, 32, 2, 4)
+MANY = os.environ.get("SDG_MANY", "64x10000" if LONG else "")
+PROCESSES, GROUPS = (int(number) for number in (MANY or "4x32").split("x"))
+SIZE, PARALLEL = (1 if MANY else 2), 4
 POINTS = ("claim.after_take", "journal.after_commit", "file.before_replace", "file.after_replace")
 TRANSACTIONS = 12
 """Of the database for each row group, at most: claims, their renewal, replies, what is published and forgotten."""
@@ -27,31 +32,44 @@ TRANSACTIONS = 12
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    with postgres() as url:
+    with postgres(options="-c shared_preload_libraries=pg_stat_statements -c max_connections=400") as url:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("create extension pg_stat_statements"))
+        engine.dispose()
         yield url
 
 
-def transactions(url: str) -> int:
-    """How many the database has carried out so far."""
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> S3Server:
+    """An object store; in the long form one that decides races one after the other."""
+    server: S3Server = request.getfixturevalue("ceph" if MANY else "s3")
+    return server
+
+
+def load_of(url: str) -> tuple[int, int]:
+    """How many transactions and statements the database has carried out so far."""
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         query = "select sum(xact_commit + xact_rollback) from pg_stat_database where datname = 'postgres'"
-        count = connection.execute(sa.text(query)).scalar()
+        transactions = connection.execute(sa.text(query)).scalar()
+        statements = connection.execute(sa.text("select sum(calls) from pg_stat_statements")).scalar()
     engine.dispose()
-    return int(count or 0)
+    return int(transactions or 0), int(statements or 0)
 
 
-def test_slices_that_overlap_and_die_share_one_ledger(database: str, s3: S3Server, tmp_path: Path) -> None:
+def test_slices_that_overlap_and_die_share_one_ledger(database: str, store: S3Server, tmp_path: Path) -> None:
     draw = random.Random(16)
     with ServerProcess("--latency", "0.05") as server:
         config = dataset_config(
             uuid(), llm("answer", "answer {{ id }}"), endpoint=server.url, parallel=PARALLEL, num_records=GROUPS * SIZE
         )
         file = write_config(tmp_path / "tickets.yaml", {**config, "row_group_size": SIZE})
-        root = s3.new_root()
+        root = store.new_root()
         command = ("generate", file, "--root", root)
-        env = {**s3.env, "SDG_LEDGER_URL": database}
-        before = transactions(database)
+        env = {**store.env, "SDG_LEDGER_URL": database}
+        before = load_of(database)
+        began = time.monotonic()
         dying = range(0, PROCESSES, 3)
         outcomes = []
         for round_of in ("die", "finish"):
@@ -68,7 +86,8 @@ def test_slices_that_overlap_and_die_share_one_ledger(database: str, s3: S3Serve
         first, second = outcomes
         assert {code for _, code in first} == {0, -9}, first
         assert {code for _, code in second} == {0}, second
-        spent = transactions(database) - before
+        seconds = time.monotonic() - began
+        spent, statements = (now - then for now, then in zip(load_of(database), before, strict=True))
         asked = Counter(server.prompts())
     dataset = api.open_dataset(file, root=root)
     status = api.status(dataset)
@@ -76,4 +95,7 @@ def test_slices_that_overlap_and_die_share_one_ledger(database: str, s3: S3Serve
     assert len(asked) == GROUPS * SIZE
     assert asked.total() - len(asked) <= len(dying) * 2 * PARALLEL, "what was on its way at a kill, no more"
     assert spent <= TRANSACTIONS * GROUPS + 100 * PROCESSES, f"{spent / GROUPS:.1f} transactions a row group"
-    print(f"{spent / GROUPS:.1f} transactions a row group")
+    print(
+        f"{PROCESSES} processes, {GROUPS} row groups, {seconds:.0f} s: {spent / GROUPS:.1f} transactions and "
+        f"{statements / GROUPS:.1f} statements a row group, {statements / seconds:.0f} statements a second"
+    )

@@ -11,6 +11,9 @@ import yaml
 from sdg_core.api import pipelines
 from sdg_core.pipelines.store import PartitionFooter, read_footer
 
+WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words", "size": 1}
+"""A stage that makes a task of every word."""
+
 
 @dataclass
 class Project:

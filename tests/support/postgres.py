@@ -15,8 +15,9 @@ _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
 @contextmanager
-def postgres(*, fast: bool = True) -> Iterator[str]:
-    """The SQLAlchemy URL of a running server. Skips where there is none. fast: without the waiting for disks."""
+def postgres(*, fast: bool = True, options: str = "") -> Iterator[str]:
+    """The SQLAlchemy URL of a running server. Skips where there is none. fast: without the waiting for disks. options: further
+    settings of the server."""
     require_module("psycopg2")
     programs = _programs()
     require(programs is not None, "PostgreSQL (apt-get install postgresql)")
@@ -30,10 +31,11 @@ def postgres(*, fast: bool = True) -> Iterator[str]:
     data = directory / "data"
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
     subprocess.run([*as_owner, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"], **run)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory} {_FAST if fast else ''}"
+    place = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
+    settings = f"{place} {_FAST if fast else ''} {options}"
     log = directory / "log"
     try:
-        subprocess.run([*as_owner, programs / "pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start"], **run)
+        subprocess.run([*as_owner, programs / "pg_ctl", "-D", data, "-w", "-l", log, "-o", settings, "start"], **run)
         yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*as_owner, programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], **run)

@@ -1,12 +1,17 @@
 """A Ray cluster for tests: real nodes on this machine, one of which can be killed."""
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.requirements import require_module
 
 STORE = 100 * 2**20
@@ -24,15 +29,18 @@ class RayCluster:
 
     cluster: Any
     others: list[Any] = field(default_factory=list)
+    dashboard: str | None = None
 
     @property
     def address(self) -> str:
         return str(self.cluster.address)
 
     def add_node(self) -> str:
-        """Add a node; returns its id."""
-        self.others.append(self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE))
-        return str(self.others[-1].node_id)
+        """Add a node, which has a resource with its number, such as `node1`; returns its id."""
+        name = f"node{len(self.others) + 1}"
+        node = self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE, resources={name: CPUS})
+        self.others.append(node)
+        return str(node.node_id)
 
     def kill_node(self, node_id: str) -> None:
         """End one of the others with everything on it, as the loss of its machine does."""
@@ -42,22 +50,31 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(*, nodes: int) -> Iterator[RayCluster]:
-    """A running cluster. Skips where Ray is missing."""
+def ray_cluster(*, nodes: int, dashboard: bool = False) -> Iterator[RayCluster]:
+    """A running cluster. Skips where Ray is missing. dashboard: which takes jobs; with one, the head has a resource `head`."""
     require_module("ray")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # jobs call `dagster`
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": CPUS, "object_store_memory": STORE, "include_dashboard": False}
-        running = RayCluster(Cluster(initialize_head=True, head_node_args=head))
+        head: dict[str, Any] = {"num_cpus": CPUS, "object_store_memory": STORE, "include_dashboard": dashboard}
+        url = None
+        if dashboard:
+            port = free_port()
+            head |= {"dashboard_host": "127.0.0.1", "dashboard_port": port, "resources": {"head": CPUS}}
+            url = f"http://127.0.0.1:{port}"
+        running = RayCluster(Cluster(initialize_head=True, head_node_args=head), dashboard=url)
         try:
             for _ in range(nodes - 1):
                 running.add_node()
             yield running
         finally:
             running.cluster.shutdown()
+            for number, handler in handlers.items():  # Ray has taken them
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _BURST = 1.0
 """Seconds within which workers that die have died of the same cause, such as their node."""
 _IDLE = 10.0
 """Seconds after which a worker without work may be replaced by one of any other stage."""
-_NOTICE = 10.0
+_NOTICE = 30.0
 """Seconds that a worker waits for a place before people are told."""
 _TEAR_DOWN = 60.0
 """Seconds that a worker has to tear its stage down."""

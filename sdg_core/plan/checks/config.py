@@ -22,7 +22,7 @@ from sdg_core.plan.checks.select import check_select
 from sdg_core.plan.checks.skip import check_skip
 from sdg_core.plan.checks.tools import check_tools
 from sdg_core.plan.checks.validation import check_validation
-from sdg_core.plan.graph import find_cycles
+from sdg_core.plan.graph import ColumnGraph, build_graph, find_cycles
 from sdg_core.plan.kinds import producers_of, references_of, side_effects_of, templates_of
 from sdg_core.plan.models import is_circular, used_models
 from sdg_core.plan.names import did_you_mean, duplicates, looks_like_env_var
@@ -33,18 +33,33 @@ _SHOWN_TEMPLATE = 80
 
 
 def check_config(
-    config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
+    config: DatasetConfig,
+    *,
+    seed_columns: Iterable[str] | None = None,
+    also_known: Iterable[str] = (),
+    graph: ColumnGraph | None = None,
 ) -> list[tuple[Path, str]]:
     """Every problem of a structurally valid config, as `(path, message)`.
 
-    seed_columns: names in the seed data, None while unknown. also_known: further names that references may use.
+    seed_columns: names in the seed data, None while unknown. also_known: further names that references may use. graph: of its
+    columns, if it is known.
     """
+    problems = check_before_graph(config, seed_columns=seed_columns, also_known=also_known)
+    if problems:
+        return problems
+    return [*check_samplers_in_graph(config, graph if graph is not None else build_graph(config))]
+
+
+def check_before_graph(
+    config: DatasetConfig, *, seed_columns: Iterable[str] | None = None, also_known: Iterable[str] = ()
+) -> list[tuple[Path, str]]:
+    """The problems without which the columns have a graph. Arguments as in `check_config`."""
     names = [column.name for column in config.columns]
     also_known = frozenset(also_known)
     open_ended = config.seed_config is not None and seed_columns is None
     known = {*names, *producers_of(config.columns), *(seed_columns or ()), *also_known}
     problems = [
-        *_check_size(config),
+        *check_size(config),
         *_check_names(config, seed_columns),
         *check_seeds(config),
         *_check_models(config),
@@ -69,11 +84,11 @@ def check_config(
             (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
             for cycle in find_cycles(config)
         ]
-    problems += check_constraint_names(config, None if open_ended else known, also_known)
-    return problems or [*check_samplers_in_graph(config)]
+    return [*problems, *check_constraint_names(config, None if open_ended else known, also_known)]
 
 
-def _check_size(config: DatasetConfig) -> Problems:
+def check_size(config: DatasetConfig) -> Problems:
+    """Whether the number of records can be known, and made with row groups of that size."""
     if config.num_records == AS_SEED:
         if config.seed_config is None:
             yield ("num_records",), "seed means as many records as the seed data has rows, but there is no seed_config"

@@ -8,7 +8,7 @@ from sdg_core.config.columns import Column, ExpressionColumn, SamplerColumn, See
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.yaml_document import Path, Problems
-from sdg_core.plan.graph import ColumnGraph, build_graph
+from sdg_core.plan.graph import ColumnGraph
 from sdg_core.plan.kinds import resizes
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, describe_constraint, operands
@@ -34,9 +34,8 @@ def check_constraint_names(config: DatasetConfig, known: Iterable[str] | None, a
                 yield ("constraints", place), message
 
 
-def check_samplers_in_graph(config: DatasetConfig) -> Problems:
+def check_samplers_in_graph(config: DatasetConfig, graph: ColumnGraph) -> Problems:
     """Problems of samplers that show in the column graph, which has no cycles."""
-    graph = build_graph(config)
     for place, column in enumerate(config.columns):
         if isinstance(column, SamplerColumn):
             late = [

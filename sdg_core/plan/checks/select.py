@@ -1,6 +1,7 @@
 """Checks of `select`: its templates can be read, and a record can be drawn again without its neighbours."""
 
 from collections.abc import Iterator, Set
+from contextlib import suppress
 
 from sdg_core.config.columns import (
     CustomColumn,
@@ -12,11 +13,12 @@ from sdg_core.config.columns import (
     ValidationColumn,
 )
 from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.select import SelectConfig
 from sdg_core.config.yaml_document import Problems
 from sdg_core.plan.checks.processors import as_template, check_condition
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, resizes, templates_of
-from sdg_core.plan.templates.engine import chooses
+from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
 
 
 def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
@@ -41,6 +43,16 @@ def check_select(config: DatasetConfig, known: Set[str] | None) -> Problems:
             "every candidate of a record would be the same, because no column is drawn, asked of a model or made by a function; "
             "use a processor `filter` instead",
         )
+
+
+def names_in_select(select: SelectConfig) -> list[str]:
+    """The columns that the templates of `select` read; none of a template that cannot be read."""
+    sources = [select.keep, as_template(select.best) if select.best is not None else None]
+    names = set[str]()
+    for source in sources:
+        with suppress(TemplateSyntaxError):
+            names |= template_references(source) if source is not None else set()
+    return sorted(names)
 
 
 def select_notices(config: DatasetConfig) -> Iterator[str]:

@@ -1,0 +1,117 @@
+"""W11: 2,000 sources through split and one model call each, 50 ms, 64 at once. Side by side: this project, a bare aiohttp loop.
+
+    python -m benchmarks.w11 [--sources 2000] [--repeat 3]
+
+Both ask the same mock server (`mock_model_server.py`). Seconds are those of the run, imports apart; the median of `--repeat`
+runs, in turn. A source is a short file that becomes one piece. This project also runs once with all sources in one partition,
+which shows what a file per source costs, and once killed half way and run again, which shows how many requests are repeated.
+"""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.model_calls import HERE, Work, middle, other, run, server, show
+
+LATENCY = ("--latency", "0.05")
+AT_ONCE = 64
+
+
+def write_project(directory: Path, url: str, *, sources: int, per_partition: int) -> Path:
+    docs = directory / "docs"
+    docs.mkdir()
+    for number in range(sources):
+        (docs / f"{number:05d}.txt").write_text(f"Write a support ticket. Number {number}.", encoding="utf-8")
+    inference = {"max_parallel_requests": AT_ONCE}
+    column = {"column_type": "llm-text", "name": "answer", "model_alias": "m", "prompt": "{{ content }}"}
+    config = {
+        "kind": "pipeline",
+        "name": "w11",
+        "sources": {"reader": "files", "path": "docs/*.txt", "sources_per_partition": per_partition},
+        "stages": [
+            {"stage": "split", "column": "content", "unit": "words", "size": 200},
+            {"stage": "columns", "columns": [column]},
+        ],
+        "model_providers": [{"name": "p", "provider_type": "openai", "endpoint": url}],
+        "model_configs": [{"alias": "m", "model": "mock", "provider": "p", "inference_parameters": inference}],
+    }
+    file = directory / "pipeline.yaml"
+    file.write_bytes(orjson.dumps(config))
+    return file
+
+
+def one_run(file: Path) -> None:
+    """In a process of its own: prints seconds and CPU seconds of the run."""
+    import aiohttp  # noqa: F401 - imported before the clock starts, as the bare loop does
+
+    from sdg_core.api import pipelines
+
+    began, cpu = time.perf_counter(), time.process_time()
+    summary = pipelines.generate(pipelines.open_pipeline(file, root=file.parent / "data"))
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "remaining": summary.remaining, "peak_mb": peak}))
+
+
+def ours(sources: int, per_partition: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
+        file = write_project(Path(directory), url, sources=sources, per_partition=per_partition)
+        return run([sys.executable, "-m", "benchmarks.w11", "--file", str(file)], url=url)
+
+
+def requests_of(url: str) -> int:
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/stats") as response:
+        return sum(json.load(response).values())
+
+
+def killed(sources: int) -> None:
+    """SIGKILL when half of the requests are answered, then a run to the end: how many are asked again."""
+    with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
+        file = write_project(Path(directory), url, sources=sources, per_partition=1)
+        command = [sys.executable, "-m", "benchmarks.w11", "--file", str(file)]
+        env = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+        while requests_of(url) < sources // 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        result = run(command, url=url)
+        again = result["requests"] - sources
+        print(f"  killed half way: {again} of {sources:,} requests asked again, at most {AT_ONCE} were in flight")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sources", type=int, default=2000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--file", type=Path)
+    options = parser.parse_args()
+    if options.file:
+        return one_run(options.file)
+    print(f"W11: {options.sources:,} sources, split, one call each, 50 ms")
+    work = Work("", options.sources, 1, LATENCY)
+    mine, bare = [], []
+    for _ in range(options.repeat):
+        mine.append(ours(options.sources, 1))
+        bare.append(other(sys.executable, "model_calls_bare.py", work))
+    best, floor = middle(mine), middle(bare)
+    together = ours(options.sources, options.sources)
+    show("this project", best, f"{best['seconds'] / floor['seconds']:.2f} x the bare loop, {best['peak_mb']:.0f} MB")
+    show("one partition", together, f"{together['seconds'] / floor['seconds']:.2f} x the bare loop")
+    show("bare loop", floor)
+    killed(options.sources)
+
+
+if __name__ == "__main__":
+    main()
