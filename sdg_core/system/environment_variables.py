@@ -42,6 +42,9 @@ TEST_KILL_AT = EnvironmentVariable(
     "For tests: the failpoint, as `name` or `name:n`, at which the process kills itself.",
     "none",
 )
+TEST_STOP_AT = EnvironmentVariable(
+    "SDG_TEST_STOP_AT", "For tests: the same, where the process stands still instead.", "none"
+)
 CELERY_BROKER = EnvironmentVariable(
     "SDG_CELERY_BROKER", "The broker of the Celery deployment (`deploy/celery`).", "must be set there"
 )
@@ -57,6 +60,7 @@ ENVIRONMENT_VARIABLES: Sequence[EnvironmentVariable] = (
     CELERY_BROKER,
     CELERY_BACKEND,
     TEST_KILL_AT,
+    TEST_STOP_AT,
 )
 
 
