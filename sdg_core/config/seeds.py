@@ -49,6 +49,23 @@ class FileContentsSeedSource(DirectorySeedSource):
     encoding: NonEmptyStr = "utf-8"
 
 
+_UNREAD_FORMATS = ("hermes_agent", "pi_coding_agent")
+
+
+def _rollout_format(value: Any) -> Any:
+    if value in _UNREAD_FORMATS:
+        raise ValueError(f"sessions of the format {value} are not read yet; 'atif', 'claude_code' and 'codex' are")
+    return value
+
+
+class AgentRolloutSeedSource(DirectorySeedSource):
+    """Sessions of coding agents below a directory, a row each. file_pattern: that of the format by default."""
+
+    seed_type: Literal["agent_rollout"] = "agent_rollout"  # type: ignore[assignment]
+    format: Annotated[Literal["atif", "claude_code", "codex"], BeforeValidator(_rollout_format)]
+    file_pattern: NonEmptyStr | None = None  # type: ignore[assignment]
+
+
 class SqlSeedSource(ConfigModel):
     """The rows of a query. `url_env` names the environment variable that holds the URL; a URL with a password in it goes there.
 
@@ -131,6 +148,7 @@ SeedSource = Annotated[
         LocalSeedSource
         | DirectorySeedSource
         | FileContentsSeedSource
+        | AgentRolloutSeedSource
         | SqlSeedSource
         | HuggingFaceSeedSource
         | DatasetSeedSource

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.seeds import (
+    AgentRolloutSeedSource,
     CustomSeedSource,
     DataFrameSeedSource,
     DatasetSeedSource,
@@ -142,6 +143,17 @@ def _open_reader(
             from sdg_core.seeds.local import open_local
 
             return open_local(source, base=base, root=root, stored=stored)
+        case AgentRolloutSeedSource() as source:
+            from sdg_core.seeds.agent_rollouts import AgentRolloutReader
+
+            return AgentRolloutReader(
+                source.path,
+                base=base,
+                root=root,
+                format=source.format,
+                file_pattern=source.file_pattern,
+                recursive=source.recursive,
+            )
         case DirectorySeedSource() | FileContentsSeedSource() as source:
             from sdg_core.seeds.directory import open_directory
 

@@ -12,6 +12,7 @@ import pytest
 from sdg_core.api import pipelines
 from sdg_core.system.failpoints import VARIABLE
 from tests.support.pipelines import Project, check_accounts, llm_stage, served_by
+from tests.support.s3 import S3Server
 from tests.support.sdg import ServerProcess, sdg
 
 FUNCTIONS = """
@@ -65,7 +66,7 @@ def text(draw: random.Random) -> str:
 class History:
     """A project and what it should come to. there: its sources."""
 
-    def __init__(self, directory: Path, url: str, seed: int) -> None:
+    def __init__(self, directory: Path, url: str, seed: int, *, bucket: str | None = None) -> None:
         self.draw = random.Random(seed)
         self.there: dict[str, str] = {}
         self.more = {
@@ -80,6 +81,7 @@ class History:
             "sources_per_partition": self.draw.choice((1, 2)),
         }
         self.project = self.project_in(directory, stages_of(self.draw), sources)
+        self.project.bucket = bucket
 
     def project_in(self, directory: Path, stages: list[dict[str, Any]], sources: dict[str, Any]) -> Project:
         directory.mkdir(exist_ok=True)
@@ -106,8 +108,19 @@ class History:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 60))])
 def test_any_history_ends_like_an_undisturbed_run(tmp_path: Path, seed: int) -> None:
+    live_through(tmp_path, seed)
+
+
+@pytest.mark.slow
+def test_a_history_in_an_object_store_ends_like_one_on_disk(tmp_path: Path, s3: S3Server) -> None:
+    """The undisturbed run is on disk."""
+    assert live_through(tmp_path, 4, bucket=s3.new_root()).kills > 0
+
+
+def live_through(tmp_path: Path, seed: int, *, bucket: str | None = None) -> History:
+    """A history, what it ends in, and what it paid for."""
     with ServerProcess("--latency", "0.002") as server:
-        history = History(tmp_path / "history", server.url, seed)
+        history = History(tmp_path / "history", server.url, seed, bucket=bucket)
         project = history.project
         for _ in range(3):
             history.change_sources()
@@ -128,6 +141,7 @@ def test_any_history_ends_like_an_undisturbed_run(tmp_path: Path, seed: int) -> 
         pipelines.generate(once.open())
     assert plain(project.rows()) == plain(once.rows())
     assert len(prompts) - len({*prompts}) <= IN_FLIGHT * history.kills
+    return history
 
 
 def without_clashes(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 
 from sdg_core.api import pipelines
 from sdg_core.pipelines.store import PartitionFooter, read_footer
+from sdg_core.store.objects import StorePath
+from sdg_core.store.row_groups import read_rows
 
 WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words", "size": 1}
 """A stage that makes a task of every word."""
@@ -17,12 +18,13 @@ WORDS: dict[str, Any] = {"stage": "split", "column": "content", "unit": "words",
 
 @dataclass
 class Project:
-    """A pipeline file with its sources beside it, and a root for its data."""
+    """A pipeline file with its sources beside it, and a root for its data. bucket: a root in an object store instead."""
 
     directory: Path
     stages: list[dict[str, Any]]
     sources: dict[str, Any] = field(default_factory=lambda: {"reader": "files", "path": "docs/*.txt"})
     more: dict[str, Any] = field(default_factory=dict)
+    bucket: str | None = None
 
     @property
     def file(self) -> Path:
@@ -30,7 +32,7 @@ class Project:
 
     @property
     def root(self) -> str:
-        return str(self.directory / "data")
+        return self.bucket or str(self.directory / "data")
 
     def write(self, **texts: str | None) -> "Project":
         """Write the pipeline file, and sources by the stem of their name; None removes one."""
@@ -53,17 +55,17 @@ class Project:
     def generate(self, **more: Any) -> pipelines.PipelineSummary:
         return pipelines.generate(self.open(), **more)
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[StorePath]:
         """The partitions of the current version."""
-        directory = self.open().layout.version(pipelines.status(self.open()).version).row_groups
-        return sorted(Path(str(directory)).glob("*.parquet"))
+        version = self.open().layout.version(pipelines.status(self.open()).version)
+        return [version.row_group(index) for index in version.existing_row_groups()]
 
     def footers(self) -> list[PartitionFooter]:
         return [read_footer(path) for path in self.files()]
 
     def rows(self) -> list[dict[str, Any]]:
         """Every row, by source and task."""
-        rows = [row for path in self.files() for row in pq.read_table(path).to_pylist()]
+        rows = [row for path in self.files() for row in read_rows(path).to_pylist()]
         return sorted(rows, key=lambda row: (row["_source"], [int(part) for part in row["_task"].split("/")]))
 
 

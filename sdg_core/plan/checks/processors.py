@@ -28,7 +28,7 @@ WITH_PICTURES = "dataset_with_pictures"
 def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
     """Problems of all processors. known: the columns there are, None while seed columns are not known."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
-    draws = any(isinstance(column, ImageColumn) for column in config.columns)
+    pictures = {column.name for column in config.columns if isinstance(column, ImageColumn)}
     for index, processor in enumerate(config.processors):
         if processor.name == FINISHED:
             yield (
@@ -37,9 +37,9 @@ def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
             )
         if processor.name == REMOVED and removes:
             yield ("processors", index, "name"), f"{REMOVED!r} is where removed records go; rename this processor"
-        if processor.name == WITH_PICTURES and draws:
+        if processor.name == WITH_PICTURES and pictures:
             yield ("processors", index, "name"), f"{WITH_PICTURES!r} is where pictures go; rename this processor"
-        for path, message in _check_processor(processor, known):
+        for path, message in (*_check_processor(processor, known), *_check_pictures(processor, pictures)):
             yield ("processors", index, *path), message
 
 
@@ -60,6 +60,22 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
                     yield ("template", *path), message
         case _:
             yield from _check_row_processor(processor, known)
+
+
+def _check_pictures(processor: Processor, pictures: Set[str]) -> Problems:
+    """Processors that would compare the paths of pictures, of which no two are the same."""
+    match processor:
+        case FilterProcessor(column=str(name)) if name in pictures:
+            yield ("column",), f"{name!r} holds pictures, and quality rules judge texts"
+        case DeduplicateProcessor() | DecontaminateProcessor():
+            for place, name in enumerate(processor.columns):
+                if name in pictures:
+                    yield (
+                        ("columns", place),
+                        f"{name!r} holds the paths of pictures, of which no two are the same; compare what they were drawn from",
+                    )
+        case _:
+            pass
 
 
 def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Problems:

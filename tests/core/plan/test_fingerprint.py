@@ -83,6 +83,7 @@ BLOCK = {("seed_config", "selection_strategy"): {"index": 0, "num_partitions": 3
 SOURCE: Place = ("seed_config", "source")
 DIRECTORY = {SOURCE: {"seed_type": "directory", "path": "d"}}
 CONTENTS = {SOURCE: {"seed_type": "file_contents", "path": "d"}}
+ROLLOUTS = {SOURCE: {"seed_type": "agent_rollout", "path": "d", "format": "codex"}}
 SQL = {SOURCE: {"seed_type": "sql", "url": "sqlite:///x.db", "query": "SELECT a FROM t ORDER BY a"}}
 HUB = {SOURCE: {"seed_type": "hf", "path": "datasets/u/d/x.parquet"}}
 DATASET = {SOURCE: {"seed_type": "dataset", "dataset": "other"}}
@@ -561,6 +562,11 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "FileContentsSeedSource.path": inside(SOURCE, "path", "e", before=CONTENTS),
     "FileContentsSeedSource.file_pattern": outside(SOURCE, "file_pattern", "*.md", before=CONTENTS),
     "FileContentsSeedSource.recursive": outside(SOURCE, "recursive", False, before=CONTENTS),
+    "AgentRolloutSeedSource.seed_type": Tag(True, SOURCE, ROLLOUTS),
+    "AgentRolloutSeedSource.path": inside(SOURCE, "path", "e", before=ROLLOUTS),
+    "AgentRolloutSeedSource.file_pattern": outside(SOURCE, "file_pattern", "*", before=ROLLOUTS),
+    "AgentRolloutSeedSource.recursive": outside(SOURCE, "recursive", False, before=ROLLOUTS),
+    "AgentRolloutSeedSource.format": inside(SOURCE, "format", "claude_code", before=ROLLOUTS),
     "FileContentsSeedSource.encoding": inside(SOURCE, "encoding", "latin-1", before=CONTENTS),
     "SqlSeedSource.seed_type": Tag(True, SOURCE, SQL),
     "SqlSeedSource.url": outside(SOURCE, "url", "sqlite:///y.db", before=SQL),

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 import yaml
@@ -39,6 +40,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "docs").mkdir()
     for name in ("a", "b"):
         (made / "docs" / f"{name}.md").write_text(f"# {name}\nA text.\n", encoding="utf-8")
+    message = {"content": [{"type": "text", "text": "Fixed."}]}
+    (made / "sessions").mkdir()
+    for name in ("a", "b"):
+        session = {"type": "assistant", "sessionId": name, "message": message}
+        (made / "sessions" / f"{name}.jsonl").write_text(orjson.dumps(session).decode(), encoding="utf-8")
     return made
 
 

@@ -266,6 +266,23 @@ BOUNDS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("processor", "place"),
+    [
+        ({"processor_type": "deduplicate", "columns": ["text", "pic"]}, r"columns\[1\]"),
+        ({"processor_type": "filter", "column": "pic", "quality": [{"rule": "words", "at_least": 1}]}, "column"),
+    ],
+)
+def test_paths_of_pictures_are_not_compared(tmp_path: Path, processor: dict[str, Any], place: str) -> None:
+    image = {"column_type": "image", "name": "pic", "model_alias": "m", "prompt": "{{ text }}"}
+    config = dataset_config(expression("text", "a"), image, processors=[{**processor, "name": "p"}])
+    config["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
+    parameters = {"generation_type": "image"}
+    config["model_configs"] = [{"alias": "m", "model": "m", "provider": "p", "inference_parameters": parameters}]
+    with pytest.raises(ConfigError, match=rf"processors\[0\].{place}: 'pic' holds"):
+        open_dataset(tmp_path / "a.yaml", config, root=tmp_path / "root")
+
+
 @pytest.mark.parametrize("rule", RULE_NAMES)
 @pytest.mark.parametrize("bounds", BOUNDS)
 def test_the_file_and_the_filters_agree_on_quality_rules(rule: str, bounds: dict[str, Any]) -> None:
