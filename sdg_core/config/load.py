@@ -18,7 +18,14 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
 from sdg_core.config.messages import message_of, renamed_keys
 from sdg_core.config.pipeline import PipelineConfig
-from sdg_core.config.yaml_document import Document, DocumentSyntaxError, Path, format_path, parse_document
+from sdg_core.config.yaml_document import (
+    Document,
+    DocumentSyntaxError,
+    Path,
+    document_text,
+    format_path,
+    parse_document,
+)
 from sdg_core.errors import ConfigError, Problem
 
 _REFERRED_TO = frozenset(
@@ -127,7 +134,7 @@ def _ordered(raw: dict[str, Any]) -> str:
 def read_config(path: FilePath, *, env: Mapping[str, str], reading: Reading = AS_IT_IS) -> ParsedConfig:
     """Read and parse a dataset file. Raises ConfigError if it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = document_text(path)
     except FileNotFoundError as error:
         raise ConfigError(str(path), [Problem("file", f"does not exist{_near(path)}")]) from error
     except OSError as error:
@@ -148,7 +155,7 @@ class ParsedPipeline:
 def is_pipeline(path: FilePath) -> bool:
     """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
     try:
-        data = parse_document(path.read_text(encoding="utf-8"), is_json=path.suffix == ".json").data
+        data = parse_document(document_text(path), is_json=path.suffix == ".json").data
     except (OSError, UnicodeDecodeError, DocumentSyntaxError):
         return False
     return isinstance(data, dict) and data.get("kind") == "pipeline"
@@ -157,7 +164,7 @@ def is_pipeline(path: FilePath) -> bool:
 def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     """Read a pipeline file. Raises ConfigError with every fault of its structure."""
     try:
-        document = parse_document(path.read_text(encoding="utf-8"), is_json=path.suffix == ".json")
+        document = parse_document(document_text(path), is_json=path.suffix == ".json")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
     except DocumentSyntaxError as error:
@@ -195,7 +202,7 @@ def _near(path: FilePath) -> str:
 def name_in(path: FilePath) -> str | None:
     """The name of what a file describes, as far as it can be read at all: cheaper than parsing the file, and of a faulty one."""
     try:
-        found = _NAME.search(path.read_text(encoding="utf-8"))
+        found = _NAME.search(document_text(path))
     except (OSError, UnicodeDecodeError):
         return None
     return found[1] if found is not None else _default_name(path)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
@@ -112,6 +113,12 @@ _Loader.add_implicit_resolver(_FLOAT, re.compile(rf"^(?:{_REAL.pattern})$"), lis
 _Loader.add_constructor(_INT, _integer)
 _Loader.add_constructor(_FLOAT, _real)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+
+
+def document_text(path: FilePath) -> str:
+    """The text of a file, of one that never ends as much as shows that it is too long. Raises OSError, UnicodeDecodeError."""
+    with path.open(encoding="utf-8") as file:
+        return file.read(MAX_CHARACTERS + 1)
 
 
 def parse_document(text: str, *, is_json: bool = False) -> Document:

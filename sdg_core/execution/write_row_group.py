@@ -15,7 +15,7 @@ from sdg_core.plan.candidates import STRIDE
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.usage import add_usage, add_usage_by_column
-from sdg_core.store.atomic import write_atomic
+from sdg_core.store.atomic import atomic_file
 from sdg_core.store.failures import dump_failures, read_failures
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import utc_now
@@ -63,7 +63,7 @@ def write_group(
         if not plan.all_or_nothing:
             rows = _with_existing(rows, old, version=version, plan=plan)
         elif not group.made:
-            _write_failures(group, version, missing=frozenset(status.remaining))
+            _write_failures(group, version, missing=frozenset(status.remaining), commit_guard=commit_guard)
             return WrittenGroup(old, head=None)
     everything = range(status.group.start, status.group.stop)
     present = everything if plan.resizes and group.made else {*rows.records.tolist()}
@@ -90,7 +90,7 @@ def write_group(
         run_id=run_id,
         selection=selection,
     )
-    _write_failures(group, version, missing=frozenset(footer.unfinished))
+    _write_failures(group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard)
     _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)
     if plan.dropped:
         dropped = rows.table.select(plan.dropped_schema.names)
@@ -110,13 +110,16 @@ def _copy(rows: pa.Table) -> pa.Table:
         return reader.read_all()
 
 
-def _write_failures(group: OpenGroup, version: VersionLayout, *, missing: frozenset[int]) -> None:
+def _write_failures(
+    group: OpenGroup, version: VersionLayout, *, missing: frozenset[int], commit_guard: CommitGuard
+) -> None:
     """List the failures of this run, and those of earlier ones that it has not got round to trying again."""
     path = version.failure_list(group.status.group.index)
     before = read_failures(path)
     failures = {failure.record: failure for failure in (*before, *group.every_failure) if failure.record in missing}
     if failures or before:
-        write_atomic(path, dump_failures(failures.values()))
+        with atomic_file(path, commit_guard=commit_guard) as file:
+            file.write(dump_failures(failures.values()))
 
 
 def _selected(group: OpenGroup, old: Footer | None) -> SelectedRows | None:

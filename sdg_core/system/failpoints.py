@@ -1,7 +1,7 @@
 """Named moments between two steps that make something durable. Only crash tests do anything with them.
 
 `SDG_TEST_KILL_AT=<point>` (or `<point>:<n>`, the n-th time, from 1) makes the process end itself there as `kill -9` would.
-Without the variable `failpoint` does nothing.
+`SDG_TEST_STOP_AT` makes it stand still there as `kill -STOP` would. Without the variables `failpoint` does nothing.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import threading
 
 VARIABLE = "SDG_TEST_KILL_AT"
+STOP_VARIABLE = "SDG_TEST_STOP_AT"
 FAILPOINTS = (
     "file.before_temporary",
     "file.after_temporary",
@@ -31,7 +32,8 @@ FAILPOINTS = (
 )
 """Every point, roughly in the order in which a run passes them."""
 
-_wanted, _, _count = os.environ.get(VARIABLE, "").partition(":")
+_signal = signal.SIGSTOP if STOP_VARIABLE in os.environ else signal.SIGKILL
+_wanted, _, _count = os.environ.get(STOP_VARIABLE, os.environ.get(VARIABLE, "")).partition(":")
 _left = int(_count or 1)
 _counting = threading.Lock()
 
@@ -44,4 +46,4 @@ def failpoint(point: str) -> None:
     with _counting:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _signal)
