@@ -107,9 +107,10 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
     else:
         expected = f"{_tokens(compared.usage):,} tokens"
         used = f"{_tokens(compared.used):,} tokens"
-    now = "it would cost" if simulated else "since then it has cost"
+    verb = "cost" if compared.cost else "take"
+    now = f"it would {verb}" if simulated else f"since then it has {'cost' if compared.cost else 'taken'}"
     records = f"{compared.records:,} records"
-    return f"{records} were estimated to cost {expected}; {now} {used or 'nothing'} for {compared.made:,}"
+    return f"{records} were estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
 
 
 def ends_text(ends: Sequence[float]) -> str:

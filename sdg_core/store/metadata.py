@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as library_version
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Literal
 
 import orjson
@@ -130,8 +129,15 @@ def _library_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in _RECORDED_LIBRARIES:
         with suppress(PackageNotFoundError):
-            versions[name] = library_version(name)
+            versions[name] = _stated_version(name)
     return versions
+
+
+def _stated_version(library: str) -> str:
+    """The version of an installed library, without parsing all that it says of itself, as `importlib.metadata.version` does."""
+    found = distribution(library)
+    stated = re.search(r"^Version: (\S+)$", found.read_text("METADATA") or "", re.MULTILINE)
+    return stated[1] if stated is not None else found.version
 
 
 def write_metadata(path: StorePath, metadata: Metadata) -> None:

@@ -29,7 +29,7 @@ def json_answer(body: dict[str, Any], prompt: str, *, held: bool) -> str | None:
     _, found, rest = prompt.partition("<response_schema>")
     if not found:
         return None
-    return f"Here you are:\n```json\n{json_of(orjson.loads(rest.partition('</response_schema>')[0]), prompt)}\n```"
+    return f"Here you are:\n```json\n{json_of(_schema_in(rest), prompt)}\n```"
 
 
 def json_of(schema: dict[str, Any], prompt: str) -> str:
@@ -65,3 +65,9 @@ def tool_calls(*calls: tuple[str, dict[str, Any]], text: str | None = None) -> d
         for place, (name, given) in enumerate(calls)
     ]
     return {"role": "assistant", "content": text, "tool_calls": asked}
+
+
+def _schema_in(rest: str) -> Any:
+    """The schema between the tags, which some clients put into a fence."""
+    text = rest.partition("</response_schema>")[0]
+    return orjson.loads(text[text.find("{") : text.rfind("}") + 1])

@@ -3,6 +3,8 @@ launcher's own code, and every command, variable and exit status against what ru
 
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -148,6 +150,29 @@ def test_the_code_location_and_the_image_name_what_exists() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     (named,) = re.findall(r"sdg-dagster\[([^]]*)\]", text)
     assert set(named.split(",")) <= extras.keys()
+
+
+def test_the_lines_of_the_image_fit_each_other_and_the_job() -> None:
+    """There is no docker here: every line is held against what it must agree with."""
+    import tomllib
+
+    lines = [line for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines() if line[:1] not in "#"]
+    steps = [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+    assert [word for word, _ in steps] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "USER"]
+    image, user, workdir, copy, install, runs_as = (rest for _, rest in steps)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    least = project["requires-python"].removeprefix(">=")
+    assert image == f"python:{least}-slim", "the oldest Python that is tested"
+    assert user.split()[-1] == runs_as and shutil.which(user.split()[0]), "a user that is made, and not root"
+    assert copy == f". {workdir}" and install.endswith(" ."), "the project lies where it is installed from"
+    words = shlex.split(install)
+    assert words[:2] == ["pip", "install"] and words[3].partition("[")[0] == project["name"]
+    known = subprocess.run(
+        [sys.executable, "-m", "pip", *words[1:2], "--help"], capture_output=True, text=True, check=True
+    )
+    assert words[2] in known.stdout
+    variables = {entry["name"]: entry["value"] for entry in job()[1]["env"]}
+    assert variables["SDG_FILE"].startswith(f"{workdir}/")
 
 
 def _snake(name: str) -> str:

@@ -1,8 +1,10 @@
 """A Ray cluster for tests: real nodes on this machine, one of which can be killed."""
 
+import fcntl
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ import pytest
 
 from tests.support.ports import free_port
 from tests.support.requirements import require_module
+from tests.support.sdg import wait_until
 
 STORE = 100 * 2**20
 """Bytes of each node's object store."""
@@ -53,6 +56,20 @@ class RayCluster:
 def ray_cluster(*, nodes: int, dashboard: bool = False) -> Iterator[RayCluster]:
     """A running cluster. Skips where Ray is missing. dashboard: which takes jobs; with one, the head has a resource `head`."""
     require_module("ray")
+    with _alone(), _running(nodes=nodes, dashboard=dashboard) as running:
+        yield running
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One cluster at a time on this machine: Ray's jobs look for theirs among the processes, and take the first."""
+    with (Path(tempfile.gettempdir()) / "sdg-tests-ray.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _running(*, nodes: int, dashboard: bool) -> Iterator[RayCluster]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
@@ -70,11 +87,24 @@ def ray_cluster(*, nodes: int, dashboard: bool = False) -> Iterator[RayCluster]:
         try:
             for _ in range(nodes - 1):
                 running.add_node()
+            if url is not None:
+                wait_until(lambda: _takes_jobs(url), "the cluster takes jobs")
             yield running
         finally:
             running.cluster.shutdown()
             for number, handler in handlers.items():  # Ray has taken them
                 signal.signal(number, handler)
+
+
+def _takes_jobs(url: str) -> bool:
+    """Whether the cluster's agents have reported to its dashboard, which takes seconds."""
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        JobSubmissionClient(url).submit_job(entrypoint="true")
+    except (ConnectionError, RuntimeError):
+        return False
+    return True
 
 
 @contextmanager

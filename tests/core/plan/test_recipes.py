@@ -26,10 +26,8 @@ ONE_LIKE_IT = frozenset({"basic_mcp", "search_agent"})
 """Recipes with tools that are only loaded: a server of its own for each would take seconds, and pdf_qa has all that they have."""
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_seeds(made: Path) -> None:
     """The seed files that recipes name."""
-    made = tmp_path_factory.mktemp("recipes")
     picture = base64.b64encode(small_picture(DrawStream(7, "page")).content).decode()
     kinds = ['{"kind": "chart", "confidence": 0.9}', '{"kind": "text", "confidence": 0.5}']
     pages = {"png_base64": [picture] * 2, "page_images": [[picture, picture]] * 2, "text": ["one", "two"]}
@@ -45,6 +43,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("a", "b"):
         session = {"type": "assistant", "sessionId": name, "message": message}
         (made / "sessions" / f"{name}.jsonl").write_text(orjson.dumps(session).decode(), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the seed files."""
+    made = tmp_path_factory.mktemp("recipes")
+    write_seeds(made)
     return made
 
 

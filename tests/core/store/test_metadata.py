@@ -54,6 +54,7 @@ OPTIONAL = (
     "earlier_versions",
     "retry_reasons",
     "abandoned_usage",
+    "estimate",
 )
 """Fields that metadata of earlier releases does not have."""
 
@@ -66,7 +67,7 @@ def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata
         original_target_num_records actual_num_records buffer_size total_num_batches num_completed_batches post_generation_state
         post_generation_processed usage created_at updated_at library_versions forced begun_by config_column_hashes
         kept_by_processor removed_by_processor processor_marks earlier_versions retry_reasons
-        abandoned_usage"""
+        abandoned_usage estimate"""
     assert set(content) == set(fields.split())
     assert content["dataset_name"] == "tickets" and content["target_num_records"] == 25 and content["buffer_size"] == 10
     assert content["total_num_batches"] == 3 and content["simulated"] is True and content["seed"] == 7
