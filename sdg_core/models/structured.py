@@ -76,6 +76,10 @@ def parse(reply: ChatResponse, schema: JsonSchema) -> Any:
     return validate(extract_json(reply.text, finish_reason=reply.finish_reason), schema)
 
 
+MAX_SEARCHED = 2**20
+"""Characters of a reply in which JSON is looked for, or repaired; what is JSON as a whole may be longer."""
+
+
 def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose; if it is almost
     JSON, what it means (`sdg_core.models.json_repair`).
@@ -86,6 +90,10 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     found, value = _strict(stripped)
     if found:
         return value
+    if len(stripped) > MAX_SEARCHED:
+        raise InvalidResponseError(
+            f"the reply is not JSON as a whole, and in {len(stripped):,} characters none is looked for; at most {MAX_SEARCHED:,}"
+        )
     found, value, _ = _lenient(stripped, may_end_early=finish_reason != "length")
     if found:
         return value

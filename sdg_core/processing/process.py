@@ -160,9 +160,8 @@ def _write(
     dataset = _Parts(output, "dataset", kept_schema)
     side = [_Parts(output, transform.name, transform.schema) for transform in transforms]
     removed = [RemovedRecords(output, outcome, kept_schema) for outcome in rows.outcomes]
-    shown = [
-        WithPictures(source.version, columns, kept_schema) for columns in (picture_columns(source.plan),) if columns
-    ]
+    pictured = picture_columns(source.plan)
+    shown = [WithPictures(source.version, pictured, kept_schema)] if pictured else []
     pictures = [_Parts(output, WITH_PICTURES, each.schema, rows_per_part=PICTURE_ROWS_PER_PART) for each in shown]
     files: tuple[_Parts | RemovedRecords, ...] = (dataset, *side, *removed, *pictures)
     num_rows = 0

@@ -51,6 +51,13 @@ def test_replies_that_never_end(text: str) -> None:
         extract_json(text)
 
 
+def test_json_is_not_looked_for_in_a_library() -> None:
+    with pytest.raises(InvalidResponseError, match="none is looked for"):
+        extract_json("```\n" * 10**6)
+    whole = "[" + "1," * 600_000 + "1]"
+    assert len(extract_json(whole)) == 600_001
+
+
 class Endless:
     def __init__(self) -> None:
         self.given = 0

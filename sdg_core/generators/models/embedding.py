@@ -10,16 +10,17 @@ from sdg_core.errors import CellError, ReplyDeferredError
 from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding
 from sdg_core.models.endpoint import RequestFailedError
-from sdg_core.models.types import EmbeddingRequest
+from sdg_core.models.types import EmbeddingRequest, Usage
 from sdg_core.plan.templates.render import plain_value
 
 
 class EmbeddingGenerator:
-    """The generator of one `embedding` column."""
+    """The generator of one `embedding` column. The first vector of a run says how many numbers the others have."""
 
     def __init__(self, column: EmbeddingColumn, asked: ModelBinding) -> None:
         self._column = column
         self._asked = asked
+        self._dimension: int | None = None
 
     async def generate(self, *, record: int, values: Mapping[str, Any]) -> Cell | DeferredCell:
         """The vectors of one record. Raises CellError."""
@@ -35,8 +36,21 @@ class EmbeddingGenerator:
             usages = error.usages(alias)
             raise CellFailedError(error.message, kind=error.kind, attempts=error.attempts, usages=usages) from error
         vectors = [list(vector) for vector in reply.vectors]
+        self._check_dimension(len(vectors[0]), reply.usages(alias))
         made = {"embeddings": vectors, "num_embeddings": len(vectors), "dimension": len(vectors[0])}
         return Cell(made, usages=reply.usages(alias))
+
+    def _check_dimension(self, found: int, usages: Mapping[str, Usage]) -> None:
+        """Raise CellFailedError for vectors of another length than those of other records, which nothing could compare."""
+        if self._dimension is None:
+            self._dimension = found
+        elif found != self._dimension:
+            raise CellFailedError(
+                f"the vectors have {found:,} numbers, those of other records {self._dimension:,}",
+                kind="malformed",
+                attempts=1,
+                usages=usages,
+            )
 
     def request(self, *, record: int, values: Mapping[str, Any]) -> EmbeddingRequest | None:
         """What a record's vectors are asked for with; None if there is no text. Raises CellError."""
