@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from sdg_core.system.python_syntax import parse_python
 from sdg_core.validators.base import ValidatorError, Verdict, as_text
 
 RULES = "E,F6,F7,F8,SIM,PLC,PLE,PLR,PLW"
@@ -137,6 +138,6 @@ def _statements(text: str) -> int:
     """Statements in a text, 0 where this Python cannot read it."""
     warnings.filterwarnings("ignore", module=_UNPARSED)  # what the parser thinks of escapes is not ours to print
     try:
-        return sum(isinstance(node, ast.stmt) for node in ast.walk(ast.parse(text, filename=_UNPARSED)))
+        return sum(isinstance(node, ast.stmt) for node in ast.walk(parse_python(text, _UNPARSED)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return 0

@@ -22,6 +22,7 @@ from typing import Any
 
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.project import project_of
+from sdg_core.system.python_syntax import parse_python
 from sdg_core.system.user_calls import call_user
 
 DECORATORS = frozenset({"custom_column_generator", "dataset_callable"})
@@ -191,7 +192,7 @@ def _is_own(path: FilePath, *, base: FilePath) -> bool:
 def _parsed_text(path: FilePath, size: int, mtime_ns: int) -> tuple[str, ast.Module]:
     data = path.read_bytes()
     text = data.decode(_encoding(data)).replace("\r\n", "\n").replace("\r", "\n")
-    return text, ast.parse(data, str(path))
+    return text, parse_python(data, str(path))
 
 
 def _encoding(data: bytes) -> str:
