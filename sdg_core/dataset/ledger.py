@@ -14,9 +14,10 @@ from sdg_core.ledger.leases import whole_version
 from sdg_core.ledger.queries import open_existing_ledger
 from sdg_core.store.layout import is_remote, ledger_directory
 from sdg_core.store.objects import StorePath
+from sdg_core.system import environment_variables
 from sdg_core.system.commit_guard import CommitGuard
 
-LEDGER_VARIABLE = "SDG_LEDGER_URL"
+LEDGER_VARIABLE = environment_variables.LEDGER_URL.name
 """Environment variable with the SQLAlchemy URL of the ledger; SQLite below the root without it."""
 RUNS_REPORTED = 50
 

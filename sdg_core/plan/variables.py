@@ -24,8 +24,9 @@ from sdg_core.config.sources import HubSources
 from sdg_core.config.tools import HttpMcpProvider
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.project import project_of
+from sdg_core.system import environment_variables
 
-SETTING = "SDG_ALLOW_VARIABLES"
+SETTING = environment_variables.ALLOW_VARIABLES.name
 _AZURE = ("*.azure.com", "*.azure-api.net", "*.microsoft.com")
 _HUB = ("huggingface.co", "*.huggingface.co", "*.huggingface.cloud", "*.hf.space")
 _GOOGLE = ("generativelanguage.googleapis.com", "*.aiplatform.googleapis.com")

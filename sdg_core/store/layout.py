@@ -29,9 +29,10 @@ from sdg_core.store.listing import directory_names, list_files
 from sdg_core.store.objects import StorePath, object_path
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.storage import StoredFile
+from sdg_core.system import environment_variables
 
 DEFAULT_ROOT = "data"
-ROOT_VARIABLE = "SDG_ROOT"
+ROOT_VARIABLE = environment_variables.ROOT.name
 _VERSION = re.compile(r"([0-9a-f]{12})(?:-(\d+))?")
 _BATCH = re.compile(rf"batch_(\d{{{KEY_WIDTH}}})\.parquet")
 

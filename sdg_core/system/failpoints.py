@@ -8,8 +8,10 @@ import os
 import signal
 import threading
 
-VARIABLE = "SDG_TEST_KILL_AT"
-STOP_VARIABLE = "SDG_TEST_STOP_AT"
+from sdg_core.system import environment_variables
+
+VARIABLE = environment_variables.TEST_KILL_AT.name
+STOP_VARIABLE = environment_variables.TEST_STOP_AT.name
 FAILPOINTS = (
     "file.before_temporary",
     "file.after_temporary",

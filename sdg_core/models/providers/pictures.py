@@ -19,8 +19,9 @@ from yarl import URL
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.plan.project import project_of
 from sdg_core.plan.variables import host_of, is_this_machine
+from sdg_core.system import environment_variables
 
-SETTING = "SDG_ALLOW_PICTURE_HOSTS"
+SETTING = environment_variables.ALLOW_PICTURE_HOSTS.name
 _GO_WITH: Mapping[str, tuple[str, ...]] = {
     "api.openai.com": ("oaidalleapiprodscus.blob.core.windows.net", "*.oaiusercontent.com"),
     "api.together.xyz": ("api.together.ai", "*.together.ai", "*.together.xyz"),
