@@ -241,10 +241,12 @@ def odd_json(draw: st.DrawFn, content: bytes) -> bytes:
     document = json.loads(content)
     for path in draw(st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=2, unique=True)):
         node = document
-        for key in path[:-1]:
-            node = node[key] if isinstance(node, dict | list) and path[:-1] else node
-        if isinstance(node, dict | list):
-            node[path[-1]] = copy.deepcopy(draw(VALUES))
+        try:
+            for key in path[:-1]:
+                node = node[key]
+            node[path[-1]] = copy.deepcopy(draw(VALUES))  # what is drawn is one object for all examples
+        except (KeyError, IndexError, TypeError):
+            continue  # a place inside what was replaced before
     return json.dumps(document).encode()
 
 
