@@ -10,6 +10,9 @@ import yaml
 
 from sdg_core import api
 from sdg_core.api import pipelines
+from sdg_core.models.providers import openai
+from sdg_core.models.providers.openai_wire import decode_reply
+from sdg_core.models.types import ChatResponse
 from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.plan.templates import isolated
 from sdg_core.plan.templates.render import Template
@@ -83,3 +86,22 @@ async def test_renderings_that_wait_for_each_other_end(renderings: list[str]) ->
     template = Template(HEAVY)
     texts = await asyncio.gather(*(template.render_in_loop({"plan": "x"}) for _ in range(5)))
     assert texts == ["true"] * 5
+
+
+async def test_long_answers_are_decoded_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    decoded: list[int] = []
+
+    def decode(body: bytes, **options: Any) -> ChatResponse:
+        answered = threading.Event()
+        loop.call_soon_threadsafe(answered.set)
+        assert answered.wait(10), "the loop stood still"
+        decoded.append(len(body))
+        return decode_reply(body, **options)
+
+    monkeypatch.setattr(openai, "decode_reply", decode)
+    async with ModelServer(answer=lambda prompt: "word " * 200_000) as server:
+        config = dataset_config(category("plan", "a"), text("t"), endpoint=server.url) | {"num_records": 2}
+        summary = await api.agenerate(api.open_dataset(config, root=tmp_path))
+    assert summary.remaining == 0
+    assert len(decoded) == 2 and min(decoded) >= 1_000_000

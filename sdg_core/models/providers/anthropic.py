@@ -44,10 +44,14 @@ class AnthropicClient(ChatClient):
         body = encode_message(request, self._provider)
         older = CURRENT_VERSION in request.without or sets_sampling(request, self._provider)
         headers = {"anthropic-version": _VERSION_WITH_SAMPLING} if older and not self._version_is_given else {}
-        answer = await self._http.post(
-            "messages", body, model=request.model, timeout=request.parameters.timeout, headers=headers
+        return await self._http.post(
+            "messages",
+            body,
+            model=request.model,
+            timeout=request.parameters.timeout,
+            decode=lambda answer: decode_message(answer, request, caller=self._http.caller),
+            headers=headers,
         )
-        return decode_message(answer, request, caller=self._http.caller)
 
     async def check(self) -> None:
         """GET /models."""

@@ -7,8 +7,10 @@ Invariant: whatever goes wrong leaves as a ModelError, and no error text, repr o
 causes of the HTTP library, which carry request headers, are not chained.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -22,6 +24,10 @@ from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 _CHECK_TIMEOUT = 10.0
+_LONG_BODY = 2**18
+"""Bytes of an answer above which it is decoded in a thread: 64 MiB are possible, and take seconds."""
+
+Decoded = TypeVar("Decoded")
 
 
 class HttpSender:
@@ -58,9 +64,19 @@ class HttpSender:
         self._public: aiohttp.ClientSession | None = None
 
     async def post(
-        self, path: str, body: bytes, *, model: str, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> bytes:
-        """The body of a 2xx. `timeout` seconds cover connecting, waiting and reading. headers: for this request only."""
+        self,
+        path: str,
+        body: bytes,
+        *,
+        model: str,
+        timeout: float,
+        decode: Callable[[bytes], Decoded],
+        headers: Mapping[str, str] | None = None,
+    ) -> Decoded:
+        """What `decode` makes of the body of a 2xx, which holds no secrets by then.
+
+        `timeout` seconds cover connecting, waiting and reading. headers: for this request only.
+        """
         sent = self._headers
         if headers:
             sent = self._headers.copy()
@@ -80,10 +96,14 @@ class HttpSender:
             raise PermanentModelError(f"model {model!r} of provider {self.caller.provider!r}: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise error_from_exception(error, caller=self.caller, model=model, timeout=timeout) from None
-        if not 200 <= status < 300:
-            now = self._wall_clock()
-            raise error_from_status(status, answered, content, caller=self.caller, model=model, now=now)
-        return self.caller.redaction.body(content)
+
+        def read() -> Decoded:
+            if not 200 <= status < 300:
+                now = self._wall_clock()
+                raise error_from_status(status, answered, content, caller=self.caller, model=model, now=now)
+            return decode(self.caller.redaction.body(content))
+
+        return read() if len(content) <= _LONG_BODY else await asyncio.to_thread(read)
 
     async def fetch(self, url: str, *, model: str, timeout: float) -> tuple[bytes, str | None]:
         """The content at a URL that a server answered with, and its media type. The key is not sent.

@@ -55,16 +55,18 @@ class OpenAIClient(ChatClient):
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """Send one request once."""
         body = encode_request(request, self._provider)
-        seconds = request.parameters.timeout
-        answer = await self._http.post("chat/completions", body, model=request.model, timeout=seconds)
-        return decode_reply(answer, caller=self._http.caller, model=request.model)
+        return await self._chat(body, model=request.model, timeout=request.parameters.timeout)
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         """Send one request once."""
         body = encode_embeddings(request, self._provider)
-        seconds = request.parameters.timeout
-        answer = await self._http.post("embeddings", body, model=request.model, timeout=seconds)
-        return decode_embeddings(answer, request, caller=self._http.caller)
+        return await self._http.post(
+            "embeddings",
+            body,
+            model=request.model,
+            timeout=request.parameters.timeout,
+            decode=lambda answer: decode_embeddings(answer, request, caller=self._http.caller),
+        )
 
     async def make_images(self, request: ImageRequest) -> ImageResponse:
         """Ask the image service, or the chat service of a model that draws; pictures at a URL are fetched."""
@@ -72,11 +74,7 @@ class OpenAIClient(ChatClient):
         seconds = request.parameters.timeout
         if prefers_chat(request):
             body = encode_image_chat(request, self._provider)
-            reply = decode_reply(
-                await self._http.post("chat/completions", body, model=model, timeout=seconds),
-                caller=self._http.caller,
-                model=model,
-            )
+            reply = await self._chat(body, model=model, timeout=seconds)
             urls = reply.image_urls
             usage = replace(reply.usage, images=len(reply.image_urls))
             if not urls:
@@ -85,8 +83,13 @@ class OpenAIClient(ChatClient):
                 )
         else:
             body = encode_image_generation(request, self._provider)
-            answer = await self._http.post("images/generations", body, model=model, timeout=seconds)
-            urls, usage = decode_generated(answer, caller=self._http.caller, model=model)
+            urls, usage = await self._http.post(
+                "images/generations",
+                body,
+                model=model,
+                timeout=seconds,
+                decode=lambda answer: decode_generated(answer, caller=self._http.caller, model=model),
+            )
         images = tuple([await self._picture(url, model=model, timeout=seconds) for url in urls])
         return ImageResponse(images, usage)
 
@@ -97,6 +100,15 @@ class OpenAIClient(ChatClient):
     async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
         await self._http.aclose()
+
+    async def _chat(self, body: bytes, *, model: str, timeout: float) -> ChatResponse:
+        return await self._http.post(
+            "chat/completions",
+            body,
+            model=model,
+            timeout=timeout,
+            decode=lambda answer: decode_reply(answer, caller=self._http.caller, model=model),
+        )
 
     async def _picture(self, url: str, *, model: str, timeout: float) -> Image:
         if url.startswith("data:"):
