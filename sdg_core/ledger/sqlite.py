@@ -20,12 +20,17 @@ _TYPES = {"text": "TEXT", "integer": "INTEGER", "big integer": "BIGINT", "float"
 
 
 class SqliteDatabase:
-    """A SQLite database. connect: opens one more connection to it, usable by any thread."""
+    """A SQLite database. connect: opens one more connection to it, usable by any thread.
+
+    Once it is closed, a connection is closed as soon as it is no longer used: the last one to close empties the write-ahead
+    log, so that the file alone is the database.
+    """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._is_closed = False
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator["SqliteConnection"]:
@@ -47,8 +52,9 @@ class SqliteDatabase:
         return error if isinstance(error, sqlite3.Error) else None
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections now, and others once they are."""
         with self._lock:
+            self._is_closed = True
             idle = self._idle
             self._idle = []
         for connection in idle:
@@ -66,7 +72,10 @@ class SqliteDatabase:
             connection.close()
             raise
         with self._lock:
-            self._idle.append(connection)
+            if not self._is_closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
 
 class SqliteConnection:

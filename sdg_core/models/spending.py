@@ -80,6 +80,7 @@ class Spending:
         self._held: UsageByModel = {}
         self._under_way = self._unbounded = self._open_cells = 0
         self._waiting: deque[_Waiter] = deque()
+        self._stopped: BudgetReachedError | None = None
         self._seen: dict[str, _Seen] = {}
         self._accounted: UsageByModel = {}
         self.used: UsageByModel = {}
@@ -107,10 +108,13 @@ class Spending:
     async def admit(self, alias: str, request: Request) -> Hold | None:
         """Set aside what a request can use, when there is room for it; None without a limit.
 
-        Raises BudgetReachedError once nothing is under way that could leave room.
+        Raises BudgetReachedError once nothing is under way that could leave room, and from then on: the run is about to end, and
+        would break off whatever is sent now.
         """
         if not self.is_limited:
             return None
+        if self._stopped is not None:
+            raise self._stopped
         hold = self._hold(alias, request)
         if not self._waiting and self._fits(hold):
             return self._take(hold)
@@ -194,6 +198,7 @@ class Spending:
     def _stop(self) -> None:
         first = self._waiting[0]
         error = self._reached(self._hold(first.alias, first.request))
+        self._stopped = error
         waiting = self._waiting
         self._waiting = deque()
         for waiter in waiting:

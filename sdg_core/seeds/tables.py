@@ -34,8 +34,10 @@ UNREADABLE = (
     OverflowError,
     MemoryError,
     RecursionError,
+    LookupError,
+    TypeError,
 )
-"""What libraries raise about content that they were not made for."""
+"""What libraries raise about content that they were not made for; the last two those that read an Arrow extension type."""
 
 
 class FileReader(SeedReader):

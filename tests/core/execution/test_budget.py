@@ -152,6 +152,23 @@ def test_a_request_that_is_given_up_waiting_gives_its_share_back() -> None:
     asyncio.run(main())
 
 
+def test_once_a_run_ends_at_its_limit_nothing_more_is_sent() -> None:
+    spending = Spending({"w": (ModelConfig(alias="w", model="m", provider="p"), ModelProvider(name="p", endpoint=URL))})
+    spending.keep_to(Budget(max_tokens=200))
+    dear, cheap = (
+        ChatRequest("m", (Message("user", "x"),), InferenceParameters(max_tokens=count)) for count in (500, 5)
+    )
+
+    async def main() -> None:
+        with spending.cell():
+            with pytest.raises(BudgetReachedError):
+                await spending.admit("w", dear)
+        with spending.cell(), pytest.raises(BudgetReachedError):
+            await spending.admit("w", cheap)
+
+    asyncio.run(main())
+
+
 def test_a_server_that_reports_no_usage_cannot_be_kept_to_a_limit() -> None:
     spending = Spending({"w": (ModelConfig(alias="w", model="m", provider="p"), ModelProvider(name="p", endpoint=URL))})
     spending.keep_to(Budget(max_tokens=10_000))

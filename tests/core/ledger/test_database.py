@@ -22,6 +22,14 @@ def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Pat
     second.close()
 
 
+def test_a_connection_in_use_is_closed_after_its_ledger(tmp_path: Path) -> None:
+    ledger = open_ledger(None, root=tmp_path)
+    with ledger.transaction("write") as connection:
+        ledger.close()
+        connection.execute("SELECT 1")
+    assert [path.name for path in (tmp_path / ".sdg").iterdir()] == ["ledger.db"], "no write-ahead log is left"
+
+
 def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: open_ledger(None, root=tmp_path).close(), range(8)))

@@ -14,7 +14,7 @@ from sdg_core.plan.dataset_plan import SeedInfo
 from sdg_core.seeds.readers import open_seeds
 
 DAY = datetime.date(2024, 2, 29)
-EXTENSION = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": b"{}"}
+EXTENSION = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": b'{"freq": "D"}'}
 
 
 def opened(folder: Path, table: pa.Table, **options: Any) -> SeedInfo:
@@ -70,3 +70,26 @@ def test_the_first_and_last_times_are_kept(tmp_path: Path, statistics: bool) -> 
         }
     )
     assert opened(tmp_path, table, write_statistics=statistics).num_rows == 2
+
+
+class _Fussy(pa.ExtensionType):
+    """A type whose description is read by a library that is not prepared for another one."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.int64(), "tests.fussy")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b"{}"
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "_Fussy":
+        raise KeyError("freq")
+
+
+def test_an_extension_type_that_cannot_be_read_is_an_error_of_its_file(tmp_path: Path) -> None:
+    pa.register_extension_type(_Fussy())
+    try:
+        with pytest.raises(SeedError, match="x.parquet"):
+            opened(tmp_path, pa.table({"v": pa.ExtensionArray.from_storage(_Fussy(), pa.array([1]))}))
+    finally:
+        pa.unregister_extension_type("tests.fussy")
