@@ -192,21 +192,14 @@ def celery(directory: Path, text: str, slices: int) -> Iterator[Slice]:
 
 @contextmanager
 def _dagster_home(directory: Path, text: str, *, instance: Path, **env: str) -> "Iterator[DagsterHome]":
-    import sqlalchemy as sa
     import yaml
 
     from tests.support.dagster_process import make_home
     from tests.support.location import MODULE, write_dataset, write_project
-    from tests.support.postgres import postgres
+    from tests.support.postgres import dagster_and_ledger
 
-    with postgres() as url:
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in ("dagster", "sdg"):
-                connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        base = url.rpartition("/")[0]
-        more = {"SDG_POSTGRES_URL": f"{base}/dagster", "SDG_LEDGER_URL": f"{base}/sdg", **env}
+    with dagster_and_ledger() as (dagster_url, ledger_url):
+        more = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url, **env}
         home = make_home(directory, module=MODULE, instance=instance, env=more)
         write_project(home.directory)
         write_dataset(home.directory, yaml.safe_load(text))

@@ -51,6 +51,7 @@ class FileSpec(ABC):
     """
 
     path: Path
+    config: DatasetConfig | pipelines.PipelineConfig
     code_version: str
     max_per_run: int | None = None
     schedule: Schedule | None = None
@@ -62,19 +63,19 @@ class FileSpec(ABC):
     asset_attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    @abstractmethod
     def name(self) -> str:
         """Its name, the prefix of its asset keys."""
+        return self.config.name
 
     @property
-    @abstractmethod
     def description(self) -> str:
         """What the file says of it, perhaps nothing."""
+        return self.config.description or ""
 
     @property
-    @abstractmethod
     def run(self) -> RunSettings:
         """The settings of runs in the file."""
+        return self.config.run
 
     @property
     @abstractmethod
@@ -116,21 +117,6 @@ class DatasetSpec(FileSpec):
     """A dataset file."""
 
     config: DatasetConfig
-
-    @property
-    def name(self) -> str:
-        """See the base class."""
-        return self.config.name
-
-    @property
-    def description(self) -> str:
-        """See the base class."""
-        return self.config.description or ""
-
-    @property
-    def run(self) -> RunSettings:
-        """See the base class."""
-        return self.config.run
 
     @property
     def num_records(self) -> int:
@@ -185,21 +171,6 @@ class PipelineSpec(FileSpec):
     """A pipeline file."""
 
     config: pipelines.PipelineConfig
-
-    @property
-    def name(self) -> str:
-        """See the base class."""
-        return self.config.name
-
-    @property
-    def description(self) -> str:
-        """See the base class."""
-        return self.config.description or ""
-
-    @property
-    def run(self) -> RunSettings:
-        """See the base class."""
-        return self.config.run
 
     @property
     def ref(self) -> PipelineRef:

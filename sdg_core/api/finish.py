@@ -21,7 +21,6 @@ from sdg_core.profiling.build import (
     is_of_finished,
     make_report,
     remove_report_of_finished,
-    write_page,
     write_report,
 )
 from sdg_core.seeds.dataset import open_dataset_parts
@@ -135,7 +134,7 @@ def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequen
         history_fault=fault,
         spending=_spending(dataset, version.layout, statuses),
     )
-    return write_report(version.layout, made) if output is None else write_page(Path(output).absolute(), made)
+    return write_report(version.layout, made, output=output)
 
 
 def _spending(dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> DatasetSpending | None:

@@ -21,7 +21,7 @@ from sdg_core.processing import process as processing
 from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
 from sdg_core.processing.hub import PushPlan, push_finished
 from sdg_core.processing.process import ProcessingResult
-from sdg_core.profiling.build import MadeReport, make_report, write_page, write_report
+from sdg_core.profiling.build import MadeReport, make_report, write_report
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.parts import resolve_parts
@@ -73,7 +73,7 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     made = make_report(
         plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault, spending=spending
     )
-    return write_report(layout, made) if output is None else write_page(Path(output).absolute(), made)
+    return write_report(layout, made, output=output)
 
 
 def export_pipeline(

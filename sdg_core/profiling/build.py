@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -90,15 +91,16 @@ def _variety_before(
         return measure_variety(frame, described, columns, rows=stored.num_rows, stage="before")
 
 
-def write_report(version: VersionLayout, report: Report) -> MadeReport:
-    """Write `report.json` and `report.html` beside the data, each whole. Raises StoreError."""
-    made = write_page(version.report_html, report)
+def write_report(version: VersionLayout, report: Report, *, output: str | Path | None = None) -> MadeReport:
+    """Write `report.json` and `report.html` beside the data, each whole; or the page only, at `output`. Raises StoreError."""
+    if output is not None:
+        return _write_page(Path(output).absolute(), report)
+    made = _write_page(version.report_html, report)
     write_atomic(version.report_json, orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2))
     return made
 
 
-def write_page(path: StorePath, report: Report) -> MadeReport:
-    """Write the page only. Raises StoreError."""
+def _write_page(path: StorePath, report: Report) -> MadeReport:
     write_atomic(path, page(report).encode())
     return MadeReport(report, path)
 

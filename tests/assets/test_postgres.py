@@ -12,7 +12,7 @@ import yaml
 
 from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home
 from tests.support.location import MODULE, write_project
-from tests.support.postgres import postgres
+from tests.support.postgres import dagster_and_ledger
 from tests.support.sdg import category, dataset_config, llm, uuid
 
 pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("postgres")]
@@ -29,14 +29,8 @@ TICKETS = dataset_config(
 @pytest.fixture(scope="module")
 def databases() -> Iterator[tuple[str, str]]:
     """URLs of two databases of one server: Dagster's and the ledger's."""
-    with postgres() as url:
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in ("dagster", "sdg"):
-                connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        base = url.rpartition("/")[0]
-        yield f"{base}/dagster", f"{base}/sdg"
+    with dagster_and_ledger() as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 
 from tests.support.celery_workers import Redis, Workers, redis_server
 from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home, wait_for
@@ -26,7 +25,7 @@ from tests.support.model_datasets import (
     keys,
     on_disk,
 )
-from tests.support.postgres import postgres
+from tests.support.postgres import dagster_and_ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.daemon, pytest.mark.xdist_group("celery")]
 
@@ -67,14 +66,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture(scope="module")
 def home(redis: Redis, model: HeldModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHome]:
-    with postgres() as url:
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in ("dagster", "sdg"):
-                connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        base = url.rpartition("/")[0]
-        env = {"SDG_POSTGRES_URL": f"{base}/dagster", "SDG_LEDGER_URL": f"{base}/sdg", **redis.env}
+    with dagster_and_ledger() as (dagster_url, ledger_url):
+        env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url, **redis.env}
         made = make_home(tmp_path_factory.mktemp("celery"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)
         write_project(made.directory)
         dataset = held_dataset(NAME, url=model.url, groups=GROUPS)

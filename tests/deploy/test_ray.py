@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import yaml
 
 from sdg_core.api import pipelines, read_rows
@@ -21,7 +20,7 @@ from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_
 from tests.support.location import MODULE, write_dataset, write_project
 from tests.support.model_datasets import EVERYTHING, PARALLEL, SIZE, HeldModel, asset, held_dataset, held_models, keys
 from tests.support.pipelines import WORDS, check_accounts, llm_stage, served_by
-from tests.support.postgres import postgres
+from tests.support.postgres import dagster_and_ledger
 from tests.support.ray_cluster import RayCluster, ray_cluster
 from tests.support.sdg import write_config
 
@@ -84,16 +83,10 @@ def cluster() -> Iterator[RayCluster]:
 def home(
     cluster: RayCluster, models: dict[str, HeldModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DagsterHome]:
-    with postgres() as url:
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in ("dagster", "sdg"):
-                connection.execute(sa.text(f"create database {name}"))
-        engine.dispose()
-        base = url.rpartition("/")[0]
+    with dagster_and_ledger() as (dagster_url, ledger_url):
         env = {
-            "SDG_POSTGRES_URL": f"{base}/dagster",
-            "SDG_LEDGER_URL": f"{base}/sdg",
+            "SDG_POSTGRES_URL": dagster_url,
+            "SDG_LEDGER_URL": ledger_url,
             "SDG_RAY_DASHBOARD": str(cluster.dashboard),
         }
         made = make_home(tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)

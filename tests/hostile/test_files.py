@@ -4,7 +4,6 @@ With `SDG_LONG` set, ten times as many.
 """
 
 import bz2
-import copy
 import gzip
 import io
 import itertools
@@ -34,7 +33,7 @@ from sdg_core.pipelines.store import read_footer as read_partition_footer
 from sdg_core.seeds import tables
 from sdg_core.seeds.readers import open_seeds
 from sdg_core.store.row_groups import FOOTER_KEY, Footer, read_footer
-from tests.hostile.test_fuzz import VALUES, places
+from tests.hostile.test_fuzz import with_odd_values
 from tests.support.sdg import category, dataset_config
 
 NUMBERS = itertools.count()
@@ -238,16 +237,7 @@ def with_footer(source: Path, target: Path, footer: bytes) -> Path:
 @st.composite
 def odd_json(draw: st.DrawFn, content: bytes) -> bytes:
     """A document with odd values in some places."""
-    document = json.loads(content)
-    for path in draw(st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=2, unique=True)):
-        node = document
-        try:
-            for key in path[:-1]:
-                node = node[key]
-            node[path[-1]] = copy.deepcopy(draw(VALUES))  # what is drawn is one object for all examples
-        except (KeyError, IndexError, TypeError):
-            continue  # a place inside what was replaced before
-    return json.dumps(document).encode()
+    return json.dumps(draw(with_odd_values(json.loads(content), most=2))).encode()
 
 
 FOOTERS: dict[str, tuple[str, Callable[[Path], Any]]] = {

@@ -87,18 +87,24 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def bodies(draw: st.DrawFn) -> bytes:
-    """A reply with odd values in some places, and sometimes cut or no JSON at all."""
-    reply = json.loads(json.dumps(REPLY))
-    for path in draw(st.lists(st.sampled_from(places(REPLY)[1:]), min_size=1, max_size=3, unique=True)):
-        node = reply
+def with_odd_values(draw: st.DrawFn, document: Any, *, most: int) -> Any:
+    """A copy of a document with odd values in one place, or in so many at most."""
+    changed = copy.deepcopy(document)
+    for path in draw(st.lists(st.sampled_from(places(document)[1:]), min_size=1, max_size=most, unique=True)):
+        node = changed
         try:
             for key in path[:-1]:
                 node = node[key]
             node[path[-1]] = copy.deepcopy(draw(VALUES))  # what is drawn is one object for all examples
         except (KeyError, IndexError, TypeError):
             continue  # a place inside what was replaced before
-    body = json.dumps(reply).encode()
+    return changed
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """A reply with odd values in some places, and sometimes cut or no JSON at all."""
+    body = json.dumps(draw(with_odd_values(REPLY, most=3))).encode()
     cut = draw(st.integers(0, 9))
     return body[: len(body) // 2] if cut == 0 else draw(st.binary(max_size=30)) if cut == 1 else body
 

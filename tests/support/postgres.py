@@ -42,6 +42,21 @@ def postgres(*, fast: bool = True, options: str = "") -> Iterator[str]:
         shutil.rmtree(directory)
 
 
+@contextmanager
+def dagster_and_ledger() -> Iterator[tuple[str, str]]:
+    """The URLs of two databases of one running server: Dagster's and the ledger's. Skips where there is none."""
+    with postgres() as url:
+        import sqlalchemy as sa
+
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for name in ("dagster", "sdg"):
+                connection.execute(sa.text(f"create database {name}"))
+        engine.dispose()
+        base = url.rpartition("/")[0]
+        yield f"{base}/dagster", f"{base}/sdg"
+
+
 def _programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
