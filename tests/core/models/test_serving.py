@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sdg_core.cli.main import run
 from sdg_core.config.models import ModelProvider, Serve
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ConfigError, ModelError, RunAbortedError
+from sdg_core.models.serving.open import reserved_port
 from sdg_core.models.serving.process import visible_devices
 from sdg_core.plan.load import load_dataset
 from sdg_core.testing import answer_to
@@ -236,6 +238,14 @@ def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> N
         with pytest.raises(ModelError, match=r"(?s)something answers there already.*\{port\} in endpoint and command"):
             api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
     assert not (tmp_path / "started").exists()
+
+
+def test_runs_of_one_machine_take_no_port_twice() -> None:
+    with ExitStack() as runs:
+        ports = [runs.enter_context(reserved_port()) for _ in range(600)]
+        assert len(set(ports)) == len(ports), (
+            "though nothing listens yet, and the system would hand out some of them again"
+        )
 
 
 WRONG = [
