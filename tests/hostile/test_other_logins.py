@@ -120,10 +120,10 @@ def test_hosts_of_a_database(url: str, hosts: list[str]) -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        "passfile=/home/me/.pgpass",
+        "passfile=/etc/.pgpass",
         "service=prod",
         "gssdelegation=1",
-        "read_default_file=/home/me/.my.cnf",
+        "read_default_file=/etc/.my.cnf",
         "local_infile=1",
     ],
 )
