@@ -34,6 +34,8 @@ _PHRASE_SLOTS = {field: _FIRST_SLOT + 32 + place for place, field in enumerate(P
 _HOBBY_SLOT = _FIRST_SLOT + 48
 _SKILL_SLOT = _FIRST_SLOT + 52
 _LOWEST, _HIGHEST = 20, 80
+_READ = ("first_name", "full_name", "age", "city", "country", "occupation")
+"""What the texts say of the base fields."""
 _AT_ONCE = 3
 """Hobbies and skills of one person."""
 _INCOMES = (1_100, 6_500)
@@ -93,18 +95,14 @@ def _persona(people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]
     phrases = {
         field: pl.Series(texts).gather(draws.pick(_PHRASE_SLOTS[field], len(texts))) for field, texts in PHRASES.items()
     }
-    made = pl.select(
-        **{f"hobby_{place}": texts for place, texts in enumerate(hobbies)},
-        **{f"skill_{place}": texts for place, texts in enumerate(skills)},
-        **{f"phrase_{field}": texts for field, texts in phrases.items()},
-        **{f"is_{trait}": values.struct.field("words") for trait, values in traits.items()},
-        **{field: people[field] for field in ("first_name", "full_name", "age", "city", "country", "occupation")},
-        **{
-            field: census.get(field, pl.lit(None, pl.String))
-            for field in ("religion", "first_language", "second_language")
-        },
-    )
-    texts = made.select(**_texts())
+    parts: dict[str, pl.Series] = {f"phrase_{field}": texts for field, texts in phrases.items()}
+    parts |= {f"hobby_{place}": texts for place, texts in enumerate(hobbies)}
+    parts |= {f"skill_{place}": texts for place, texts in enumerate(skills)}
+    parts |= {f"is_{trait}": values.struct.field("words") for trait, values in traits.items()}
+    parts |= {field: people[field] for field in _READ}
+    nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(draws))
+    parts |= {field: census.get(field, nothing) for field in ("religion", "first_language", "second_language")}
+    texts = pl.DataFrame(parts).select([text.alias(name) for name, text in _texts().items()])
     return {
         **{name: texts[name] for name in texts.columns},
         **{trait: values.struct.unnest().drop("words").to_struct() for trait, values in traits.items()},
