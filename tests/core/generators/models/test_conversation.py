@@ -21,6 +21,7 @@ from sdg_core.generators.models.conversation import (
     UnusableResponseError,
 )
 from sdg_core.models.endpoint import RequestFailedError
+from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
 
 CALLS = (ToolCall("1", "lookup", "{}"), ToolCall("2", "lookup", "{}"))
@@ -30,10 +31,10 @@ def opening(number: int) -> ChatRequest:
     return ChatRequest("m", (Message("user", f"question {number}"),), InferenceParameters(), seed=number)
 
 
-def read(reply: ChatResponse) -> int:
+def read(reply: ChatResponse) -> Extracted:
     if not reply.text.startswith("value"):
         raise UnusableResponseError("it holds no value")
-    return int(reply.text.removeprefix("value "))  # ValueError is a complaint as well
+    return Extracted(int(reply.text.removeprefix("value ")))  # ValueError is a complaint as well
 
 
 def reply(text: str, finish_reason: str = "stop", calls: tuple[ToolCall, ...] = ()) -> ChatResponse:
