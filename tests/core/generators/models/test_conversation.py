@@ -100,7 +100,7 @@ def test_the_outcome_is_that_of_the_last_event(conversation: Conversation, data:
     event = steps[-2][1]
     match steps[-1][0]:
         case Done(value, last, messages, _):
-            assert last is event and value == read(last)
+            assert last is event and value == read(last).value
             assert messages[-1].text == last.text
         case GiveUp(error, cause):
             assert error.kind in ("truncated", "malformed", "transient", "permanent")
