@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from sdg_core.config.json_schema import json_schema
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
-    from sdg_core.config.run import ResumeMode, RunSettings
+    from sdg_core.config.run import RunSettings
+    from sdg_core.config.run_settings import RUN_SETTINGS, ExecutorChoice, ResumeChoice, ResumeMode, WhenClaimedChoice
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
@@ -84,24 +85,15 @@ if TYPE_CHECKING:
     from sdg_core.ledger.history import RunRecord
     from sdg_core.models.health import ModelHealth
     from sdg_core.models.mcp.toolbox import ToolHealth
+
+    # isort: off
+    # fmt: off
     from sdg_core.models.types import (
-        AudioPart,
-        ChatClient,
-        ChatRequest,
-        ChatResponse,
-        EmbeddingRequest,
-        EmbeddingResponse,
-        Image,
-        ImagePart,
-        ImageRequest,
-        ImageResponse,
-        Message,
-        TextPart,
-        Tool,
-        ToolCall,
-        Usage,
-        VideoPart,
+        AudioPart, ChatClient, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Image, ImagePart,
+        ImageRequest, ImageResponse, Message, TextPart, Tool, ToolCall, Usage, VideoPart,
     )
+    # fmt: on
+    # isort: on
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan
@@ -155,7 +147,8 @@ _MODULES = {
     "sdg_core.config.columns": "Column SamplerColumn SeedColumn",
     "sdg_core.config.dataset": "DatasetConfig",
     "sdg_core.config.models": "ModelConfig ModelProvider",
-    "sdg_core.config.run": "ResumeMode RunSettings",
+    "sdg_core.config.run": "RunSettings",
+    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
@@ -250,6 +243,7 @@ __all__ = [
     "EmbeddingResponse",
     "Estimate",
     "Event",
+    "ExecutorChoice",
     "Exported",
     "Failure",
     "FilterError",
@@ -288,10 +282,12 @@ __all__ = [
     "Problem",
     "ProcessingResult",
     "PushPlan",
+    "RUN_SETTINGS",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
     "ReplyDeferredError",
+    "ResumeChoice",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",
@@ -331,6 +327,7 @@ __all__ = [
     "VersionInfo",
     "VersionLayout",
     "VideoPart",
+    "WhenClaimedChoice",
     "agenerate",
     "build_graph",
     "check_complete",
