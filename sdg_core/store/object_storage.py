@@ -40,7 +40,7 @@ class ObjectStorage:
 
     is_remote = True
     concurrent_reads = 16
-    """64 processes that look at once come to the 1,024 requests that a Ceph gateway takes by default; more are told to slow down."""
+    """64 processes that look at once come to the 1,024 requests that a Ceph gateway takes; more are told to slow down."""
 
     def __init__(self, path: ObjectPath) -> None:
         self._path = path

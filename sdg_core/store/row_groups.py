@@ -230,7 +230,7 @@ def read_footer(path: StorePath) -> Footer:
 
 
 def unless_absent(read: Callable[[StorePath], T], path: StorePath) -> T | None:
-    """What `read` makes of a file, None if there is no file: one request of an object store, where a look before would be two more.
+    """What `read` makes of a file, None if there is no file: one request of a store, where a look before would be two more.
 
     Raises what `read` raises.
     """

@@ -113,8 +113,8 @@ def _port(provider: ModelProvider) -> Iterator[int]:
 def reserved_port() -> Iterator[int]:
     """A free port that no other run of this machine takes while the block lasts.
 
-    A server may take minutes until it listens, and meanwhile its port looks free. So the UDP port of the same number, which no model
-    server uses, is held as a sign for the others; it goes with this process, however that ends.
+    A server may take minutes until it listens, and meanwhile its port looks free. So the UDP port of the same number, which no
+    model server uses, is held as a sign for the others; it goes with this process, however that ends.
     """
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sign:
