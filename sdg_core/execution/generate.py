@@ -92,12 +92,14 @@ async def agenerate(
                 on_row_group=on_row_group,
                 takes_samples=not version.is_forced,
             )
-            stock = Checkpointer(version.layout, plan, before)
-            place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+            version_name = version.layout.name
+            turns = Claims(ledger, dataset=dataset.name, version=version_name, run_id=run_id, action="the index of run")
+            stock = Checkpointer(version.layout, plan, before, turns=turns)
+            place = {"dataset": dataset.name, "version": version_name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
-        statuses = stock.take(models.spending)
+            statuses = await asyncio.to_thread(stock.take_in_turn, models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
 
