@@ -12,7 +12,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, check_not_sealed, choose_version, create_or_resume, notices
@@ -64,7 +64,7 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import read_metadata
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
 
 PARTITIONS_AT_ONCE = 32
@@ -281,7 +281,7 @@ class _Run:
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
             self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
-        found = read_footer(path) if path.exists() else None
+        found = unless_absent(read_footer, path)
         return classify(
             self._pipeline, status.partition, found, versions=self._versions, stale=False, retry=self._retry
         )
