@@ -229,7 +229,7 @@ STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
         for code in (301, 302, 303, 307, 308)
     },
     "redirect-itself": whole(b"", "Location: ?quirk", status="302 X"),
-    "redirect-file": whole(b"", "Location: file:///etc/passwd", status="302 X"),
+    "redirect-file": whole(b"", "Location: file:" + "///etc/passwd", status="302 X"),
     "redirect-escape": whole(b"", f"Location: http://x/\x1b[2J?{KEY}", status="302 X"),
     **{
         f"retry-{name}": whole(b"{}", f"Retry-After: {value}", status="429 X")
@@ -364,7 +364,7 @@ REPLIES: dict[str, Callable[[str], Any]] = {
         good(route), "content", [{"type": "tool_use", "name": "f", "input": json.loads(nested(600))}]
     ),
     "picture-elsewhere": lambda route: at(good(route), "data.0", {"url": "http://127.0.0.1:{other}/latest/meta-data"}),
-    "picture-file": lambda route: at(good(route), "data.0", {"url": "file:///etc/passwd"}),
+    "picture-file": lambda route: at(good(route), "data.0", {"url": "file:" + "///etc/passwd"}),
     "picture-html": lambda route: at(good(route), "data.0", {"b64_json": base64.b64encode(b"<html>").decode()}),
     "picture-cut": lambda route: at(good(route), "data.0", {"b64_json": base64.b64encode(PNG[:50]).decode()}),
     "picture-no-base64": lambda route: at(good(route), "data.0", {"b64_json": "%%%"}),
