@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.errors import LedgerError, StoreError
 from sdg_core.ledger.claims import INDEX, LEASE, WHOLE, Claim, Claims
+from sdg_core.ledger.database import Ledger
 from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
@@ -27,10 +28,15 @@ POLL = 0.5
 """Seconds between two looks at whether it is this run's turn, on average."""
 
 
+def index_turns(ledger: Ledger, *, dataset: str, version: str, run_id: str) -> Claims:
+    """By which the runs of a version take turns: claims of their own, because a run's others are renewed."""
+    return Claims(ledger, dataset=dataset, version=version, run_id=run_id)
+
+
 class Checkpointer:
     """What the files of a version are known to say; `statuses` is from the latest look.
 
-    turns: claims that are this one's own, by which runs take turns.
+    turns: see `index_turns`.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import pytest
 from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ClaimedError
-from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer
+from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
 from sdg_core.ledger.claims import INDEX, WHOLE, Claim, Claims
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.models.spending import Spending
@@ -39,7 +39,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def checkpointer(dataset: api.Dataset, ledger: Ledger, *, run_id: str = "first") -> Checkpointer:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    turns = Claims(ledger, dataset=dataset.name, version=version.name, run_id=run_id)
+    turns = index_turns(ledger, dataset=dataset.name, version=version.name, run_id=run_id)
     return Checkpointer(version, dataset.plan, (), turns=turns)
 
 
