@@ -22,7 +22,7 @@ from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
@@ -53,7 +53,7 @@ class Claim:
 
     def __str__(self) -> str:
         named = {WHOLE: "this version", INDEX: "the index of this version"}
-        what = named.get(self.row_group, f"row group {self.row_group:05d}")
+        what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
         )
