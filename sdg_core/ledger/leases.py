@@ -67,7 +67,7 @@ class LeaseKeeper:
 
     @contextmanager
     def commit_guard(self, *row_groups: int, release: bool = False) -> Iterator[None]:
-        """Publish files of row groups, or nothing if the claim of one is lost (ClaimLostError); `release` gives them back, too."""
+        """Publish files of row groups, or nothing if the claim of one is lost (ClaimLostError). release: give them back, too."""
         claims = [self._held[row_group] for row_group in row_groups]
         if not self._strict and all(map(self._claims.is_safe, claims)):
             yield

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import pyarrow as pa
@@ -23,14 +23,13 @@ from sdg_core.pipelines.readers.base import Source
 from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
 from sdg_core.plan.usage import UsageByModel
-from sdg_core.store.atomic import atomic_file, read_modify_write, read_or_none
+from sdg_core.store.atomic import NewFile, read_modify_write, read_or_none
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_groups import FOOTER_KEY, check_row_count, damage_errors, footer_content, read_parquet_metadata
 from sdg_core.store.storage import StoredFile
-from sdg_core.system.commit_guard import CommitGuard
 
 SCHEMA_VERSION = 1
 MAX_SINGLE = 10_000
@@ -208,11 +207,14 @@ class PartitionFooter:
         return sum(entry.rows for entry in self.sources)
 
 
-def write_partition(path: StorePath, table: pa.Table, footer: PartitionFooter, *, commit_guard: CommitGuard) -> None:
-    """Write a partition atomically. Raises StoreError, and what `commit_guard` raises."""
-    metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
-    with atomic_file(path, commit_guard=commit_guard) as file:
+def partition_file(path: StorePath, table: pa.Table, footer: PartitionFooter) -> NewFile:
+    """The file of a partition, to be written with others."""
+
+    def write(file: IO[bytes]) -> None:
+        metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+
+    return NewFile(path, write)
 
 
 def _plain(footer: PartitionFooter) -> dict[str, Any]:
