@@ -131,7 +131,8 @@ async def agenerate_pipeline(
 
 def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
     """The places of the partitions of a run. Raises PlanError for keys that there are not."""
-    chosen = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    every = [partition.index for partition in planned]
+    chosen = check_partition_keys(planned, partitions) if partitions is not None else every
     return shard.of(chosen) if shard is not None else chosen
 
 

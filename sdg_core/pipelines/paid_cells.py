@@ -17,7 +17,8 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.foreign import dump_exactly, load_exactly
-from sdg_core.store.atomic import NewFile, read_or_none
+from sdg_core.store.atomic import read_or_none
+from sdg_core.store.together import NewFile
 
 _SIZE = 8
 """Bytes in front of a file that say how large it is unpacked."""

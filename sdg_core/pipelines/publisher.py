@@ -20,7 +20,8 @@ from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.publish import build_partition
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout, partition_file
 from sdg_core.pipelines.tasks import SourceResult
-from sdg_core.store.atomic import NewFile, write_together
+from sdg_core.store.atomic import write_together
+from sdg_core.store.together import NewFile
 from sdg_core.system.batcher import Batcher
 
 TOGETHER = 64

@@ -4,22 +4,18 @@ A reader sees the old file or the new one, never a part; after a crash the new o
 system and of object stores become StoreError with a remedy.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import IO
 
 from sdg_core.store.access import storage_of
+from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import PendingFile
+from sdg_core.store.together import NewFile, publish_together
 from sdg_core.system.commit_guard import CommitGuard
-from sdg_core.system.failpoints import failpoint
-
-_AT_ONCE = 8
-"""Files of one group that are synced, or put, side by side: a disk does several syncs in little more than the time of one."""
 
 
 @contextmanager
@@ -27,14 +23,6 @@ def atomic_file(path: StorePath, *, commit_guard: CommitGuard = nullcontext) -> 
     """A binary file that becomes `path` when the block ends well, and vanishes when it does not."""
     with store_errors("write", path), storage_of(path).open_atomic(commit_guard) as file:
         yield file
-
-
-@dataclass(frozen=True)
-class NewFile:
-    """A file that is to be written. write: fills it."""
-
-    path: StorePath
-    write: Callable[[IO[bytes]], None]
 
 
 def write_together(files: Sequence[NewFile], *, commit_guard: CommitGuard = nullcontext) -> None:
@@ -47,25 +35,34 @@ def write_together(files: Sequence[NewFile], *, commit_guard: CommitGuard = null
     """
     if not files:
         return
-    is_remote = storage_of(files[0].path).is_remote
-    with ExitStack() as cleanup, store_errors("write", files[0].path.parent):
-        pending: list[PendingFile] = []
-        for new in files:
-            one = storage_of(new.path).pending_file()
-            cleanup.callback(one.discard)
-            new.write(one.file)
-            pending.append(one)
-        threads = cleanup.enter_context(ThreadPoolExecutor(min(_AT_ONCE, len(files)), "sdg-write"))
-        deque(threads.map(lambda one: one.make_durable(), pending), maxlen=0)
-        with commit_guard():
-            if is_remote:
-                deque(threads.map(lambda one: one.publish(), pending), maxlen=0)
-            else:
-                for one in pending:
-                    one.publish()
-        for directory in dict.fromkeys(new.path.parent for new in files):
-            storage_of(directory).sync()
-        failpoint("file.after_directory_sync")
+    with store_errors("write", files[0].path.parent):
+        publish_together(files, commit_guard=commit_guard)
+
+
+def create_together(files: Mapping[StorePath, bytes]) -> bool:
+    """Create files of one directory, in order, unless another writer has created one of them: then the rest is left out. Returns
+    whether all of them hold what was wanted. A crash leaves the first ones. Raises StoreError.
+
+    Writers of this machine are kept out by a lock; on an object store each file is put on the condition that there is none.
+    """
+    if not files:
+        return True
+    directory = next(iter(files)).parent
+    if not isinstance(directory, Path):
+        return all(_created(path, content) for path, content in files.items())
+    with exclusive_lock(directory / ".lock"):
+        if any(path.exists() for path in files):
+            return False
+        write_together([NewFile(path, partial(_fill, content)) for path, content in files.items()])
+    return True
+
+
+def _created(path: StorePath, content: bytes) -> bool:
+    return read_modify_write(path, lambda old: content if old is None else None) == content
+
+
+def _fill(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
 
 
 def write_atomic(path: StorePath, data: bytes) -> None:

@@ -69,7 +69,7 @@ class Storage(Protocol):
     concurrent_reads: int
 
     def pending_file(self) -> PendingFile:
-        """A file that is to appear under the path, together with others (`sdg_core.store.atomic.write_together`)."""
+        """A file that is to appear under the path, together with others (`sdg_core.store.together`)."""
 
     def open_atomic(self, commit_guard: CommitGuard) -> AbstractContextManager[IO[bytes]]:
         """A binary file that appears under the path, within `commit_guard`, when the block ends well, and not otherwise."""
