@@ -10,6 +10,8 @@ BASE_PYTHON := $(shell for p in python3.11 python3; do $$p -c '$(NEW_ENOUGH)' >/
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 export DAGSTER_HOME := $(CURDIR)
+# Modules are compiled once and not by every process: the tests start about a thousand.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo handbook-qa code-qa test check ui bench clean
 

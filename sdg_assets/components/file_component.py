@@ -1,5 +1,6 @@
 """What the components of datasets and of pipelines share: one file, its definitions, and what is shown if it cannot be used."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
 
         Raises ConfigError with every problem of the file where it is the only one, and in `dg check defs`.
         """
-        path = (context.path / self.config).resolve()
+        path = Path(os.path.realpath(context.path / self.config))
         prefix = prefix_of(self.key_prefix)
         name = None
         try:

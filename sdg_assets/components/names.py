@@ -1,5 +1,6 @@
 """Which file of a project has a name first: two files with one name would be two assets with one key, and no code location."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def _owners(context: dg.ComponentLoadContext) -> dict[Key, Path]:
     if not _LATEST or _LATEST[0][0] is not tree:
         found: dict[Key, Path] = {}
         for document in _documents(context.defs_module_path):
-            path = (document.folder / document.config).resolve()
+            path = Path(os.path.realpath(document.folder / document.config))
             name = projects.name_in(path)
             if name is not None:
                 found.setdefault((*document.prefix, name), path)

@@ -30,7 +30,7 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     untrusted = is_untrusted()
     if not effects.lines or (api.is_own_file(file) and not untrusted):
         return
-    block = "\n".join(f"  {printable(line)}" for line in effects.lines)
+    block = "\n".join("  " + printable(line).replace("\n", "\\n") for line in effects.lines)
     if untrusted:
         raise RefusedError(
             f"{file} may not do this (--untrusted):\n{block}", remedy="read the file, then leave the option out"

@@ -73,12 +73,18 @@ def _for_files(name: str) -> str:
     return name
 
 
+def _without_zeros(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a zero character, which no name, path or text can hold; leave it out")
+    return text
+
+
 FileName = AfterValidator(_for_files)
 """Says that a name becomes the name of a file or directory."""
 Name = Annotated[StrictStr, StringConstraints(pattern=r"^\w(?:[\w -]*\w)?$")]
 """Letters of any alphabet, digits, `_`, and inside also blanks and hyphens."""
 DatasetName = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), FileName]
-NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1)]
+NonEmptyStr = Annotated[StrictStr, StringConstraints(min_length=1), AfterValidator(_without_zeros)]
 Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A real number: `0` and `0.0` in a file are the same."""

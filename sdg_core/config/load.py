@@ -165,8 +165,10 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     """Read a pipeline file. Raises ConfigError with every fault of its structure."""
     try:
         document = parse_document(document_text(path), is_json=path.suffix == ".json")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error}")]) from error
+    except OSError as error:
+        raise ConfigError(str(path), [Problem("file", f"cannot be read: {error.strerror or error}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
     except DocumentSyntaxError as error:
         raise ConfigError(str(path), [Problem("YAML", error.message, error.line)]) from error
     return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)

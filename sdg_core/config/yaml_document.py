@@ -6,8 +6,10 @@ More traps are closed: a key given twice is an error instead of the last one win
 was written, and a number with leading zeros, which YAML 1.1 takes for octal, is refused. A `.json` file is read as JSON.
 """
 
+import errno
 import json
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -115,8 +117,22 @@ _Loader.add_constructor(_FLOAT, _real)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
 
 
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
 def document_text(path: FilePath) -> str:
-    """The text of a file, of one that never ends as much as shows that it is too long. Raises OSError, UnicodeDecodeError."""
+    """The text of a file, of a long one as much as shows that it is too long.
+
+    Raises OSError, UnicodeDecodeError. A pipe or a device, for which one could wait without end, is not opened.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening says what is wrong with a directory
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}, not a file", str(path))
     with path.open(encoding="utf-8") as file:
         return file.read(MAX_CHARACTERS + 1)
 

@@ -15,6 +15,7 @@ from sdg_core.errors import CellError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import always_per_record
 from sdg_core.plan.templates.conjunction import conjuncts
+from sdg_core.plan.templates.judging import not_true, stands_in_the_way
 from sdg_core.plan.templates.render import Template, compiled
 from sdg_core.plan.templates.skip import is_true
 
@@ -38,16 +39,6 @@ class Criterion:
             return None if is_true(await self.template.render_in_loop(values)) else not_true(self.keep)
         except CellError as error:
             return stands_in_the_way(self.keep, error, values, names=self.reads)
-
-
-def not_true(keep: str) -> str:
-    """The reason of a row for which the condition is not true."""
-    return f"not true: {keep.strip()}"
-
-
-def stands_in_the_way(keep: str, error: CellError, values: Mapping[str, Any], *, names: Sequence[str]) -> str | None:
-    """The reason of a row whose condition cannot be evaluated because a column is null; None if that is not why."""
-    return f"{not_true(keep)} ({error.message})" if any(values[name] is None for name in names) else None
 
 
 def early_criteria(plan: DatasetPlan) -> Sequence[Criterion]:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from sdg_core.config.select import SelectConfig
 from sdg_core.errors import CellError
-from sdg_core.execution.criteria import not_true, stands_in_the_way
 from sdg_core.plan.checks.processors import as_template
+from sdg_core.plan.templates.judging import not_true, score_of, why_not
 from sdg_core.plan.templates.render import compiled
-from sdg_core.plan.templates.skip import is_true, truth_template
+from sdg_core.plan.templates.skip import truth_template
 from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.rejected import RejectedRows
@@ -132,30 +132,24 @@ class Selection:
         return True
 
     def _why_not(self, values: Mapping[str, Any]) -> str | None:
-        """Why a row is not kept, None if it is. One whose condition cannot be evaluated because a column is null is not."""
+        """Why a row is not kept, None if it is."""
         if self._keep is None:
             return self._not_kept
+        assert self._config.keep is not None
         try:
-            return None if is_true(self._keep.render(values)) else self._not_kept
+            return why_not(self._keep, self._config.keep, values)
         except CellError as error:
-            assert self._config.keep is not None
-            reason = stands_in_the_way(self._config.keep, error, values, names=self._keep.names)
-            if reason is None:
-                raise CellError(f"keep: {error.message}") from error
-            return reason
+            raise CellError(f"keep: {error.message}") from error
 
     def _score(self, values: Mapping[str, Any]) -> float:
         """A row's score; below every number where there is none."""
         if self._best is None or any(values[name] is None for name in self._best.names):
             return -math.inf
         try:
-            text = self._best.render(values).strip()
-            score = float(text) if text.lower() not in ("", "none", "null") else -math.inf
+            score = score_of(self._best, values)
         except CellError as error:
             raise CellError(f"best: {error.message}") from error
-        except ValueError:
-            raise CellError(f"best: the score {text!r} is not a number") from None
-        return score if not math.isnan(score) else -math.inf
+        return -math.inf if score is None else score
 
     def _names(self, template: Any) -> Sequence[str]:
         return template.names if template is not None else ()

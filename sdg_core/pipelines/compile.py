@@ -6,13 +6,14 @@ name is accepted, and looked up when the task is there.
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from sdg_core.config.columns import Column
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
@@ -40,9 +41,10 @@ from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
+from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.checks.select import names_in_select
-from sdg_core.plan.compile import compile_plan
+from sdg_core.plan.compile import columns_dropped_by, compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
 from sdg_core.plan.graph import build_graph
@@ -134,6 +136,7 @@ class _Compiler:
             self._problem(("run", "executor"), absent)
         stages = tuple(self._stage(place, stage) for place, stage in enumerate(self._config.stages))
         self._check_sink(stages)
+        self._check_processors(stages)
         if self._problems:
             raise ConfigError(self._parsed.source, sorted(self._problems, key=lambda problem: problem.line or 0))
         return self._plan(stages)
@@ -328,6 +331,24 @@ class _Compiler:
                         self._problem(path, f"an earlier stage makes a column {column.name!r}; rename one")
                     seen.add(column.name)
 
+    def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
+        """Check processors against the columns that are written, as far as those are known."""
+        columns, types = _made(stages)
+        config = self._as_dataset(columns).model_copy(update={"processors": self._config.processors})
+        sink = self._config.sink
+        there = frozenset(sink.columns) if sink.columns is not None else self._known
+        if there is None:
+            problems = [*check_processors(config, None)]
+        else:
+            there -= {column.name for column in columns if column.drop and sink.columns is None}
+            lineage = LINEAGE if sink.lineage else ()
+            written = (there - columns_dropped_by(config.processors, sorted(there))).union(lineage)
+            if there and not written:
+                self._problem(("processors",), "every column is dropped; keep at least one")
+            problems = [*check_processors(config, written, droppable=there), *check_processor_types(config, types)]
+        for path, message in problems:
+            self._problem(path, message)
+
     def _plan(self, stages: tuple[StagePlan, ...]) -> PipelinePlan:
         config = self._config
         drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
@@ -338,10 +359,11 @@ class _Compiler:
                 "stages": self._hash,
                 "sink": hashed_fields(config.sink),
                 "processors": drops,
+                **({"are_dropped": True} if drops else {}),  # which until 0.3 they were not
             }
         )
         fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
-        columns = tuple(column for plan in stages if plan.columns is not None for column in plan.columns.config.columns)
+        columns, _ = _made(stages)
         fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
         dropped = frozenset(column.name for column in columns if column.drop)
         dataset = self._as_dataset(columns).model_copy(update={"processors": config.processors})
@@ -362,3 +384,21 @@ class _Compiler:
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)
+
+
+def _made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
+    """The columns that stages add, and the types of those that no later stage may put another value in the place of."""
+    columns: list[Column] = []
+    types: dict[str, pa.DataType] = {}
+    for plan in stages:
+        match plan.stage:
+            case ColumnsStage() if plan.columns is not None:
+                columns += plan.columns.config.columns
+                types |= {field.name: field.type for field in plan.columns.schema}
+            case SplitStage(column=name):
+                types[f"{name}_start"] = pa.int64()
+            case FunctionStage() | ExplodeStage() | RenameStage():
+                types = {}
+            case _:
+                pass
+    return tuple(columns), types

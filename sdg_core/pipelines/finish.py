@@ -11,9 +11,10 @@ from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.spending import DatasetSpending, upstream_cost
-from sdg_core.errors import IncompleteError, SdgError
+from sdg_core.errors import ConfigError, IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
+from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
@@ -39,6 +40,7 @@ def process_pipeline(
     with exclusive_access(pipeline.as_dataset(), action="process") as commit_guard:
         layout, metadata, statuses = _existing(pipeline)
         plan = _plan_for(pipeline, layout, statuses)
+        _check_processors(pipeline, plan)
         if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
             return processing.existing_result(layout, _with_target(plan, metadata), metadata)
         check_complete(statuses, allow_missing=allow_missing)
@@ -57,6 +59,21 @@ def process_pipeline(
         except SdgError as error:
             on_event(Notice(f"no report was written: {error}"))
         return result
+
+
+def _check_processors(pipeline: OpenPipeline, plan: DatasetPlan) -> None:
+    """Raise ConfigError for processors that cannot work on the rows there are; what functions made of them is known by now."""
+    there = frozenset(plan.schema.names)
+    types = {field.name: field.type for field in plan.schema}
+    # Columns that were to be dropped are not there any more.
+    dropped = frozenset(name for each in plan.config.processors for name in getattr(each, "column_names", ()))
+    problems = [
+        *check_processors(plan.config, there, droppable=there | dropped),
+        *check_processor_types(plan.config, types),
+    ]
+    if problems:
+        parsed = pipeline.plan.parsed
+        raise ConfigError(parsed.source, [parsed.problem(path, message) for path, message in problems])
 
 
 def _with_target(plan: DatasetPlan, metadata: Metadata) -> DatasetPlan:

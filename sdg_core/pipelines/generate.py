@@ -12,7 +12,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices

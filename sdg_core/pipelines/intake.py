@@ -26,7 +26,7 @@ from sdg_core.pipelines.store import SourceEntry, SourcesLayout, read_footer
 from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import quarantine
 from sdg_core.store.metadata import read_metadata
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
 from sdg_core.system.batcher import Batcher
 
@@ -130,7 +130,7 @@ class Intake:
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
             self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
-        footer = read_footer(path) if path.exists() else None
+        footer = unless_absent(read_footer, path)
         now = classify(
             self._pipeline, status.partition, footer, versions=self._versions, stale=False, retry=self._retry
         )

@@ -9,6 +9,7 @@ from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
 from sdg_core.pipelines.source_run import row_values
 from sdg_core.pipelines.store import PartitionFooter, SourceEntry, SourcesLayout, joined, to_table
 from sdg_core.pipelines.tasks import SourceResult, Task
+from sdg_core.plan.compile import columns_dropped_by
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.metadata import utc_now
 
@@ -71,13 +72,16 @@ def rows_of(pipeline: OpenPipeline, key: str, tasks: Sequence[Task]) -> pa.Table
 
 
 def sink_columns(pipeline: OpenPipeline, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The columns that are written, in order: those of `sink.columns`, or all that tasks have but for dropped ones."""
+    """The columns that are written, in order: those of `sink.columns`, or all that tasks have, but for dropped ones."""
     plan = pipeline.plan
     lineage = ["_source", "_task"] if plan.config.sink.lineage else []
     if plan.config.sink.columns is not None:
-        return [*plan.config.sink.columns, *lineage]
-    seen = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in seen if name not in plan.dropped and name not in lineage] + lineage
+        names = [*plan.config.sink.columns]
+    else:
+        seen = dict.fromkeys(name for row in rows for name in row)
+        names = [name for name in seen if name not in plan.dropped and name not in lineage]
+    dropped = columns_dropped_by(plan.config.processors, names)
+    return [name for name in names if name not in dropped] + lineage
 
 
 def _merged(new: pa.Table, old: pa.Table | None) -> pa.Table:

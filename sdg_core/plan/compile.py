@@ -8,11 +8,12 @@ from sdg_core.config.columns import (
     SeedColumn,
 )
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
-from sdg_core.config.processors import DropColumnsProcessor
+from sdg_core.config.processors import DropColumnsProcessor, Processor
 from sdg_core.config.yaml_document import Path
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.plan.checks.config import check_config, check_size
 from sdg_core.plan.checks.constraints import check_constraint_types
+from sdg_core.plan.checks.processors import check_processor_types
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedContent, SeedInfo
 from sdg_core.plan.fingerprint import compute_fingerprint
 from sdg_core.plan.graph import build_graph
@@ -36,7 +37,8 @@ def compile_plan(dataset: LoadedDataset, seed: SeedInfo | None) -> DatasetPlan:
     config = config.model_copy(update={"num_records": num_records})
     graph = dataset.graph if dataset.graph is not None else build_graph(config)
     schema = _schema(config, seed)
-    unfit = check_constraint_types(config, schema)
+    types = {field.name: field.type for field in schema}
+    unfit = [*check_constraint_types(config, schema), *check_processor_types(config, types)]
     if unfit:
         raise ConfigError(dataset.source, [dataset.parsed.problem(path, message) for path, message in unfit])
     models = used_models(config)
@@ -102,8 +104,15 @@ def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
 def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:
     """The columns among `names` that a column's own `drop` or a processor keeps out of the rows."""
     dropped = {name for column in config.columns if column.drop for name in (column.name, *side_columns(column))}
-    for processor in config.processors:
-        if isinstance(processor, DropColumnsProcessor):
-            for pattern in processor.column_names:
-                dropped.update(matching_columns(pattern, names))
-    return frozenset(dropped)
+    return frozenset(dropped) | columns_dropped_by(config.processors, names)
+
+
+def columns_dropped_by(processors: Sequence[Processor], names: Sequence[str]) -> frozenset[str]:
+    """The columns among `names` that processors keep out of the rows."""
+    patterns = [
+        pattern
+        for processor in processors
+        if isinstance(processor, DropColumnsProcessor)
+        for pattern in processor.column_names
+    ]
+    return frozenset(name for pattern in patterns for name in matching_columns(pattern, names))

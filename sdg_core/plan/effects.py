@@ -4,6 +4,7 @@ For the question that a person is asked before a stranger's file does it.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,9 +34,13 @@ from sdg_core.config.sources import (
 from sdg_core.config.tools import StdioMcpProvider
 from sdg_core.config.validators import LocalCallableParams
 from sdg_core.plan.project import project_of
-from sdg_core.plan.usercode.loader import UserCodeError, find_definition
+from sdg_core.plan.usercode.loader import INSTALLED, UserCodeError, find_definition
 from sdg_core.plan.variables import host_of, sent_variables
 
+_USER = re.compile(r"//[^/]*@")
+_PASSWORD = re.compile(r"((?:pass\w*|pwd)=)[^&]*", re.IGNORECASE)
+_MOST_FILES = 2_000
+"""Python files, and directories, that are looked through for what code may import."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -73,6 +78,8 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path) -> Effects:
         if provider.serve is not None:
             lines.append(f"starts the process {' '.join(provider.serve.command)}")
             lines += [f"gives it the variable {variable}" for variable in provider.serve.env.values()]
+    if any(line.startswith("starts") for line in lines):
+        _add_code(base, state)
     sent = [
         (where, f"sends the variable {variable} to {host_of(url)}") for where, variable, url in sent_variables(config)
     ]
@@ -83,8 +90,9 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path) -> Effects:
 
 
 def _lines_of_code(references: Sequence[str], base: Path, state: Any) -> list[str]:
-    """What code runs; its files are added to the digest."""
+    """What code runs. Its files are added to the digest, and those beside it, which it may import."""
     lines: list[str] = []
+    directories: set[Path] = set()
     for reference in references:
         try:
             found = find_definition(reference, base=base, what="function")
@@ -92,8 +100,30 @@ def _lines_of_code(references: Sequence[str], base: Path, state: Any) -> list[st
             lines.append(f"runs {reference}")
         else:
             lines.append(f"runs {reference} ({found.path})")
-            state.update(found.path.read_bytes())
+            directories |= {base, found.path.parent}
+    for directory in sorted(directories):
+        _add_code(directory, state)
     return lines
+
+
+def _add_code(directory: Path, state: Any) -> None:
+    """Add the Python files below a directory to the digest. Of a huge one none is remembered, so every run asks."""
+    found: list[str] = []
+    for walked, (place, directories, names) in enumerate(os.walk(directory)):
+        directories[:] = sorted(name for name in directories if not name.startswith(".") and name not in INSTALLED)
+        paths = [os.path.join(place, name) for name in sorted(names) if name.endswith(".py")]
+        found += [path for path in paths if os.path.isfile(path)]
+        if max(len(found), walked) > _MOST_FILES:
+            state.update(os.urandom(16))
+            return
+    for path in found:
+        content = Path(path).read_bytes()
+        state.update(f"{path} {len(content)} ".encode("utf-8", "surrogateescape") + content)
+
+
+def _without_login(url: str) -> str:
+    """The URL of a database: options may name hosts as well, so it is shown as a whole."""
+    return _PASSWORD.sub(r"\1***", _USER.sub("//", url))
 
 
 def _columns(config: DatasetConfig | PipelineConfig) -> list[Column]:
@@ -143,7 +173,9 @@ def _outside(source: Any, base: Path) -> list[str]:
         case DirectorySeedSource() | FileContentsSeedSource() | FileSources() | HtmlSources() | DocumentSources():
             paths = [source.path]
         case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
-            return [f"reads the database {f'that {variable} names' if variable is not None else host_of(url or '')}"]
+            return [
+                f"reads the database {f'that {variable} names' if variable is not None else _without_login(url or '')}"
+            ]
         case HuggingFaceSeedSource(endpoint=endpoint) | HubSources(endpoint=endpoint):
             return [f"downloads from {host_of(endpoint)}"]
         case _:  # data of the storage root, of Python, or of a class, whose code is named
@@ -151,5 +183,7 @@ def _outside(source: Any, base: Path) -> list[str]:
     own = (base, project_of(base))
     urls = [path for path in paths if _URL.match(path)]
     outside = [path for path in paths if not path.startswith("{root}") and path not in urls]
-    outside = [path for path in outside if not any((base / path).resolve().is_relative_to(place) for place in own)]
-    return [f"reads {path}" for path in urls] + [f"reads {(base / path).resolve()}" for path in outside]
+    outside = [
+        path for path in outside if not any(Path(os.path.realpath(base / path)).is_relative_to(place) for place in own)
+    ]
+    return [f"reads {path}" for path in urls] + [f"reads {os.path.realpath(base / path)}" for path in outside]

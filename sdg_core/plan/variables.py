@@ -169,5 +169,9 @@ def allowed_pairs(env: Mapping[str, str], working_directory: FilePath) -> dict[s
     return found
 
 
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+"""What a host name or an address consists of. Of anything else, another parser may see another host (`evil.com\\.azure.com`)."""
+
+
 def _matches(host: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(host, pattern) for pattern in patterns)
+    return _HOST.fullmatch(host) is not None and any(fnmatchcase(host, pattern) for pattern in patterns)

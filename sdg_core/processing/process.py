@@ -282,6 +282,7 @@ class _Source:
             ids = np.arange(first, first + status.footer.num_rows) if resized else status.footer.records()
             first += status.footer.num_rows
             yield ids, table
+            failpoint("processing.after_batch")
 
     def _read(self, status: RowGroupStatus, columns: frozenset[str]) -> pa.Table:
         assert status.footer is not None

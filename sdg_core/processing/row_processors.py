@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +33,9 @@ from sdg_core.filters.deduplicate import duplicates_by, normalised
 from sdg_core.filters.quality import QualityRule, failed_rule
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.fingerprint import canonical_json
+from sdg_core.plan.templates.judging import score_of, why_not
 from sdg_core.plan.templates.render import compiled, plain_value
-from sdg_core.plan.templates.skip import is_true, truth_template
+from sdg_core.plan.templates.skip import truth_template
 from sdg_core.seeds.readers import Seeds
 
 OpenSource = Callable[[SeedSource], Seeds]
@@ -181,16 +183,17 @@ class _Keep:
 
     def __init__(self, keep: str) -> None:
         self._template = compiled(truth_template(keep))
-        self._reason = f"not true: {keep.strip()}"
+        self._keep = keep
         self.columns = frozenset(self._template.names)
         self.method = "template"
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
         rows = table.select(sorted(self.columns)).to_pylist()
-        return [
-            None if is_true(_rendered(self._template, values, record)) else self._reason
-            for record, values in zip(ids, rows, strict=True)
-        ]
+        found: Reasons = []
+        for record, values in zip(ids, rows, strict=True):
+            with _of_record(record):
+                found.append(why_not(self._template, self._keep, values))
+        return found
 
 
 class _Quality:
@@ -267,7 +270,11 @@ class _Deduplication:
     def _scores(self, ids: Ids, table: pa.Table) -> list[float | None]:
         assert self._score is not None
         rows = table.select(sorted(self._score.names)).to_pylist()
-        return [_number(_rendered(self._score, row, record), record) for record, row in zip(ids, rows, strict=True)]
+        found: list[float | None] = []
+        for record, values in zip(ids, rows, strict=True):
+            with _of_record(record):
+                found.append(score_of(self._score, values))
+        return found
 
 
 class _Decontamination:
@@ -343,7 +350,16 @@ def _texts(table: pa.Table, name: str) -> pl.Series:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(plain_value(value), option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(_comparable(plain_value(value)), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _comparable(value: Any) -> Any:
+    """A plain value whose JSON is the same for equal numbers only: one zero, and NaN and the infinite ones apart from null."""
+    if isinstance(value, float):
+        return value + 0.0 if isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {key: _comparable(child) for key, child in value.items()}
+    return [_comparable(child) for child in value] if isinstance(value, list) else value
 
 
 def _vectors(column: pa.ChunkedArray) -> pa.Array:
@@ -358,23 +374,13 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
     return pa.array([None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64()))
 
 
-def _rendered(template: Any, values: Mapping[str, Any], record: int) -> str:
+@contextmanager
+def _of_record(record: int) -> Iterator[None]:
+    """Says of which record something is raised."""
     try:
-        text: str = template.render(values)
+        yield
     except CellError as error:
-        raise CellError(f"record {record}: {error.message}") from error
-    return text
-
-
-def _number(text: str, record: int) -> float | None:
-    """A score; None for no text, or for what stands for no value."""
-    text = text.strip()
-    if text.lower() in ("", "none", "null"):
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise FilterError(f"record {record}: the score {text!r} is not a number", remedy="score by a number") from None
+        raise CellError(f"record {record}: {error.message}", remedy=error.remedy) from error
 
 
 def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:

@@ -64,15 +64,24 @@ _FILES = frozenset(
     }
 )
 
+_SHOWN = 1_000
+"""Characters of a path that a message repeats."""
+
 
 def check_readable(path: Path) -> None:
-    """Raise SeedError if a path leads, directly or by a link, to the system's files or to credentials."""
+    """Raise SeedError if a path leads, directly or by a link, to the system's files or to credentials, or can lead nowhere."""
     written = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(path))
     for each in (written, resolved):
         if _is_forbidden(each):
             raise _refusal(path, each)
-    if _device(resolved) in _system_devices():
+    try:
+        device = resolved.stat().st_dev
+    except (FileNotFoundError, NotADirectoryError):  # opening it reports that
+        return
+    except OSError as error:
+        raise SeedError(f"seed path {str(path)[:_SHOWN]} cannot be read: {error.strerror}") from error
+    if device in _system_devices():
         raise _refusal(path, resolved)
 
 
@@ -94,12 +103,5 @@ def _is_forbidden(path: Path) -> bool:
     return any(parts[start : start + len(run)] == run for run in _BELOW for start in range(len(parts)))
 
 
-def _device(path: Path) -> int | None:
-    try:
-        return path.stat().st_dev
-    except OSError:  # opening it reports that
-        return None
-
-
 def _system_devices() -> frozenset[int]:
-    return frozenset(device for place in ("/proc", "/sys") if (device := _device(Path(place))) is not None)
+    return frozenset(os.stat(place).st_dev for place in ("/proc", "/sys") if os.path.exists(place))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sdg_core.config.seeds import SqlSeedSource
 from sdg_core.errors import SeedError
 from sdg_core.seeds.base import SeedReader
+from sdg_core.seeds.database_login import Login, login_for
 from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
 from sdg_core.seeds.tables import TableReader, table_digest
@@ -34,15 +35,17 @@ def fetch_table(
 ) -> pa.Table:
     """The rows of the query. where: the place of `source` in the file, for messages. Raises SeedError."""
     url = _url(source, base=base, root=root, env=env, where=where)
+    login = login_for(url, env=env, where=where) if source.url is not None else Login()
     try:
-        return _fetch(url, source.query, where)
+        return _fetch(url, source.query, where, login)
     except ModuleNotFoundError as error:
         raise SeedError(
             f"seed database {_shown(url)}: the driver {error.name!r} is not installed", remedy="install it with pip"
         ) from None
     except sa.exc.SQLAlchemyError as error:
         original = getattr(error, "orig", None) or error
-        raise SeedError(f"seed database {_shown(url)}: {_without_password(str(original), url)}") from None
+        message = f"seed database {_shown(url)}: {_without_password(str(original), url)}"
+        raise SeedError(message, remedy=login.remedy) from None
 
 
 def table_query(
@@ -85,8 +88,8 @@ def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]
     return url
 
 
-def _fetch(url: sa.URL, query: str, where: str) -> pa.Table:
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={**login.arguments})
     try:
         with engine.connect().execution_options(stream_results=True) as connection:
             result = connection.exec_driver_sql(query)

@@ -26,6 +26,7 @@ FAILPOINTS = (
     "group.before_settle",
     "group.after_settle",
     "processing.after_start",
+    "processing.after_batch",
     "processing.after_decisions",
     "processing.before_publish",
     "processing.after_publish",

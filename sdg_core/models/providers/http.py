@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import aiohttp
+from aiohttp.helpers import get_env_proxy_for_url
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -81,11 +82,15 @@ class HttpSender:
         if headers:
             sent = self._headers.copy()
             sent.update(headers)
+        url = self._below(path)
+        proxy, proxy_auth = _proxy_for(url)
         try:
             async with self._open_session().post(
-                self._below(path),
+                url,
                 data=body,
                 headers=sent,
+                proxy=proxy,
+                proxy_auth=proxy_auth,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
             ) as response:
@@ -112,9 +117,12 @@ class HttpSender:
         """
         address = check_address(url, endpoint=self._base)
         session = self._open_session() if is_same_place(address.origin(), self._base.origin()) else self._open_public()
+        proxy, proxy_auth = _proxy_for(address)
         try:
             limit = aiohttp.ClientTimeout(total=timeout)
-            async with session.get(address, timeout=limit, allow_redirects=False) as response:
+            async with session.get(
+                address, timeout=limit, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
+            ) as response:
                 content = await read_bounded(response.content)
                 status = response.status
                 media_type = response.content_type
@@ -130,9 +138,11 @@ class HttpSender:
         """GET of a cheap route: any answer but 401 and 403 shows a live server, as some lack the route."""
         caller = self.caller
         timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT)
+        url = self._below(path)
+        proxy, proxy_auth = _proxy_for(url)
         try:
             async with self._open_session().get(
-                self._below(path), headers=self._headers, timeout=timeout, allow_redirects=False
+                url, headers=self._headers, timeout=timeout, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
             ) as response:
                 status = response.status
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -163,25 +173,34 @@ class HttpSender:
     def _open_session(self) -> aiohttp.ClientSession:
         """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
         if self._session is None:
-            is_near = is_this_machine(self._base.host or "")
-            self._session = _new_session(aiohttp.TCPConnector(limit=0), proxies=not is_near)
+            self._session = _new_session(aiohttp.TCPConnector(limit=0))
         return self._session
 
     def _open_public(self) -> aiohttp.ClientSession:
         """For hosts that are not the endpoint."""
         if self._public is None:
-            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()), proxies=True)
+            self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
         return self._public
 
 
-def _new_session(connector: aiohttp.TCPConnector, *, proxies: bool) -> aiohttp.ClientSession:
-    """proxies: use those of HTTP_PROXY and HTTPS_PROXY, except for NO_PROXY."""
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=proxies,
-        timeout=aiohttp.ClientTimeout(total=None),
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
     )
+
+
+def _proxy_for(url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
+    """The proxy that HTTP_PROXY and HTTPS_PROXY name for a URL, and its login; none for this machine and what NO_PROXY names.
+
+    A session that trusts the environment would find it by itself, but would also send the login that `~/.netrc` has for the
+    host, and a dataset file names the host.
+    """
+    if is_this_machine(url.host or ""):
+        return None, None
+    try:
+        return get_env_proxy_for_url(url)
+    except LookupError:
+        return None, None
 
 
 def base_url(provider: ModelProvider) -> URL:

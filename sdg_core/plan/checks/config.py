@@ -116,8 +116,6 @@ def _check_names(config: DatasetConfig, seed_columns: Iterable[str] | None) -> P
     for name in sorted(RESERVED.intersection(seed_columns or ())):
         yield ("seed_config",), f"the seed column {name!r} means something else in templates; rename it in the data"
     yield from _check_side_effects(config, {*counts, *(seed_columns or ())})
-    for index, processor_name in duplicates([p.name for p in config.processors]):
-        yield ("processors", index, "name"), f"another processor is named {processor_name!r}"
 
 
 def _check_side_effects(config: DatasetConfig, names: set[str]) -> Problems:

@@ -1,6 +1,8 @@
 """Checks of processors: their names do not collide, their columns exist, their templates can be read."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
+
+import pyarrow as pa
 
 from sdg_core.config.columns import ImageColumn
 from sdg_core.config.dataset import DatasetConfig
@@ -14,8 +16,9 @@ from sdg_core.config.processors import (
     SchemaTransformProcessor,
 )
 from sdg_core.config.yaml_document import Path, Problems
-from sdg_core.plan.names import did_you_mean, matching_columns
+from sdg_core.plan.names import did_you_mean, duplicates, matching_columns
 from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
+from sdg_core.plan.types.arrow import type_name
 
 FINISHED = "dataset"
 """Name of the directory of the finished dataset, beside those of processors."""
@@ -25,10 +28,13 @@ WITH_PICTURES = "dataset_with_pictures"
 """Name of the directory of the finished dataset with its pictures inside, where it has any."""
 
 
-def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
-    """Problems of all processors. known: the columns there are, None while seed columns are not known."""
+def check_processors(config: DatasetConfig, known: Set[str] | None, *, droppable: Set[str] | None = None) -> Problems:
+    """Problems of all processors. known: the columns there are, None while seed columns are not known. droppable: those that
+    may be dropped, where they are others."""
     removes = any(isinstance(processor, RowProcessor) for processor in config.processors)
     pictures = {column.name for column in config.columns if isinstance(column, ImageColumn)}
+    for index, name in duplicates([processor.name for processor in config.processors]):
+        yield ("processors", index, "name"), f"another processor is named {name!r}"
     for index, processor in enumerate(config.processors):
         if processor.name == FINISHED:
             yield (
@@ -39,7 +45,8 @@ def check_processors(config: DatasetConfig, known: Set[str] | None) -> Problems:
             yield ("processors", index, "name"), f"{REMOVED!r} is where removed records go; rename this processor"
         if processor.name == WITH_PICTURES and pictures:
             yield ("processors", index, "name"), f"{WITH_PICTURES!r} is where pictures go; rename this processor"
-        for path, message in (*_check_processor(processor, known), *_check_pictures(processor, pictures)):
+        there = droppable if droppable is not None and isinstance(processor, DropColumnsProcessor) else known
+        for path, message in (*_check_processor(processor, there), *_check_pictures(processor, pictures)):
             yield ("processors", index, *path), message
 
 
@@ -76,6 +83,49 @@ def _check_pictures(processor: Processor, pictures: Set[str]) -> Problems:
                     )
         case _:
             pass
+
+
+def check_processor_types(config: DatasetConfig, types: Mapping[str, pa.DataType]) -> Problems:
+    """Processors that cannot work on columns of their type. types: of the columns, as far as they are known."""
+    for index, processor in enumerate(config.processors):
+        match processor:
+            case FilterProcessor(column=str(name)) if name in types and not _is_text(types[name]):
+                kind = type_name(types[name])
+                yield (
+                    ("processors", index, "column"),
+                    f"{name!r} holds {kind}, and quality rules judge texts; name a column of texts, or use `keep`, a template",
+                )
+            case DeduplicateProcessor(method="embedding", columns=(name,)) if name in types and not _is_vector(
+                types[name]
+            ):
+                kind = type_name(types[name])
+                yield (
+                    ("processors", index, "columns", 0),
+                    f"{name!r} holds {kind}, and method embedding compares vectors; name an embedding column, or one of lists "
+                    "of numbers",
+                )
+            case _:
+                pass
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return any(test(kind) for test in texts)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of numbers, or what an embedding column does."""
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("embeddings") >= 0)
+    if pa.types.is_null(kind):
+        return True
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(test(kind) for test in lists):
+        return False
+    inner = kind.value_type
+    return any(
+        test(inner) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    )
 
 
 def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Problems:

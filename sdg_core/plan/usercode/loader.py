@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from sdg_core.system.user_calls import call_user
 DECORATORS = frozenset({"custom_column_generator", "dataset_callable"})
 MAX_SOURCE_BYTES = 4 * 2**20
 _MAX_REEXPORTS = 8
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class UserCodeError(ValueError):
@@ -141,8 +142,8 @@ def decorator_name(node: ast.expr) -> str | None:
 def _file_of(where: str, *, base: FilePath) -> FilePath:
     """The Python file of a module. Beside the dataset file comes before installed."""
     if where.endswith(".py"):
-        path = (base / where).resolve()
-        if not path.is_file():
+        path = FilePath(os.path.realpath(base / where))
+        if not os.path.isfile(path):
             raise UserCodeError(f"{where} does not exist; a relative path starts at the dataset file")
         return path
     parts = where.split(".")
@@ -177,13 +178,13 @@ def _top_level(name: str) -> Any:
 def _below(directory: FilePath, parts: list[str]) -> FilePath | None:
     path = directory.joinpath(*parts)
     candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((each.resolve() for each in candidates if each.is_file()), None)
+    return next((each.resolve() for each in candidates if os.path.isfile(each)), None)
 
 
 def _is_own(path: FilePath, *, base: FilePath) -> bool:
     """Whether a file is of the dataset's directory or project; what is installed below it is not."""
     for place in (base.resolve(), project_of(base)):
-        if path.is_relative_to(place) and not _INSTALLED & {*path.relative_to(place).parts}:
+        if path.is_relative_to(place) and not INSTALLED & {*path.relative_to(place).parts}:
             return not path.is_relative_to(FilePath(inspect.__file__).resolve().parent)
     return False
 
