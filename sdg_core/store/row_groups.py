@@ -94,6 +94,8 @@ class Footer(BaseModel):
     either no record is missing, or all are and there is no row.
 
     selection: how rows were selected, where the config does that.
+
+    waiting: how many of the missing records had not failed when the file was written, but waited for replies that come later.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
@@ -116,6 +118,7 @@ class Footer(BaseModel):
     run_id: str
     rows: int | None = None
     selection: SelectedRows | None = None
+    waiting: int = 0
 
     @property
     def exhausted(self) -> frozenset[int]:
