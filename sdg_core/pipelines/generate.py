@@ -18,8 +18,8 @@ from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
-from sdg_core.execution.loop import IN_FLIGHT_FACTOR
 from sdg_core.execution.run_history import in_history
+from sdg_core.execution.run_state import window_size
 from sdg_core.execution.shutdown import first_error
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
 from sdg_core.execution.summary import Tally
@@ -63,9 +63,8 @@ from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.versions import Version
 
-SOURCES_AT_LEAST = 32
 SOURCES_AT_MOST = 256
-"""Sources that are made at once: enough that a model always finds one waiting, no more than memory and descriptors bear."""
+"""Sources that are made at once, however many requests models take: what memory and descriptors bear."""
 
 OnPartition = Callable[[PartitionFinished], None]
 
@@ -183,7 +182,7 @@ class _Run:
         self._runner: StageRunner
         self._intake: Intake
         self._publisher: Publisher
-        at_once = min(max(SOURCES_AT_LEAST, IN_FLIGHT_FACTOR * models.capacity), SOURCES_AT_MOST)
+        at_once = min(window_size(models.capacity, calls_out=True), SOURCES_AT_MOST)
         self._room_for_sources = asyncio.Semaphore(at_once)
         self._room_for_partitions = asyncio.Semaphore(2 * at_once)
         forced = version.forced or (version.metadata is not None and version.metadata.forced)
