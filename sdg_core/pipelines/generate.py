@@ -62,6 +62,7 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.versions import Version
+from sdg_core.system.commit_guard import CommitGuard
 
 SOURCES_AT_MOST = 256
 """Sources that are made at once, however many requests models take: what memory and descriptors bear."""
@@ -308,10 +309,15 @@ class _Run:
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
 
+        def guard() -> AbstractContextManager[None]:
+            """What keeps a run that has lost the partition from changing anything of it."""
+            return self._held.commit_guard(status.index)
+
         async def make(key: str) -> None:
             rows = RowBuffer(partial(rows_of, self._pipeline, key))
             async with self._room_for_sources:
-                results[key] = await self._source(Wanted(key, entries.get(key), in_hand.carried.get(key, ())), rows)
+                wanted = Wanted(key, entries.get(key), in_hand.carried.get(key, ()))
+                results[key] = await self._source(wanted, rows, commit_guard=guard)
                 made[key] = rows.table() if results[key].was_read else pa.table({})
 
         if len(status.to_make) == 1:
@@ -322,7 +328,7 @@ class _Run:
                     tasks.create_task(make(key))
         await self._publisher.publish(MadePartition(in_hand, results, made))
 
-    async def _source(self, wanted: Wanted, rows: RowBuffer) -> SourceResult:
+    async def _source(self, wanted: Wanted, rows: RowBuffer, *, commit_guard: CommitGuard) -> SourceResult:
         """Make a source; `rows` gets what it comes to."""
         ready = await self._intake.open(wanted)
         key = wanted.key
@@ -332,7 +338,7 @@ class _Run:
             run_id=self._run_id,
             before=ready.before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=ready.version),
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=ready.version, commit_guard=commit_guard),
         )
         source = self._pipeline.sources[key]
         result = await run.run(
