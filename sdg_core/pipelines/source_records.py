@@ -34,7 +34,7 @@ class SourceRecords:
 
     @property
     def is_open(self) -> bool:
-        """Whether reading has begun and not come to its end."""
+        """Whether reading has started and not come to its end."""
         return self._records is not None and not self._is_read
 
     def take(self, start: int, count: int) -> tuple[list[Record], bool]:
