@@ -152,15 +152,17 @@ class Claims:
         return claim.expires_at - self._clock() > LEASE / 2
 
     @contextmanager
-    def commit_guard(self, claim: Claim, *, release: bool = False) -> Iterator[None]:
-        """Hold the claim's row locked while the block publishes. Raises ClaimLostError, before the block, if it is lost.
+    def commit_guard(self, *held: Claim, release: bool = False) -> Iterator[None]:
+        """Hold the rows of some claims locked while the block publishes. Raises ClaimLostError, before the block, if one is lost.
 
-        release: give the claim back with it.
+        release: give the claims back with it.
         """
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
-            if connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) != 1:
-                raise _lost([claim.row_group])
+            ordered = sorted(held, key=lambda claim: claim.row_group)  # nobody waits in a circle
+            kept = [connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1 for claim in ordered]
+            if not all(kept):
+                raise _lost([claim.row_group for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
             yield
 
     def release(self, *held: Claim) -> None:
