@@ -251,9 +251,13 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
     return replace(parsed, config=config, dropped_columns=frozenset(names), column_places=places)
 
 
+_MOST_FAULTS = 1_000
+"""Faults of a file that are looked into; each is compared with what else there is."""
+
+
 def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
     found: dict[str, Problem] = {}
-    faults = error.errors()
+    faults = error.errors()[:_MOST_FAULTS]
     renamed = renamed_keys(faults)
     for item in faults:
         if item["type"] == "too_short" and item["input"]:
