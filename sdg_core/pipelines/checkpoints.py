@@ -83,7 +83,16 @@ class SourceCheckpoints:
                 return None
             tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
             return Checkpoint(tasks, [StageAccount(**item) for item in head["accounts"]], head["read"], head["last"])
-        except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            OverflowError,
+            RecursionError,
+            MemoryError,
+            pa.ArrowException,
+        ):
             return None
 
     def save(self, prefix: str, batch: int, found: Checkpoint) -> None:
