@@ -8,7 +8,7 @@ failed; what a stage hands on is what its checkpoint would give, in the first ru
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.pipelines.tasks import StageAccount, Task
+from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.listing import list_files
@@ -33,12 +33,14 @@ _TYPE = "\x00type"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A batch of a source after a stage. read: records that the batch took from the source. last: whether they were the last."""
+    """A batch of a source after a stage. read: records that the batch took from the source. last: whether they were the last.
+    rejected: candidates that were not kept on the way."""
 
     tasks: list[Task]
     accounts: list[StageAccount]
     read: int
     last: bool
+    rejected: Sequence[RejectedCandidate] = ()
 
 
 def prefix_directory(prefix: str) -> str:
@@ -77,14 +79,26 @@ class SourceCheckpoints:
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
             tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
-            return Checkpoint(tasks, [StageAccount(**item) for item in head["accounts"]], head["read"], head["last"])
+            rejected = [
+                RejectedCandidate(tuple(path), stage, candidate, reason, _decoded(values))
+                for path, stage, candidate, reason, values in head.get("rejected", ())
+            ]
+            accounts = [StageAccount(**item) for item in head["accounts"]]
+            return Checkpoint(tasks, accounts, head["read"], head["last"], rejected)
         except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
             return None
 
     def save(self, prefix: str, batch: int, found: Checkpoint) -> None:
         """Keep a batch, whose values are `storable`; what is kept of other versions of the source goes. Raises StoreError."""
         accounts = [asdict(account) for account in found.accounts]
-        head = {"schema_version": SCHEMA_VERSION, "read": found.read, "last": found.last, "accounts": accounts}
+        rejected = [[r.path, r.stage, r.candidate, r.reason, _encoded(r.values)] for r in found.rejected]
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "read": found.read,
+            "last": found.last,
+            "accounts": accounts,
+            "rejected": rejected,
+        }
         lines = [dump_exactly([task.path, _encoded(task.values)]) for task in found.tasks]
         content = b"\n".join([dump_exactly(head), *lines])
         place = self._place(prefix)

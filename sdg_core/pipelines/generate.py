@@ -45,6 +45,7 @@ from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.publish import build_partition, rows_of
 from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.rejected import rejected_rows, selects, write_rejected
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
@@ -59,7 +60,7 @@ from sdg_core.pipelines.store import (
     write_partition,
 )
 from sdg_core.pipelines.summary import summarize
-from sdg_core.pipelines.tasks import SourceResult
+from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -291,21 +292,26 @@ class _Run:
         entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
+        rejected: dict[str, pa.Table] = {}
         kept_before = await asyncio.to_thread(self._tables, status)
         carried: CellsBySource = {}
         if self._cells is not None:
             carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
 
         async def make(key: str) -> None:
-            rows = RowBuffer(partial(rows_of, self._pipeline, key))
-            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()))
+            rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
+            others: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, self._pipeline.plan, key))
+            results[key] = await self._source(key, entries.get(key), rows, others, carried=carried.get(key, ()))
             made[key] = rows.table() if results[key].was_read else pa.table({})
+            if results[key].was_read:
+                rejected[key] = others.table()
 
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
         if self._cells is not None:
             await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried)
+        await asyncio.to_thread(self._list_rejected, status, results, rejected)
         footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
@@ -322,9 +328,16 @@ class _Run:
         return entry if self._pipeline.plan.config.sink.lineage else None
 
     async def _source(
-        self, key: str, entry: SourceEntry | None, rows: RowBuffer, *, carried: Sequence[JournaledCell]
+        self,
+        key: str,
+        entry: SourceEntry | None,
+        rows: RowBuffer[Task],
+        rejected: RowBuffer[RejectedCandidate],
+        *,
+        carried: Sequence[JournaledCell],
     ) -> SourceResult:
-        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for."""
+        """Make a source; `rows` gets what it comes to, `rejected` what was not kept. carried: what earlier versions have paid
+        for."""
         source = self._pipeline.sources[key]
         plan = self._pipeline.plan
         now, version = await asyncio.to_thread(opened, source)
@@ -341,7 +354,9 @@ class _Run:
             afresh=key in self._retry,
             checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version),
         )
-        result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
+        result = await run.run(
+            source, now, self._runner, version=version, paid=paid, keep=rows.add, keep_rejected=rejected.add
+        )
         reason = self._budget.verdict(remaining=1)
         if reason is not None:
             raise RunAbortedError(
@@ -361,6 +376,23 @@ class _Run:
             tables[entry.key] = table.slice(start, entry.rows)
             start += entry.rows
         return tables
+
+    def _list_rejected(
+        self, status: PartitionStatus, results: dict[str, SourceResult], rejected: dict[str, pa.Table]
+    ) -> None:
+        """List rejected candidates; called before the partition's file is switched, so that it never knows of more."""
+        if not selects(self._pipeline.plan):
+            return
+        index = status.partition.index
+        extended = frozenset(key for key, result in results.items() if result.extends)
+        here = [key for key, _ in status.partition.sources if key in self._pipeline.sources]
+        write_rejected(
+            self._layout.rejected_candidates(index),
+            rejected,
+            sources=here,
+            extended=extended,
+            commit_guard=lambda: self._held.commit_guard(index),
+        )
 
     def _publish(
         self,

@@ -268,7 +268,8 @@ class _Deduplication:
         assert template is not None
         name = self._processor.score
         if name in table.schema.names and _is_number(table.schema.field(name).type):
-            return table.column(name).cast(pa.float64(), safe=False).to_pylist()  # as its template would say, but fast
+            scores: list[float | None] = table.column(name).cast(pa.float64(), safe=False).to_pylist()
+            return scores  # as the template would say, but fast
         return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
 
