@@ -79,10 +79,10 @@ class SourceCheckpoints:
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
             tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
-            rejected = [
+            rejected = tuple(
                 RejectedCandidate(tuple(path), stage, candidate, reason, _decoded(values))
                 for path, stage, candidate, reason, values in head.get("rejected", ())
-            ]
+            )
             accounts = [StageAccount(**item) for item in head["accounts"]]
             return Checkpoint(tasks, accounts, head["read"], head["last"], rejected)
         except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):

@@ -154,7 +154,7 @@ class SourceRun:
             tasks = self._settle(plan.place, wanted, outcomes, batch)
             if plan.stage.checkpoint and self._checkpoints is not None and not (batch.failed or self._targets):
                 accounts = batch.accounts[: plan.place + 2]
-                found = Checkpoint(tasks, accounts, batch.read, batch.last, [*work.rejected])
+                found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
                 await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
         return batch, tasks
 
