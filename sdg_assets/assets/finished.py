@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from sdg_assets.assets.catalog import FINISHED_OF, place_metadata
-from sdg_assets.assets.run_config import CheckedConfig
+from sdg_assets.assets.run_config import CheckedConfig, run_setting
 from sdg_assets.assets.spec import DatasetSpec, FileSpec
 from sdg_assets.opened.files import open_file
 from sdg_assets.recording.inert import without_pictures
@@ -26,9 +26,7 @@ class FinishConfig(CheckedConfig):
 class ProcessConfig(FinishConfig):
     """Settings of a dataset's post-generation; what is left out comes from the dataset file's `run` block."""
 
-    max_missing_rate: float | None = Field(
-        default=None, ge=0, le=1, description="Share of records that may be left out because they failed for good."
-    )
+    max_missing_rate: float | None = run_setting("max_missing_rate")
 
 
 def build_finished(spec: FileSpec) -> dg.AssetsDefinition:

@@ -12,30 +12,29 @@ import dagster as dg
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, create_model, model_validator
 
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
-from sdg_core.api import ResumeMode, RunSettings, format_ranges, parse_row_groups
+from sdg_core.api import (
+    RUN_SETTINGS,
+    ExecutorChoice,
+    ResumeChoice,
+    ResumeMode,
+    RunSettings,
+    WhenClaimedChoice,
+    format_ranges,
+    parse_row_groups,
+)
 from sdg_core.errors import PlanError
 
 
-class Resume(Enum):
-    """How a run treats data that exists. Run config takes the members' names, so they are spelled as in a dataset file."""
-
-    if_possible = "if_possible"
-    always = "always"
-    never = "never"
-
-
-class WhenClaimed(Enum):
-    """What a run does about row groups that another run is working on."""
-
-    wait = "wait"
-    refuse = "refuse"
-
-
-class Executor(Enum):
-    """Where the functions and quality rules of a pipeline run."""
-
-    local = "local"
-    ray = "ray"
+def run_setting(name: str) -> Any:
+    """The field of a run setting: left out, the file says it."""
+    setting = RUN_SETTINGS[name]
+    return Field(
+        default=None,
+        description=setting.text,
+        ge=setting.at_least,
+        gt=setting.above,
+        le=setting.at_most,
+    )
 
 
 class CheckedConfig(dg.Config):
@@ -68,52 +67,16 @@ class CheckedConfig(dg.Config):
 class RunConfig(CheckedConfig):
     """What a run of a dataset and one of a pipeline offer alike."""
 
-    resume: Resume | None = Field(
-        default=None,
-        description="How to treat data that exists. if_possible: go on, or start a new version if the config changed. "
-        "always: refuse a changed config. never: start a new version.",
-    )
-    when_claimed: WhenClaimed | None = Field(
-        default=None,
-        description="What to do about row groups that another run is working on. wait: make the rest, then wait for them. "
-        "refuse: do not begin if there are any.",
-    )
-    max_parallel_requests: int | None = Field(
-        default=None,
-        ge=1,
-        description="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
-    )
-    num_retries: int | None = Field(
-        default=None,
-        ge=0,
-        description="Further attempts after a retryable failure of a request. Rate limits do not count.",
-    )
-    max_failure_rate: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="Share of failed records above which the run stops; judged from 20 records on.",
-    )
-    stall_timeout: float | None = Field(
-        default=None, gt=0, description="Seconds without a single success after which the run stops."
-    )
-    max_conversation_correction_steps: int | None = Field(
-        default=None, ge=0, description="How often a model is told what is wrong with a reply that cannot be used."
-    )
-    max_conversation_restarts: int | None = Field(
-        default=None, ge=0, description="How often a model is asked afresh after its corrections are used up."
-    )
-    max_cost: float | None = Field(
-        default=None,
-        gt=0,
-        description="What the models may cost in all, earlier runs included, in the currency of their prices. The run stops "
-        "before the request that could pass it.",
-    )
-    max_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        description="Tokens of prompts and replies that the models may use in all, earlier runs included.",
-    )
+    resume: ResumeChoice | None = run_setting("resume")
+    when_claimed: WhenClaimedChoice | None = run_setting("when_claimed")
+    max_parallel_requests: int | None = run_setting("max_parallel_requests")
+    num_retries: int | None = run_setting("num_retries")
+    max_failure_rate: float | None = run_setting("max_failure_rate")
+    stall_timeout: float | None = run_setting("stall_timeout")
+    max_conversation_correction_steps: int | None = run_setting("max_conversation_correction_steps")
+    max_conversation_restarts: int | None = run_setting("max_conversation_restarts")
+    max_cost: float | None = run_setting("max_cost")
+    max_tokens: int | None = run_setting("max_tokens")
 
     def resume_mode(self) -> ResumeMode | None:
         """The resume mode as the engine knows it."""
@@ -129,10 +92,7 @@ class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
     retry: bool = Field(default=False, description="Try sources again that were given up after too many attempts.")
-    executor: Executor | None = Field(
-        default=None,
-        description="Where functions and quality rules run. local: in the run. ray: on the Ray cluster that RAY_ADDRESS names.",
-    )
+    executor: ExecutorChoice | None = run_setting("executor")
 
 
 class GenerateConfig(RunConfig):
@@ -170,9 +130,9 @@ def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
     """The same run config with the settings of this `run` block as its defaults, so that the launchpad offers them to be changed.
     Definitions are loaded for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}
-    known |= {"resume": Resume(run.resume), "when_claimed": WhenClaimed(run.when_claimed)}
+    known |= {"resume": ResumeChoice(run.resume), "when_claimed": WhenClaimedChoice(run.when_claimed)}
     if "executor" in known:
-        known["executor"] = Executor(run.executor)
+        known["executor"] = ExecutorChoice(run.executor)
     fields: dict[str, Any] = {}
     for name, value in known.items():
         field = copy(config.model_fields[name])

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from sdg_core.config.json_schema import json_schema
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
-    from sdg_core.config.run import ResumeMode, RunSettings
+    from sdg_core.config.run import RunSettings
+    from sdg_core.config.run_settings import RUN_SETTINGS, ExecutorChoice, ResumeChoice, ResumeMode, WhenClaimedChoice
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
@@ -60,19 +61,44 @@ if TYPE_CHECKING:
     )
     from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus, StoredStatus
-
-    # isort: off
-    # fmt: off
     from sdg_core.errors import (
-        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
-        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
-        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
-        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError,
-        RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
-        TransientModelError, UnrecognizedFileError,
+        BudgetReachedError,
+        CallbackError,
+        CellError,
+        ClaimedError,
+        ClaimLostError,
+        ConfigDriftError,
+        ConfigError,
+        ConstraintError,
+        CorruptFileError,
+        FilterError,
+        FunctionError,
+        HubError,
+        IncompleteError,
+        LedgerError,
+        MetadataCorruptError,
+        MetadataError,
+        MetadataFieldError,
+        MetadataMissingError,
+        MetadataVersionError,
+        ModelError,
+        PermanentModelError,
+        PlanError,
+        Problem,
+        RateLimitedError,
+        RefusedError,
+        ReplyDeferredError,
+        RowGroupSizeError,
+        RunAbortedError,
+        SdgError,
+        SealedError,
+        SeedError,
+        SeedNotReadError,
+        ShrinkError,
+        StoreError,
+        TransientModelError,
+        UnrecognizedFileError,
     )
-    # fmt: on
-    # isort: on
     from sdg_core.execution.context import OnRowGroup
     from sdg_core.execution.dry_run import ColumnPlan, RunPlan
     from sdg_core.execution.estimate import Estimate
@@ -155,7 +181,8 @@ _MODULES = {
     "sdg_core.config.columns": "Column SamplerColumn SeedColumn",
     "sdg_core.config.dataset": "DatasetConfig",
     "sdg_core.config.models": "ModelConfig ModelProvider",
-    "sdg_core.config.run": "ResumeMode RunSettings",
+    "sdg_core.config.run": "RunSettings",
+    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
@@ -250,6 +277,7 @@ __all__ = [
     "EmbeddingResponse",
     "Estimate",
     "Event",
+    "ExecutorChoice",
     "Exported",
     "Failure",
     "FilterError",
@@ -288,10 +316,12 @@ __all__ = [
     "Problem",
     "ProcessingResult",
     "PushPlan",
+    "RUN_SETTINGS",
     "RateLimitedError",
     "RecordsSettled",
     "RefusedError",
     "ReplyDeferredError",
+    "ResumeChoice",
     "ResumeMode",
     "RowGroup",
     "RowGroupFinished",
@@ -332,6 +362,7 @@ __all__ = [
     "VersionInfo",
     "VersionLayout",
     "VideoPart",
+    "WhenClaimedChoice",
     "agenerate",
     "build_graph",
     "check_complete",

@@ -12,7 +12,7 @@ from pathlib import Path
 from sdg_core.api import finish
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.pipeline import PipelineConfig
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.config.sources import DatasetSources
 from sdg_core.custom import Failed, Filtered, Resources, SourceReader, Stage
 from sdg_core.dataset.events import Observer

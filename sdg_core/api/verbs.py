@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdg_core.config.load import is_pipeline, read_config, read_pipeline
-from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.config.run import RunSettings
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Observer
 from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, scan_version
 from sdg_core.dataset.ledger import latest_runs

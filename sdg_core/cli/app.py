@@ -7,12 +7,12 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from sdg_core.api import RUN_SETTINGS, ExecutorChoice, ResumeChoice, WhenClaimedChoice
 from sdg_core.cli.command_group import CommandGroup
 
 app = typer.Typer(
@@ -46,66 +46,18 @@ NumRecords = Annotated[
 ]
 
 
-class Resume(StrEnum):
-    """How a run treats data that exists."""
-
-    IF_POSSIBLE = "if_possible"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-class WhenClaimed(StrEnum):
-    """What a run does about row groups that another one is working on."""
-
-    WAIT = "wait"
-    REFUSE = "refuse"
+def _run_setting(name: str, **more: Any) -> Any:
+    """An option that replaces a run setting of the file for one run."""
+    setting = RUN_SETTINGS[name]
+    scope = f"Of a {setting.only_for}: " if setting.only_for is not None else ""
+    text = f"{scope}{setting.text} Default: the file's run.{name}."
+    return typer.Option(setting.option, min=setting.at_least, help=text, show_default=False, **more)
 
 
-class Executor(StrEnum):
-    """Values of `--executor`."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-ResumeOption = Annotated[
-    Resume | None,
-    typer.Option(
-        "--resume",
-        help="if_possible: go on, or start a new version if the config changed. always: refuse a changed config. "
-        "never: start a new version. Default: the file's run.resume.",
-        show_default=False,
-    ),
-]
-WhenClaimedOption = Annotated[
-    WhenClaimed | None,
-    typer.Option(
-        "--when-claimed",
-        help="wait: make the rest, then wait for row groups that another run is working on. refuse: do not begin if there are "
-        "any. Default: the file's run.when_claimed.",
-        show_default=False,
-    ),
-]
-MaxParallelRequestsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-parallel-requests",
-        min=1,
-        metavar="N",
-        help="Most requests under way at once, per model; lowers what the models allow, never raises it. Default: the file's "
-        "run.max_parallel_requests.",
-        show_default=False,
-    ),
-]
-ExecutorOption = Annotated[
-    Executor | None,
-    typer.Option(
-        "--executor",
-        help="Of a pipeline: run its functions and quality rules in this process (local) or on a Ray cluster (ray). Default: the "
-        "file's run.executor.",
-        show_default=False,
-    ),
-]
+ResumeOption = Annotated[ResumeChoice | None, _run_setting("resume")]
+WhenClaimedOption = Annotated[WhenClaimedChoice | None, _run_setting("when_claimed")]
+MaxParallelRequestsOption = Annotated[int | None, _run_setting("max_parallel_requests", metavar="N")]
+ExecutorOption = Annotated[ExecutorChoice | None, _run_setting("executor")]
 RowGroups = Annotated[
     str | None,
     typer.Option(

@@ -1,6 +1,15 @@
 """What options of several commands mean together."""
 
+from enum import StrEnum
+from typing import Any
+
 from sdg_core.api import Shard, parse_row_groups
+
+
+def run_changes(**given: StrEnum | int | None) -> dict[str, Any]:
+    """The run settings that options replace, as a file would say them."""
+    values = {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sdg_core.api import ResumeMode
 from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
 
 
@@ -27,7 +28,7 @@ def retry(
         raise RefusedError(
             f"{file} is a dataset; its failed records are tried again by every run", remedy="use `sdg generate`"
         )
-    mode = resume.value if resume is not None else None
+    mode: ResumeMode | None = resume.value if resume is not None else None
     generate(file, root=root, resume=mode, retry=True, sources=source, as_json=as_json)
 
 
@@ -84,7 +85,7 @@ def generate(
     file: Path,
     *,
     root: str | None,
-    resume: object = None,
+    resume: ResumeMode | None = None,
     retry: bool = False,
     sources: list[str] | None = None,
     shard: str | None = None,
@@ -102,7 +103,7 @@ def generate(
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(
             pipeline,
-            resume=resume,  # type: ignore[arg-type]
+            resume=resume,
             retry=retry,
             sources=sources,
             shard=Shard.parse(shard) if shard is not None else None,
@@ -123,7 +124,7 @@ def status(file: Path, *, root: str | None, as_json: bool) -> None:
     show_pipeline.status(pipelines.status(look_at_pipeline(file, root=root)), as_json=as_json)
 
 
-def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_json: bool) -> None:
+def plan(file: Path, *, root: str | None, resume: ResumeMode | None, shard: str | None, as_json: bool) -> None:
     """`sdg plan`."""
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
@@ -131,7 +132,7 @@ def plan(file: Path, *, root: str | None, resume: object, shard: str | None, as_
 
     found = pipelines.plan(
         look_at_pipeline(file, root=root),
-        resume=resume,  # type: ignore[arg-type]
+        resume=resume,
         shard=Shard.parse(shard) if shard is not None else None,
     )
     show_pipeline.run_plan(found, as_json=as_json)

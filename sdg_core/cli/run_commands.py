@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sdg_core.api import ResumeMode
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
@@ -39,19 +40,15 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Generate the remaining records. Complete row groups are left untouched."""
+    from sdg_core.cli.options import chosen_row_groups, run_changes
+
+    mode: ResumeMode | None = resume.value if resume is not None else None
+    changes = run_changes(when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor)
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
-        given = {
-            "when_claimed": when_claimed.value if when_claimed is not None else None,
-            "max_parallel_requests": max_parallel_requests,
-            "executor": executor.value if executor is not None else None,
-        }
-        changes = {name: value for name, value in given.items() if value is not None}
-        mode = resume.value if resume is not None else None
         return pipeline.generate(file, root=root, resume=mode, settings=changes, shard=shard, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
-    from sdg_core.cli.options import chosen_row_groups
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
@@ -60,17 +57,12 @@ def generate(
     ask_before_running(file)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
-    settings = dataset.plan.config.run
-    if when_claimed is not None:
-        settings = settings.model_copy(update={"when_claimed": when_claimed.value})
-    if max_parallel_requests is not None:
-        settings = settings.model_copy(update={"max_parallel_requests": max_parallel_requests})
     with watching(dataset.name) as on_event:
         summary = api.generate(
             dataset,
             row_groups=chosen,
-            resume=resume.value if resume is not None else None,
-            settings=settings,
+            resume=mode,
+            settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
     show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)

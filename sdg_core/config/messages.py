@@ -97,7 +97,7 @@ def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missin
         return "an alias of row_group_size, which is given as well; keep one"
     if (meant := _meant(key, missing)) is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
-    models = [DatasetConfig] if len(loc) == 1 else _models_of(around)
+    models = _models_at(loc[:-1]) or _models_of(around)
     here = {name: None for model in models for name in model.model_fields if name != key}
     if (meant := _meant(key, here)) is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
@@ -116,19 +116,38 @@ def _listed(keys: Collection[str]) -> str:
     return f"; there is {', '.join(shown)}{', ...' if len(keys) > len(shown) else ''}" if shown else ""
 
 
+def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    """The model that a place of a file is of, by the fields on the way there; none where it may be one of several."""
+    if not loc:
+        return [DatasetConfig]
+    models: list[type[BaseModel]] = [DatasetConfig, PipelineConfig]
+    for part in loc:
+        inside = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        tagged = [model for model in models if part in _tags(model).values()]
+        if not tagged and inside:
+            models = [found for annotation in inside for found in _models_in(annotation)]
+        else:
+            models = tagged or models
+    found = list(dict.fromkeys(models))
+    return found if len(found) == 1 else []
+
+
 def _models_of(around: object) -> list[type[BaseModel]]:
     """The models that a mapping seems to be of: those that have most of its keys, and its tags."""
     if not isinstance(around, Mapping) or len(around) < 2:
         return []
 
     def fit(model: type[BaseModel]) -> int:
-        fields = model.model_fields
-        tags = [key for key in around if str(key).endswith("_type") and key in fields]
-        fitting = [key for key in tags if fields[key].default == around[key]]
-        return len(fields.keys() & around.keys()) + len(fitting)
+        fitting = [key for key, tag in _tags(model).items() if around.get(key) == tag]
+        return len(model.model_fields.keys() & around.keys()) + len(fitting)
 
     best = max(map(fit, _every_model()))
     return [model for model in _every_model() if fit(model) == best] if best else []
+
+
+def _tags(model: type[BaseModel]) -> dict[str, object]:
+    """The fields that say of which kind a mapping is, with what they say of this one."""
+    return {name: field.default for name, field in model.model_fields.items() if name.endswith("_type")}
 
 
 @cache

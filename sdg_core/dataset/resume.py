@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.drift import describe_drift
 from sdg_core.errors import (
     ConfigDriftError,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_core.config.columns import ModelColumn, SkippableColumn
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.drift import describe_drift
 from sdg_core.dataset.handle import Dataset, scan_version
 from sdg_core.dataset.ledger import open_ledger_readonly

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from sdg_core.config.run import ResumeMode, RunSettings
+from sdg_core.config.run import RunSettings
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import Dataset, scan_version

@@ -7,6 +7,7 @@ anything is decided, a cluster is a connected component of the pairs found, and 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -122,7 +123,12 @@ def as_scores(scores: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def components(count: int, pairs: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]) -> NDArray[np.int32]:
-    """The connected component of each of `count` nodes, from pairs of nodes; whatever the order of the pairs."""
+    """The connected component of each of `count` nodes, from pairs of nodes; whatever the order of the pairs.
+
+    Raises FilterError where scipy was left out of the environment.
+    """
+    if find_spec("scipy") is None:
+        raise FilterError("near-duplicates need the library scipy, which is not installed", remedy="pip install scipy")
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -6,7 +6,7 @@ Where a server does not hold the model to a schema (see `formats.py`), the promp
 import json  # orjson does not tell where a value ends
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,14 @@ _MAX_STARTS = 200
 _MAX_REPAIRS = 8
 """The same for what is almost JSON: the first brackets only, because a reply that needs repair begins with them."""
 _MAX_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What a reply holds. repaired: it was almost JSON, and read as it was meant."""
+
+    value: Any
+    repaired: bool = False
 
 
 class InvalidResponseError(ModelError):
@@ -73,14 +81,15 @@ def schema_in_prompt(request: ChatRequest) -> ChatRequest:
 
 def parse(reply: ChatResponse, schema: JsonSchema) -> Any:
     """The value that a reply holds. Raises InvalidResponseError."""
-    return validate(extract_json(reply.text, finish_reason=reply.finish_reason), schema)
+    found = extract_json(reply.text, finish_reason=reply.finish_reason)
+    return validate(found.value, schema)
 
 
 MAX_SEARCHED = 2**20
 """Characters of a reply in which JSON is looked for, or repaired; what is JSON as a whole may be longer."""
 
 
-def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
+def extract_json(text: str, *, finish_reason: str | None = None) -> Extracted:
     """The JSON value of a reply: the text itself, its last fenced block, or the longest value inside prose; if it is almost
     JSON, what it means (`sdg_core.models.json_repair`).
 
@@ -89,26 +98,19 @@ def extract_json(text: str, *, finish_reason: str | None = None) -> Any:
     stripped = text.strip()
     found, value = _strict(stripped)
     if found:
-        return value
+        return Extracted(value)
     if len(stripped) > MAX_SEARCHED:
         raise InvalidResponseError(
             f"the reply is not JSON as a whole, and in {len(stripped):,} characters none is looked for; at most {MAX_SEARCHED:,}"
         )
-    found, value, _ = _lenient(stripped, may_end_early=finish_reason != "length")
-    if found:
-        return value
+    lenient = _lenient(stripped, may_end_early=finish_reason != "length")
+    if lenient is not None:
+        return lenient
     if finish_reason == "length":
         raise InvalidResponseError("the reply was cut off at max_tokens, in the middle of its JSON", truncated=True)
     if _never_ends(stripped):
         raise InvalidResponseError("the JSON of the reply is cut off: it begins, but never ends")
     raise InvalidResponseError(f"the reply holds no JSON; it begins with {stripped[:80]!r}")
-
-
-def was_repaired(reply: ChatResponse) -> bool:
-    """Whether the value of a reply was read out of what is almost JSON."""
-    stripped = reply.text.strip()
-    found, _ = _strict(stripped)
-    return not found and _lenient(stripped, may_end_early=reply.finish_reason != "length")[2]
 
 
 def validate(value: Any, schema: JsonSchema) -> Any:
@@ -187,16 +189,15 @@ def _strict(text: str) -> tuple[bool, Any]:
     return False, None
 
 
-def _lenient(text: str, *, may_end_early: bool) -> tuple[bool, Any, bool]:
-    """The longest object or list inside prose, repaired where that makes it longer: whether there is one, it, and whether it was
-    repaired."""
+def _lenient(text: str, *, may_end_early: bool) -> Extracted | None:
+    """The longest object or list inside prose, repaired where that makes it longer; None if there is none."""
     text = _OPEN_FENCE.sub(r"\1", text)
     length, value = _inside(text)
     for candidate in (*_fenced(text), text):
         repaired_length, repaired = _repaired(candidate, may_end_early=may_end_early)
         if repaired_length > length:
-            return True, repaired, True
-    return length > 0, value, False
+            return Extracted(repaired, repaired=True)
+    return Extracted(value) if length > 0 else None
 
 
 def _repaired(text: str, *, may_end_early: bool) -> tuple[int, Any]:

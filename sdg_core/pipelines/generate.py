@@ -12,7 +12,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, check_not_sealed, choose_version, create_or_resume, notices
@@ -65,8 +65,9 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import read_metadata
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
+from sdg_core.system.commit_guard import CommitGuard
 
 PARTITIONS_AT_ONCE = 32
 
@@ -282,7 +283,7 @@ class _Run:
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
             self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
-        found = read_footer(path) if path.exists() else None
+        found = unless_absent(read_footer, path)
         return classify(
             self._pipeline, status.partition, found, versions=self._versions, stale=False, retry=self._retry
         )
@@ -298,10 +299,14 @@ class _Run:
         if self._cells is not None:
             carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
 
+        guard = self._guard_of(status.partition.index)
+
         async def make(key: str) -> None:
             rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
             others: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, self._pipeline.plan, key))
-            results[key] = await self._source(key, entries.get(key), rows, others, carried=carried.get(key, ()))
+            others.add(())  # so that it has columns, whatever comes
+            paid = carried.get(key, ())
+            results[key] = await self._source(key, entries.get(key), rows, others, carried=paid, guard=guard)
             made[key] = rows.table() if results[key].was_read else pa.table({})
             if results[key].was_read:
                 rejected[key] = others.table()
@@ -310,8 +315,8 @@ class _Run:
             for key in status.to_make:
                 tasks.create_task(make(key))
         if self._cells is not None:
-            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried)
-        await asyncio.to_thread(self._list_rejected, status, results, rejected)
+            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried, commit_guard=guard)
+        await asyncio.to_thread(self._list_rejected, status, results, rejected, guard=guard)
         footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
@@ -335,9 +340,10 @@ class _Run:
         rejected: RowBuffer[RejectedCandidate],
         *,
         carried: Sequence[JournaledCell],
+        guard: CommitGuard,
     ) -> SourceResult:
         """Make a source; `rows` gets what it comes to, `rejected` what was not kept. carried: what earlier versions have paid
-        for."""
+        for. guard: of its partition."""
         source = self._pipeline.sources[key]
         plan = self._pipeline.plan
         now, version = await asyncio.to_thread(opened, source)
@@ -352,7 +358,7 @@ class _Run:
             run_id=self._run_id,
             before=before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version),
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version, commit_guard=guard),
         )
         result = await run.run(
             source, now, self._runner, version=version, paid=paid, keep=rows.add, keep_rejected=rejected.add
@@ -364,6 +370,10 @@ class _Run:
                 remedy="finished sources are kept; fix the cause and run the same command to go on",
             )
         return result
+
+    def _guard_of(self, index: int) -> CommitGuard:
+        """What keeps a run that has lost a partition from changing anything of it."""
+        return lambda: self._held.commit_guard(index)
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""
@@ -378,20 +388,24 @@ class _Run:
         return tables
 
     def _list_rejected(
-        self, status: PartitionStatus, results: dict[str, SourceResult], rejected: dict[str, pa.Table]
+        self,
+        status: PartitionStatus,
+        results: dict[str, SourceResult],
+        rejected: dict[str, pa.Table],
+        *,
+        guard: CommitGuard,
     ) -> None:
         """List rejected candidates; called before the partition's file is switched, so that it never knows of more."""
         if not selects(self._pipeline.plan):
             return
-        index = status.partition.index
         extended = frozenset(key for key, result in results.items() if result.extends)
         here = [key for key, _ in status.partition.sources if key in self._pipeline.sources]
         write_rejected(
-            self._layout.rejected_candidates(index),
+            self._layout.rejected_candidates(status.partition.index),
             rejected,
             sources=here,
             extended=extended,
-            commit_guard=lambda: self._held.commit_guard(index),
+            commit_guard=guard,
         )
 
     def _publish(

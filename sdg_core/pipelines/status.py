@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.resume import choose_version
 from sdg_core.dataset.status import StoredStatus
 from sdg_core.errors import RefusedError

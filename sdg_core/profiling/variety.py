@@ -1,8 +1,8 @@
 """How varied the texts and vectors of a dataset are, before and after processors removed records.
 
 Texts are compared as deduplication compares them (`sdg_core.filters`), on rows at equal distances, so that time and memory are
-bounded whatever the size; with fewer rows than that, on all. Near-duplicates need the library rensa; without it their numbers
-are absent.
+bounded whatever the size; with fewer rows than that, on all. Near-duplicates need the libraries rensa and scipy; without them
+their numbers are absent.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from sdg_core.profiling.model import ColumnProfile
 from sdg_core.profiling.table import Described
 
 Stage = Literal["before", "after"]
+NEAR_DUPLICATES_BY = ("rensa", "scipy")
 MAX_ROWS = 10_000
 MAX_CHARACTERS = 5_000_000
 MAX_VECTORS = 5_000
@@ -86,7 +87,7 @@ def _texts(frame: pl.LazyFrame, profile: ColumnProfile, *, mean: float, rows: in
     exact = duplicates_by("exact")
     exact.add(ids, texts)
     near: dict[str, Any] = {}
-    if find_spec("rensa") is not None:
+    if all(find_spec(library) is not None for library in NEAR_DUPLICATES_BY):
         minhash = duplicates_by("minhash")
         minhash.add(ids, texts)
         decided = minhash.decide()

@@ -86,7 +86,7 @@ class ResponseSpec:
     read: the value in a reply; raises ModelError or ValueError. instructions: added to the prompt. schema: of the reply.
     """
 
-    read: Callable[[ChatResponse], Any]
+    read: Callable[[ChatResponse], structured.Extracted]
     instructions: str = ""
     schema: Mapping[str, Any] | None = None
     code_language: str | None = None
@@ -135,7 +135,7 @@ class ChatGenerator:
 
     def _usages(self, outcome: Done) -> Mapping[str, Usage]:
         """What the conversation used; a reply that was almost JSON is counted."""
-        if self._wanted.schema is None or not structured.was_repaired(outcome.reply):
+        if not outcome.repaired:
             return outcome.usages
         alias = outcome.reply.alias or self._column.model_alias
         return {**outcome.usages, alias: outcome.usages.get(alias, Usage()) + Usage(repaired=1)}

@@ -11,6 +11,7 @@ from sdg_core.config.columns import LlmCodeColumn
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
 from sdg_core.generators.models.conversation import UnusableResponseError
 from sdg_core.generators.models.fences import fenced_blocks
+from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatResponse
 
 _CODE_MARKS = re.compile(r"[{}\[\]();=<>#$:]")
@@ -40,10 +41,10 @@ def code_generator(column: LlmCodeColumn, asked: ModelBinding) -> ChatGenerator:
     named = f"SQL ({dialect})" if dialect else language
     instructions = f"Write {named} code. Put it into one fenced block that begins with ```{language} and ends with ```."
 
-    def read(reply: ChatResponse) -> str:
+    def read(reply: ChatResponse) -> Extracted:
         if reply.finish_reason == "length":
             raise UnusableResponseError("it was cut off, because it is longer than max_tokens allows; be brief")
-        return extract_code(reply.text, language=language)
+        return Extracted(extract_code(reply.text, language=language))
 
     return ChatGenerator(column, asked, ResponseSpec(read, instructions, code_language=language))
 

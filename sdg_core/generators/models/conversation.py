@@ -17,6 +17,7 @@ from sdg_core.generators.base import CellFailedError, DeferredCell
 from sdg_core.models.endpoint import ModelEndpoint, RequestFailedError
 from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
+from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
 from sdg_core.store.failures import FailureKind
 
@@ -116,12 +117,16 @@ class CallTools:
 
 @dataclass(frozen=True)
 class Done:
-    """It is over: the value, the reply that held it, the messages of the last conversation, and what all of them used."""
+    """It is over: the value, the reply that held it, the messages of the last conversation, and what all of them used.
+
+    repaired: the reply was almost JSON.
+    """
 
     value: Any
     reply: ChatResponse
     messages: tuple[Message, ...]
     usages: Mapping[str, Usage]
+    repaired: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ class Conversation:
     """
 
     opening: Callable[[int], ChatRequest]
-    read: Callable[[ChatResponse], Any]
+    read: Callable[[ChatResponse], Extracted]
     alias: str
     limits: Limits
     max_tool_turns: int | None = None
@@ -187,10 +192,11 @@ class Conversation:
         if cut is not None:
             return GiveUp(_unusable(state, cut, reply, kind="truncated"))
         try:
-            value = self.read(reply)
+            found = self.read(reply)
         except (ModelError, ValueError) as error:
             return self._after_unusable(state, reply, error)
-        return Done(value, reply, (*state.request.messages, assistant_message(reply)), state.usages)
+        messages = (*state.request.messages, assistant_message(reply))
+        return Done(found.value, reply, messages, state.usages, repaired=found.repaired)
 
     def _tools_are_open(self, state: Standing) -> bool:
         """Whether tools may still be asked for, or the model does not know yet that they may not."""

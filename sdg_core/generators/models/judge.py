@@ -1,6 +1,7 @@
 """Scores with reasons. A score counts as the option that it spells: in any case, as text or as a number."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sdg_core.config.columns import LlmJudgeColumn
@@ -17,9 +18,10 @@ def judge_generator(column: LlmJudgeColumn, asked: ModelBinding) -> ChatGenerato
     schema = reply_schema(column)
     shape = reply_shape(column)
 
-    def read(reply: ChatResponse) -> Any:
-        value = structured.extract_json(reply.text, finish_reason=reply.finish_reason)
-        return fit(structured.validate(with_options(value, column.scores), schema), shape)
+    def read(reply: ChatResponse) -> structured.Extracted:
+        found = structured.extract_json(reply.text, finish_reason=reply.finish_reason)
+        valid = structured.validate(with_options(found.value, column.scores), schema)
+        return replace(found, value=fit(valid, shape))
 
     return ChatGenerator(column, asked, ResponseSpec(read, rubric(column.scores), schema))
 

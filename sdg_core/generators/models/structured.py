@@ -1,6 +1,6 @@
 """Values that satisfy a JSON schema. Keys that the schema does not name are left out; what it leaves open is JSON text."""
 
-from typing import Any
+from dataclasses import replace
 
 from sdg_core.config.columns import LlmStructuredColumn
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
@@ -15,7 +15,8 @@ def structured_generator(column: LlmStructuredColumn, asked: ModelBinding) -> Ch
     schema = reply_schema(column)
     shape = reply_shape(column)
 
-    def read(reply: ChatResponse) -> Any:
-        return fit(structured.parse(reply, schema), shape)
+    def read(reply: ChatResponse) -> structured.Extracted:
+        found = structured.extract_json(reply.text, finish_reason=reply.finish_reason)
+        return replace(found, value=fit(structured.validate(found.value, schema), shape))
 
     return ChatGenerator(column, asked, ResponseSpec(read, schema=schema))

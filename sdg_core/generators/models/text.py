@@ -3,6 +3,7 @@
 from sdg_core.config.columns import LlmTextColumn
 from sdg_core.generators.models.chat import ChatGenerator, ModelBinding, ResponseSpec
 from sdg_core.generators.models.conversation import UnusableResponseError
+from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatResponse
 
 
@@ -11,7 +12,7 @@ def text_generator(column: LlmTextColumn, asked: ModelBinding) -> ChatGenerator:
     return ChatGenerator(column, asked, ResponseSpec(_text))
 
 
-def _text(reply: ChatResponse) -> str:
+def _text(reply: ChatResponse) -> Extracted:
     if not reply.text.strip():
         raise UnusableResponseError("it holds no text")
-    return reply.text
+    return Extracted(reply.text)

@@ -1,13 +1,17 @@
 """Checks of sampler columns that their parameter models cannot make by themselves."""
 
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 
 from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.samplers import (
     BernoulliMixtureParams,
+    BinomialParams,
     CategoryParams,
     DatetimeParams,
+    GaussianParams,
+    PoissonParams,
     SamplerParams,
     ScipyParams,
     SubcategoryParams,
@@ -47,6 +51,13 @@ def _check_params(
     match params:
         case DatetimeParams():
             yield from _check_datetime(params)
+        case GaussianParams() | BinomialParams() | PoissonParams() | ScipyParams() | BernoulliMixtureParams() if (
+            find_spec("scipy") is None
+        ):
+            yield (
+                (),
+                f"the sampler {params.sampler_type} needs the library scipy, which is not installed: pip install scipy",
+            )
         case SubcategoryParams() if params.category not in also_known:
             yield from _check_parent(params, columns, seeded=seeded)
         case TimedeltaParams() if params.reference_column_name not in also_known:

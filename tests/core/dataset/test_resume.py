@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from sdg_core import api
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.drift import describe_drift
 from sdg_core.dataset.events import Notice
 from sdg_core.errors import (

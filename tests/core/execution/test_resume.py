@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from sdg_core import api
-from sdg_core.config.run import ResumeMode
+from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, RowGroupFinished, RunStarted
 from sdg_core.dataset.resume import choose_version, create_or_resume
 from sdg_core.errors import ConfigDriftError, MetadataFieldError, SealedError, ShrinkError

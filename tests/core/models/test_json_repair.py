@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from sdg_core import api
 from sdg_core.models.json_repair import NotRepairableError, repair_json
-from sdg_core.models.structured import InvalidResponseError, extract_json, was_repaired
-from sdg_core.models.types import ChatResponse, Usage
+from sdg_core.models.structured import Extracted, InvalidResponseError, extract_json
 from sdg_core.testing import ModelServer
 from tests.support.sdg import dataset_config, llm, open_dataset, stored_records
 
@@ -51,8 +50,7 @@ NESTED = JSON.filter(lambda value: isinstance(value, dict | list))
     ],
 )
 def test_read_as_it_is_meant(text: str, value: Any) -> None:
-    assert extract_json(text, finish_reason="stop") == value
-    assert was_repaired(ChatResponse(text, "stop", Usage()))
+    assert extract_json(text, finish_reason="stop") == Extracted(value, repaired=True)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_what_max_tokens_cut_off_is_not_closed() -> None:
 def test_strict_json_is_read_as_it_is(value: Any) -> None:
     text = orjson.dumps(value).decode()
     assert repair_json(text) == (value, len(text))
-    assert not was_repaired(ChatResponse(text, "stop", Usage()))
+    assert extract_json(text) == Extracted(value)
 
 
 @given(NESTED)

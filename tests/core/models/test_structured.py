@@ -52,15 +52,15 @@ JSON = st.recursive(
     ],
 )
 def test_where_json_may_stand(text: str, value: Any) -> None:
-    assert extract_json(text) == value
+    assert extract_json(text).value == value
 
 
 @given(JSON.filter(lambda value: isinstance(value, dict | list)))
 def test_any_json_is_found_bare_and_fenced(value: Any) -> None:
     text = orjson.dumps(value).decode()
-    assert extract_json(text) == value
+    assert extract_json(text).value == value
     if "```" not in text:
-        assert extract_json(f"Well:\n```json\n{text}\n```") == value
+        assert extract_json(f"Well:\n```json\n{text}\n```").value == value
 
 
 @given(st.text())
