@@ -22,13 +22,15 @@ from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
 """Seconds that a claim lasts without being renewed."""
 WHOLE = -1
 """Stands for the whole version where a row group is asked for."""
+INDEX = -2
+"""Stands for the index of the version's files."""
 _MINE = "dataset = :dataset AND version = :version"
 _SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
 _REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
@@ -50,7 +52,8 @@ class Claim:
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        what = "this version" if self.row_group == WHOLE else f"row group {self.row_group:05d}"
+        named = {WHOLE: "this version", INDEX: "the index of this version"}
+        what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
         )
@@ -123,16 +126,22 @@ class Claims:
 
     def renew(self, held: Sequence[Claim]) -> list[Claim]:
         """Make claims last another lease; returns them as they are then. Raises ClaimLostError if somebody else has taken one of
-        them over; the others are renewed all the same."""
+        them over; the others are renewed all the same.
+
+        A claim whose row is locked is left for the next time: it is being published, which renews it too, or looked at. If
+        this waited for it, a store that takes its time with one row group would cost the run all the others.
+        """
         if not held:
             return []
         expires = self._clock() + LEASE
         query = f"SELECT row_group, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY row_group"
+        mine = {**self._key, "holder": self.holder}
         with self._transaction() as connection:
-            rows = connection.execute(query + connection.for_update, {**self._key, "holder": self.holder})
-            still = {(row["row_group"], row["token"]) for row in rows}
+            still = {(row["row_group"], row["token"]) for row in connection.execute(query, mine)}
             lost = [claim.row_group for claim in held if (claim.row_group, claim.token) not in still]
-            kept = [claim for claim in held if (claim.row_group, claim.token) in still]
+            rows = connection.execute(query + connection.for_update_of_free, mine)
+            free = {(row["row_group"], row["token"]) for row in rows}
+            kept = [claim for claim in held if (claim.row_group, claim.token) in free]
             self._expire(connection, kept, at=expires)
         if lost:
             raise _lost(lost)
@@ -143,15 +152,17 @@ class Claims:
         return claim.expires_at - self._clock() > LEASE / 2
 
     @contextmanager
-    def commit_guard(self, claim: Claim, *, release: bool = False) -> Iterator[None]:
-        """Hold the claim's row locked while the block publishes. Raises ClaimLostError, before the block, if it is lost.
+    def commit_guard(self, *held: Claim, release: bool = False) -> Iterator[None]:
+        """Hold the rows of some claims locked while the block publishes. Raises ClaimLostError, before the block, if one is lost.
 
-        release: give the claim back with it.
+        release: give the claims back with it.
         """
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
-            if connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) != 1:
-                raise _lost([claim.row_group])
+            ordered = sorted(held, key=lambda claim: claim.row_group)  # nobody waits in a circle
+            kept = [connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1 for claim in ordered]
+            if not all(kept):
+                raise _lost([claim.row_group for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
             yield
 
     def release(self, *held: Claim) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -30,7 +31,7 @@ from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.tasks import DROPPED, Outcome, RejectedCandidate, StageAccount, Task, task_number
+from sdg_core.pipelines.tasks import DROPPED, Outcome, RejectedCandidate, StageAccount, Task, are_light, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -39,9 +40,6 @@ from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 TASKS_AT_ONCE = 1000
 """Tasks that one open group of a `columns` stage holds."""
-_FEW = 64
-_SHORT = 2**16
-"""Tasks, and characters of theirs, that are not worth a thread."""
 
 
 @dataclass
@@ -126,7 +124,7 @@ class StageRunner:
         if order:
             records = [numbers[at] for at in order]
             status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-            group = await asyncio.to_thread(
+            open_group = partial(
                 OpenGroup,
                 status,
                 plan=plan.columns,
@@ -136,6 +134,11 @@ class StageRunner:
                 paid=work.paid,
                 number=_numbers_of_candidates(work.key, {numbers[at]: tasks[at].path for at in order}),
             )
+            computes = bool(plan.columns.graph.columns_of(0, per_record=False))
+            if computes or not are_light(tasks):
+                group = await asyncio.to_thread(open_group)
+            else:
+                group = open_group()
             await self._make_all(maker, group, work)
             made = dict(zip(order, _rows(group, records), strict=True))
             _note_rejected(plan, group, {numbers[at]: tasks[at] for at in order}, work)
@@ -169,10 +172,10 @@ class StageRunner:
                     running.create_task(make(position))
             if not group.last_phase:
                 await asyncio.to_thread(group.advance)
-            elif await asyncio.to_thread(group.judge):
-                await asyncio.to_thread(group.draw_again, paid=work.paid)
-            else:
+            elif group.selection is None or not await asyncio.to_thread(group.judge):
                 return
+            else:
+                await asyncio.to_thread(group.draw_again, paid=work.paid)
 
 
 async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
@@ -181,9 +184,8 @@ async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, ap
     def made() -> list[Outcome]:
         return [make(task) for task in tasks]
 
-    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
-    is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
-    return made() if is_small else await asyncio.to_thread(made)
+    is_light = not apart and are_light(tasks)
+    return made() if is_light else await asyncio.to_thread(made)
 
 
 def _cannot_wait(record: WaitingRecord) -> FailedRecord:

@@ -5,7 +5,7 @@ Invariant of the account, for every stage of every source: tasks in = handed on 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ READ_STAGE = -1
 """The place of the reader, before the first stage."""
 DROPPED = "select: no candidate was kept"
 """Why a task is filtered of which `select` kept nothing."""
+_FEW = 64
+_SHORT = 2**16
 _SOURCE_BITS = 28
 _TASK_BITS = 35
 
@@ -37,6 +39,12 @@ class Task:
     def child(self, position: int, values: Mapping[str, Any]) -> "Task":
         """A piece of this task."""
         return Task((*self.path, position), values, self.counted)
+
+
+def are_light(tasks: Sequence[Task]) -> bool:
+    """Whether tasks are so few and short that simple work on all of them is not worth a thread."""
+    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
+    return len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
 
 
 Outcome = Mapping[str, Any] | list[Mapping[str, Any]] | Filtered | Failed

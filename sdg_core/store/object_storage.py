@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sdg_core.store.bucket import ONE_PUT, Listed, ObjectStoreFault
+from sdg_core.store.bucket import ONE_PUT, ObjectStoreFault
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.storage import StoredFile
@@ -45,17 +45,21 @@ class ObjectStorage:
     def __init__(self, path: ObjectPath) -> None:
         self._path = path
 
+    def pending_file(self) -> "_PendingObject":
+        """Content that waits to be put."""
+        return _PendingObject(self._path)
+
     @contextmanager
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Collect the content, then put it."""
-        failpoint("file.before_temporary")
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-            yield file
-            failpoint("file.after_temporary")
+        pending = self.pending_file()
+        try:
+            yield pending.file
+            pending.make_durable()
             with commit_guard():
-                failpoint("file.before_replace")
-                _put(self._path, file)
-                failpoint("file.after_replace")
+                pending.publish()
+        finally:
+            pending.discard()
         failpoint("file.after_directory_sync")
 
     def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
@@ -111,7 +115,7 @@ class ObjectStorage:
         """The objects below the prefix whose name sorts after `after`."""
         prefix = self._path.key
         found = self._path.bucket.walk(prefix, after=f"{prefix}/{after}" if after is not None else None)
-        return [StoredFile(item.key.rpartition("/")[2], _stamp(item)) for item in found]
+        return [StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found]
 
     def directory_names(self) -> list[str]:
         """The prefixes directly below."""
@@ -120,11 +124,6 @@ class ObjectStorage:
     def read_end(self, count: int) -> tuple[bytes, int]:
         """One request for a suffix."""
         return self._path.bucket.get_end(self._path.key, count)
-
-    def stamp(self) -> str | None:
-        """Size and etag."""
-        found = self._path.bucket.find(self._path.key)
-        return None if found is None else _stamp(found)
 
     def parquet_source(self) -> Any:
         """The whole object in memory: row groups are small, and one request is faster than several ranges."""
@@ -146,6 +145,29 @@ class ObjectStorage:
             prefix = f"{self._path.key}/"
             keys = [found.key for found in self._path.bucket.walk(self._path.key)]
             self._path.bucket.delete([key for key in keys if key.removeprefix(prefix) not in output.names])
+
+
+class _PendingObject:
+    """The content of an object that is not put yet. Until then it need not survive a crash."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        failpoint("file.before_temporary")
+        self._path = path
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+
+    def make_durable(self) -> None:
+        """Nothing to do: the put will."""
+        failpoint("file.after_temporary")
+
+    def publish(self) -> None:
+        """Put it."""
+        failpoint("file.before_replace")
+        _put(self._path, self.file)
+        failpoint("file.after_replace")
+
+    def discard(self) -> None:
+        """Forget it."""
+        self.file.close()
 
 
 class _StagedObjects:
@@ -179,10 +201,6 @@ class _StagedObject:
     def abandon(self) -> None:
         """Nothing has been put."""
         self.file.close()
-
-
-def _stamp(found: Listed) -> str:
-    return f"{found.etag}-{found.size}"
 
 
 def _put(path: ObjectPath, content: bytes | IO[bytes]) -> None:

@@ -52,6 +52,10 @@ class Source(ABC):
     def open(self) -> OpenSource:
         """The source as it is now. Raises SourceError if it cannot be opened."""
 
+    def is_quick(self) -> bool:
+        """Whether opening it and reading its first records takes no longer than a moment, so that others can wait for it."""
+        return False
+
 
 class UnreadSource(Source):
     """A source that somebody found before; nobody looks for it now."""
