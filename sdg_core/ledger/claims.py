@@ -30,7 +30,9 @@ LEASE = 60.0
 WHOLE = -1
 """Stands for the whole version where a row group is asked for."""
 INDEX = -2
-"""Stands for the index of the version's files."""
+"""Stands for the index of the version's files, while runs go on."""
+STOCK = -3
+"""Stands for the counts of the version, which a run that ends brings up to date."""
 _MINE = "dataset = :dataset AND version = :version"
 _SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
 _REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
@@ -52,7 +54,7 @@ class Claim:
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        named = {WHOLE: "this version", INDEX: "the index of this version"}
+        named = {WHOLE: "this version", INDEX: "the index of this version", STOCK: "the stock of this version"}
         what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)

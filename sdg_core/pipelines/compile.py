@@ -283,8 +283,11 @@ class _Compiler:
         )
         config = resolved.config
         made = {column.name for column in config.columns} | {*producers_of(config.columns)}
-        references = [name for column in config.columns for name in references_of(column)]
-        references += names_in_select(stage.select) if stage.select is not None else ()
+        try:
+            references = [name for column in config.columns for name in references_of(column)]
+            references += names_in_select(stage.select) if stage.select is not None else ()
+        except TemplateSyntaxError:
+            references = []  # checking the columns says what is wrong with it
         read = {name: None for name in references if name not in made}
         seeds = sorted(self._known) if self._known is not None else sorted(read)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]

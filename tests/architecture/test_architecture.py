@@ -152,7 +152,9 @@ def test_constraints_are_plain_pins() -> None:
     assert names == sorted(set(names))
 
 
-@pytest.mark.parametrize(("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60)])
+@pytest.mark.parametrize(
+    ("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60), ("hostile-inputs.md", 60)]
+)
 def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:
     table = (ROOT / "docs" / "design" / document).read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", table)
