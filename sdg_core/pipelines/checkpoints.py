@@ -90,7 +90,16 @@ class SourceCheckpoints:
             )
             accounts = [StageAccount(**item) for item in head["accounts"]]
             return Checkpoint(tasks, accounts, head["read"], head["last"], rejected)
-        except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            OverflowError,
+            RecursionError,
+            MemoryError,
+            pa.ArrowException,
+        ):
             return None
 
     def save(self, prefix: str, batch: int, found: Checkpoint) -> None:

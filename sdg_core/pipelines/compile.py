@@ -202,10 +202,7 @@ class _Compiler:
 
     def _need(self, name: str, path: YamlPath) -> None:
         if self._known is not None and name not in self._known:
-            there = ", ".join(sorted(self._known))
-            self._problem(
-                path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}; there are {there}"
-            )
+            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}")
 
     def _split(self, place: int, stage: SplitStage) -> None:
         self._need(stage.column, ("stages", place, "column"))

@@ -130,6 +130,6 @@ def read_cells(layout: SourcesLayout, index: int) -> dict[str, list[JournaledCel
             key, record, column, column_hash, value, inputs = load_exactly(line)
             cell = JournaledCell(record, column, column_hash, value, {}, inputs)
             found.setdefault(key, []).append(cell)
-    except (ValueError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
+    except (ValueError, TypeError, OSError, OverflowError, RecursionError, MemoryError, pa.ArrowException):
         return {}
     return found

@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 
 import pyarrow as pa
 
-from sdg_core.pipelines.store import joined
+from sdg_core.errors import StoreError
+from sdg_core.pipelines.readers.base import SourceError
+from sdg_core.pipelines.store import UNLIKE, joined
 
 SPILL_BYTES = 64 * 2**20
 """Bytes of rows that a source holds in memory."""
@@ -25,10 +27,19 @@ class RowBuffer(Generic[Item]):
         self._limit = spill_bytes
         self._tables: list[pa.Table] = []
         self._held = 0
+        self._schema = pa.schema([])
 
     def add(self, tasks: Sequence[Item]) -> None:
-        """Take the rows of some tasks. Raises StoreError if a column's values have no type in common."""
-        table = self._to_table(tasks)
+        """Take the rows of some tasks. Raises SourceError if a column's values, or those of earlier rows, have no type in
+        common."""
+        try:
+            table = self._to_table(tasks)
+            self._schema = pa.unify_schemas([self._schema, table.schema], promote_options="permissive")
+        except StoreError as error:
+            raise SourceError(f"cannot be written: {error.message}; {error.remedy}", kind="output") from error
+        except pa.ArrowException as error:
+            message = f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
+            raise SourceError(message, kind="output") from error
         self._tables.append(table)
         self._held += table.nbytes
         if self._held > self._limit:

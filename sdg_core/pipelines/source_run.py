@@ -244,10 +244,10 @@ class SourceRun:
                 self._fail(path, target.stage, replace(failure, kind=target.kind))
 
     def _unreadable(self, source: Source, error: SourceError, *, version: str, work: SourceWork) -> SourceResult:
-        """The source could not be read to its end: none of it counts, but what earlier runs made stays."""
+        """The source could not be read to its end, or not be written: none of it counts, but what earlier runs made stays."""
         self.accounts = self._accounts_before()
         self.failures = []
-        failure = Failed(f"{source.locator} {error}", kind="read")
+        failure = Failed(f"{source.locator} {error}", retryable=error.kind == "read", kind=error.kind)
         if self._targets:
             self._fail_again(Task((), {}), failure)
         else:

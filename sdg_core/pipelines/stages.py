@@ -105,7 +105,7 @@ class StageRunner:
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
-                return [{stage.columns.get(name, name): value for name, value in task.values.items()} for task in tasks]
+                return [_rename(stage, task) for task in tasks]
             case _:
                 outcomes: list[Outcome] = []
                 for start in range(0, len(tasks), TASKS_AT_ONCE):
@@ -289,8 +289,15 @@ def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
 def _explode(stage: ExplodeStage, task: Task) -> Outcome:
     root, *fields = stage.column.split(".")
     value: Any = task.values.get(root)
+    place = root
     for name in fields:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        if value is None:
+            break
+        if not isinstance(value, Mapping):
+            message = f"{place} holds a {type(value).__name__}, not a mapping, so there is no {stage.column}"
+            return Failed(message, retryable=False, kind="input")
+        value = value.get(name)
+        place = f"{place}.{name}"
     if value is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(value, list | tuple):
@@ -306,6 +313,15 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
         message = f"items of {stage.column} have {', '.join(clash)}, which are columns already; rename those before"
         return Failed(message, retryable=False, kind="input")
     return [{**rest, **piece} for piece in pieces]
+
+
+def _rename(stage: RenameStage, task: Task) -> Outcome:
+    renamed = {stage.columns.get(name, name): value for name, value in task.values.items()}
+    if len(renamed) < len(task.values):
+        taken = sorted({stage.columns[name] for name in stage.columns if name in task.values} & task.values.keys())
+        message = f"the task has a column {', '.join(map(repr, taken))} already; choose another name, or drop it before"
+        return Failed(message, retryable=False, kind="input")
+    return renamed
 
 
 def _select(stage: SelectStage, task: Task) -> Outcome:

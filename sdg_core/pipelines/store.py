@@ -33,6 +33,8 @@ from sdg_core.store.storage import StoredFile
 from sdg_core.store.together import NewFile
 
 SCHEMA_VERSION = 1
+UNLIKE = "make them alike in a stage before the sink, or leave the column out by sink.columns"
+"""What to do about values of different types in one column."""
 MAX_SINGLE = 10_000
 """Sources that get a partition each by default; more are bucketed."""
 _NAME = re.compile(r"\d{5,}\.json")
@@ -292,10 +294,7 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
         array = pa.array(values)
         return pa.array(_without_empty(values)) if _has_empty_struct(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(
-            f"column {name!r} cannot be written: its values have no type in common ({error})",
-            remedy="make them alike in a stage before the sink, or leave the column out by sink.columns",
-        ) from error
+        raise StoreError(f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE) from error
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

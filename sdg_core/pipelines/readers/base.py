@@ -19,7 +19,12 @@ Record = Mapping[str, Any] | Failed | Filtered
 
 
 class SourceError(Exception):
-    """A source that cannot be read as what it should be; the message says what is wrong, and what to do."""
+    """A source that cannot be read as what it should be, or whose rows cannot be written (`kind` is `output`); the message says
+    what is wrong, and what to do."""
+
+    def __init__(self, message: str, *, kind: str = "read") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class OpenSource(ABC):
