@@ -172,8 +172,12 @@ def usage_metadata(usage: UsageByModel) -> dict[str, int]:
 def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
     """Usage per model as a table, without columns of zeros."""
     names = sorted({name for counts in usage.values() for name, count in counts.items() if count})
-    rows = [(alias, *(f"{counts.get(name, 0):,}" for name in names)) for alias, counts in usage.items()]
-    return markdown_table(("model", *(name.replace("_", " ") for name in names)), rows)
+    rows = []
+    for alias, counts in usage.items():
+        numbers = [f"{counts.get(name, 0):,}" for name in names]
+        rows.append((alias, *numbers))
+    headings = [name.replace("_", " ") for name in names]
+    return markdown_table(("model", *headings), rows)
 
 
 def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig], *, simulated: bool) -> dict[str, float]:
@@ -257,7 +261,10 @@ def _variety(measured: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
     """A column of a report as a row of the summary."""
     distinct = column.get("distinct")
-    count = f"{'about ' if distinct['approximate'] else ''}{distinct['count']:,}" if distinct else ""
+    count = ""
+    if distinct:
+        about = "about " if distinct["approximate"] else ""
+        count = f"{about}{distinct['count']:,}"
     return column["name"], column["summary"], f"{column['nulls']:,}", count, cell(column["type"], width=40)
 
 

@@ -106,7 +106,10 @@ def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
 
 
 def _batch(names: Sequence[str], rows: Sequence[Sequence[Any]], where: str) -> pa.Table:
-    columns = [_column(name, [row[place] for row in rows], where) for place, name in enumerate(names)]
+    columns = []
+    for place, name in enumerate(names):
+        values = [row[place] for row in rows]
+        columns.append(_column(name, values, where))
     return pa.table(columns, names=[*names])
 
 

@@ -166,3 +166,13 @@ def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least
         if path.is_file()
     }
     assert sorted({f"{file}::{name}" for file, name in named if name not in defined.get(file, ())}) == []
+
+
+@pytest.mark.parametrize("package", ["sdg_core", "sdg_assets"])
+def test_no_conditional_expression_contains_another(package: str) -> None:
+    found = []
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.IfExp) and sum(isinstance(inner, ast.IfExp) for inner in ast.walk(node)) > 1:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == [], "one thought a line: give the inner one a name"
