@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import print_json, print_values, stdout, two_columns
+from sdg_core.cli.output import print_json, print_values, say, stdout, two_columns
 from sdg_core.cli.show_money import (
     WOULD,
     cost_lines,
@@ -145,7 +144,7 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
         for line in usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
-        typer.echo(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
+        say(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
 
 
 def estimate(result: "Estimate", *, as_json: bool) -> None:
