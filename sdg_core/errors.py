@@ -46,10 +46,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 
+def writable(text: str) -> str:
+    """Text with half surrogates spelt out, which neither JSON nor a database nor a terminal takes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 class SdgError(Exception):
-    """Root of the tree. `remedy` is a sentence that says what to do about it."""
+    """Root of the tree. `remedy` is a sentence that says what to do about it.
+
+    Both can be written anywhere: half surrogates, which words of servers and names of files may hold, are spelt out.
+    """
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        message = writable(message)
+        remedy = None if remedy is None else writable(remedy)
         super().__init__(message if remedy is None else f"{message}\n  -> {remedy}")
         self.message = message
         self.remedy = remedy

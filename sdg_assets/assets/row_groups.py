@@ -92,9 +92,10 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
             run_id=context.run.run_id,
             begun_by=beginner_of(context.run),
         )
+        waiting = f" ({summary.waiting} of them wait for replies)" if summary.waiting else ""
         return (
             f"{summary.generated} records generated, {summary.failed} failed, {summary.dropped} dropped by select, "
             f"{summary.adopted} row groups adopted, "
             f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
-            f"{summary.remaining} records remaining; in {summary.version.row_groups}"
+            f"{summary.remaining} records remaining{waiting}; in {summary.version.row_groups}"
         )

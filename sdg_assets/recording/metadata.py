@@ -138,6 +138,7 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
     return {
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
+        **({"records_waiting": footer.waiting} if footer.waiting else {}),
         **selected,
         **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),

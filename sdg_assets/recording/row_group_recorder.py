@@ -89,6 +89,11 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
 
 def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
     groups = format_ranges(sorted(event.group.index for event in empty))
+    if all(event.waiting and not event.failed for event in empty):
+        return (
+            f"every record of row groups {groups} waits for a reply that comes later\n"
+            "  -> materialize them again when the replies are there; what was made of other row groups is recorded"
+        )
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
         f"no record could be made of row groups {groups}; the first failure: {first}\n"

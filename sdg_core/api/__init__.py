@@ -61,19 +61,44 @@ if TYPE_CHECKING:
     )
     from sdg_core.dataset.spending import DatasetSpending
     from sdg_core.dataset.status import DatasetStatus, StoredStatus
-
-    # isort: off
-    # fmt: off
     from sdg_core.errors import (
-        BudgetReachedError, CallbackError, CellError, ClaimedError, ClaimLostError, ConfigDriftError, ConfigError,
-        ConstraintError, CorruptFileError, FilterError, FunctionError, HubError, IncompleteError, LedgerError,
-        MetadataCorruptError, MetadataError, MetadataFieldError, MetadataMissingError, MetadataVersionError,
-        ModelError, PermanentModelError, PlanError, Problem, RateLimitedError, RefusedError, ReplyDeferredError,
-        RowGroupSizeError, RunAbortedError, SdgError, SealedError, SeedError, SeedNotReadError, ShrinkError, StoreError,
-        TransientModelError, UnrecognizedFileError,
+        BudgetReachedError,
+        CallbackError,
+        CellError,
+        ClaimedError,
+        ClaimLostError,
+        ConfigDriftError,
+        ConfigError,
+        ConstraintError,
+        CorruptFileError,
+        FilterError,
+        FunctionError,
+        HubError,
+        IncompleteError,
+        LedgerError,
+        MetadataCorruptError,
+        MetadataError,
+        MetadataFieldError,
+        MetadataMissingError,
+        MetadataVersionError,
+        ModelError,
+        PermanentModelError,
+        PlanError,
+        Problem,
+        RateLimitedError,
+        RefusedError,
+        ReplyDeferredError,
+        RowGroupSizeError,
+        RunAbortedError,
+        SdgError,
+        SealedError,
+        SeedError,
+        SeedNotReadError,
+        ShrinkError,
+        StoreError,
+        TransientModelError,
+        UnrecognizedFileError,
     )
-    # fmt: on
-    # isort: on
     from sdg_core.execution.context import OnRowGroup
     from sdg_core.execution.dry_run import ColumnPlan, RunPlan
     from sdg_core.execution.estimate import Estimate
@@ -85,15 +110,24 @@ if TYPE_CHECKING:
     from sdg_core.ledger.history import RunRecord
     from sdg_core.models.health import ModelHealth
     from sdg_core.models.mcp.toolbox import ToolHealth
-
-    # isort: off
-    # fmt: off
     from sdg_core.models.types import (
-        AudioPart, ChatClient, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Image, ImagePart,
-        ImageRequest, ImageResponse, Message, TextPart, Tool, ToolCall, Usage, VideoPart,
+        AudioPart,
+        ChatClient,
+        ChatRequest,
+        ChatResponse,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        Image,
+        ImagePart,
+        ImageRequest,
+        ImageResponse,
+        Message,
+        TextPart,
+        Tool,
+        ToolCall,
+        Usage,
+        VideoPart,
     )
-    # fmt: on
-    # isort: on
     from sdg_core.plan.checks.prompts import prompt_notices
     from sdg_core.plan.compile import config_part, dropped_columns
     from sdg_core.plan.dataset_plan import DatasetPlan

@@ -236,6 +236,10 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
         if keys:
             listing = format_ranges([int(key) for key in keys])
             table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
+    if current.waiting:
+        listing = format_ranges([int(key) for key in current.waiting])
+        count = sum(current.waiting.values())
+        table.add_row("waiting", f"{count:,} records wait for replies that come later, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""

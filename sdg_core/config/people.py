@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sdg_core.config.base import ConfigModel, NonEmptyStr, NonNegativeInt
+from sdg_core.config.base import Bool, ConfigModel, NonEmptyStr, NonNegativeInt
 
 MAX_AGE = 114
+CENSUS_LOCALES = frozenset({"en_IN", "hi_Deva_IN", "hi_Latn_IN", "pt_BR", "fr_FR", "ja_JP"})
+"""Locales for which Data Designer's people have census fields without being asked."""
 
 
 def _age_range(value: Any) -> Any:
@@ -18,15 +20,6 @@ def _age_range(value: Any) -> Any:
         raise ValueError(f"ages are between 0 and {MAX_AGE}, got [{low}, {high}]")
     if low > high:
         raise ValueError(f"the lowest age {low} is above the highest {high}; swap them")
-    return value
-
-
-def _no_personas(value: Any) -> Any:
-    if value is True:
-        raise ValueError(
-            "there are no persona texts here (they come with NVIDIA's census data); "
-            "set it to false and write them with an llm-text column that reads the person"
-        )
     return value
 
 
@@ -48,9 +41,11 @@ class PersonFromFakerParams(PeopleParams):
 class PersonParams(PeopleParams):
     """The same person for a locale of Data Designer's census data, with fields held to a list of values.
 
-    The census data itself is not here, so `with_synthetic_personas` is accepted only where it asks for nothing.
+    The census data itself is not here. `census_fields` adds the fields that it has for some locales, drawn from public lists;
+    `with_synthetic_personas` adds those, five personality traits and texts composed of what is known of the person.
     """
 
     sampler_type: Literal["person"] = "person"
     select_field_values: dict[NonEmptyStr, Annotated[tuple[NonEmptyStr, ...], Field(min_length=1)]] | None = None
-    with_synthetic_personas: Annotated[Literal[False], BeforeValidator(_no_personas)] = False
+    with_synthetic_personas: Bool = False
+    census_fields: Bool = False

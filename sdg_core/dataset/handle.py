@@ -10,7 +10,7 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, Reading
 from sdg_core.config.seeds import SeedConfig, SeedSource
 from sdg_core.dataset.resume import check_row_group_size
-from sdg_core.errors import IncompleteError, PlanError
+from sdg_core.errors import ConfigError, IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.load import LoadedDataset, load_dataset, load_in_memory
@@ -123,7 +123,10 @@ def open_dataset(
     seed = _named_from(loaded.base, seeds.info()) if seeds is not None else None
     plan = compile_plan(loaded, seed)
     if loaded.parsed.reinterpreted and find_version(layout, plan) is None:
-        before = load(Reading(as_before=True))
+        try:
+            before = load(Reading(as_before=True))
+        except ConfigError:  # what an earlier release could not read, it made no data of
+            return Dataset(loaded, plan, seeds, layout, env)
         before = replace(before, config=before.config.model_copy(update={"num_records": loaded.config.num_records}))
         old_plan = compile_plan(before, seed)
         if find_version(layout, old_plan) is not None:

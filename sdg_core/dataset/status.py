@@ -80,7 +80,8 @@ class StoredStatus:
 class DatasetStatus(StoredStatus):
     """What is on disk, measured against the plan.
 
-    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row.
+    states: keys of the row groups in each state. records: rows in trusted files. remaining: records of the plan without a row;
+    waiting: those of them that wait for replies that come later, by the keys of their row groups.
     failed: records with a recorded failure.
     carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
     alias. spending: what the dataset has cost, replies in the journal and earlier versions included.
@@ -106,6 +107,7 @@ class DatasetStatus(StoredStatus):
     selection: SelectionCounts | None = None
     rejected_cost: dict[str, Cost] = field(default_factory=dict)
     estimate: Comparison | None = None
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -119,7 +121,9 @@ class DatasetStatus(StoredStatus):
             "target": self.target_num_records,
             "actual": self.records,
             "remaining": data.pop("remaining"),
+            "waiting": sum(self.waiting.values()),
         }
+        data["waiting"] = {"count": len(self.waiting), "keys": list(self.waiting)}
         data["records"]["lacking"] = data["records"]["remaining"]  # the name before 0.2
         data |= data.pop("spending").to_dict()
         data["estimate"] = self.estimate.to_dict() if self.estimate is not None else None
@@ -158,6 +162,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         usage_by_column=by_column,
         cost=costs(usage, plan.config.model_configs),
         remaining=sum(len(status.remaining) for status in statuses),
+        waiting={status.group.key: status.num_waiting for status in statuses if status.num_waiting},
         faults=tuple(f"row group {s.group.key}: {s.reason}" for s in statuses if s.reason is not None),
         kept_by_processor=dict(metadata.kept_by_processor) if metadata is not None else {},
         removed_by_processor=dict(metadata.removed_by_processor) if metadata is not None else {},

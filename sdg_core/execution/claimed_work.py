@@ -21,7 +21,7 @@ from sdg_core.store.footer_index import FooterOrError
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, classify
-from sdg_core.store.row_groups import read_footer
+from sdg_core.store.row_groups import read_footer, unless_absent
 from sdg_core.store.versions import Version
 
 BATCH_SIZE = 64
@@ -109,8 +109,7 @@ class ClaimedWork:
         plan = self._plan
         found: FooterOrError = None
         try:
-            if path.exists():
-                found = read_footer(path)
+            found = unless_absent(read_footer, path)
         except CorruptFileError as error:
             found = error  # a foreign file, which is not ours to touch, ends the run
         now = classify(

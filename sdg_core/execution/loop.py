@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from sdg_core.dataset.events import Notice, RecordsSettled, RowGroupFinished, RunStarted
-from sdg_core.errors import RunAbortedError
+from sdg_core.errors import CellError, RunAbortedError
 from sdg_core.execution.callbacks import RowGroupCallback
-from sdg_core.execution.cells import FailedRecord, MadeRecord, RecordMaker, WaitingRecord
+from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.claimed_work import POLL, ClaimedWork
 from sdg_core.execution.context import RunContext
 from sdg_core.execution.open_row_group import OpenGroup, expand_to_whole_group
@@ -33,7 +33,9 @@ from sdg_core.execution.run_state import (
     RunState,
     Start,
     Write,
+    window_size,
 )
+from sdg_core.execution.settle import settle_record
 from sdg_core.execution.shutdown import first_error, save_open_groups
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
 from sdg_core.execution.write_row_group import WrittenGroup, write_and_settle
@@ -42,13 +44,6 @@ from sdg_core.generators.whole_group import GroupPhases
 from sdg_core.store.atomic import quarantine
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-
-IN_FLIGHT_FACTOR = 2
-"""Records in flight per allowed request: enough that a free slot always finds a record waiting for it."""
-
-
-IN_FLIGHT_WITHOUT_MODELS = 32
-"""Records in flight at least: functions and endpoints of the user are worth calling side by side, too."""
 
 
 @dataclass
@@ -106,7 +101,7 @@ class RowGroupRun:
     def _get_ready(self, work: Sequence[RowGroupStatus], *, records: int, makes: bool) -> None:
         """Prepare for the work. A run that only adopts makes no records, so it needs no models."""
         context = self._context
-        window = IN_FLIGHT_FACTOR * context.models.capacity
+        window = window_size(context.models.capacity, calls_out=False)
         self._work = {status.group.index: status for status in work}
         self._claims = ClaimedWork(
             work, context.claims, plan=context.plan, version=context.version, observer=context.observer
@@ -115,7 +110,7 @@ class RowGroupRun:
         if makes:
             images = ImageFiles(context.version, commit_guard=self._picture_guard)
             self._records = RecordMaker(context.plan, context.models, images=images, journal=context.journal)
-            window = max(window, IN_FLIGHT_WITHOUT_MODELS if self._records.calls_out else 1)
+            window = window_size(context.models.capacity, calls_out=self._records.calls_out)
         self._state = RunState(
             [*self._work],
             records=records,
@@ -215,27 +210,16 @@ class RowGroupRun:
         """Make the cells of one record in the present phase; none if the row group is lost anyway."""
         progress = self._open[index]
         group = progress.group
-        outcome = None if group.discarded else await self._records.make(group, position)
-        made = 0
-        match outcome:
-            case MadeRecord():
-                group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
-                self._budget.cells_made(self._context.clock(), whole=group.last_phase)
-                made = int(group.last_phase and group.selection is None)
-            case FailedRecord(column, error):
-                if isinstance(error, CellFailedError) and error.ends_run:
-                    raise _aborted(
-                        error.message, remedy=f"{error.remedy or 'fix the cause'}; finished records are kept"
-                    )
-                self._budget.record_failed(group.fail(position, column, error))
-            case WaitingRecord():
-                group.wait(position)
-                self._budget.reply_deferred(self._context.clock())
+        if group.discarded:
+            return self._state.settled(index, ends_here=group.ends_here)
+        outcome = await self._records.make(group, position)
+        if isinstance(outcome, FailedRecord):
+            _check_run_goes_on(outcome.error)
+        settled = settle_record(group, position, outcome, budget=self._budget, now=self._context.clock())
         if not self._context.plan.resizes:
-            failed = int(isinstance(outcome, FailedRecord))
-            progress.reported_made += made
-            progress.reported_failed += failed
-            self._settled(made=made, failed=failed, waiting=int(isinstance(outcome, WaitingRecord)))
+            progress.reported_made += settled.made
+            progress.reported_failed += settled.failed
+            self._settled(made=settled.made, failed=settled.failed, waiting=settled.waiting)
         return self._state.settled(index, ends_here=group.ends_here)
 
     async def _advance(self, index: int) -> Sequence[Action]:
@@ -357,6 +341,12 @@ class RowGroupRun:
         if self._context.plan.graph.per_record:
             context = self._context
             await watch_for_stall(self._budget, context.models, clock=context.clock, sleep=context.sleep)
+
+
+def _check_run_goes_on(error: CellError) -> None:
+    """Raise RunAbortedError for a failure that every further record would share."""
+    if isinstance(error, CellFailedError) and error.ends_run:
+        raise _aborted(error.message, remedy=f"{error.remedy or 'fix the cause'}; finished records are kept")
 
 
 def _aborted(reason: str, *, remedy: str) -> RunAbortedError:

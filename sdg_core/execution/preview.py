@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
-from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
+from sdg_core.execution.cells import RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
 from sdg_core.execution.samples import known_replies, sampled_hashes
+from sdg_core.execution.settle import settle_record
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall
 from sdg_core.generators.models.chat import message_text
 from sdg_core.generators.whole_group import GroupPhases
@@ -180,7 +181,8 @@ async def make_sample(
     async def make(position: int) -> None:
         async with room:
             start = clock()
-            on_event(await _make(maker, group, position, budget=budget, clock=clock))
+            outcome = await maker.make(group, position)
+            on_event(settle_record(group, position, outcome, budget=budget, now=clock()))
             each[position] = each.get(position, 0.0) + clock() - start
 
     async def all_phases() -> float:
@@ -192,27 +194,15 @@ async def make_sample(
             began = clock()
             if not group.ends_here:
                 await asyncio.to_thread(group.advance)
-            elif await asyncio.to_thread(group.judge):
-                await asyncio.to_thread(group.draw_again)
             else:
-                return seconds
+                kept = group.made
+                again = await asyncio.to_thread(group.judge)
+                if group.selection is not None:
+                    on_event(RecordsSettled(made=group.made - kept, failed=0))
+                if not again:
+                    return seconds
+                await asyncio.to_thread(group.draw_again)
             seconds += clock() - began
 
     together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
     return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)
-
-
-async def _make(
-    maker: RecordMaker, group: OpenGroup, position: int, *, budget: FailureBudget, clock: Callable[[], float]
-) -> RecordsSettled:
-    outcome = await maker.make(group, position)
-    if isinstance(outcome, WaitingRecord):
-        group.wait(position)
-        budget.reply_deferred(clock())
-        return RecordsSettled(made=0, failed=0, waiting=1)
-    if isinstance(outcome, FailedRecord):
-        budget.record_failed(group.fail(position, outcome.column, outcome.error))
-        return RecordsSettled(made=0, failed=1)
-    group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
-    budget.cells_made(clock(), whole=group.last_phase)
-    return RecordsSettled(made=int(group.last_phase), failed=0)

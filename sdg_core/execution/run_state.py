@@ -18,8 +18,18 @@ from heapq import heappop, heappush
 
 from sdg_core.execution.stop_rules import FailureBudget
 
+IN_FLIGHT_FACTOR = 2
+"""Records in flight per allowed request: enough that a free slot always finds a record waiting for it."""
+IN_FLIGHT_WITHOUT_MODELS = 32
+"""Records in flight at least: functions and endpoints of the user are worth calling side by side, too."""
 MAX_CONCURRENT_WRITES = 1
 """Row groups computed at once that may be on their way to disk while the next one is computed."""
+
+
+def window_size(capacity: int, *, calls_out: bool) -> int:
+    """How many records may be in flight where models take `capacity` requests at once. calls_out: see `RecordMaker`."""
+    least = IN_FLIGHT_WITHOUT_MODELS if calls_out else 1
+    return max(least, IN_FLIGHT_FACTOR * capacity)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ def write_group(
         created_at=utc_now(),
         run_id=run_id,
         selection=selection,
+        waiting=group.waiting,
     )
     _write_failures(group, version, missing=frozenset(footer.unfinished), commit_guard=commit_guard)
     _write_rejected(group, old, version=version, plan=plan, commit_guard=commit_guard)

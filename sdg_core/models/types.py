@@ -6,7 +6,7 @@ Everything here is a value: requests and replies are compared in tests, kept in 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from sdg_core.config.models import InferenceParameters
 from sdg_core.errors import PermanentModelError
@@ -125,6 +125,15 @@ class ChatRequest:
     tool_choice_none: bool = False
     code_language: str | None = None
     without: frozenset[str] = frozenset()
+
+
+MOST_TOKENS = 2**40
+"""Of one request. More is a mistake of the server, -1 as an unsigned number for instance, and would not add up in 64 bits."""
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether a value is a number of tokens, or the like, that one request can have."""
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ failed; what a stage hands on is what its checkpoint would give, in the first ru
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +23,7 @@ from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
 
 SCHEMA_VERSION = 1
@@ -52,9 +54,12 @@ def source_directory(key: str) -> str:
 
 
 class SourceCheckpoints:
-    """The checkpoints of one version of one source."""
+    """The checkpoints of one version of one source. commit_guard: entered around what changes them."""
 
-    def __init__(self, directory: StorePath, *, key: str, version: str) -> None:
+    def __init__(
+        self, directory: StorePath, *, key: str, version: str, commit_guard: CommitGuard = nullcontext
+    ) -> None:
+        self._commit_guard = commit_guard
         self._directory = directory
         self._source = source_directory(key)
         self._version = _short(version.encode(), 16)
@@ -82,15 +87,19 @@ class SourceCheckpoints:
             return None
 
     def save(self, prefix: str, batch: int, found: Checkpoint) -> None:
-        """Keep a batch, whose values are `storable`; what is kept of other versions of the source goes. Raises StoreError."""
+        """Keep a batch, whose values are `storable`; what is kept of other versions of the source goes.
+
+        Raises StoreError, and what `commit_guard` raises.
+        """
         accounts = [asdict(account) for account in found.accounts]
         head = {"schema_version": SCHEMA_VERSION, "read": found.read, "last": found.last, "accounts": accounts}
         lines = [dump_exactly([task.path, _encoded(task.values)]) for task in found.tasks]
         content = b"\n".join([dump_exactly(head), *lines])
         place = self._place(prefix)
         if batch == 0:
-            self._remove_others(place)
-        with atomic_file(place / self._name(batch)) as file:
+            with self._commit_guard():
+                self._remove_others(place)
+        with atomic_file(place / self._name(batch), commit_guard=self._commit_guard) as file:
             file.write(len(content).to_bytes(_SIZE, "big"))
             file.write(pa.compress(content, "zstd", asbytes=True))
         failpoint("checkpoint.after_save")

@@ -64,8 +64,9 @@ from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable, quarantine
 from sdg_core.store.cleanup import remove_stale_temp_files
 from sdg_core.store.metadata import read_metadata
-from sdg_core.store.row_groups import read_rows
+from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
+from sdg_core.system.commit_guard import CommitGuard
 
 PARTITIONS_AT_ONCE = 32
 
@@ -281,7 +282,7 @@ class _Run:
         if status.state == "corrupt":
             where = quarantine(path, self._layout.quarantine)
             self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
-        found = read_footer(path) if path.exists() else None
+        found = unless_absent(read_footer, path)
         return classify(
             self._pipeline, status.partition, found, versions=self._versions, stale=False, retry=self._retry
         )
@@ -296,16 +297,18 @@ class _Run:
         if self._cells is not None:
             carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
 
+        guard = self._guard_of(status.partition.index)
+
         async def make(key: str) -> None:
             rows = RowBuffer(partial(rows_of, self._pipeline, key))
-            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()))
+            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()), guard=guard)
             made[key] = rows.table() if results[key].was_read else pa.table({})
 
         async with asyncio.TaskGroup() as tasks:
             for key in status.to_make:
                 tasks.create_task(make(key))
         if self._cells is not None:
-            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried)
+            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried, commit_guard=guard)
         footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
         if self._cells is not None:
             await asyncio.to_thread(self._cells.forget, results)
@@ -322,9 +325,15 @@ class _Run:
         return entry if self._pipeline.plan.config.sink.lineage else None
 
     async def _source(
-        self, key: str, entry: SourceEntry | None, rows: RowBuffer, *, carried: Sequence[JournaledCell]
+        self,
+        key: str,
+        entry: SourceEntry | None,
+        rows: RowBuffer,
+        *,
+        carried: Sequence[JournaledCell],
+        guard: CommitGuard,
     ) -> SourceResult:
-        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for."""
+        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for. guard: of its partition."""
         source = self._pipeline.sources[key]
         plan = self._pipeline.plan
         now, version = await asyncio.to_thread(opened, source)
@@ -339,7 +348,7 @@ class _Run:
             run_id=self._run_id,
             before=before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version),
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version, commit_guard=guard),
         )
         result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
         reason = self._budget.verdict(remaining=1)
@@ -349,6 +358,10 @@ class _Run:
                 remedy="finished sources are kept; fix the cause and run the same command to go on",
             )
         return result
+
+    def _guard_of(self, index: int) -> CommitGuard:
+        """What keeps a run that has lost a partition from changing anything of it."""
+        return lambda: self._held.commit_guard(index)
 
     def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
         """The rows that the partition has, by source."""

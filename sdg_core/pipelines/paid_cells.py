@@ -17,6 +17,7 @@ from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.store.atomic import atomic_file, read_or_none
+from sdg_core.system.commit_guard import CommitGuard
 
 _SIZE = 8
 """Bytes in front of a file that say how large it is unpacked."""
@@ -68,10 +69,12 @@ class PaidCells:
             if self.hashes.get(cell.column) == cell.column_hash:
                 found.setdefault((cell.record, cell.column), replace(cell, usage={}, run_id=""))
 
-    def keep(self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource) -> None:
+    def keep(
+        self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource, *, commit_guard: CommitGuard
+    ) -> None:
         """Keep the cells of the sources of a partition that are complete now; called before the partition's file is switched.
 
-        Cells of other sources of the partition stay as they are. Raises LedgerError, StoreError.
+        Cells of other sources of the partition stay as they are. Raises LedgerError, StoreError, and what `commit_guard` raises.
         """
         complete = [key for key, result in results.items() if result.state == "complete"]
         if not complete:
@@ -83,7 +86,7 @@ class PaidCells:
             self._add(found, self.journal.load(start=start, stop=stop, column_hashes=self.hashes))
             self._add(found, carried.get(key, ()))
             kept[key] = [*found.values()]
-        write_cells(self.layout, index, kept)
+        write_cells(self.layout, index, kept, commit_guard=commit_guard)
 
     def forget(self, results: Mapping[str, SourceResult]) -> None:
         """The partition's file is durable: take what is kept out of the journal. Cells of partial sources stay there, because
@@ -94,15 +97,15 @@ class PaidCells:
                 self.journal.discard_committed(start=start, stop=stop, columns=[*self.hashes])
 
 
-def write_cells(layout: SourcesLayout, index: int, cells: CellsBySource) -> None:
-    """Write a partition's cells, atomically. Raises StoreError."""
+def write_cells(layout: SourcesLayout, index: int, cells: CellsBySource, *, commit_guard: CommitGuard) -> None:
+    """Write a partition's cells, atomically. Raises StoreError, and what `commit_guard` raises."""
     lines = [
         dump_exactly([key, cell.record, cell.column, cell.column_hash, cell.value, cell.inputs])
         for key, found in cells.items()
         for cell in found
     ]
     content = b"\n".join(lines)
-    with atomic_file(layout.cells(index)) as file:
+    with atomic_file(layout.cells(index), commit_guard=commit_guard) as file:
         file.write(len(content).to_bytes(_SIZE, "big"))
         file.write(pa.compress(content, "zstd", asbytes=True))
 

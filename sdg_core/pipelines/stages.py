@@ -18,8 +18,9 @@ from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, R
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
 from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
-from sdg_core.execution.loop import IN_FLIGHT_FACTOR, IN_FLIGHT_WITHOUT_MODELS
 from sdg_core.execution.open_row_group import OpenGroup
+from sdg_core.execution.run_state import window_size
+from sdg_core.execution.settle import settle_record
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.expressions import cast_text
@@ -81,8 +82,7 @@ class StageRunner:
             if plan.columns is not None
         }
         calls_out = any(maker.calls_out for maker, _ in self._makers.values())
-        least = IN_FLIGHT_WITHOUT_MODELS if calls_out else 1
-        self._room = asyncio.Semaphore(max(least, IN_FLIGHT_FACTOR * models.capacity))
+        self._room = asyncio.Semaphore(window_size(models.capacity, calls_out=calls_out))
 
     async def run(self, plan: StagePlan, tasks: Sequence[Task], work: SourceWork) -> list[Outcome]:
         """One outcome per task. Raises FunctionError for a function that breaks the rules."""
@@ -154,11 +154,7 @@ class StageRunner:
                 outcome = await maker.make(group, position)
             if isinstance(outcome, WaitingRecord):
                 outcome = _cannot_wait(outcome)
-            if isinstance(outcome, FailedRecord):
-                self._budget.record_failed(group.fail(position, outcome.column, outcome.error))
-            else:
-                group.settle(position, outcome.cells, outcome.skipped, rejected=outcome.rejected)
-                self._budget.cells_made(time.monotonic(), whole=group.last_phase)
+            settle_record(group, position, outcome, budget=self._budget, now=time.monotonic())
 
         while True:
             async with asyncio.TaskGroup() as running:

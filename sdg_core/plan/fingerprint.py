@@ -29,6 +29,7 @@ from sdg_core.config.columns import (
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import InferenceParameters, ModelConfig, ModelProvider, Prices, Serve, Simulation
+from sdg_core.config.people import PersonParams
 from sdg_core.config.pipeline import FunctionStage, StageResources
 from sdg_core.config.processors import (
     DecontaminateProcessor,
@@ -118,6 +119,7 @@ ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     SkippableColumn: {"propagate_skip": True},
     ExpressionColumn: {"cast": "exact"},
     UuidParams: {"hyphens": True},
+    PersonParams: {"census_fields": False},
     Simulation: {"malformed": 0.0},
     FileSources: {"front_matter": False},
     ChatColumn: {"with_trace": "none", "extract_reasoning_content": False, "on_truncated": "fail"},

@@ -118,11 +118,13 @@ def dump_exactly(value: Any) -> bytes:
 
     Raises ValueError for what Python's JSON has no form for (bytes, objects); numpy's numbers are taken as numbers.
     """
-    if _is_plain(value):
-        try:
+    try:
+        if _is_plain(value):
             return orjson.dumps(value)
-        except TypeError:
-            pass
+    except TypeError:
+        pass
+    except RecursionError:
+        raise ValueError("it cannot be stored: nested too deeply") from None
     try:
         return b" " + json.dumps(value, separators=(",", ":"), default=_number_of).encode()
     except (TypeError, ValueError, RecursionError) as error:

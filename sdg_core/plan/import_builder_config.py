@@ -46,7 +46,7 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
         yield "seed values stay as they are in templates: 1.10 is not 1.1, and null prints None, not nan"
     samplers = [column for column in config.columns if isinstance(column, SamplerColumn)]
     if any(isinstance(column.params, PersonParams) for column in samplers):
-        yield "people are drawn from public name lists, without Nemotron's personas"
+        yield "people are drawn from public name lists; persona texts are short sketches, not NVIDIA's portraits"
     if any(isinstance(column.params, DatetimeParams) for column in samplers):
         yield "datetimes never lie before `start`; Data Designer cuts them off to the unit"
     if config.constraints:

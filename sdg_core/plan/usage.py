@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from sdg_core.config.models import ModelConfig, Prices
 
+_MOST = 2**63 - 1
 UsageByModel = dict[str, dict[str, int]]
 
 
@@ -13,12 +14,12 @@ UsageByColumn = dict[str, UsageByModel]
 
 
 def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mapping[str, int]]) -> UsageByModel:
-    """Usage per model alias, summed."""
+    """Usage per model alias, summed. A sum stays within 64 bits, so that it can be stored whatever earlier releases took in."""
     total = {alias: dict(counts) for alias, counts in first.items()}
     for alias, counts in second.items():
         mine = total.setdefault(alias, {})
         for key, count in counts.items():
-            mine[key] = mine.get(key, 0) + count
+            mine[key] = min(mine.get(key, 0) + count, _MOST)
     return total
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from sdg_core.errors import writable
 from sdg_core.store.atomic import read_or_none
 from sdg_core.store.objects import StorePath
 
@@ -37,7 +38,7 @@ class Failure:
 
 def kept_reply(text: str) -> str:
     """A reply as a failure keeps it: bounded, and with half surrogates spelt out, which JSON lines cannot hold."""
-    text = text.encode("utf-8", "backslashreplace").decode()
+    text = writable(text)
     return text if len(text) <= MAX_REPLY else f"{text[:MAX_REPLY]}... ({len(text):,} characters)"
 
 
@@ -48,7 +49,9 @@ def dump_failures(failures: Iterable[Failure]) -> bytes:
 
 
 def _written(failure: Failure) -> dict[str, Any]:
-    return {name: value for name, value in asdict(failure).items() if value is not None}
+    """The fields that are set, in a form that JSON lines can hold: a message may repeat what a function of the user raised."""
+    given = {name: value for name, value in asdict(failure).items() if value is not None}
+    return {name: writable(value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def parse_failures(data: bytes) -> list[Failure]:

@@ -65,6 +65,11 @@ class RowGroupStatus:
         """Records without a row."""
         return len(self.remaining)
 
+    @property
+    def num_waiting(self) -> int:
+        """Those of the remaining records that waited for replies when its file was written."""
+        return self.footer.waiting if self.footer is not None else 0
+
 
 class StoredPartition(Protocol):
     """What one file is to hold, and what it does hold: a row group of a dataset, or some sources of a pipeline.

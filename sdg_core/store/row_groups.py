@@ -5,9 +5,10 @@ not in `missing`. The dropped columns of a row group lie in a file of their own,
 file is written last and is the commit.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from polars.exceptions import ComputeError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sdg_core.errors import CorruptFileError, UnrecognizedFileError
+from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
 from sdg_core.plan.types.arrow_values import integers_of, mask_of
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
 from sdg_core.store.access import storage_of
@@ -32,6 +33,7 @@ FOOTER_KEY = b"sdg"
 _MAGIC = b"PAR1"
 _END = 2**16
 """Bytes read to find a footer; hardly any is longer."""
+T = TypeVar("T")
 _REMEDY = "move the row group's file out of row_groups/ and generate again; it is made again"
 
 
@@ -92,6 +94,8 @@ class Footer(BaseModel):
     either no record is missing, or all are and there is no row.
 
     selection: how rows were selected, where the config does that.
+
+    waiting: how many of the missing records had not failed when the file was written, but waited for replies that come later.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
@@ -114,6 +118,7 @@ class Footer(BaseModel):
     run_id: str
     rows: int | None = None
     selection: SelectedRows | None = None
+    waiting: int = 0
 
     @property
     def exhausted(self) -> frozenset[int]:
@@ -225,6 +230,19 @@ def read_footer(path: StorePath) -> Footer:
         raise CorruptFileError(f"{path} has a footer that cannot be read: {error.errors()[0]['msg']}") from error
     check_row_count(parquet, footer.num_rows, path)
     return footer
+
+
+def unless_absent(read: Callable[[StorePath], T], path: StorePath) -> T | None:
+    """What `read` makes of a file, None if there is no file: one request of a store, where a look before would be two more.
+
+    Raises what `read` raises.
+    """
+    try:
+        return read(path)
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
 
 
 def footer_content(parquet: pq.FileMetaData, path: StorePath) -> bytes:

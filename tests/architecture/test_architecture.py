@@ -68,7 +68,8 @@ def defined_names(path: Path) -> Iterator[str]:
 def test_a_module_is_short_and_says_why_it_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
-    assert len(text.splitlines()) <= MOST_LINES
+    if path.name != "__init__.py":  # a facade is a list of names
+        assert len(text.splitlines()) <= MOST_LINES
     assert not text.strip() or ast.get_docstring(tree), "a module begins with a docstring"
     long = {node.name: node.end_lineno - node.lineno + 1 for node in functions(tree) if node.end_lineno}
     assert {name: lines for name, lines in long.items() if lines >= MOST_FUNCTION_LINES} == {}

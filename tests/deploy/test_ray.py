@@ -22,7 +22,8 @@ from tests.support.model_datasets import EVERYTHING, PARALLEL, SIZE, HeldModel, 
 from tests.support.pipelines import WORDS, check_accounts, llm_stage, served_by
 from tests.support.postgres import dagster_and_ledger
 from tests.support.ray_cluster import RayCluster, ray_cluster
-from tests.support.sdg import write_config
+from tests.support.sdg import only_version, wait_until, write_config
+from tests.support.serving import of_slices, served, slice_servers
 
 pytestmark = [
     pytest.mark.slow,
@@ -206,3 +207,29 @@ def test_a_run_on_a_lost_node_fails_and_the_next_makes_the_rest(story: Story) ->
     assert story.made_before < story.at_end == {*keys(0, GROUPS - 1)}
     assert len(story.records) == GROUPS * SIZE
     assert story.records.total() <= GROUPS * SIZE + PARALLEL, "what was on its way when the node died, no more"
+
+
+def test_jobs_on_one_node_have_model_servers_of_their_own_that_end_with_them(
+    story: Story, cluster: RayCluster, tmp_path: Path
+) -> None:
+    """One slice is made, the other is stopped while it waits for its server."""
+    from ray.job_submission import JobStatus, JobSubmissionClient
+
+    file = write_config(tmp_path / "tickets.yaml", served(*of_slices("SLICE", hangs=1)))
+    client = JobSubmissionClient(str(cluster.dashboard))
+    made, stopped = (
+        client.submit_job(
+            entrypoint=f"sdg generate {file} --root {tmp_path}/data --shard {number}/2",
+            entrypoint_resources={"head": 0.5},
+            runtime_env={"env_vars": {"SLICE": str(number), "PYTHONPATH": str(PROJECT)}},
+        )
+        for number in range(2)
+    )
+    wait_until(lambda: client.get_job_status(made).is_terminal(), "one slice is made")
+    assert client.get_job_status(made) == JobStatus.SUCCEEDED, client.get_job_logs(made)
+    wait_until(lambda: len(slice_servers(tmp_path)) == 2, "each slice has started a server")
+    first, second = slice_servers(tmp_path)
+    assert first.port != second.port and second.is_running
+    client.stop_job(stopped)
+    wait_until(lambda: not first.is_running and not second.is_running, "both ended with their jobs")
+    assert only_version(tmp_path / "data").existing_row_groups() == [0, 2]

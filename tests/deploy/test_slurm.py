@@ -12,6 +12,7 @@ from sdg_core import api
 from tests.support.model_datasets import PARALLEL, SIZE, HeldModel, held_dataset, held_models
 from tests.support.postgres import postgres
 from tests.support.sdg import PROJECT, only_version, stored_records, wait_until, write_config
+from tests.support.serving import of_slices, served, slice_servers
 from tests.support.slurm import Slurm, slurm_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
@@ -75,3 +76,26 @@ def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
     assert api.status(dataset).remaining == 0
     assert len(stored_records(only_version(tmp_path / "root", NAME))) == GROUPS * SIZE
     assert model.asked.total() <= GROUPS * SIZE + TASKS * PARALLEL, "what was on its way, no more"
+
+
+def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(slurm: Slurm, tmp_path: Path) -> None:
+    """Two slices are made; the third is killed while it waits for its server."""
+    file = write_config(tmp_path / "tickets.yaml", served(*of_slices("SLURM_ARRAY_TASK_ID", hangs=2)))
+    env = {
+        "SDG_ROOT": str(tmp_path / "root"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(PROJECT),
+    }
+    job = slurm.run("sbatch", "--parsable", "--array=0-2", SCRIPT, file, env=env, cwd=tmp_path)
+    wait_until(lambda: slurm.states(job).get("0") == slurm.states(job).get("1") == "COMPLETED", "two slices are made")
+    wait_until(lambda: len(slice_servers(tmp_path)) == 3, "each slice has started a server")
+    servers = slice_servers(tmp_path)
+    assert [server.slice for server in servers] == [0, 1, 2] and len({server.port for server in servers}) == 3
+    wait_until(
+        lambda: not servers[0].is_running and not servers[1].is_running, "those of the slices that are made ended"
+    )
+    assert servers[2].is_running
+    slurm.run("scancel", "--signal=KILL", "--full", f"{job}_2")
+    wait_until(lambda: not servers[2].is_running, "the third ended with its slice")
+    version = only_version(tmp_path / "root")
+    assert [index for index in version.existing_row_groups() if index % 3 != 2] == [0, 1, 3]

@@ -32,6 +32,7 @@ from sdg_core.generators.samplers.conditions import choose_branches
 from sdg_core.generators.samplers.datetimes import draw_datetime, draw_timedelta
 from sdg_core.generators.samplers.numbers import drawn_series
 from sdg_core.plan.sampling.rng import RandomSource, Words
+from sdg_core.plan.types.samplers import drawn_type
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,18 @@ def _draw(column: SamplerColumn, params: SamplerParams, request: _Request) -> Gr
             text, times, failed = draw_timedelta(column, params, request.words, reference=start)
             return GroupColumn(text, failed, exact=times)
         case PersonParams() | PersonFromFakerParams():
-            return _people(params, request)
+            return _people(column, params, request)
         case _:
             return GroupColumn(drawn_series(column, params, request.words), {})
 
 
-def _people(params: PeopleParams, request: _Request) -> GroupColumn:
+def _people(column: SamplerColumn, params: PeopleParams, request: _Request) -> GroupColumn:
     """People read more words than the others, so they fetch their own. Faker is imported only here."""
     from sdg_core.generators.samplers.people.person import sample_people
 
-    return GroupColumn(sample_people(request.name, params, indices=request.indices, random=request.random), {})
+    written = drawn_type(column)
+    people = sample_people(request.name, params, written=written, indices=request.indices, random=request.random)
+    return GroupColumn(people, {})
 
 
 def _converted(column: SamplerColumn, drawn: GroupColumn) -> GroupColumn:

@@ -23,6 +23,7 @@ from sdg_core.models.types import (
     ImageRequest,
     ImageResponse,
     Usage,
+    is_count,
 )
 from sdg_core.system.user_calls import await_user, call_user
 
@@ -102,6 +103,10 @@ class CustomClient(ChatClient):
         if not isinstance(reply, kind):
             found = type(reply).__name__
             raise PermanentModelError(f"{method} of {self._where} returned {found}; it has to return {wanted}")
+        for name, count in vars(reply.usage).items():
+            if not is_count(count):
+                shown = repr(count)[:40]
+                raise PermanentModelError(f"{method} of {self._where}: usage.{name} is {shown}, which is no count")
         return reply if reply.usage.requests else replace(reply, usage=replace(reply.usage, requests=1))
 
     def _instantiated(self, given: type, provider: ModelProvider) -> Any:

@@ -106,7 +106,13 @@ class HttpSender:
             if not 200 <= status < 300:
                 now = self._wall_clock()
                 raise error_from_status(status, answered, content, caller=self.caller, model=model, now=now)
-            return decode(self.caller.redaction.body(content))
+            try:
+                return decode(self.caller.redaction.body(content))
+            except (ValueError, RecursionError) as error:  # what JSON can say and nothing here can hold
+                reason = self.caller.redact(str(error)) or type(error).__name__
+                raise TransientModelError(
+                    f"{self.caller.where(model)} answered with what cannot be used: {reason}"
+                ) from None
 
         return read() if len(content) <= _LONG_BODY else await asyncio.to_thread(read)
 

@@ -1,5 +1,6 @@
 """OpenAI's formats, both ways, without I/O: request to body, body of an answer to reply."""
 
+import json
 import re
 from typing import Any
 
@@ -20,13 +21,15 @@ from sdg_core.models.types import (
     Tool,
     ToolCall,
     Usage,
+    is_count,
 )
-from sdg_core.plan.foreign import dump_exactly, json_text
+from sdg_core.plan.foreign import dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
 
 _LONGEST_NAME = 200
 _THINK = "<think>"
 _THOUGHT = "</think>"
+_STATUS = re.compile(r"[45]\d\d", re.ASCII)
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
 
@@ -116,10 +119,11 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
 
 def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
     """The fault that an error object in a 2xx stands for, by its code; transient where it has none."""
-    given = error if isinstance(error, dict) else {"message": str(error)}
+    given = error if isinstance(error, dict) else {"message": error}
     codes = [str(given.get(name)) for name in ("code", "status", "status_code")]
-    status = next((int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600), 500)
-    body = json_text({"error": given}).encode()
+    status = next((int(code) for code in codes if _STATUS.fullmatch(code)), 500)
+    words = {name: value for name, value in given.items() if isinstance(value, str)}
+    body = json.dumps({"error": words or repr(given)[:_LONGEST_NAME]}).encode()
     return error_from_status(status, {}, body, caller=caller, model=model, now=0.0)
 
 
@@ -157,9 +161,9 @@ def usage_of(raw: object) -> Usage:
 
 
 def count_of(raw: object, name: str) -> int:
-    """A count of a mapping; 0 if it is not there."""
+    """A count of a mapping; 0 if it is not there, or is none that one request can have."""
     value = raw.get(name) if isinstance(raw, dict) else None
-    return max(0, value) if isinstance(value, int) else 0
+    return value if is_count(value) else 0
 
 
 def text_or_none(value: object) -> str | None:

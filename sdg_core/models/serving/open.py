@@ -1,10 +1,11 @@
 """The model servers of one run: a port, an environment and a process for each provider with `serve`."""
 
 import asyncio
+import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ async def model_servers(
     async with AsyncExitStack() as cleanup:
         running: dict[str, Served] = {}
         for provider, visible in zip(served, devices, strict=True):
-            running[provider.name] = _prepared(provider, visible, env=env, base=base, on_notice=on_notice)
+            port = cleanup.enter_context(_port(provider))
+            running[provider.name] = _prepared(provider, visible, port=port, env=env, base=base, on_notice=on_notice)
             cleanup.push_async_callback(running[provider.name].server.aclose)
         outcomes = await asyncio.gather(*(each.server.start() for each in running.values()), return_exceptions=True)
         for outcome in outcomes:
@@ -58,13 +60,13 @@ def _prepared(
     provider: ModelProvider,
     visible: str | None,
     *,
+    port: int,
     env: Mapping[str, str],
     base: Path | None,
     on_notice: Callable[[str], None],
 ) -> Served:
     """A provider at its port, and its server, which is not started yet."""
     assert provider.serve is not None and provider.endpoint is not None
-    port = _port(provider)
     placed = provider.model_copy(update={"endpoint": provider.endpoint.replace(PORT, str(port))})
     given = {
         name: secret(env, variable, place=f"{name} of serve of provider {provider.name!r}", header=False)
@@ -85,13 +87,16 @@ def _prepared(
     return Served(placed, server)
 
 
-def _port(provider: ModelProvider) -> int:
+@contextmanager
+def _port(provider: ModelProvider) -> Iterator[int]:
     """A free port, or the one that the endpoint names if nobody listens there."""
     from yarl import URL
 
     assert provider.endpoint is not None
     if PORT in provider.endpoint:
-        return _free_port()
+        with reserved_port() as port:
+            yield port
+        return
     url = URL(provider.endpoint)
     assert url.host is not None and url.port is not None
     with socket.socket(socket.AF_INET6 if ":" in url.host else socket.AF_INET) as probe:
@@ -101,10 +106,26 @@ def _port(provider: ModelProvider) -> int:
                 f"provider {provider.name!r} is to be served at {provider.endpoint}, but something answers there already",
                 remedy=f"write {PORT} in endpoint and command for a free port; or leave serve out to use what runs there",
             )
-    return url.port
+    yield url.port
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A free port that no other run of this machine takes while the block lasts.
+
+    A server may take minutes until it listens, and meanwhile its port looks free. So the UDP port of the same number, which no
+    model server uses, is held as a sign for the others; it goes with this process, however that ends.
+    """
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sign:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            try:
+                sign.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            yield port
+            return

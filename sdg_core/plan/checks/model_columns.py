@@ -11,6 +11,8 @@ from sdg_core.config.people import PeopleParams
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.kinds import column_type, templates_of
 from sdg_core.plan.names import did_you_mean
+from sdg_core.plan.sampling.people import PERSON_TYPE
+from sdg_core.plan.sampling.personas import CENSUS_TYPE, where_from
 from sdg_core.plan.templates.engine import TemplateSyntaxError, nested_references
 from sdg_core.plan.types.replies import reply_schema, reply_shape
 
@@ -88,7 +90,9 @@ def unknown_fields(source: str, structs: Mapping[str, pa.DataType]) -> Iterator[
                 break
             fields = {field.name: field.type for field in kind}
             if part not in fields:
-                yield f"{where!r} has no field {part!r}{did_you_mean(part, fields)}"
+                remedy = where_from(part) if kind in (PERSON_TYPE, CENSUS_TYPE) else ""
+                hint = f"; {remedy}" if remedy else did_you_mean(part, fields)
+                yield f"{where!r} has no field {part!r}{hint}"
                 break
             kind = fields[part]
             where = f"{where}.{part}"

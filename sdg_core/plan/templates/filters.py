@@ -5,6 +5,7 @@ the process: no exception, no failed record. So sizes are looked at first; the e
 engine does not have at all, or not with the arguments given, is done by Jinja2's own functions.
 """
 
+import ast
 import json  # with the blanks that readers of the output know
 import re
 import threading
@@ -31,6 +32,8 @@ from sdg_core.plan.templates.rewrite import (
 
 MAX_SIZE = 10_000
 """Characters or items that a filter may be asked to make room for."""
+MAX_PRINTED = 100_000
+"""Characters of a text that may be read as a Python literal: the parser needs some hundred times their memory."""
 _SIZED = ("indent", "batch", "slice", "tojson")
 _WIDE_PERCENT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
 _WIDE_BRACES = re.compile(r"\{[^{}]*(?:\d{5,}|\{)")
@@ -201,7 +204,27 @@ def _from_json(value: Any) -> Any:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
-        return value
+        return _from_printed(value)
+
+
+def _from_printed(text: str) -> Any:
+    """What another template printed as `{'a': 1}` or `['x']`: a Python literal; the text itself if it is none."""
+    if len(text) > MAX_PRINTED:
+        return text
+    try:
+        found = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+    return found if isinstance(found, dict | list) and _is_plain(found) else text
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON has a form for it: sets, tuples, bytes and complex numbers are Python's alone."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _as_json(value: Any) -> str:

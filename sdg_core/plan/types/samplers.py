@@ -24,8 +24,10 @@ from sdg_core.config.samplers import (
 )
 from sdg_core.plan.sampling.distributions import is_discrete
 from sdg_core.plan.sampling.people import PERSON_TYPE
+from sdg_core.plan.sampling.personas import CENSUS_TYPE, PERSONA_TYPE, person_type
 
 Kind = Literal["number", "time", "text"]
+_WIDEST_FIRST = (PERSONA_TYPE, CENSUS_TYPE, PERSON_TYPE, pa.string(), pa.float64())
 CONVERSIONS = {"int": pa.int64(), "float": pa.float64(), "str": pa.string()}
 
 
@@ -39,7 +41,7 @@ def sampler_type(column: SamplerColumn) -> pa.DataType:
 def drawn_type(column: SamplerColumn) -> pa.DataType:
     """The type before `convert_to`; times count as text."""
     types = [_params_type(params) for params in column.every_params]
-    return next((kind for kind in (PERSON_TYPE, pa.string(), pa.float64()) if kind in types), pa.int64())
+    return next((kind for kind in _WIDEST_FIRST if kind in types), pa.int64())
 
 
 def sampler_kind(column: SamplerColumn) -> Kind:
@@ -71,7 +73,7 @@ def _params_type(params: SamplerParams) -> pa.DataType:
         case BernoulliMixtureParams() | ScipyParams():
             return pa.int64() if is_discrete(params.dist_name) else pa.float64()
         case PersonParams() | PersonFromFakerParams():
-            return PERSON_TYPE
+            return person_type(params)
         case _:
             return pa.string()
 

@@ -24,9 +24,10 @@ def dataset(tmp_path: Path) -> api.Dataset:
     return dataset
 
 
-async def run_for_a_while(dataset: api.Dataset, *, looks: int) -> list[Event]:
-    """What a run's observer is told while the index is written so many times."""
+async def run_for_a_while(dataset: api.Dataset, *, looks: int, stock: Checkpointer | None = None) -> list[Event]:
+    """What a run's observer is told while it is about to write the index so many times."""
     version = dataset.layout.version(dataset.plan.fingerprint.version)
+    stock = stock or Checkpointer(version, dataset.plan, ())
     enough, slept, told = asyncio.Event(), [], list[Event]()
 
     async def sleep(seconds: float) -> None:
@@ -35,9 +36,9 @@ async def run_for_a_while(dataset: api.Dataset, *, looks: int) -> list[Event]:
             enough.set()
             await asyncio.Event().wait()
 
-    async with Checkpointer(version, dataset.plan, ()).kept(sleep=sleep, observer=told.append):
+    async with stock.kept(sleep=sleep, observer=told.append):
         await enough.wait()
-    assert set(slept) == {INDEX_EVERY}
+    assert all(INDEX_EVERY / 2 <= seconds <= INDEX_EVERY * 1.5 for seconds in slept)
     return told
 
 
@@ -48,11 +49,22 @@ async def test_the_index_is_written_while_a_run_goes_on(dataset: api.Dataset) ->
     assert len(found) == ROW_GROUPS and all(file.indexed for file in found.values())
 
 
+async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dataset) -> None:
+    version = dataset.layout.version(dataset.plan.fingerprint.version)
+    first, other = (Checkpointer(version, dataset.plan, ()) for _ in range(2))
+    await run_for_a_while(dataset, looks=1, stock=first)
+    await run_for_a_while(dataset, looks=1, stock=other)
+    assert len(first.statuses) == ROW_GROUPS and other.statuses == (), "it has seen that the other did"
+    await run_for_a_while(dataset, looks=1, stock=other)
+    assert len(other.statuses) == ROW_GROUPS, "of which it has seen nothing since"
+    assert all(status.file is not None and status.file.indexed for status in other.statuses), "and opened none"
+
+
 async def test_an_index_that_cannot_be_written_ends_no_run(dataset: api.Dataset) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     Path(str(version.footers)).mkdir()  # a file cannot take its place
     before = snapshot(Path(str(version.row_groups)))
-    told = await run_for_a_while(dataset, looks=2)
+    told = await run_for_a_while(dataset, looks=3)  # the first only sees that there is something
     assert len(told) == 2 and all(isinstance(event, Notice) and "index" in event.message for event in told)
     assert snapshot(Path(str(version.row_groups))) == before
 

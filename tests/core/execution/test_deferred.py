@@ -128,6 +128,27 @@ async def test_some_records_wait_while_others_are_written(tmp_path: Path) -> Non
     assert second.generated == first.waiting and second.remaining == 0
 
 
+async def test_the_status_says_which_row_groups_wait_until_their_replies_are_there(tmp_path: Path) -> None:
+    skip = {"when": "{{ id < '8' }}", "value": "none"}
+    bench = Bench(tmp_path, llm("question", "ask about {{ id }}", skip=skip), num_records=12, row_group_size=3)
+    first = await bench.run(row_groups=[0, 1, 2])
+    found = api.status(bench.open())
+    assert sum(found.waiting.values()) == first.waiting > 0
+    assert set(found.waiting) <= {"00000", "00001", "00002"}, "what was not begun does not wait"
+    assert found.remaining == first.waiting + 3 and found.failed == 0
+    shown = found.to_dict()
+    assert shown["records"]["waiting"] == first.waiting
+    assert shown["waiting"] == {"count": len(found.waiting), "keys": list(found.waiting)}
+
+    waves = 0
+    while (await bench.run()).waiting:
+        bench.client.deliver()
+        waves += 1
+    assert waves == 1
+    done = api.status(bench.open())
+    assert (done.waiting, done.remaining) == ({}, 0) and done.to_dict()["records"]["waiting"] == 0
+
+
 async def test_a_correction_that_is_answered_later_goes_on_from_the_first_reply(tmp_path: Path) -> None:
     structured = {**llm("answer", "How many?"), "column_type": "llm-structured", "output_format": SHAPE}
     bench = Bench(tmp_path, structured, num_records=1, row_group_size=1)
@@ -258,3 +279,5 @@ class Later:
     assert outcome.returncode == 3, outcome.stderr
     assert "5 records wait for replies that come later" in outcome.stdout
     assert "remain" not in outcome.stdout and "next:" not in outcome.stdout
+    shown = sdg("status", tmp_path / "tickets.yaml", "--root", tmp_path / "root").stdout
+    assert "5 records wait for replies that come later, in row groups 0-1" in " ".join(shown.split())

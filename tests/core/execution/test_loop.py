@@ -22,7 +22,8 @@ from sdg_core.dataset.events import Event, Notice, RecordsSettled, RowGroupFinis
 from sdg_core.dataset.resume import choose_version, create_or_resume
 from sdg_core.errors import PlanError, RunAbortedError, StoreError, UnrecognizedFileError
 from sdg_core.execution.context import RunContext
-from sdg_core.execution.loop import IN_FLIGHT_FACTOR, RowGroupRun
+from sdg_core.execution.loop import RowGroupRun
+from sdg_core.execution.run_state import IN_FLIGHT_FACTOR
 from sdg_core.models.open_pool import open_models
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, read_failures

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,21 @@ from sdg_core.cli.main import run
 from sdg_core.config.models import ModelProvider, Serve
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ConfigError, ModelError, RunAbortedError
+from sdg_core.models.serving.open import reserved_port
 from sdg_core.models.serving.process import visible_devices
 from sdg_core.plan.load import load_dataset
 from sdg_core.testing import answer_to
 from tests.support.ports import free_port
 from tests.support.sdg import (
     PROJECT,
-    dataset_config,
-    llm,
     only_version,
     open_dataset,
     started_sdg,
     stored_records,
-    uuid,
     wait_until,
     write_config,
 )
-
-COLUMNS = (uuid(), llm("answer", "answer {{ id }}"))
-RECORDS, SIZE = 12, 3
-PROGRAM = [sys.executable, "-m", "sdg_core.testing", "--port", "{port}", "--latency", "0.1"]
-NOTED = ["sh", "-c", 'echo $$ >> pids; exec "$@"', "sh"]
-"""Writes down the process that it becomes."""
+from tests.support.serving import NOTED, PROGRAM, RECORDS, SIZE, is_running, pids, served
 
 
 @pytest.fixture(autouse=True)
@@ -42,29 +36,6 @@ def _importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "logs"))
-
-
-def served(*command: str, **serve: Any) -> dict[str, Any]:
-    """A dataset whose model is served by a command."""
-    config = dataset_config(*COLUMNS, num_records=RECORDS, row_group_size=SIZE, run={"num_retries": 0})
-    provider = {"name": "home", "serve": {"command": list(command), **serve}}
-    model = {**config["model_configs"][0], "provider": "home"}
-    return {**config, "model_providers": [provider], "model_configs": [model]}
-
-
-def pids(directory: Path) -> list[int]:
-    """The processes that were written down, oldest first."""
-    try:
-        return [int(line) for line in (directory / "pids").read_text(encoding="utf-8").split()]
-    except FileNotFoundError:
-        return []
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def answers(root: Path) -> dict[int, dict[str, Any]]:
@@ -236,6 +207,14 @@ def test_a_port_where_something_answers_is_not_served_again(tmp_path: Path) -> N
         with pytest.raises(ModelError, match=r"(?s)something answers there already.*\{port\} in endpoint and command"):
             api.generate(open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root"))
     assert not (tmp_path / "started").exists()
+
+
+def test_runs_of_one_machine_take_no_port_twice() -> None:
+    with ExitStack() as runs:
+        ports = [runs.enter_context(reserved_port()) for _ in range(600)]
+        assert len(set(ports)) == len(ports), (
+            "though nothing listens yet, and the system would hand out some of them again"
+        )
 
 
 WRONG = [

@@ -523,7 +523,8 @@ VERDICTS: dict[str, Verdict | Tag] = {
     "PersonParams.select_field_values": inside(
         (*UID, "params"), "select_field_values", {"state": ["NY", "CA"]}, before=PERSON
     ),
-    "PersonParams.with_synthetic_personas": Tag(True, (*UID, "params"), PERSON),
+    "PersonParams.with_synthetic_personas": inside((*UID, "params"), "with_synthetic_personas", True, before=PERSON),
+    "PersonParams.census_fields": inside((*UID, "params"), "census_fields", True, before=PERSON),
     "ExpressionColumn.name": Verdict(True, {(*EXP, "name"): "exp2", (*TXT, "prompt"): "{{ exp2 }}"}),
     "ExpressionColumn.drop": inside(EXP, "drop", True),
     "ExpressionColumn.description": outside(EXP, "description", "x"),

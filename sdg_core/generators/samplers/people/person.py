@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.people import MAX_AGE, PeopleParams
@@ -70,11 +71,25 @@ _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _SCHEMA = {field.name: pl.Int64() if field.name == "age" else pl.String() for field in PERSON_TYPE}
 
 
-def sample_people(name: str, params: PeopleParams, *, indices: Ints, random: RandomSource) -> pl.Series:
-    """One person per record."""
-    rounds = [_round(params, draws) for draws in _rounds(name, indices, random)]
-    frame = pl.concat(rounds) if rounds else pl.DataFrame(schema=_SCHEMA)
+def sample_people(
+    name: str, params: PeopleParams, *, indices: Ints, random: RandomSource, written: pa.StructType = PERSON_TYPE
+) -> pl.Series:
+    """One person per record.
+
+    written: the type of the column, whose fields beyond those of every person are null where the parameters ask for none.
+    """
+    rounds = [_with_further(params, draws, written) for draws in _rounds(name, indices, random)]
+    frame = pl.concat(rounds) if rounds else pl.DataFrame(pa.schema(list(written)).empty_table())
     return frame.to_struct(name)
+
+
+def _with_further(params: PeopleParams, draws: Draws, written: pa.StructType) -> pl.DataFrame:
+    people = _round(params, draws)
+    if written == PERSON_TYPE:
+        return people
+    from sdg_core.generators.samplers.people.personas import further_fields  # many words that most datasets do not need
+
+    return people.with_columns(further_fields(params, people, draws, written))
 
 
 def _rounds(name: str, indices: Ints, random: RandomSource) -> Iterator[Draws]:

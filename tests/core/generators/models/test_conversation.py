@@ -21,6 +21,7 @@ from sdg_core.generators.models.conversation import (
     UnusableResponseError,
 )
 from sdg_core.models.endpoint import RequestFailedError
+from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
 
 CALLS = (ToolCall("1", "lookup", "{}"), ToolCall("2", "lookup", "{}"))
@@ -30,10 +31,10 @@ def opening(number: int) -> ChatRequest:
     return ChatRequest("m", (Message("user", f"question {number}"),), InferenceParameters(), seed=number)
 
 
-def read(reply: ChatResponse) -> int:
+def read(reply: ChatResponse) -> Extracted:
     if not reply.text.startswith("value"):
         raise UnusableResponseError("it holds no value")
-    return int(reply.text.removeprefix("value "))  # ValueError is a complaint as well
+    return Extracted(int(reply.text.removeprefix("value ")))  # ValueError is a complaint as well
 
 
 def reply(text: str, finish_reason: str = "stop", calls: tuple[ToolCall, ...] = ()) -> ChatResponse:
@@ -99,7 +100,7 @@ def test_the_outcome_is_that_of_the_last_event(conversation: Conversation, data:
     event = steps[-2][1]
     match steps[-1][0]:
         case Done(value, last, messages, _):
-            assert last is event and value == read(last)
+            assert last is event and value == read(last).value
             assert messages[-1].text == last.text
         case GiveUp(error, cause):
             assert error.kind in ("truncated", "malformed", "transient", "permanent")

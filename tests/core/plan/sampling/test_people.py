@@ -54,7 +54,8 @@ def test_data_designers_spelling_of_the_defaults() -> None:
         ("person_from_faker", "{age_range: [0, 115]}", "age_range", "ages are between 0 and 114"),
         ("person_from_faker", "{city: []}", "city", "at least one item"),
         ("person_from_faker", "{select_field_values: {}}", "select_field_values", "unknown"),
-        ("person", "{with_synthetic_personas: true}", "with_synthetic_personas", "no persona texts here"),
+        ("person_from_faker", "{with_synthetic_personas: true}", "with_synthetic_personas", "unknown key"),
+        ("person", "{with_synthetic_personas: maybe}", "with_synthetic_personas", "true or false"),
         ("person", "{select_field_values: {stat: [NY]}}", "select_field_values.stat", "did you mean 'state'?"),
         ("person", "{select_field_values: {state: []}}", "select_field_values.state", "at least one item"),
         (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
@@ -100,6 +100,25 @@ def test_templates_cannot_change_what_they_are_given(value: Any) -> None:
     source = "{{ x.append(1) }}{{ x[1].inner.clear() }}{{ x[1].update(b=2) }}{{ y.clear() }}{{ x.reverse() }}"
     Template(source).render(values)
     assert values == before
+
+
+NOT_PRINTED = [
+    "[see note]", "{1, 2}", "(1, 2)", "{1: 2}", "['a', b'c']", "{'a': 1j}", "[" * 500, "{'a': __import__('os')}"
+]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(value=JSON)
+def test_what_a_template_printed_can_be_looked_into(value: Any) -> None:
+    read = Template("{{ x.inner|tojson }}")
+    assume("inf" not in repr(value))  # which no literal has
+    printed = Template("{{ x }}").render({"x": {"inner": value}})
+    assert read.render({"x": printed}) == read.render({"x": {"inner": value}})
+
+
+@pytest.mark.parametrize("text", NOT_PRINTED)
+def test_text_that_nothing_printed_stays_text(text: str) -> None:
+    assert Template("{{ x|length }}").render({"x": text}) == str(len(text))
 
 
 @settings(deadline=None)
