@@ -131,10 +131,15 @@ class LlmCodeColumn(ChatColumn):
 
 
 class LlmStructuredColumn(ChatColumn):
-    """A value that satisfies a JSON schema; a pydantic model stands for its schema, which takes its place when it is loaded."""
+    """A value that satisfies a JSON schema; a pydantic model stands for its schema, which takes its place when it is loaded.
+
+    open_values: what the schema leaves open (unions of kinds, any value) is JSON text, or with `text` a text as it is, JSON
+    for the rest, and a decimal a number.
+    """
 
     column_type: Literal["llm-structured"] = "llm-structured"
     output_format: OutputFormat
+    open_values: Literal["json", "text"] = "json"
 
 
 class LlmJudgeColumn(ChatColumn):

@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 from sdg_core.config.columns import Column
 from sdg_core.config.environment import mappings
-from sdg_core.config.people import CENSUS_LOCALES
 
 BLOCK = "data_designer"
 ONLY_THERE = ("library_version", "profilers", "build_stage")
@@ -40,52 +39,6 @@ _PROVIDERS: Mapping[str, tuple[str, str]] = {
     "openrouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
 }
 """Providers known by name alone: endpoint and environment variable of the key."""
-
-
-_TEXTS = ("prompt", "system_prompt", "expr")
-
-
-def with_their_meaning(raw: dict[str, Any]) -> dict[str, Any]:
-    """A builder config in which everything that Data Designer takes differently says what it means there.
-
-    Of conditions that hold together the last one counts; one line end at the end of a template is not part of it; a UUID has
-    no hyphens; people of some locales have further fields; what an expression renders is cast leniently; numbers and texts of
-    a union are kept without quotes.
-    """
-    columns = raw.get("columns")
-    if not isinstance(columns, list):
-        return raw
-    return {**raw, "columns": [_as_meant(column) if isinstance(column, dict) else column for column in columns]}
-
-
-def _as_meant(column: dict[str, Any]) -> dict[str, Any]:
-    meant = dict(column)
-    for key in _TEXTS:
-        if isinstance(text := meant.get(key), str):
-            meant[key] = text.removesuffix("\n")
-    if isinstance(branches := meant.get("conditional_params"), dict):
-        meant["conditional_params"] = dict(reversed(branches.items()))
-    if meant.get("sampler_type") == "uuid" and isinstance(params := meant.get("params") or {}, dict):
-        meant["params"] = {"hyphens": False, **params}
-    if meant.get("sampler_type") == "person":
-        meant |= _with_census_fields(meant)
-    if meant.get("column_type") == "expression" and meant.get("dtype", "str") != "str":
-        meant.setdefault("cast", "lenient")
-    return meant
-
-
-def _with_census_fields(column: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a person column, where some locale of it has census fields there without being asked."""
-    branches = column.get("conditional_params") or {}
-    every = [column.get("params") or {}, *(branches.values() if isinstance(branches, dict) else ())]
-    if not all(isinstance(params, dict) for params in every):
-        return {}
-    if not any(params.get("locale") in CENSUS_LOCALES for params in every):
-        return {}
-    asked = {"params": {"census_fields": True, **every[0]}}
-    if branches:
-        asked["conditional_params"] = {name: {"census_fields": True, **params} for name, params in branches.items()}
-    return asked
 
 
 def placeholders(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

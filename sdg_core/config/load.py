@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders, with_their_meaning
+from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders
+from sdg_core.config.data_designer_meaning import with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.environment import apply_environment, mappings
 from sdg_core.config.messages import message_of, renamed_keys
@@ -282,6 +283,10 @@ def _follows_from_other(path: str, found: Mapping[str, Problem]) -> bool:
     return tag is not None and f"{column}.{tag}" in found
 
 
+_FILLED_IN = ("params", "validator_params")
+"""Keys that are looked into where the file leaves them out."""
+
+
 def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Path:
     """A pydantic location without the union tags that pydantic adds to it.
 
@@ -302,6 +307,9 @@ def _yaml_path(loc: tuple[int | str, ...], raw: Any, *, names_a_key: bool) -> Pa
             value = value[part]
             path.append(str(part))
             tag = value.get("seed_type", value.get("reader")) if isinstance(value, dict) else None
+        elif part in _FILLED_IN and isinstance(value, dict):
+            value = {}
+            path.append(part)
         elif names_a_key and place == len(loc) - 1:
             path.append(part)
     return tuple(path)

@@ -73,10 +73,10 @@ def _leniently(text: str, dtype: Dtype) -> str:
         number = float(text)
     except ValueError:
         return "false" if dtype == "bool" and text.strip().lower() not in ("true", "yes") else text
-    if dtype == "bool":
-        return str(number != 0)
     if not math.isfinite(number):
-        return _NULL if dtype == "float" else text
+        return {"float": _NULL, "bool": "false"}.get(dtype, text)
+    if dtype == "bool":
+        return str(math.trunc(number) != 0)
     return str(math.trunc(number)) if dtype == "int" and not text.strip().lstrip("+-").isdigit() else text
 
 

@@ -20,6 +20,7 @@ from sdg_core.config.columns import (
     ColumnBase,
     CustomColumn,
     ExpressionColumn,
+    LlmStructuredColumn,
     ModelColumn,
     SamplerColumn,
     SeedColumn,
@@ -118,6 +119,7 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
 ADDED_LATER: Mapping[type[ConfigModel], Mapping[str, Any]] = {
     SkippableColumn: {"propagate_skip": True},
     ExpressionColumn: {"cast": "exact"},
+    LlmStructuredColumn: {"open_values": "json"},
     UuidParams: {"hyphens": True},
     PersonParams: {"census_fields": False},
     Simulation: {"malformed": 0.0},

@@ -111,5 +111,6 @@ def _text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
     """Rows of UTF-8 bytes, all of one width, as a series of text without a Python string per row."""
     count, width = text.shape
     offsets = np.arange(count + 1, dtype=np.int64) * width
-    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
+    rows = np.ascontiguousarray(text)  # numpy lays out what it deletes columns from column by column
+    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
     return pl.Series(name, array, dtype=pl.String)

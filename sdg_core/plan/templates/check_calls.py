@@ -30,6 +30,10 @@ def call_faults(tree: nodes.Template, env: minijinja.Environment) -> Iterator[st
                 yield fault
 
 
+_NOT_HERE = frozenset({"xmlattr", "urlize", "attr"})
+"""Filters of Jinja that there are none of here: HTML, and attributes of Python's objects."""
+
+
 def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str | None:
     kind = "filter" if isinstance(call, nodes.Filter) else "test"
     names = [str(keyword.key) for keyword in call.kwargs if isinstance(keyword, nodes.Keyword)]
@@ -46,7 +50,8 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
     ]
     unknown = "UnknownFilter" if kind == "filter" else "UnknownTest"
     if errors[0] is not None and errors[0].kind == unknown:
-        known = {*FILTERS, *ADDED, "split", "lines"} if kind == "filter" else TESTS
+        public = {name for name in ADDED if not name.endswith("_")}
+        known = {*FILTERS, *public, "split", "lines"} - _NOT_HERE if kind == "filter" else TESTS
         return f"unknown {kind}: {kind} {call.name} is unknown{did_you_mean(call.name, known)}"
     if all(error is not None and error.kind in _ABOUT_ARGUMENTS for error in errors):
         return f"{kind} {call.name}: {str(errors[0]).splitlines()[0].replace(' (in <expression>:1)', '')}"
@@ -55,7 +60,7 @@ def _fault(call: nodes.Filter | nodes.Test, env: minijinja.Environment) -> str |
 
 def _own_name(call: nodes.Filter | nodes.Test) -> str:
     """The name of the function of ours that is called, if one is."""
-    positional = len(call.args) > 2 if call.name == "replace" else bool(call.args)
+    positional = len(call.args) + len(call.kwargs) > 2 if call.name == "replace" else bool(call.args)
     return POSITIONAL[call.name] if call.name in POSITIONAL and positional else call.name
 
 

@@ -149,6 +149,41 @@ def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
     return _text(value, "replace").replace(str(old), str(new), count)
 
 
+def _sort(
+    value: Any, reverse: bool = False, case_sensitive: bool = False, attribute: str | int | None = None
+) -> list[Any]:
+    return jinja_filters.do_sort(_JINJA, _items(value, "sort"), reverse, case_sensitive, attribute)
+
+
+def _min(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
+    return min(_items(value, "min"), key=_key(case_sensitive, attribute))
+
+
+def _max(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
+    return max(_items(value, "max"), key=_key(case_sensitive, attribute))
+
+
+def _unique(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> list[Any]:
+    return list(jinja_filters.do_unique(_JINJA, _items(value, "unique"), case_sensitive, attribute))
+
+
+def _dictsort(value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False) -> list[Any]:
+    if not isinstance(value, dict):
+        raise ValueError("filter dictsort: a mapping is needed")
+    return jinja_filters.do_dictsort(value, case_sensitive, by, reverse)  # type: ignore[arg-type]
+
+
+def _items(value: Any, name: str) -> Any:
+    if not isinstance(value, list | tuple | dict | str) or not value:
+        raise ValueError(f"filter {name}: a list or text that is not empty is needed")
+    return value
+
+
+def _key(case_sensitive: bool, attribute: str | int | None) -> Any:
+    lower = None if case_sensitive else jinja_filters.ignore_case
+    return jinja_filters.make_attrgetter(_JINJA, attribute, postprocess=lower)
+
+
 def _center(value: Any, width: int = 80) -> str:
     _sized("center", width)
     return _text(value, "center").center(width)
@@ -187,6 +222,8 @@ def _percent(value: str, *args: Any) -> str:
 
 
 def _method(value: Any, name: str, *args: Any) -> Any:
+    if name == "index" and isinstance(value, list):
+        return value.index(*args)
     if not isinstance(value, str):
         raise ValueError(f"{type(value).__name__} has no method {name!r}")
     if name not in TEXT_METHODS:
@@ -240,6 +277,11 @@ ADDED: dict[str, Callable[..., Any]] = {
     POSITIONAL["truncate"]: _truncated,
     POSITIONAL["wordwrap"]: _wrapped,
     POSITIONAL["replace"]: _replace,
+    POSITIONAL["sort"]: _sort,
+    POSITIONAL["min"]: _min,
+    POSITIONAL["max"]: _max,
+    POSITIONAL["unique"]: _unique,
+    POSITIONAL["dictsort"]: _dictsort,
     "center": _center,
     "wordcount": _wordcount,
     "forceescape": _forceescape,

@@ -18,16 +18,18 @@ FROM_JSON = "json_"
 FROM_JSON_LIST = "json_list_"
 AS_JSON = "as_json_"
 """Filters that only rewritten templates use."""
-POSITIONAL = {"truncate": "truncate_", "wordwrap": "wordwrap_", "replace": "replace_"}
+POSITIONAL = {
+    name: f"{name}_" for name in ("truncate", "wordwrap", "replace", "sort", "min", "max", "unique", "dictsort")
+}
 """Filters that the engine has, but not with all of Jinja2's arguments, and what stands for them where those are given."""
 TEXT_METHODS = frozenset(
-    "zfill center rjust ljust partition rpartition rsplit swapcase casefold expandtabs removeprefix removesuffix istitle "
-    "isdecimal isidentifier isprintable".split()
+    "index rindex zfill center rjust ljust partition rpartition rsplit swapcase casefold expandtabs removeprefix removesuffix "
+    "istitle isdecimal isidentifier isprintable".split()
 )
 """Methods of Python's text that the engine does not have."""
 _ENGINE_METHODS = frozenset(
     "capitalize count endswith find format isalnum isalpha isascii isdigit islower isnumeric isspace isupper join lower lstrip "
-    "replace rfind rstrip split splitlines startswith strip title upper encode index".split()
+    "replace rfind rstrip split splitlines startswith strip title upper encode".split()
 )
 _OF_COLLECTIONS = frozenset(
     "length count first last join list sort reverse unique min max sum map select reject selectattr rejectattr items random "

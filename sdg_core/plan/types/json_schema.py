@@ -1,12 +1,14 @@
 """Arrow types of what JSON schemas describe: every schema has one, so that a structured column is the same in every row group.
 
-What a schema leaves open (any value, mappings with free keys, alternatives of different kinds, recursion) is kept as JSON text.
+What a schema leaves open (any value, mappings with free keys, alternatives of different kinds, recursion) is kept as JSON text;
+read `as_text`, a text among it stays itself, and a number that may also be a decimal's text (pydantic's Decimal) is a number.
 Objects become structs of their named properties; null stands for a property that is absent; keys that the schema does not name
 are left out. The mapping is by shape: a shape knows which of its leaves are JSON text, which an Arrow type alone does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +16,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 import pyarrow as pa
 
-from sdg_core.plan.foreign import json_text
+from sdg_core.plan.foreign import check_value, json_text
 from sdg_core.plan.types.arrow import conform
 
 MAX_PARTS = 5_000
@@ -23,16 +25,18 @@ MAX_PARTS = 5_000
 
 @dataclass(frozen=True)
 class Leaf:
-    """A scalar."""
+    """A scalar. reads_text: a number that may come as its text."""
 
     type: pa.DataType
+    reads_text: bool = False
 
 
 @dataclass(frozen=True)
 class Open:
-    """Any value, as JSON text."""
+    """Any value, as JSON text. as_text: a text as it is."""
 
     type: pa.DataType = pa.string()
+    as_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ Shape = Leaf | Open | ListOf | Fields
 OPEN = Open()
 _TEXT, _INTEGER, _NUMBER, _TRUTH = (Leaf(t) for t in (pa.string(), pa.int64(), pa.float64(), pa.bool_()))
 _NULL = Leaf(pa.null())
+_DECIMAL = Leaf(pa.float64(), reads_text=True)
+_DECIMAL_PATTERN = "^(?!^[-+.]*$)[+-]?0*"
+"""How pydantic's patterns of a Decimal begin."""
 _LEAVES: Mapping[Any, Leaf] = {
     "string": _TEXT,
     "integer": _INTEGER,
@@ -77,9 +84,22 @@ _LEAVES: Mapping[Any, Leaf] = {
 }
 
 
-def shape_of(schema: Mapping[str, Any]) -> Shape:
+def shape_of(schema: Mapping[str, Any], *, as_text: bool = False) -> Shape:
     """The shape of what satisfies a schema. Raises ValueError if it has too many parts."""
-    return _closed(_Reader(schema).read(schema, frozenset({"#"})))
+    shape = _closed(_Reader(schema, decimals=as_text).read(schema, frozenset({"#"})))
+    return _as_text(shape) if as_text else shape
+
+
+def _as_text(shape: Shape) -> Shape:
+    match shape:
+        case Open():
+            return Open(as_text=True)
+        case ListOf(item):
+            return ListOf(_as_text(item))
+        case Fields(fields):
+            return Fields(tuple((name, _as_text(part)) for name, part in fields))
+        case _:
+            return shape
 
 
 def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
@@ -87,6 +107,9 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
     if value is None:
         return None
     match shape:
+        case Open(as_text=True) if isinstance(value, str):
+            check_value(value, where=where or "the value")
+            return value
         case Open():
             return json_text(value, where=where or "the value")
         case ListOf(item):
@@ -99,11 +122,21 @@ def fit(value: Any, shape: Shape, *, where: str = "") -> Any:
             return {
                 name: fit(value.get(name), part, where=f"{where}.{name}" if where else name) for name, part in fields
             }
-        case Leaf(data_type):
+        case Leaf(data_type, reads_text):
             try:
-                return conform(value, data_type)
+                return conform(_number_of(value) if reads_text else value, data_type)
             except ValueError as error:
                 raise ValueError(f"{where or 'the value'}: {error}") from None
+
+
+def _number_of(value: Any) -> Any:
+    """The number that a decimal's text spells. Raises ValueError if no real number of 64 bits has all of its digits."""
+    if not isinstance(value, str):
+        return value
+    number = float(value)
+    if Decimal(repr(number)) != Decimal(value):
+        raise ValueError(f"{value!r} has more digits than a number of 64 bits")
+    return number
 
 
 def _closed(shape: Shape | None) -> Shape:
@@ -124,8 +157,9 @@ def _closed(shape: Shape | None) -> Shape:
 class _Reader:
     """Reads one schema. A shape of None says nothing: any value may be there, as far as that part is concerned."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], *, decimals: bool) -> None:
         self._root = root
+        self._decimals = decimals
         self._parts = 0
 
     def read(self, schema: Any, inside: frozenset[str]) -> Shape | None:
@@ -152,7 +186,14 @@ class _Reader:
             yield self.read(part, inside)
         for keyword in ("anyOf", "oneOf"):
             if parts := _list(schema.get(keyword)):
-                yield _either([self.read(part, inside) for part in parts])
+                yield self._alternatives(parts, inside)
+
+    def _alternatives(self, parts: list[Any], inside: frozenset[str]) -> Shape | None:
+        if self._decimals and any(map(_is_decimal_text, parts)):
+            rest = _either([self.read(part, inside) for part in parts if not _is_decimal_text(part)])
+            if rest in (_NUMBER, _INTEGER):
+                return _DECIMAL
+        return _either([self.read(part, inside) for part in parts])
 
     def _by_type(self, schema: Mapping[str, Any], inside: frozenset[str]) -> Shape | None:
         named = schema.get("type")
@@ -197,6 +238,10 @@ class _Reader:
             else:
                 found = found.get(key) if isinstance(found, Mapping) else None
         return found if reference == "#" or "/" in reference else None
+
+
+def _is_decimal_text(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and str(schema.get("pattern", "")).startswith(_DECIMAL_PATTERN)
 
 
 def _list(value: Any) -> list[Any]:

@@ -75,12 +75,13 @@ def reply_schema(column: LlmStructuredColumn | LlmJudgeColumn) -> Mapping[str, A
 
 def reply_shape(column: LlmStructuredColumn | LlmJudgeColumn) -> Shape:
     """How a reply becomes a cell. Raises ValueError for a schema with too many parts."""
-    return _shape_of_text(json.dumps(reply_schema(column)))
+    as_text = isinstance(column, LlmStructuredColumn) and column.open_values == "text"
+    return _shape_of_text(json.dumps(reply_schema(column)), as_text)
 
 
 @lru_cache(maxsize=256)
-def _shape_of_text(schema: str) -> Shape:
-    return shape_of(json.loads(schema))
+def _shape_of_text(schema: str, as_text: bool) -> Shape:
+    return shape_of(json.loads(schema), as_text=as_text)
 
 
 def judge_schema(scores: tuple[Score, ...]) -> dict[str, Any]:

@@ -313,6 +313,7 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
         "on_truncated": "keep",
         "code_lang": "go",
         "output_format": {"type": "object", "properties": {"c": {"type": "string"}}},
+        "open_values": "text",
         "scores": [score, {**score, "name": "t"}],
         "target_column": "uid",
         "propagate_skip": False,
@@ -340,6 +341,8 @@ def model_column_verdicts() -> dict[str, Verdict | Tag]:
                 "extract_reasoning_content",
                 "on_truncated",
             ]
+        if kind == "LlmStructuredColumn":
+            fields += ["open_values"]
         if kind == "ImageColumn":
             fields += ["multi_modal_context"]
         for name in fields:

@@ -36,6 +36,12 @@ _SOURCES = st.one_of(
     st.builds("t.strip().{}('a').upper()".format, st.sampled_from(["removeprefix", "removesuffix"])),
     st.builds("(t ~ n).zfill({})|length".format, _NUMBERS),
     st.builds("d.k.rjust({}).swapcase()".format, _NUMBERS),
+    st.builds("(t ~ ' q').split()|{}({})|join('/')".format, st.sampled_from(["sort", "unique"]), st.just("true")),
+    st.builds("(t ~ ' Q').split()|{}({})".format, st.sampled_from(["min", "max"]), st.sampled_from(["true", "false"])),
+    st.just("[{'k': t}, {'k': 'm'}]|sort(true, false, 'k')|map(attribute='k')|join"),
+    st.just("{'b': 1, 'A': 2, 'a': n}|dictsort(true, 'key', true)"),
+    st.builds("t|replace('{}', '_', count={})".format, st.sampled_from("ab ,"), _NUMBERS),
+    st.just("(t ~ 'z').index('z')"),
 )
 _FRAMES = st.sampled_from(
     [
