@@ -38,7 +38,7 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             )
             context.observer(saved)
             total = len(group.status.remaining)
-            context.observer(Notice(f"row group {index:05d}: {group.made} of {total} records saved"))
+            context.observer(Notice(f"row group {group.status.group.key}: {group.made} of {total} records saved"))
     if lost:
         first = next(iter(lost.values()))
         context.observer(Notice(f"row groups {format_ranges([*lost])}: {records} finished records not saved: {first}"))

@@ -22,7 +22,7 @@ from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
@@ -50,7 +50,7 @@ class Claim:
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        what = "this version" if self.row_group == WHOLE else f"row group {self.row_group:05d}"
+        what = "this version" if self.row_group == WHOLE else f"row group {row_group_key(self.row_group)}"
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
         )

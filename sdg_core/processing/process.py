@@ -32,7 +32,7 @@ from sdg_core.processing.row_processors import (
 )
 from sdg_core.processing.transform import TEMPLATE_KEY, SchemaTransform
 from sdg_core.store.atomic import remove_directory, write_atomic
-from sdg_core.store.layout import VersionLayout, part_files
+from sdg_core.store.layout import VersionLayout, part_files, part_name
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
@@ -308,7 +308,7 @@ class _Parts:
         self._output = output
         self._rows_per_part = rows_per_part
         self._schema = schema
-        self._names: Iterator[str] = (f"{name}/part-{number:05d}.parquet" for number in range(100_000))
+        self._names: Iterator[str] = (f"{name}/{part_name(number)}" for number in range(100_000))
         self._part: tuple[StagedFile, pq.ParquetWriter] | None = None
         self._rows = 0
 

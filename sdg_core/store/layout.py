@@ -204,6 +204,11 @@ def _is_started(directory: Path) -> bool:
     return any(_VERSION.fullmatch(found.parent.name) for found in directory.glob("*/metadata.json"))
 
 
+def part_name(number: int) -> str:
+    """The name of one file of a post-generation output, counted from 0."""
+    return f"part-{number:05d}.parquet"
+
+
 def part_files(directory: StorePath) -> tuple[StorePath, ...]:
     """The files of a post-generation output, in order."""
     return tuple(sorted(directory.glob("part-*.parquet"), key=str))

@@ -1,0 +1,78 @@
+"""Facts that have one home: each is spelled in the modules that own it, and nowhere else."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.sdg import PROJECT
+
+CODE = [*(PROJECT / "sdg_core").rglob("*.py"), *(PROJECT / "sdg_assets").rglob("*.py")]
+DOCS = [*(PROJECT / "docs").rglob("*.md"), PROJECT / "README.md"]
+OWNERS = {
+    "names of finished files": (r'["\'/]part-[*{]', {"sdg_core/store/layout.py"}),
+    "which storage a path is of": (
+        r"isinstance\([^)]*\bObjectPath\b",
+        {"sdg_core/store/access.py", "sdg_core/store/object_storage.py", "sdg_core/store/objects.py"},
+    ),
+    "whether a process is alive": (r"boot_id|/proc/\{|os\.kill\([^,]+, 0\)", {"sdg_core/system/processes.py"}),
+    "where user code is loaded from": (r"spec_from_file_location|exec_module", {"sdg_core/plan/usercode/loader.py"}),
+    "what Dagster does not promise": (r"(?:from|import) dagster\._", {"sdg_assets/dagster_private.py"}),
+    "numbers of files and row groups": (r":05d\}", {"sdg_core/store/layout.py"}),
+}
+TRANSLATED = re.compile(r"\b(?:lacking|mend|mends|mended|begun|anew|whoever)\b", re.IGNORECASE)
+QUOTED = re.compile(r"`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'")
+PLACE = re.compile(r"`((?:sdg_core|sdg_assets|tests|docs|examples|benchmarks|deploy)/[\w/.-]+)`")
+
+
+def spelled(pattern: str) -> set[str]:
+    found = re.compile(pattern)
+    return {
+        path.relative_to(PROJECT).as_posix()
+        for path in CODE
+        if found.search(path.read_text(encoding="utf-8")) is not None
+    }
+
+
+@pytest.mark.parametrize("fact", OWNERS)
+def test_a_fact_has_one_home(fact: str) -> None:
+    pattern, owners = OWNERS[fact]
+    found = spelled(pattern)
+    assert found <= owners and found, "say it in its home, and call it from there"
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Lines of code and docs without what they quote, with their places."""
+    for path in (*CODE, *DOCS):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            yield f"{path.relative_to(PROJECT)}:{number}", QUOTED.sub("", line)
+
+
+def test_no_translated_word_is_left() -> None:
+    assert [place for place, line in prose() if TRANSLATED.search(line)] == []
+
+
+def test_messages_have_none_of_them_either() -> None:
+    """In code a quoted word is a message, except for the key of JSON that stays until 0.3."""
+    found = []
+    for path in CODE:
+        text = path.read_text(encoding="utf-8").replace('"lacking"', "")
+        found += [f"{path.relative_to(PROJECT)}: {match[0]}" for match in TRANSLATED.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "design").glob("*.md")), ids=lambda path: Path(path).name)
+def test_the_design_pages_name_places_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in PLACE.findall(text) if not (PROJECT / name).exists()] == []
+
+
+def test_the_map_of_the_code_names_places_that_exist() -> None:
+    """Where the tables of the overview name modules, they leave `sdg_core/` out."""
+    text = (PROJECT / "docs" / "design" / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    named = [name for row in rows for name in re.findall(r"`([\w/]+(?:\.py|/))`", row)]
+    assert len(named) > 50
+    homes = (PROJECT, PROJECT / "sdg_core")
+    assert [name for name in named if not any((home / name).exists() for home in homes)] == []
