@@ -1,15 +1,17 @@
 """Slices at once, and what each way to start one costs.
 
-`python -m benchmarks.shards [--records 1600] [--parallel 8] [--processes 1 2 4 8]`: how a dataset whose model answers in 50 ms
-scales over processes, `sdg generate --shard i/N`, N of them at once. Every process starts its own Python, so the time includes N
-starts; the ideal is that of the waiting alone.
+`python -m benchmarks.shards [--records 4800] [--parallel 1] [--latency 0.05] [--processes 1 2 4 8]`: how a dataset whose model
+answers in 50 ms scales over processes, `sdg generate --shard i/N`, N of them at once. Every process starts its own Python, so the
+time includes N starts, which share the cores; the ideal is that of the waiting alone.
 
-`python -m benchmarks.shards --engines bare dagster celery slurm ray`: the time of one small slice, from handing it in until its
-engine says that it is done, against that of a bare process. Engines are those of the tests, on one machine, started before the
-clock is. dagster and celery make the slice a run of Dagster, ray and slurm a job of theirs.
+`python -m benchmarks.shards --engines bare dagster celery slurm ray`: one small slice, from handing it in until its engine says
+that it is done, against a bare process: seconds, and CPU seconds of every process of the engine meanwhile (without the model
+server), each the best of several. Engines are those of the tests, on one machine, started before the clock is. dagster and celery
+make the slice a run of Dagster, ray and slurm a job of theirs.
 """
 
 import argparse
+import ctypes
 import os
 import subprocess
 import sys
@@ -18,13 +20,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
+
+from tests.support.cpu_seconds import PR_SET_CHILD_SUBREAPER, cpu_of_children
 
 if TYPE_CHECKING:
     from tests.support.dagster_process import DagsterHome
 
-LATENCY = 0.05
 PROJECT = Path(__file__).resolve().parents[1]
 ENGINES = ("bare", "dagster", "celery", "slurm", "ray")
 DATASET = """
@@ -44,14 +46,15 @@ Slice = Callable[[int], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=1600)
-    parser.add_argument("--parallel", type=int, default=8, help="requests of one process")
+    parser.add_argument("--records", type=int, default=4800)
+    parser.add_argument("--parallel", type=int, default=1, help="requests of one process")
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds in which the model answers")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, help="measure the overhead of these instead")
     parser.add_argument("--repeat", type=int, default=5, help="slices of each engine")
     options = parser.parse_args()
     server = subprocess.Popen(
-        [sys.executable, "-m", "sdg_core.testing", "--port", "0", "--latency", str(LATENCY)],
+        [sys.executable, "-m", "sdg_core.testing", "--port", "0", "--latency", str(options.latency)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -59,22 +62,24 @@ def main() -> None:
     url = server.stdout.readline().strip()
     try:
         if options.engines:
-            compare_engines(options.engines, url=url, repeat=options.repeat, parallel=options.parallel)
+            compare_engines(options.engines, url=url, repeat=options.repeat, model_server=server.pid)
         else:
-            scale(options.processes, url=url, records=options.records, parallel=options.parallel)
+            waited = options.records * options.latency / options.parallel
+            scale(options.processes, url=url, records=options.records, parallel=options.parallel, waited=waited)
     finally:
         server.terminate()
         server.wait()
 
 
-def scale(processes: list[int], *, url: str, records: int, parallel: int) -> None:
+def scale(processes: list[int], *, url: str, records: int, parallel: int, waited: float) -> None:
+    """waited: seconds of waiting, one request after the other in each place for one."""
     print("processes  seconds  ideal  records a second  speed-up")
     first = None
     for count in processes:
         seconds = timed(count, url=url, records=records, parallel=parallel)
-        ideal = records * LATENCY / (parallel * count)
         first = first or seconds * processes[0]
-        print(f"{count:9}  {seconds:7.1f}  {ideal:5.1f}  {records / seconds:16.0f}  {first / seconds:8.1f}")
+        line = f"{count:9}  {seconds:7.1f}  {waited / count:5.1f}  {records / seconds:16.0f}  {first / seconds:8.1f}"
+        print(line, flush=True)
 
 
 def timed(count: int, *, url: str, records: int, parallel: int) -> float:
@@ -95,23 +100,51 @@ def timed(count: int, *, url: str, records: int, parallel: int) -> float:
         return time.perf_counter() - began
 
 
-def compare_engines(engines: list[str], *, url: str, repeat: int, parallel: int) -> None:
-    text = DATASET.format(url=url, records=20 * (repeat + 1), parallel=parallel)
-    print("engine    seconds a slice  against bare")
+def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its descendants, to count them")
+    text = DATASET.format(url=url, records=20 * (repeat + 1), parallel=8)
+    print("engine     seconds                 CPU seconds")
     bare = None
     for engine in dict.fromkeys(["bare", *engines]):
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             make = stack.enter_context(_STARTED[engine](directory, text, repeat + 1))
             make(0)  # what an engine does once
-            times = []
+            times, used = [], []
             for number in range(1, repeat + 1):
                 began = time.perf_counter()
+                before = cpu_of_descendants(without=model_server)
                 make(number)
                 times.append(time.perf_counter() - began)
-        seconds = median(times)
-        bare = bare or seconds
-        print(f"{engine:8}  {seconds:15.1f}  {seconds / bare:11.1f}x  (+{seconds - bare:.1f} s)", flush=True)
+                used.append(cpu_of_descendants(without=model_server) - before)
+        found = (min(times), min(used))
+        bare = bare or found
+        columns = [
+            f"{one:6.1f} {one / least:5.1f}x (+{one - least:.1f})" for one, least in zip(found, bare, strict=True)
+        ]
+        print(f"{engine:8}  {'   '.join(columns)}", flush=True)
+
+
+def cpu_of_descendants(*, without: int) -> float:
+    """User and system seconds of the processes that descend from this one, and of those that have ended; one is left out.
+
+    This process adopts those whose parent has ended, so daemons count as well.
+    """
+    parents, ticks = {}, {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = place.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        pid = int(place.parent.name)
+        parents[pid] = int(fields[1])
+        ticks[pid] = sum(map(int, fields[11:15]))  # its own, and those of children that it has waited for
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found and pid != without} - found:
+        found |= more
+    counted = sum(ticks[pid] for pid in found - {os.getpid()} if pid in ticks)
+    return counted / os.sysconf("SC_CLK_TCK") + cpu_of_children()
 
 
 def _written(directory: Path, text: str) -> Path:

@@ -1,38 +1,69 @@
 """Taking stock of a version's files: what `metadata.json` counts, and the index that lets the next run plan without opening each.
 
 The index is written now and then while a run goes on, so that a run that follows a killed one has few files to open. Of the runs
-that share a dataset, one writes it for all: the others see that it has changed since they last looked, and leave it. So each
-file is opened once in a while, not by every run.
+that share a dataset one a minute writes it, for all: the turn is a lease of the ledger that runs out by itself. So each file
+is opened by one run, not by every run.
 """
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.errors import StoreError
+from sdg_core.errors import LedgerError, StoreError
+from sdg_core.ledger.claims import INDEX, LEASE, WHOLE, Claim, Claims
+from sdg_core.ledger.database import Ledger
 from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
-from sdg_core.store.listing import stamp_of
 from sdg_core.store.metadata import count_run
-from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_group_state import RowGroupStatus, index_row_groups, scan_row_groups
 from sdg_core.store.versions import record_progress
 
 INDEX_EVERY = 60.0
-"""Seconds between two writings of the index, on average: runs that were started together look at different times."""
+"""Seconds between two attempts to write the index, on average: runs that were started together look at different times."""
+POLL = 0.5
+"""Seconds between two looks at whether it is this run's turn, on average."""
+
+
+def index_turns(ledger: Ledger, *, dataset: str, version: str, run_id: str) -> Claims:
+    """By which the runs of a version take turns: claims of their own, because a run's others are renewed."""
+    return Claims(ledger, dataset=dataset, version=version, run_id=run_id)
 
 
 class Checkpointer:
-    """What the files of a version are known to say; `statuses` is from the latest look."""
+    """What the files of a version are known to say; `statuses` is from the latest look.
 
-    def __init__(self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus]) -> None:
+    turns: see `index_turns`.
+    """
+
+    def __init__(
+        self, version: VersionLayout, plan: DatasetPlan, statuses: Sequence[RowGroupStatus], *, turns: Claims
+    ) -> None:
         self._version = version
         self._plan = plan
         self.statuses = statuses
-        self._seen: str | None = None
+        self._turns = turns
+        self._turn: Claim | None = None
+
+    def take_in_turn(self, spending: Spending) -> Sequence[RowGroupStatus]:
+        """Take stock when no other run does, so that it has opened for this one what is new; waits for no longer than a lease."""
+        end = time.monotonic() + LEASE
+        mine: Sequence[Claim] = ()
+        with suppress(LedgerError):  # turns only spare work
+            while not mine and time.monotonic() < end:
+                mine, others = self._turns.take([INDEX])
+                if any(other.row_group == WHOLE for other in others):
+                    break
+                if others:
+                    time.sleep(random.uniform(0.5, 1.5) * POLL)
+        try:
+            return self.take(spending)
+        finally:
+            with suppress(LedgerError):
+                self._turns.release(*mine)
 
     def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
         """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""
@@ -51,6 +82,7 @@ class Checkpointer:
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
+            await asyncio.to_thread(self._give_back, observer)
             if not keeping.cancelled():
                 keeping.result()
 
@@ -63,20 +95,24 @@ class Checkpointer:
             except asyncio.CancelledError:
                 await asyncio.wait([indexing])  # so that nothing is written after the run
                 raise
-            except (
-                StoreError
-            ) as error:  # files are the truth; the index only saves the next run the trouble of opening them
+            except (StoreError, LedgerError) as error:
+                # Files are the truth; the index only saves the next run the trouble of opening them.
                 observer(Notice(f"the index of row-group files could not be written: {error}"))
 
     def _index_for_all(self) -> None:
-        """Write the index, unless another run has done so since this one last looked."""
-        if self._stamp() == self._seen:
+        """Write the index, unless it is another run's turn."""
+        mine, _ = self._turns.take([INDEX])
+        if mine:
+            self._turn = mine[0]
             self._index()
-        self._seen = self._stamp()
 
-    def _stamp(self) -> str | None:
-        with store_errors("read", self._version.footers):
-            return stamp_of(self._version.footers)
+    def _give_back(self, observer: Observer) -> None:
+        """Let others have the turn at once; above all those that want the whole version."""
+        try:
+            if self._turn is not None:
+                self._turns.release(self._turn)
+        except LedgerError as error:
+            observer(Notice(f"the turn to write the index could not be given back, and runs out by itself: {error}"))
 
     def _index(self) -> None:
         self.statuses = scan_row_groups(self._version, self._plan, known=self.statuses)

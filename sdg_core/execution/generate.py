@@ -17,7 +17,7 @@ from sdg_core.dataset.resume import carry_sources, choose_version, create_or_res
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
 from sdg_core.errors import LedgerError, StoreError, UnrecognizedFileError
 from sdg_core.execution.carry_over import CarryOver
-from sdg_core.execution.checkpoint import Checkpointer
+from sdg_core.execution.checkpoint import Checkpointer, index_turns
 from sdg_core.execution.claimed_work import on_lease_error
 from sdg_core.execution.context import OnRowGroup, RunContext
 from sdg_core.execution.loop import RowGroupRun
@@ -92,12 +92,12 @@ async def agenerate(
                 on_row_group=on_row_group,
                 takes_samples=not version.is_forced,
             )
-            stock = Checkpointer(version.layout, plan, before)
             place = {"dataset": dataset.name, "version": version.layout.name, "run_id": run_id}
+            stock = Checkpointer(version.layout, plan, before, turns=index_turns(ledger, **place))
             with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
-        statuses = stock.take(models.spending)
+            statuses = await asyncio.to_thread(stock.take_in_turn, models.spending)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
 

@@ -29,6 +29,8 @@ LEASE = 60.0
 """Seconds that a claim lasts without being renewed."""
 WHOLE = -1
 """Stands for the whole version where a row group is asked for."""
+INDEX = -2
+"""Stands for the index of the version's files."""
 _MINE = "dataset = :dataset AND version = :version"
 _SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
 _REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
@@ -50,7 +52,8 @@ class Claim:
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        what = "this version" if self.row_group == WHOLE else f"row group {row_group_key(self.row_group)}"
+        named = {WHOLE: "this version", INDEX: "the index of this version"}
+        what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
         )
@@ -123,16 +126,22 @@ class Claims:
 
     def renew(self, held: Sequence[Claim]) -> list[Claim]:
         """Make claims last another lease; returns them as they are then. Raises ClaimLostError if somebody else has taken one of
-        them over; the others are renewed all the same."""
+        them over; the others are renewed all the same.
+
+        A claim whose row is locked is left for the next time: it is being published, which renews it too, or looked at. If
+        this waited for it, a store that takes its time with one row group would cost the run all the others.
+        """
         if not held:
             return []
         expires = self._clock() + LEASE
         query = f"SELECT row_group, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY row_group"
+        mine = {**self._key, "holder": self.holder}
         with self._transaction() as connection:
-            rows = connection.execute(query + connection.for_update, {**self._key, "holder": self.holder})
-            still = {(row["row_group"], row["token"]) for row in rows}
+            still = {(row["row_group"], row["token"]) for row in connection.execute(query, mine)}
             lost = [claim.row_group for claim in held if (claim.row_group, claim.token) not in still]
-            kept = [claim for claim in held if (claim.row_group, claim.token) in still]
+            rows = connection.execute(query + connection.for_update_of_free, mine)
+            free = {(row["row_group"], row["token"]) for row in rows}
+            kept = [claim for claim in held if (claim.row_group, claim.token) in free]
             self._expire(connection, kept, at=expires)
         if lost:
             raise _lost(lost)

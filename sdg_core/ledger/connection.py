@@ -25,6 +25,8 @@ class Connection(Protocol):
 
     for_update: str
     """Ends a query whose rows nobody else may change or lock until the transaction ends."""
+    for_update_of_free: str
+    """The same, without the rows that somebody else has locked, instead of waiting for them."""
     for_share: str
     """Ends a query whose rows nobody else may change; others may share the lock."""
 

@@ -102,6 +102,7 @@ class SqlAlchemyConnection:
     """A connection, as `connection.Connection` describes it."""
 
     for_update = " FOR UPDATE"
+    for_update_of_free = " FOR UPDATE SKIP LOCKED"
     for_share = " FOR SHARE"
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -82,6 +82,7 @@ class SqliteConnection:
     """A connection, as `connection.Connection` describes it. A writer of SQLite is alone anyway, so rows are never locked."""
 
     for_update = ""
+    for_update_of_free = ""
     for_share = ""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -18,11 +18,6 @@ def directory_names(directory: StorePath) -> list[str]:
     return storage_of(directory).directory_names()
 
 
-def stamp_of(path: StorePath) -> str | None:
-    """What changes whenever a file does; None where there is none. Raises OSError."""
-    return storage_of(path).stamp()
-
-
 def read_end(path: StorePath, count: int) -> tuple[bytes, int]:
     """The last `count` bytes of a file (all, if it has fewer), and its size. Raises OSError."""
     return storage_of(path).read_end(count)

@@ -126,13 +126,6 @@ class LocalStorage:
             size = os.fstat(file.fileno()).st_size
             return os.pread(file.fileno(), count, max(0, size - count)), size
 
-    def stamp(self) -> str | None:
-        """Inode, times and size."""
-        try:
-            return _stamp_of(self._path.stat())
-        except FileNotFoundError:
-            return None
-
     def parquet_source(self) -> Path:
         """The path itself, so that only what is needed is read."""
         return self._path
@@ -253,10 +246,7 @@ def _no_guard() -> Iterator[None]:
 
 def _stamp(entry: os.DirEntry[str]) -> str:
     try:
-        return _stamp_of(entry.stat())
+        facts = entry.stat()
     except FileNotFoundError:
         return ""  # removed since, or a dangling link: reading it will say so
-
-
-def _stamp_of(facts: os.stat_result) -> str:
     return f"{facts.st_ino}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_size}"

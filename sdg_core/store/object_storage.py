@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from sdg_core.store.bucket import ONE_PUT, Listed, ObjectStoreFault
+from sdg_core.store.bucket import ONE_PUT, ObjectStoreFault
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.storage import StoredFile
@@ -111,7 +111,7 @@ class ObjectStorage:
         """The objects below the prefix whose name sorts after `after`."""
         prefix = self._path.key
         found = self._path.bucket.walk(prefix, after=f"{prefix}/{after}" if after is not None else None)
-        return [StoredFile(item.key.rpartition("/")[2], _stamp(item)) for item in found]
+        return [StoredFile(item.key.rpartition("/")[2], f"{item.etag}-{item.size}") for item in found]
 
     def directory_names(self) -> list[str]:
         """The prefixes directly below."""
@@ -120,11 +120,6 @@ class ObjectStorage:
     def read_end(self, count: int) -> tuple[bytes, int]:
         """One request for a suffix."""
         return self._path.bucket.get_end(self._path.key, count)
-
-    def stamp(self) -> str | None:
-        """Size and etag."""
-        found = self._path.bucket.find(self._path.key)
-        return None if found is None else _stamp(found)
 
     def parquet_source(self) -> Any:
         """The whole object in memory: row groups are small, and one request is faster than several ranges."""
@@ -179,10 +174,6 @@ class _StagedObject:
     def abandon(self) -> None:
         """Nothing has been put."""
         self.file.close()
-
-
-def _stamp(found: Listed) -> str:
-    return f"{found.etag}-{found.size}"
 
 
 def _put(path: ObjectPath, content: bytes | IO[bytes]) -> None:

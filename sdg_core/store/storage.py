@@ -79,9 +79,6 @@ class Storage(Protocol):
     def read_end(self, count: int) -> tuple[bytes, int]:
         """The last `count` bytes of the file, and its size."""
 
-    def stamp(self) -> str | None:
-        """Changes whenever the file does; None where there is none."""
-
     def parquet_source(self) -> Any:
         """What `pyarrow.parquet.ParquetFile` reads the file from."""
 

@@ -175,5 +175,65 @@ def test_the_lines_of_the_image_fit_each_other_and_the_job() -> None:
     assert variables["SDG_FILE"].startswith(f"{workdir}/")
 
 
+CHART = {
+    "global": "postgresqlSecretName dagsterHome serviceAccountName celeryConfigSecretName",
+    "generatePostgresqlPasswordSecret": None,
+    "postgresql": "image enabled postgresqlHost postgresqlUsername postgresqlPassword postgresqlDatabase postgresqlParams "
+    "postgresqlScheme service",
+    "dagster-user-deployments": "enabled enableSubchart imagePullSecrets deployments",
+    "runLauncher": "type config",
+    "dagsterDaemon": "enabled image runCoordinator runMonitoring runRetries sensors schedules resources env envConfigMaps "
+    "envSecrets labels annotations nodeSelector tolerations affinity",
+    "telemetry": "enabled",
+}
+"""What the values of Dagster's chart may name, as helm/dagster/schema has it; Helm passes over names that it does not know. None:
+no object."""
+DEPLOYMENT = set(
+    "name image port dagsterApiGrpcArgs codeServerArgs includeConfigInLaunchedRuns env envConfigMaps envSecrets annotations "
+    "nodeSelector affinity tolerations podSecurityContext securityContext resources livenessProbe readinessProbe startupProbe "
+    "labels volumeMounts volumes schedulerName".split()
+)
+LAUNCHER = set(
+    "image imagePullPolicy jobNamespace loadInclusterConfig kubeconfigFile envConfigMaps envSecrets envVars volumeMounts volumes "
+    "labels failPodOnRunFailure resources schedulerName securityContext runK8sConfig".split()
+)
+POD = set("containerConfig podSpecConfig podTemplateSpecMetadata jobSpecConfig jobMetadata".split())
+QUEUE = set("maxConcurrentRuns tagConcurrencyLimits dequeueIntervalSeconds dequeueNumWorkers dequeueUseThreads".split())
+
+
+def test_the_values_name_what_the_chart_knows() -> None:
+    values = read("values.yaml")
+    assert values.keys() <= CHART.keys()
+    for name, known in CHART.items():
+        if known is not None:
+            assert values[name].keys() <= set(known.split()), name
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert {"name", "image", "port"} <= deployment.keys() <= DEPLOYMENT
+    assert deployment["image"].keys() == {"repository", "tag", "pullPolicy"} and isinstance(
+        deployment["image"]["tag"], str
+    )
+    assert deployment["includeConfigInLaunchedRuns"].keys() == {"enabled"}
+    launcher, coordinator = values["runLauncher"], values["dagsterDaemon"]["runCoordinator"]
+    assert launcher["type"] == "K8sRunLauncher" and launcher["config"].keys() == {"k8sRunLauncher"}
+    assert launcher["config"]["k8sRunLauncher"].keys() <= LAUNCHER
+    assert launcher["config"]["k8sRunLauncher"]["runK8sConfig"].keys() <= POD
+    assert coordinator["type"] == "QueuedRunCoordinator" and coordinator["config"].keys() == {"queuedRunCoordinator"}
+    assert coordinator["config"]["queuedRunCoordinator"].keys() <= QUEUE
+
+
+def test_dagster_takes_what_the_chart_makes_of_the_values(tmp_path: Path) -> None:
+    """The chart writes these parts of the values into dagster.yaml under the names that Dagster has for them."""
+    daemon = read("values.yaml")["dagsterDaemon"]
+    runs = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    monitoring = {_snake(name): value for name, value in daemon["runMonitoring"].items()}
+    instance = {"run_monitoring": monitoring, "concurrency": {"runs": {_snake(name): runs[name] for name in runs}}}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
+    from dagster._core.instance.config import dagster_instance_config
+
+    config, _ = dagster_instance_config(str(tmp_path))
+    assert config["run_monitoring"]["max_resume_run_attempts"] == 0
+    assert config["concurrency"]["runs"]["max_concurrent_runs"] == 8
+
+
 def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)

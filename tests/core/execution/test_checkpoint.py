@@ -1,15 +1,22 @@
 """The index of row-group files is written while a run goes on, so that a run after a killed one opens few files."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
-from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer
+from sdg_core.errors import ClaimedError
+from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
+from sdg_core.ledger.claims import INDEX, WHOLE, Claim, Claims
+from sdg_core.ledger.database import Ledger, open_ledger
+from sdg_core.models.spending import Spending
 from sdg_core.store.footer_index import find_files
-from tests.support.sdg import category, dataset_config, open_dataset, snapshot
+from tests.support.sdg import category, dataset_config, open_dataset, snapshot, wait_until
 
 ROW_GROUPS = 70
 
@@ -24,10 +31,20 @@ def dataset(tmp_path: Path) -> api.Dataset:
     return dataset
 
 
-async def run_for_a_while(dataset: api.Dataset, *, looks: int, stock: Checkpointer | None = None) -> list[Event]:
-    """What a run's observer is told while it is about to write the index so many times."""
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(open_ledger(None, root=tmp_path / "data")) as opened:
+        yield opened
+
+
+def checkpointer(dataset: api.Dataset, ledger: Ledger, *, run_id: str = "first") -> Checkpointer:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    stock = stock or Checkpointer(version, dataset.plan, ())
+    turns = index_turns(ledger, dataset=dataset.name, version=version.name, run_id=run_id)
+    return Checkpointer(version, dataset.plan, (), turns=turns)
+
+
+async def run_for_a_while(stock: Checkpointer, *, looks: int) -> list[Event]:
+    """What a run's observer is told while it is about to write the index so many times."""
     enough, slept, told = asyncio.Event(), [], list[Event]()
 
     async def sleep(seconds: float) -> None:
@@ -42,41 +59,74 @@ async def run_for_a_while(dataset: api.Dataset, *, looks: int, stock: Checkpoint
     return told
 
 
-async def test_the_index_is_written_while_a_run_goes_on(dataset: api.Dataset) -> None:
+async def test_the_index_is_written_while_a_run_goes_on(dataset: api.Dataset, ledger: Ledger) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    assert await run_for_a_while(dataset, looks=1) == []
+    assert await run_for_a_while(checkpointer(dataset, ledger), looks=1) == []
     found = find_files(version)
     assert len(found) == ROW_GROUPS and all(file.indexed for file in found.values())
 
 
-async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dataset) -> None:
+async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dataset, ledger: Ledger) -> None:
+    first, other = (checkpointer(dataset, ledger, run_id=name) for name in ("first", "other"))
+    about_to, go_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        if first.statuses:
+            about_to.set()
+            await go_on.wait()
+
+    async with first.kept(sleep=sleep, observer=lambda event: None):
+        await about_to.wait()
+        assert await run_for_a_while(other, looks=3) == [] and other.statuses == (), "it is not its turn"
+        with pytest.raises(ClaimedError, match="the index of this version is held by run first"):
+            Claims(ledger, dataset=dataset.name, version=dataset.plan.fingerprint.version, run_id="w").acquire(WHOLE)
+    await run_for_a_while(other, looks=1)
+    assert len(other.statuses) == ROW_GROUPS, "its turn, now that the other has ended"
+    assert all(status.file is not None and status.file.indexed for status in other.statuses), "and it opens none"
+
+
+class NotedClaims(Claims):
+    """Claims that say when one was refused."""
+
+    refused = False
+
+    def take(self, wanted: Sequence[int]) -> tuple[list[Claim], list[Claim]]:
+        mine, others = super().take(wanted)
+        self.refused = self.refused or bool(others)
+        return mine, others
+
+
+def test_runs_that_end_together_take_stock_one_after_the_other(dataset: api.Dataset, ledger: Ledger) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    first, other = (Checkpointer(version, dataset.plan, ()) for _ in range(2))
-    await run_for_a_while(dataset, looks=1, stock=first)
-    await run_for_a_while(dataset, looks=1, stock=other)
-    assert len(first.statuses) == ROW_GROUPS and other.statuses == (), "it has seen that the other did"
-    await run_for_a_while(dataset, looks=1, stock=other)
-    assert len(other.statuses) == ROW_GROUPS, "of which it has seen nothing since"
-    assert all(status.file is not None and status.file.indexed for status in other.statuses), "and opened none"
+    other, turns = (NotedClaims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b"))
+    stock = Checkpointer(version, dataset.plan, (), turns=turns)
+    turn = other.acquire(INDEX)
+    with ThreadPoolExecutor(1) as thread:
+        ending = thread.submit(stock.take_in_turn, Spending({}))
+        wait_until(lambda: turns.refused, "it waits for its turn")
+        assert stock.statuses == ()
+        other.release(turn)
+        assert len(ending.result()) == ROW_GROUPS
+    other.acquire(INDEX)  # which was given back
 
 
-async def test_an_index_that_cannot_be_written_ends_no_run(dataset: api.Dataset) -> None:
+async def test_an_index_that_cannot_be_written_ends_no_run(dataset: api.Dataset, ledger: Ledger) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     Path(str(version.footers)).mkdir()  # a file cannot take its place
     before = snapshot(Path(str(version.row_groups)))
-    told = await run_for_a_while(dataset, looks=3)  # the first only sees that there is something
+    told = await run_for_a_while(checkpointer(dataset, ledger), looks=2)
     assert len(told) == 2 and all(isinstance(event, Notice) and "index" in event.message for event in told)
     assert snapshot(Path(str(version.row_groups))) == before
 
 
-async def test_nothing_is_written_once_the_run_is_over(dataset: api.Dataset) -> None:
+async def test_nothing_is_written_once_the_run_is_over(dataset: api.Dataset, ledger: Ledger) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     looked = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
         looked.set()
 
-    async with Checkpointer(version, dataset.plan, ()).kept(sleep=sleep, observer=lambda event: None):
+    async with checkpointer(dataset, ledger).kept(sleep=sleep, observer=lambda event: None):
         await looked.wait()
     after = snapshot(Path(str(version.directory)))
     await asyncio.to_thread(lambda: None)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,22 @@ def test_nobody_takes_over_while_a_holder_publishes(ledger: Ledger, clock: Clock
         order.append("published")
     thread.join()
     assert order == ["published", "refused"]
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
+    postgres_url: str, tmp_path: Path, clock: Clock, version: str
+) -> None:
+    with closing(open_ledger(postgres_url, root=tmp_path)) as ledger:
+        holder = claims_of(ledger, "holder", version=version, clock=clock)
+        slow, other = holder.take([0, 1])[0]
+        with holder.commit_guard(slow):
+            clock.now += LEASE / 2
+            renewed = holder.renew([slow, other])
+        assert [claim.row_group for claim in renewed] == [1] and renewed[0].expires_at == clock.now + LEASE
+        clock.now += LEASE / 2 + 1
+        heir = claims_of(ledger, "heir", version=version, clock=clock)
+        assert [claim.row_group for claim in heir.take([0, 1])[0]] == [0], "whose last renewal was its publishing"
 
 
 def test_racing_runs_get_one_winner_each_time(ledger: Ledger, clock: Clock, version: str) -> None:
