@@ -5,9 +5,9 @@ answers in 50 ms scales over processes, `sdg generate --shard i/N`, N of them at
 time includes N starts, which share the cores; the ideal is that of the waiting alone.
 
 `python -m benchmarks.shards --engines bare dagster celery slurm ray`: one small slice, from handing it in until its engine says
-that it is done, against a bare process: seconds, and CPU seconds of every process of the engine meanwhile (without the model
-server), each the best of several. Engines are those of the tests, on one machine, started before the clock is. dagster and celery
-make the slice a run of Dagster, ray and slurm a job of theirs.
+that it is done, against a bare process: seconds, and CPU seconds of every process of the engine meanwhile (less what the engine
+uses when it is idle, and without the model server), each the best of several. Engines are those of the tests, on one machine,
+started before the clock is. dagster and celery make the slice a run of Dagster, ray and slurm a job of theirs.
 """
 
 import argparse
@@ -111,19 +111,31 @@ def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: 
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             make = stack.enter_context(_STARTED[engine](directory, text, repeat + 1))
             make(0)  # what an engine does once
+            idle = idle_rate(model_server)
             times, used = [], []
             for number in range(1, repeat + 1):
                 began = time.perf_counter()
                 before = cpu_of_descendants(without=model_server)
                 make(number)
-                times.append(time.perf_counter() - began)
-                used.append(cpu_of_descendants(without=model_server) - before)
+                elapsed = time.perf_counter() - began
+                times.append(elapsed)
+                used.append(cpu_of_descendants(without=model_server) - before - idle * elapsed)
         found = (min(times), min(used))
         bare = bare or found
         columns = [
             f"{one:6.1f} {one / least:5.1f}x (+{one - least:.1f})" for one, least in zip(found, bare, strict=True)
         ]
         print(f"{engine:8}  {'   '.join(columns)}", flush=True)
+
+
+def idle_rate(model_server: int, *, windows: int = 4, seconds: float = 4.0) -> float:
+    """CPU seconds a second of an engine that has nothing to do: the least of some windows, because it may still be starting."""
+    rates = []
+    for _ in range(windows):
+        before = cpu_of_descendants(without=model_server)
+        time.sleep(seconds)
+        rates.append((cpu_of_descendants(without=model_server) - before) / seconds)
+    return min(rates)
 
 
 def cpu_of_descendants(*, without: int) -> float:

@@ -78,14 +78,20 @@ class Problem:
         return f"{where}: {self.message}"
 
 
+_SHOWN_PROBLEMS = 100
+
+
 class ConfigError(SdgError):
-    """The dataset file is wrong. `problems` holds every fault that was found."""
+    """The dataset file is wrong. `problems` holds every fault that was found; the message shows the first of very many."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in self.problems)]))
+        shown = [f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS]]
+        if len(self.problems) > _SHOWN_PROBLEMS:
+            shown.append(f"  and {len(self.problems) - _SHOWN_PROBLEMS} more")
+        super().__init__("\n".join([f"{source}: {count}", *shown]))
 
 
 class SeedError(SdgError):

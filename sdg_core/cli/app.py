@@ -95,6 +95,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise _ended(message, INTERRUPTED) from None
         except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
             raise
+        except MemoryError:
+            message = "error: the memory of this process is used up; what was finished is saved"
+            raise _ended(f"{message}\n  -> lower row_group_size, or allow more memory", REFUSED) from None
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
             message = (
                 f"internal error: {type(error).__name__}: {error}\n  -> please report it, with the output of --debug"

@@ -150,8 +150,10 @@ def _spent(event: RecordsSettled) -> str:
     """What the run has cost so far, and how many requests it sent again."""
     would = "would cost " if event.simulated else ""
     money = [f"{would}{money_text(amount)} {currency}" for currency, amount in event.cost.items()]
-    retries = [f"{event.retries:,} {'retry' if event.retries == 1 else 'retries'}"] if event.retries else []
-    return ", ".join([*money, *retries])
+    if not event.retries:
+        return ", ".join(money)
+    noun = "retry" if event.retries == 1 else "retries"
+    return ", ".join([*money, f"{event.retries:,} {noun}"])
 
 
 class _Bar:

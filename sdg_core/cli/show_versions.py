@@ -29,9 +29,13 @@ def prunable(found: "Prunable", *, as_json: bool) -> None:
 def how_much(found: "Prunable") -> str:
     """`1 old version`, `2 old versions and 3 directories of checkpoints`."""
     count = len(found.versions)
-    parts = [f"{count} old version{'' if count == 1 else 's'}"] if count or not found.checkpoints else []
+    parts = []
+    if count or not found.checkpoints:
+        noun = "old version" if count == 1 else "old versions"
+        parts.append(f"{count} {noun}")
     if found.checkpoints:
-        parts.append(f"{len(found.checkpoints)} director{'y' if len(found.checkpoints) == 1 else 'ies'} of checkpoints")
+        noun = "directory" if len(found.checkpoints) == 1 else "directories"
+        parts.append(f"{len(found.checkpoints)} {noun} of checkpoints")
     return " and ".join(parts)
 
 

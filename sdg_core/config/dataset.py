@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Discriminator, Field, StrictInt, Tag
+from pydantic import AliasChoices, Discriminator, Field, Tag
 
-from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt
+from sdg_core.config.base import ConfigModel, DatasetName, NonEmptyStr, PositiveInt, Seed
 from sdg_core.config.columns import Column
 from sdg_core.config.constraints import Constraint
 from sdg_core.config.models import ModelConfig, ModelProvider
@@ -45,7 +45,7 @@ class DatasetConfig(ConfigModel):
     row_group_size: Annotated[PositiveInt, Field(validation_alias=AliasChoices("row_group_size", "buffer_size"))] = (
         DEFAULT_ROW_GROUP_SIZE
     )
-    seed: StrictInt = 0
+    seed: Seed = 0
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     seed_config: SeedConfig | None = None
     constraints: tuple[Constraint, ...] = ()

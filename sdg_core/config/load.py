@@ -91,7 +91,7 @@ def parse_config(
     try:
         document = parse_document(text, is_json=source.endswith(".json"))
     except DocumentSyntaxError as error:
-        raise ConfigError(source, [Problem("YAML", error.message, error.line)]) from error
+        raise ConfigError(source, [Problem(_language(source), error.message, error.line)]) from error
     return interpret(document, source=source, default_name=default_name, env=env, reading=reading)
 
 
@@ -171,7 +171,7 @@ def read_pipeline(path: FilePath, *, env: Mapping[str, str]) -> ParsedPipeline:
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [Problem("file", f"cannot be read as UTF-8 text: {error}")]) from error
     except DocumentSyntaxError as error:
-        raise ConfigError(str(path), [Problem("YAML", error.message, error.line)]) from error
+        raise ConfigError(str(path), [Problem(_language(str(path)), error.message, error.line)]) from error
     return parse_pipeline(document, source=str(path), default_name=_default_name(path), env=env)
 
 
@@ -211,6 +211,10 @@ def name_in(path: FilePath) -> str | None:
     return found[1] if found is not None else _default_name(path)
 
 
+def _language(source: str) -> str:
+    return "JSON" if source.endswith(".json") else "YAML"
+
+
 _NAME = re.compile(r"^name:[ \t]*[\"']?([a-z][a-z0-9_]*)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
 
 
@@ -247,9 +251,13 @@ def _salvage(raw: dict[str, Any], error: ValidationError, parsed: ParsedConfig) 
     return replace(parsed, config=config, dropped_columns=frozenset(names), column_places=places)
 
 
+_MOST_FAULTS = 1_000
+"""Faults of a file that are looked into; each is compared with what else there is."""
+
+
 def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig) -> list[Problem]:
     found: dict[str, Problem] = {}
-    faults = error.errors()
+    faults = error.errors()[:_MOST_FAULTS]
     renamed = renamed_keys(faults)
     for item in faults:
         if item["type"] == "too_short" and item["input"]:

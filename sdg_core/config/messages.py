@@ -112,8 +112,12 @@ def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missin
 
 
 def _listed(keys: Collection[str]) -> str:
+    if not keys:
+        return ""
     shown = sorted(keys)[:_SHOWN_KEYS]
-    return f"; there is {', '.join(shown)}{', ...' if len(keys) > len(shown) else ''}" if shown else ""
+    if len(keys) > len(shown):
+        shown.append("...")
+    return f"; there is {', '.join(shown)}"
 
 
 def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:

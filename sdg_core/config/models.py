@@ -1,5 +1,6 @@
 """Model providers (an endpoint and its account) and model configs (a model there, with its parameters)."""
 
+import re
 import shlex
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -76,8 +77,11 @@ class Simulation(ConfigModel):
         return lengths.get(column, lengths.get(ANY_COLUMN))
 
 
+PORT = "{port}"
+"""Stands for a free port in a served provider's endpoint and command."""
 ANTHROPIC_ENDPOINT = "https://api.anthropic.com"
 SERVED_ENDPOINT = "http://127.0.0.1:{port}/v1"
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
 _SERVED = ("openai", "anthropic")
 _NOT_IN_FILES = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization", "cookie"})
 
@@ -99,6 +103,15 @@ def without_login(endpoint: str) -> str:
         raise ValueError("endpoint is not a URL; it starts with http:// or https://")
     if "@" in endpoint.split("/")[2]:
         raise ValueError("endpoint holds a user name or password, which do not belong in a file; use api_key")
+    if _NOT_IN_URLS.search(endpoint):
+        raise ValueError("endpoint is not a URL; it holds a blank or a control character")
+    try:
+        parts = urlsplit(endpoint.replace(PORT, "1"))
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"endpoint is not a URL: {error}") from None
+    if not parts.hostname or port == 0:
+        raise ValueError("endpoint is not a URL; it names no host, or the port 0")
     return endpoint
 
 
@@ -107,8 +120,6 @@ def is_variable(header: str) -> bool:
     return header.startswith("$") and header[1:].isidentifier()
 
 
-PORT = "{port}"
-"""Stands for a free port in a served provider's endpoint and command."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

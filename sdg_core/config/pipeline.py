@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, model_validator
 
 from sdg_core.config.base import (
     Bool,
@@ -14,6 +14,7 @@ from sdg_core.config.base import (
     NonNegativeInt,
     PositiveInt,
     Scalar,
+    Seed,
 )
 from sdg_core.config.columns import Column
 from sdg_core.config.models import ModelConfig, ModelProvider
@@ -149,7 +150,7 @@ class PipelineConfig(ConfigModel):
     sources: Sources
     stages: tuple[Stage, ...] = ()
     sink: Sink = Sink()
-    seed: StrictInt = 0
+    seed: Seed = 0
     processors: tuple[Processor, ...] = ()
     model_providers: tuple[ModelProvider, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()

@@ -4,7 +4,19 @@ import re
 
 _OPENS_BRACES = re.compile(r"(?:^|[:,\[-]\s+)\s*\{\{")
 _SECOND_COLON = re.compile(r"^\s*(?:-\s+)?[\w-]+:\s+[^\s{\['\"][^'\"]*?:(?:\s|$)")
-_STARTS_WITH = re.compile(r"(?:^|[:,\[-]\s+)([@`%*&!|>])")
+_STARTS_WITH = re.compile(r"(?:^|[:,-]\s+|[\[,{]\s*)([@`%*&!|>])")
+_QUOTE_INSIDE = re.compile(r"[:,\[-]\s*'[^']*'\w")
+_PLAIN: tuple[tuple[str, str], ...] = (
+    ("unknown escape", "; put a text that has a backslash in single quotes"),
+    (
+        "quoted scalar",
+        "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text",
+    ),
+    ("block sequence entries", "; quote a text that begins with -, or begin the list on a line of its own"),
+    ("single document", "; a file holds one dataset: remove the line ---"),
+    ("tag:yaml.org,2002:merge", "; quote it to make it text"),
+    ("constructor for the tag", "; quote a text that begins with !"),
+)
 
 
 def advice_on(message: str, line: str) -> str:
@@ -20,8 +32,11 @@ def advice_on(message: str, line: str) -> str:
     found = _STARTS_WITH.search(line)
     if found is not None and ("cannot start any token" in message or "alias" in message or "anchor" in message):
         return f"; quote a text that begins with {found[1]}"
-    if "quoted scalar" in message:
-        return "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text"
+    for part, remedy in _PLAIN:
+        if part in message:
+            return remedy
+    if "did not find expected" in message and _QUOTE_INSIDE.search(line):
+        return "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
     if "did not find expected" in message:
         return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
     return ""

@@ -66,13 +66,18 @@ _REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
 
 
+def _resolvers_without(*tags: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """PyYAML's table of what unquoted text is, by its first character, without these tags."""
+    kept = {}
+    for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items():
+        kept[first] = [(tag, pattern) for tag, pattern in found if tag not in tags]
+    return kept
+
+
 class _Loader(yaml.CSafeLoader):
     """Safe loader with the numbers of YAML 1.2, in which dates stay text."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag not in (_INT, _FLOAT, _VALUE)]
-        for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
+    yaml_implicit_resolvers = _resolvers_without(_INT, _FLOAT, _VALUE)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node; a scalar that is not what its tag says is a fault of the document (`!!int abc`)."""

@@ -91,8 +91,7 @@ def _list_differences(before: list[Any], after: list[Any], path: str) -> Iterato
         return
     old = dict(zip(names[0], before, strict=True))
     new = dict(zip(names[1], after, strict=True))
-    common = [[name for name in side if name in old and name in new] for side in (old, new)]
-    if common[0] != common[1]:
+    if [name for name in old if name in new] != [name for name in new if name in old]:
         yield f"{path}: their order changed"
     for name in dict.fromkeys((*old, *new)):
         place = f"{path}[{list(new).index(name)}]" if list(old) == list(new) else f"{path}[{name}]"

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from sdg_core.errors import MetadataError, StoreError
-from sdg_core.plan.usage import money_text, sum_costs
+from sdg_core.plan.usage import money_text, subtract_usage, sum_costs
 from sdg_core.store.atomic import ensure_writable, read_or_none, write_atomic
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import Metadata, change_metadata, utc_now
@@ -78,10 +78,7 @@ def compare(metadata: Metadata | None, footers: Sequence[Footer], spent: Spent) 
     if not estimate:
         return None
     before = Spent.from_dict(estimate.get("spent_before", {}))
-    used = {
-        alias: {name: count - before.usage.get(alias, {}).get(name, 0) for name, count in counts.items()}
-        for alias, counts in spent.usage.items()
-    }
+    used = subtract_usage(spent.usage, before.usage)
     money = sum_costs(spent.cost.values())
     money_before = sum_costs(before.cost.values())
     return Comparison(
@@ -107,8 +104,8 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
     else:
         expected = f"{_tokens(compared.usage):,} tokens"
         used = f"{_tokens(compared.used):,} tokens"
-    verb = "cost" if compared.cost else "take"
-    now = f"it would {verb}" if simulated else f"since then it has {'cost' if compared.cost else 'taken'}"
+    verb, participle = ("cost", "cost") if compared.cost else ("take", "taken")
+    now = f"it would {verb}" if simulated else f"since then it has {participle}"
     records = f"{compared.records:,} records"
     return f"{records} were estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
 

@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager, suppress
 
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.errors import LedgerError, StoreError
-from sdg_core.ledger.claims import INDEX, LEASE, WHOLE, Claim, Claims
+from sdg_core.ledger.claims import INDEX, STOCK, WHOLE, Claim, Claims
 from sdg_core.ledger.database import Ledger
+from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.spending import Spending
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.layout import VersionLayout
@@ -24,7 +25,7 @@ from sdg_core.store.versions import record_progress
 
 INDEX_EVERY = 60.0
 """Seconds between two attempts to write the index, on average: runs that were started together look at different times."""
-POLL = 0.5
+POLL = 1.0
 """Seconds between two looks at whether it is this run's turn, on average."""
 
 
@@ -49,21 +50,13 @@ class Checkpointer:
         self._turn: Claim | None = None
 
     def take_in_turn(self, spending: Spending) -> Sequence[RowGroupStatus]:
-        """Take stock when no other run does, so that it has opened for this one what is new; waits for no longer than a lease."""
-        end = time.monotonic() + LEASE
-        mine: Sequence[Claim] = ()
-        with suppress(LedgerError):  # turns only spare work
-            while not mine and time.monotonic() < end:
-                mine, others = self._turns.take([INDEX])
-                if any(other.row_group == WHOLE for other in others):
-                    break
-                if others:
+        """Take stock of a run that ends, when no other does: those that end together find in the index what the first of them has
+        opened, instead of opening it each. Raises StoreError."""
+        with LeaseKeeper(self._turns, on_trouble=lambda trouble: None) as held:
+            with suppress(LedgerError):  # turns only spare work
+                while (others := held.take([STOCK])) and others[0].row_group != WHOLE:
                     time.sleep(random.uniform(0.5, 1.5) * POLL)
-        try:
             return self.take(spending)
-        finally:
-            with suppress(LedgerError):
-                self._turns.release(*mine)
 
     def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
         """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""

@@ -186,9 +186,8 @@ def _rows(template: Template, *, frame: Frame | pl.DataFrame, length: int) -> It
     names = [name for name in template.names if name in known]
     if not names:
         return ({} for _ in range(length))
-    return (
-        dict(zip(names, row, strict=True)) for row in zip(*(python_values(frame[name]) for name in names), strict=True)
-    )
+    columns = [python_values(frame[name]) for name in names]
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
 def _joined(template: Template, *, frame: Frame, length: int) -> pl.Series | None:

@@ -89,7 +89,10 @@ class ValidationGenerator:
         return await asyncio.to_thread(validate_targets, self._judge, rows, self._column.target_columns)
 
     async def _call(self, rows: list[Row]) -> Sequence[Any]:
-        arrays = [array_of([row[name] for row in rows], kind) for name, kind in self._types.items()]
+        arrays = []
+        for name, kind in self._types.items():
+            values = [row[name] for row in rows]
+            arrays.append(array_of(values, kind))
         table = pl.DataFrame(pa.table(arrays, names=list(self._types)))
         return await asyncio.to_thread(_by_function, self._column, self._function, table)
 

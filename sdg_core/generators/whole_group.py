@@ -133,14 +133,13 @@ class GroupPhases:
         places = np.flatnonzero(todo)
         names = [other for other in (rule.when.names if rule.when is not None else ()) if other in rows.frame]
         columns = [python_values(rows.frame[other].gather(places)) for other in names]
-        values = (
-            [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-            if columns
-            else [{}] * len(places)
-        )
         reaching = {other: mask for other, mask in rows.skipped.items() if other in rule.spreads}
-        reached = [{other for other, mask in reaching.items() if mask[row]} for row in places]
-        flags, failed = skip_flags(rule, zip(values, reached, strict=True))
+        inputs = []
+        for at, place in enumerate(places):
+            values = {other: column[at] for other, column in zip(names, columns, strict=True)}
+            reached = {other for other, mask in reaching.items() if mask[place]}
+            inputs.append((values, reached))
+        flags, failed = skip_flags(rule, inputs)
         for position, message in failed.items():
             rows.fail(int(places[position]), Fault(name, "expression", message))
         mask = np.zeros(len(todo), dtype=bool)

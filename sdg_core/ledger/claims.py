@@ -30,7 +30,9 @@ LEASE = 60.0
 WHOLE = -1
 """Stands for the whole version where a row group is asked for."""
 INDEX = -2
-"""Stands for the index of the version's files."""
+"""Stands for the index of the version's files, while runs go on."""
+STOCK = -3
+"""Stands for the counts of the version, which a run that ends brings up to date."""
 _MINE = "dataset = :dataset AND version = :version"
 _SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
 _REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
@@ -52,7 +54,7 @@ class Claim:
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        named = {WHOLE: "this version", INDEX: "the index of this version"}
+        named = {WHOLE: "this version", INDEX: "the index of this version", STOCK: "the stock of this version"}
         what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
@@ -152,15 +154,17 @@ class Claims:
         return claim.expires_at - self._clock() > LEASE / 2
 
     @contextmanager
-    def commit_guard(self, claim: Claim, *, release: bool = False) -> Iterator[None]:
-        """Hold the claim's row locked while the block publishes. Raises ClaimLostError, before the block, if it is lost.
+    def commit_guard(self, *held: Claim, release: bool = False) -> Iterator[None]:
+        """Hold the rows of some claims locked while the block publishes. Raises ClaimLostError, before the block, if one is lost.
 
-        release: give the claim back with it.
+        release: give the claims back with it.
         """
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
-            if connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) != 1:
-                raise _lost([claim.row_group])
+            ordered = sorted(held, key=lambda claim: claim.row_group)  # nobody waits in a circle
+            kept = [connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1 for claim in ordered]
+            if not all(kept):
+                raise _lost([claim.row_group for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
             yield
 
     def release(self, *held: Claim) -> None:

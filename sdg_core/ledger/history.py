@@ -62,4 +62,9 @@ def recent_runs(ledger: Ledger, *, dataset: str, at_most: int = 10) -> list[RunR
             "SELECT * FROM runs WHERE dataset = :dataset ORDER BY started_at DESC LIMIT :at_most",
             {"dataset": dataset, "at_most": at_most},
         )
-    return [RunRecord(**{name: row[name] for name in RunRecord.__dataclass_fields__}) for row in rows]
+    names = RunRecord.__dataclass_fields__.keys()
+    found = []
+    for row in rows:
+        values = {name: row[name] for name in names}
+        found.append(RunRecord(**values))
+    return found

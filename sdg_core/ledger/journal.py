@@ -13,7 +13,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,14 +95,21 @@ class Journal:
 
         version: another one of the dataset, whose cells are looked up instead. A cell that cannot be understood counts as absent.
         """
+        return self.load_ranges([(start, stop)], column_hashes=column_hashes, version=version)[0]
+
+    def load_ranges(
+        self, ranges: Sequence[tuple[int, int]], *, column_hashes: Mapping[str, str], version: str | None = None
+    ) -> list[list[JournaledCell]]:
+        """The same for several ranges of records, one after the other."""
         place = {**self._mine(), "version": self._version if version is None else version}
+        query = f"SELECT * FROM cells WHERE {_MINE} AND {_IN_RANGE} ORDER BY record"
+        found = []
         with self._ledger.reading() as connection:
-            rows = connection.execute(
-                f"SELECT * FROM cells WHERE {_MINE} AND {_IN_RANGE} ORDER BY record",
-                {**place, "start": start, "stop": stop},
-            )
-        made = (_read(row) for row in rows if column_hashes.get(row["column_name"]) == row["column_hash"])
-        return [cell for cell in made if cell is not None]
+            for start, stop in ranges:
+                rows = connection.execute(query, {**place, "start": start, "stop": stop})
+                made = (_read(row) for row in rows if column_hashes.get(row["column_name"]) == row["column_hash"])
+                found.append([cell for cell in made if cell is not None])
+        return found
 
     def other_versions(self) -> frozenset[str]:
         """The other versions of the dataset that the journal has cells of."""
@@ -129,6 +136,16 @@ class Journal:
             held = connection.execute(f"SELECT record, column_name FROM cells WHERE {where}", values)
             done = [(row["record"], row["column_name"]) for row in held if row["record"] not in remaining]
             self._remove(connection, done, version=self._version)
+
+    def discard_ranges(self, ranges: Sequence[tuple[int, int]], *, columns: Collection[str]) -> None:
+        """The rows of several ranges are in durable files: their cells of these columns are removed, in one transaction."""
+        if not columns or not ranges:
+            return
+        among, names = one_of("column", sorted(columns))
+        where = f"{_MINE} AND {_IN_RANGE} AND column_name IN {among}"
+        values = [{**self._mine(), "start": start, "stop": stop, **names} for start, stop in ranges]
+        with self._ledger.transaction("write") as connection:
+            connection.change_many(f"DELETE FROM cells WHERE {where}", values)
 
     def discard_cells(self, done: Collection[tuple[int, str]], *, version: str) -> None:
         """Remove cells of a version, by record and column: what they hold is durable elsewhere."""

@@ -66,18 +66,18 @@ class LeaseKeeper:
         return row_group in self._held
 
     @contextmanager
-    def commit_guard(self, row_group: int, *, release: bool = False) -> Iterator[None]:
-        """Publish a file of a row group, or nothing if its claim is lost (ClaimLostError); `release` gives it back, too."""
-        claim = self._held[row_group]
-        if not self._strict and self._claims.is_safe(claim):
+    def commit_guard(self, *row_groups: int, release: bool = False) -> Iterator[None]:
+        """Publish files of row groups, or nothing if the claim of one is lost (ClaimLostError). release: give them back, too."""
+        claims = [self._held[row_group] for row_group in row_groups]
+        if not self._strict and all(map(self._claims.is_safe, claims)):
             yield
             if release:
-                self._done += self._forget([row_group])
+                self._done += self._forget(row_groups)
             return
-        with self._claims.commit_guard(claim, release=release):
+        with self._claims.commit_guard(*claims, release=release):
             yield
         if release:
-            self._forget([row_group])
+            self._forget(row_groups)
 
     def release(self, row_groups: Sequence[int]) -> None:
         """Give claims back, as far as they are in hand."""

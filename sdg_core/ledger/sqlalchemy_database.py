@@ -114,7 +114,7 @@ class SqlAlchemyConnection:
         result = self._connection.execute(self._text(statement), values or {})
         if not result.returns_rows:
             return []
-        return [{name: _plain(value) for name, value in row.items()} for row in result.mappings()]
+        return [_plain_row(row) for row in result.mappings()]
 
     def change(self, statement: str, values: Mapping[str, Any]) -> int:
         """Carry out an update or a deletion; returns the number of rows that it met."""
@@ -145,7 +145,10 @@ class SqlAlchemyConnection:
             self._connection.execute(_POSTGRES_UPSERTS[table.name], rows)
             return
         match = sa.and_(*(key == sa.bindparam(f"_{key.name}") for key in target.primary_key))
-        self._connection.execute(target.delete().where(match), [{f"_{k}": row[k] for k in table.keys} for row in rows])
+        keys = []
+        for row in rows:
+            keys.append({f"_{key}": row[key] for key in table.keys})
+        self._connection.execute(target.delete().where(match), keys)
         self._connection.execute(target.insert(), rows)
 
     def columns(self, table: str) -> frozenset[str]:
@@ -171,6 +174,10 @@ class SqlAlchemyConnection:
 
     def _text(self, statement: str) -> sa.TextClause:
         return sa.text(statement.replace('"', self._quote))
+
+
+def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -30,12 +30,13 @@ class SqliteDatabase:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._is_closed = False
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator["SqliteConnection"]:
         """See `Ledger.transaction`."""
-        with self._connection() as connection:
+        with self._writing, self._connection() as connection:  # SQLite lets writers wait by sleeping, threads need not
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteConnection(connection)

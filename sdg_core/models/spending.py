@@ -21,7 +21,7 @@ from typing import Any
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, RunAbortedError
 from sdg_core.models.types import ChatRequest, EmbeddingRequest, ImageRequest, Message, TextPart, Usage
-from sdg_core.plan.usage import UsageByModel, add_usage, costs, exact_amount, exact_costs, totals
+from sdg_core.plan.usage import UsageByModel, add_usage, costs, exact_amount, exact_costs, subtract_usage, totals
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest
 
@@ -159,10 +159,10 @@ class Spending:
     @property
     def unaccounted(self) -> UsageByModel:
         """What was used for cells that came to nothing, because the run ended while they were under way."""
-        return {
-            alias: {name: max(0, count - self._accounted.get(alias, {}).get(name, 0)) for name, count in counts.items()}
-            for alias, counts in self.used.items()
-        }
+        rest: UsageByModel = {}
+        for alias, counts in subtract_usage(self.used, self._accounted).items():
+            rest[alias] = {name: max(0, count) for name, count in counts.items()}
+        return rest
 
     def retried(self, alias: str, reason: str) -> None:
         """A request is going to be sent again."""

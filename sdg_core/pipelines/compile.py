@@ -202,10 +202,7 @@ class _Compiler:
 
     def _need(self, name: str, path: YamlPath) -> None:
         if self._known is not None and name not in self._known:
-            there = ", ".join(sorted(self._known))
-            self._problem(
-                path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}; there are {there}"
-            )
+            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}")
 
     def _split(self, place: int, stage: SplitStage) -> None:
         self._need(stage.column, ("stages", place, "column"))
@@ -283,8 +280,11 @@ class _Compiler:
         )
         config = resolved.config
         made = {column.name for column in config.columns} | {*producers_of(config.columns)}
-        references = [name for column in config.columns for name in references_of(column)]
-        references += names_in_select(stage.select) if stage.select is not None else ()
+        try:
+            references = [name for column in config.columns for name in references_of(column)]
+            references += names_in_select(stage.select) if stage.select is not None else ()
+        except TemplateSyntaxError:
+            references = []  # checking the columns says what is wrong with it
         read = {name: None for name in references if name not in made}
         seeds = sorted(self._known) if self._known is not None else sorted(read)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]

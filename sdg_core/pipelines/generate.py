@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 
 import pyarrow as pa
@@ -15,16 +15,17 @@ import pyarrow as pa
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Event, Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import carry_sources, check_not_sealed, choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.run_history import in_history
+from sdg_core.execution.run_state import window_size
 from sdg_core.execution.shutdown import first_error
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
 from sdg_core.execution.summary import Tally
-from sdg_core.ledger.claims import REMEDY, Claims
+from sdg_core.ledger.claims import REMEDY, Claim, Claims
 from sdg_core.ledger.database import Ledger
-from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.ledger.journal import Journal
 from sdg_core.ledger.leases import LeaseKeeper
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.pipelines.checkpoints import SourceCheckpoints
@@ -36,15 +37,16 @@ from sdg_core.pipelines.handle import (
     PartitionStatus,
     Versions,
     check_partition_keys,
-    classify,
     partitions_of,
     scan,
 )
-from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.intake import InHand, Intake, Wanted
+from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.prune import note_checkpoints
-from sdg_core.pipelines.publish import build_partition, rows_of
-from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.publish import rows_of
+from sdg_core.pipelines.publisher import MadePartition, Publisher
+from sdg_core.pipelines.rejected import rejected_rows, selects, write_rejected
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
@@ -52,23 +54,19 @@ from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import (
     Partition,
     PartitionFooter,
-    SourceEntry,
     SourcesLayout,
-    read_footer,
     write_down,
-    write_partition,
 )
 from sdg_core.pipelines.summary import summarize
-from sdg_core.pipelines.tasks import SourceResult
+from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
-from sdg_core.store.atomic import ensure_writable, quarantine
+from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.metadata import read_metadata
-from sdg_core.store.row_groups import read_rows, unless_absent
 from sdg_core.store.versions import Version
 from sdg_core.system.commit_guard import CommitGuard
 
-PARTITIONS_AT_ONCE = 32
+SOURCES_AT_MOST = 256
+"""Sources that are made at once, however many requests models take: what memory and descriptors bear."""
 
 OnPartition = Callable[[PartitionFinished], None]
 
@@ -102,7 +100,8 @@ async def agenerate_pipeline(
     version = choose_version(pipeline.layout, shell.plan, mode=mode, begun_by=begun_by or run_id)
     tally = Tally(on_event)
     planned = partitions_of(pipeline)
-    before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick)
+    versions = Versions(pipeline.sources)
+    before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick, versions=versions)
     wanted = _chosen(planned, partitions, shard)
     needed = any(not status.is_settled for status in before if status.partition.index in wanted)
     async with open_models_of(
@@ -120,18 +119,21 @@ async def agenerate_pipeline(
             remove_stale_temp_files(pipeline.layout, layout, pipeline.layout.partitions)
             for message in (*notices(version, shell.plan), *ledger_notices(pipeline.layout.root, env=pipeline.env)):
                 tally(Notice(message))
-            work = [status for status in scan(pipeline, layout, known, retry=pick) if status.partition.index in wanted]
+            found = scan(pipeline, layout, known, retry=pick, versions=versions)
+            work = [status for status in found if status.partition.index in wanted]
             models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
-            run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models)
+            run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models, versions)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
                 await run.run(work)
-    return summarize(pipeline, layout, known, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
+    after = scan(pipeline, layout, known, versions=versions, known=run.footers)
+    return summarize(layout, after, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
 
 
 def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
     """The places of the partitions of a run. Raises PlanError for keys that there are not."""
-    chosen = check_partition_keys(planned, partitions) if partitions is not None else range(len(planned))
+    every = [partition.index for partition in planned]
+    chosen = check_partition_keys(planned, partitions) if partitions is not None else every
     return shard.of(chosen) if shard is not None else chosen
 
 
@@ -162,6 +164,7 @@ class _Run:
         on_partition: OnPartition,
         retry: frozenset[str],
         models: ModelPool,
+        versions: Versions,
     ) -> None:
         self._pipeline = pipeline
         self._version = version
@@ -171,15 +174,20 @@ class _Run:
         self._tell = tally
         self._on_partition = on_partition
         self._retry = retry
+        self._selects = selects(pipeline.plan)
         self._models = models
+        self._versions = versions
         self._settings = pipeline.plan.config.run
         self._budget = FailureBudget(self._settings, began=time.monotonic())
         self.made = self.adopted = self.removed = self.replayed = 0
-        self._journal: Journal | None = None
+        self.footers: dict[int, PartitionFooter] = {}
         self._held: LeaseKeeper
         self._runner: StageRunner
-        self._versions = Versions(pipeline.sources)
-        self._cells: PaidCells | None = None
+        self._intake: Intake
+        self._publisher: Publisher
+        at_once = min(window_size(models.capacity, calls_out=True), SOURCES_AT_MOST)
+        self._room_for_sources = asyncio.Semaphore(at_once)
+        self._room_for_partitions = asyncio.Semaphore(2 * at_once)
         forced = version.forced or (version.metadata is not None and version.metadata.forced)
         self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
 
@@ -194,16 +202,16 @@ class _Run:
         lost: asyncio.Future[None] = loop.create_future()
         claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
-        async with self._open_journal() as self._journal:
+        async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
-            if self._journal is not None and to_make:
-                self._cells = await asyncio.to_thread(self._paid_cells, self._journal)
+            cells = await asyncio.to_thread(self._paid_cells, journal) if journal is not None and to_make else None
             stages = self._pipeline.plan.stages if to_make else ()
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
+                self._get_ready(cells)
                 try:
                     async with self._open_executor(stages) as executor, asyncio.TaskGroup() as tasks:
                         self._runner = StageRunner(
-                            stages, self._models, executor=executor, journal=self._journal, budget=self._budget
+                            stages, self._models, executor=executor, journal=journal, budget=self._budget
                         )
                         watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
                         await self._all(work)
@@ -211,6 +219,22 @@ class _Run:
                             watch.cancel()
                 except BaseExceptionGroup as errors:
                     raise first_error(errors) from errors
+                finally:
+                    await self._publisher.drain()
+
+    def _get_ready(self, cells: PaidCells | None) -> None:
+        self._intake = Intake(
+            self._pipeline,
+            self._layout,
+            self._held,
+            cells,
+            retry=self._retry,
+            versions=self._versions,
+            observer=self._tell,
+        )
+        self._publisher = Publisher(
+            self._pipeline, self._layout, self._held, cells, run_id=self._run_id, on_published=self._published
+        )
 
     def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
         return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
@@ -234,14 +258,44 @@ class _Run:
             yield journal
 
     async def _all(self, work: Sequence[PartitionStatus]) -> None:
-        room = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+        """Settle partitions in order; those that other runs hold come last."""
+        for status in work:
+            if status.is_settled:
+                self._adopt(status)
+        to_make = [status for status in work if not status.is_settled]
+        if self._settings.when_claimed == "refuse" and to_make:
+            others = await asyncio.to_thread(self._held.take, [status.index for status in to_make])
+            if others:
+                raise ClaimedError(str(others[0]), remedy=REMEDY)
+        in_the_way: dict[int, Claim] = {}
+        await self._settle_all(to_make, in_the_way)
+        if in_the_way:
+            await self._settle_all([status for status in to_make if status.index in in_the_way], None)
+
+    async def _settle_all(self, work: Sequence[PartitionStatus], in_the_way: dict[int, Claim] | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             for status in work:
-                if status.is_settled:
-                    self._adopt(status)
-                    continue
-                await room.acquire()
-                tasks.create_task(self._one(status, room))
+                await self._room_for_partitions.acquire()
+                tasks.create_task(self._settle(status, in_the_way))
+
+    async def _settle(self, status: PartitionStatus, in_the_way: dict[int, Claim] | None) -> None:
+        """Claim a partition, make what it needs and publish it. in_the_way: gets another run's claim; None to wait for it."""
+        try:
+            while isinstance(found := await self._intake.claim(status), Claim):
+                if in_the_way is not None:
+                    if not in_the_way:
+                        self._tell(Notice(f"{found}; doing the rest first, then waiting for it"))
+                    in_the_way[status.index] = found
+                    return
+                self._budget.last_success = time.monotonic()
+                await asyncio.sleep(POLL)
+            if found.status.is_settled:
+                self._held.release([status.index])
+                self._adopt(found.status)
+            else:
+                await self._make(found)
+        finally:
+            self._room_for_partitions.release()
 
     def _adopt(self, status: PartitionStatus) -> None:
         if status.footer is None:  # a partition whose sources were all gone before it was ever made
@@ -250,107 +304,82 @@ class _Run:
         path = self._layout.row_group(status.partition.index)
         self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
 
-    async def _one(self, status: PartitionStatus, room: asyncio.Semaphore) -> None:
-        try:
-            index = status.partition.index
-            await self._claim(index)
-            status = await asyncio.to_thread(self._look_again, status)
-            if status.is_settled:
-                self._held.release([index])
-                self._adopt(status)
-            else:
-                await self._make(status)
-        finally:
-            room.release()
-
-    async def _claim(self, index: int) -> None:
-        """Take the partition; wait for another run that has it, or refuse (`run.when_claimed`)."""
-        named = False
-        while others := await asyncio.to_thread(self._held.take, [index]):
-            if self._settings.when_claimed == "refuse":
-                raise ClaimedError(str(others[0]), remedy=REMEDY)
-            if not named:
-                self._tell(Notice(f"{others[0]}; waiting for it"))
-                named = True
-            self._budget.last_success = time.monotonic()
-            await asyncio.sleep(POLL)
-
-    def _look_again(self, status: PartitionStatus) -> PartitionStatus:
-        """The partition now that it is claimed: another run may have been there, or the version may be sealed."""
-        check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
-        path = self._layout.row_group(status.partition.index)
-        if status.state == "corrupt":
-            where = quarantine(path, self._layout.quarantine)
-            self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
-        found = unless_absent(read_footer, path)
-        return classify(
-            self._pipeline, status.partition, found, versions=self._versions, stale=False, retry=self._retry
-        )
-
-    async def _make(self, status: PartitionStatus) -> None:
+    async def _make(self, in_hand: InHand) -> None:
         """Make what the partition needs and publish it; what it has stays as it is."""
+        status = in_hand.status
         entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
-        kept_before = await asyncio.to_thread(self._tables, status)
-        carried: CellsBySource = {}
-        if self._cells is not None:
-            carried = await asyncio.to_thread(self._cells.carried, status.partition.index, status.to_make)
+        rejected: dict[str, pa.Table] = {}
 
-        guard = self._guard_of(status.partition.index)
+        def guard() -> AbstractContextManager[None]:
+            """What keeps a run that has lost the partition from changing anything of it."""
+            return self._held.commit_guard(status.index)
 
         async def make(key: str) -> None:
-            rows = RowBuffer(partial(rows_of, self._pipeline, key))
-            results[key] = await self._source(key, entries.get(key), rows, carried=carried.get(key, ()), guard=guard)
-            made[key] = rows.table() if results[key].was_read else pa.table({})
+            rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
+            others: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, self._pipeline.plan, key))
+            async with self._room_for_sources:
+                wanted = Wanted(key, entries.get(key), in_hand.carried.get(key, ()))
+                results[key] = await self._source(wanted, rows, others, commit_guard=guard)
+                made[key] = rows.table() if results[key].was_read else pa.table({})
+                if self._selects and results[key].was_read:
+                    others.add(())  # so that it has columns, whatever came
+                    rejected[key] = others.table()
 
-        async with asyncio.TaskGroup() as tasks:
-            for key in status.to_make:
-                tasks.create_task(make(key))
-        if self._cells is not None:
-            await asyncio.to_thread(self._cells.keep, status.partition.index, results, carried, commit_guard=guard)
-        footer = await asyncio.to_thread(self._publish, status, results, made, kept_before)
-        if self._cells is not None:
-            await asyncio.to_thread(self._cells.forget, results)
-        self._count(status, results)
-        path = self._layout.row_group(status.partition.index)
-        key = status.partition.key
-        replayed = sum(result.replayed for result in results.values())
-        self._on_partition(PartitionFinished(key, footer, path, False, made=status.to_make, replayed=replayed))
+        if len(status.to_make) == 1:
+            await make(status.to_make[0])
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for key in status.to_make:
+                    tasks.create_task(make(key))
+        if self._selects:
+            await asyncio.to_thread(self._list_rejected, status, results, rejected, guard=guard)
+        await self._publisher.publish(MadePartition(in_hand, results, made))
 
-    def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
-        """What is kept of a source, if it is still the same and its rows can be told apart."""
-        if entry is None or entry.version != version:
-            return None
-        return entry if self._pipeline.plan.config.sink.lineage else None
+    def _list_rejected(
+        self,
+        status: PartitionStatus,
+        results: dict[str, SourceResult],
+        rejected: dict[str, pa.Table],
+        *,
+        guard: CommitGuard,
+    ) -> None:
+        """List rejected candidates; called before the partition's file is switched, so that it never knows of more."""
+        extended = frozenset(key for key, result in results.items() if result.extends)
+        here = [key for key, _ in status.partition.sources if key in self._pipeline.sources]
+        path = self._layout.rejected_candidates(status.index)
+        write_rejected(path, rejected, sources=here, extended=extended, commit_guard=guard)
 
     async def _source(
         self,
-        key: str,
-        entry: SourceEntry | None,
-        rows: RowBuffer,
+        wanted: Wanted,
+        rows: RowBuffer[Task],
+        rejected: RowBuffer[RejectedCandidate],
         *,
-        carried: Sequence[JournaledCell],
-        guard: CommitGuard,
+        commit_guard: CommitGuard,
     ) -> SourceResult:
-        """Make a source; `rows` gets what it comes to. carried: what earlier versions have paid for. guard: of its partition."""
-        source = self._pipeline.sources[key]
-        plan = self._pipeline.plan
-        now, version = await asyncio.to_thread(opened, source)
-        before = self._before(entry, version)
-        paid = [*carried]
-        if self._cells is not None:
-            counted = before.runs if before is not None else ()
-            paid += await asyncio.to_thread(self._cells.journaled_of, key, counted=counted)
+        """Make a source; `rows` gets what it comes to, `rejected` what was not kept."""
+        ready = await self._intake.open(wanted)
+        key = wanted.key
         run = SourceRun(
-            plan.stages,
+            self._pipeline.plan.stages,
             max_attempts=self._settings.max_attempts,
             run_id=self._run_id,
-            before=before,
+            before=ready.before,
             afresh=key in self._retry,
-            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=version, commit_guard=guard),
+            checkpoints=SourceCheckpoints(self._checkpoints, key=key, version=ready.version, commit_guard=commit_guard),
         )
-        result = await run.run(source, now, self._runner, version=version, paid=paid, keep=rows.add)
+        source = self._pipeline.sources[key]
+        result = await run.run(
+            source,
+            ready.records,
+            self._runner,
+            version=ready.version,
+            paid=ready.paid,
+            keep=rows.add,
+            keep_rejected=rejected.add,
+        )
         reason = self._budget.verdict(remaining=1)
         if reason is not None:
             raise RunAbortedError(
@@ -359,45 +388,21 @@ class _Run:
             )
         return result
 
-    def _guard_of(self, index: int) -> CommitGuard:
-        """What keeps a run that has lost a partition from changing anything of it."""
-        return lambda: self._held.commit_guard(index)
-
-    def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
-        """The rows that the partition has, by source."""
-        if status.footer is None:
-            return {}
-        table = read_rows(self._layout.row_group(status.partition.index))
-        tables = {}
-        start = 0
-        for entry in status.footer.sources:
-            tables[entry.key] = table.slice(start, entry.rows)
-            start += entry.rows
-        return tables
-
-    def _publish(
-        self,
-        status: PartitionStatus,
-        results: dict[str, SourceResult],
-        made: dict[str, pa.Table],
-        tables: dict[str, pa.Table],
-    ) -> PartitionFooter:
-        table, footer = build_partition(
-            self._pipeline, status, results, made=made, tables=tables, run_id=self._run_id, layout=self._layout
-        )
-        index = status.partition.index
-        path = self._layout.row_group(index)
-        write_partition(path, table, footer, commit_guard=lambda: self._held.commit_guard(index, release=True))
-        return footer
-
-    def _count(self, status: PartitionStatus, results: dict[str, SourceResult]) -> None:
+    def _published(self, partition: MadePartition, footer: PartitionFooter) -> None:
+        """Count what was made, and hand the partition on: it is durable."""
+        status = partition.in_hand.status
+        results = partition.results
+        replayed = sum(result.replayed for result in results.values())
+        self.footers[status.index] = footer
         self.made += len(results)
         self.removed += len(status.removed)
-        self.replayed += sum(result.replayed for result in results.values())
+        self.replayed += replayed
         if status.footer is not None:
             self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
         for key in status.removed:
-            self._tell(Notice(f"source {key} is gone; its rows have left partition {status.partition.key}"))
+            self._tell(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
+        path = self._layout.row_group(status.index)
+        self._on_partition(PartitionFinished(status.key, footer, path, False, made=status.to_make, replayed=replayed))
 
 
 async def _watch(lost: "asyncio.Future[None]") -> None:

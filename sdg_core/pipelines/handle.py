@@ -197,16 +197,19 @@ def scan(
     partitions: Sequence[Partition],
     *,
     retry: frozenset[str] | None = None,
+    versions: "Versions | None" = None,
+    known: Mapping[int, PartitionFooter] | None = None,
 ) -> list[PartitionStatus]:
-    """The state of every partition in a version. retry: sources given up that are to be tried again after all."""
+    """The state of every partition in a version. retry: sources given up that are to be tried again after all. versions: of
+    sources as far as they are known. known: what files say that need not be read."""
     files = version.existing_row_groups()
     present = frozenset(files)
     older = {number for other in _others(pipeline, version) for number in other.existing_row_groups()}
-    versions = Versions(pipeline.sources)
+    versions = versions or Versions(pipeline.sources)
     found = []
     for partition in partitions:
-        footer: PartitionFooter | CorruptFileError | None = None
-        if partition.index in present:
+        footer: PartitionFooter | CorruptFileError | None = (known or {}).get(partition.index)
+        if partition.index in present and footer is None:
             footer = _read(version.row_group(partition.index))
         stale = partition.index in older
         found.append(classify(pipeline, partition, footer, versions=versions, stale=stale, retry=retry or frozenset()))

@@ -9,6 +9,7 @@ would have made from the same values, as it takes them from the journal. Losing 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import IO
 
 import pyarrow as pa
 
@@ -16,8 +17,8 @@ from sdg_core.ledger.journal import Journal, JournaledCell
 from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.foreign import dump_exactly, load_exactly
-from sdg_core.store.atomic import atomic_file, read_or_none
-from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.store.atomic import read_or_none
+from sdg_core.store.together import NewFile
 
 _SIZE = 8
 """Bytes in front of a file that say how large it is unpacked."""
@@ -60,54 +61,61 @@ class PaidCells:
     def journaled_of(self, key: str, *, counted: Sequence[str]) -> list[JournaledCell]:
         """The cells of a source in the journal of this version; without their usage where the file counts it already, which it
         does for the runs `counted`. Raises LedgerError."""
-        start, stop = source_range(key)
-        cells = self.journal.load(start=start, stop=stop, column_hashes=self.hashes)
+        cells = self._load([key])[key]
         return [replace(cell, usage={}) if cell.run_id in counted else cell for cell in cells]
+
+    def _load(self, keys: Iterable[str]) -> dict[str, list[JournaledCell]]:
+        wanted = [*keys]
+        ranges = [source_range(key) for key in wanted]
+        return dict(zip(wanted, self.journal.load_ranges(ranges, column_hashes=self.hashes), strict=True))
 
     def _add(self, found: dict[tuple[int, str], JournaledCell], cells: Iterable[JournaledCell]) -> None:
         for cell in cells:
             if self.hashes.get(cell.column) == cell.column_hash:
                 found.setdefault((cell.record, cell.column), replace(cell, usage={}, run_id=""))
 
-    def keep(
-        self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource, *, commit_guard: CommitGuard
-    ) -> None:
-        """Keep the cells of the sources of a partition that are complete now; called before the partition's file is switched.
+    def file(self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource) -> NewFile | None:
+        """The file that keeps the cells of the sources of a partition that are complete now, to be written before the partition's
+        own; None if there is nothing new to keep. Cells of other sources of the partition stay as they are.
 
-        Cells of other sources of the partition stay as they are. Raises LedgerError, StoreError, and what `commit_guard` raises.
+        Raises LedgerError, StoreError.
         """
-        complete = [key for key, result in results.items() if result.state == "complete"]
+        complete = _complete(results)
         if not complete:
-            return
+            return None
         kept = {key: cells for key, cells in read_cells(self.layout, index).items() if key not in results}
-        for key in complete:
-            start, stop = source_range(key)
+        for key, cells in self._load(complete).items():
             found: dict[tuple[int, str], JournaledCell] = {}
-            self._add(found, self.journal.load(start=start, stop=stop, column_hashes=self.hashes))
+            self._add(found, cells)
             self._add(found, carried.get(key, ()))
             kept[key] = [*found.values()]
-        write_cells(self.layout, index, kept, commit_guard=commit_guard)
+        return cells_file(self.layout, index, kept)
 
-    def forget(self, results: Mapping[str, SourceResult]) -> None:
-        """The partition's file is durable: take what is kept out of the journal. Cells of partial sources stay there, because
-        their ancestors are made again. Raises LedgerError."""
-        for key, result in results.items():
-            if result.state == "complete":
-                start, stop = source_range(key)
-                self.journal.discard_committed(start=start, stop=stop, columns=[*self.hashes])
+    def forget(self, results: Iterable[Mapping[str, SourceResult]]) -> None:
+        """The files of some partitions are durable: take what is kept out of the journal. Cells of partial sources stay there,
+        because their ancestors are made again. Raises LedgerError."""
+        ranges = [source_range(key) for made in results for key in _complete(made)]
+        self.journal.discard_ranges(ranges, columns=[*self.hashes])
 
 
-def write_cells(layout: SourcesLayout, index: int, cells: CellsBySource, *, commit_guard: CommitGuard) -> None:
-    """Write a partition's cells, atomically. Raises StoreError, and what `commit_guard` raises."""
+def _complete(results: Mapping[str, SourceResult]) -> list[str]:
+    return [key for key, result in results.items() if result.state == "complete"]
+
+
+def cells_file(layout: SourcesLayout, index: int, cells: CellsBySource) -> NewFile:
+    """The file of a partition's cells."""
     lines = [
         dump_exactly([key, cell.record, cell.column, cell.column_hash, cell.value, cell.inputs])
         for key, found in cells.items()
         for cell in found
     ]
     content = b"\n".join(lines)
-    with atomic_file(layout.cells(index), commit_guard=commit_guard) as file:
+
+    def write(file: IO[bytes]) -> None:
         file.write(len(content).to_bytes(_SIZE, "big"))
         file.write(pa.compress(content, "zstd", asbytes=True))
+
+    return NewFile(layout.cells(index), write)
 
 
 def read_cells(layout: SourcesLayout, index: int) -> dict[str, list[JournaledCell]]:
@@ -122,6 +130,6 @@ def read_cells(layout: SourcesLayout, index: int) -> dict[str, list[JournaledCel
             key, record, column, column_hash, value, inputs = load_exactly(line)
             cell = JournaledCell(record, column, column_hash, value, {}, inputs)
             found.setdefault(key, []).append(cell)
-    except (ValueError, TypeError, OSError, OverflowError, RecursionError, pa.ArrowException):
+    except (ValueError, TypeError, OSError, OverflowError, RecursionError, MemoryError, pa.ArrowException):
         return {}
     return found

@@ -11,7 +11,8 @@ from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.local import local_executor
 from sdg_core.pipelines.handle import OpenPipeline
 from sdg_core.pipelines.publish import sink_columns
-from sdg_core.pipelines.readers.base import opened
+from sdg_core.pipelines.readers.base import SourceError, opened
+from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.source_run import SourceRun, row_values
 from sdg_core.pipelines.stages import StageRunner
 from sdg_core.pipelines.store import to_table
@@ -44,7 +45,8 @@ async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPo
             )
             made: list[Task] = []
             now, version = await asyncio.to_thread(opened, source)
-            result = await run.run(source, now, runner, version=version, paid=(), keep=made.extend)
+            records = now if isinstance(now, SourceError) else SourceRecords(now)
+            result = await run.run(source, records, runner, version=version, paid=(), keep=made.extend)
             found += [row_values(task, source.key, lineage=pipeline.plan.config.sink.lineage) for task in made]
             failures += [(source.locator, failure) for failure in result.failed]
     found = found[:rows]

@@ -3,29 +3,43 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
-from sdg_core.pipelines.store import joined
-from sdg_core.pipelines.tasks import Task
+from sdg_core.errors import StoreError
+from sdg_core.pipelines.readers.base import SourceError
+from sdg_core.pipelines.store import UNLIKE, joined
 
 SPILL_BYTES = 64 * 2**20
 """Bytes of rows that a source holds in memory."""
 
 
-class RowBuffer:
-    """Collects finished tasks as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has no name and goes with the
-    process."""
+Item = TypeVar("Item")
 
-    def __init__(self, to_table: Callable[[Sequence[Task]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
+
+class RowBuffer(Generic[Item]):
+    """Collects finished tasks, or what else becomes rows, as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has
+    no name and goes with the process."""
+
+    def __init__(self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
         self._to_table = to_table
         self._limit = spill_bytes
         self._tables: list[pa.Table] = []
         self._held = 0
+        self._schema = pa.schema([])
 
-    def add(self, tasks: Sequence[Task]) -> None:
-        """Take the rows of some tasks. Raises StoreError if a column's values have no type in common."""
-        table = self._to_table(tasks)
+    def add(self, tasks: Sequence[Item]) -> None:
+        """Take the rows of some tasks. Raises SourceError if a column's values, or those of earlier rows, have no type in
+        common."""
+        try:
+            table = self._to_table(tasks)
+            self._schema = pa.unify_schemas([self._schema, table.schema], promote_options="permissive")
+        except StoreError as error:
+            raise SourceError(f"cannot be written: {error.message}; {error.remedy}", kind="output") from error
+        except pa.ArrowException as error:
+            message = f"cannot be written: a column has values of different types ({error}); {UNLIKE}"
+            raise SourceError(message, kind="output") from error
         self._tables.append(table)
         self._held += table.nbytes
         if self._held > self._limit:

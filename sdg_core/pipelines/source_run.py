@@ -5,20 +5,28 @@ What failed before is done again alone: its ancestors are made again to get ther
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from sdg_core.custom import Failed, Filtered
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints, storable
 from sdg_core.pipelines.plan import StagePlan
-from sdg_core.pipelines.readers.base import SOURCE_COLUMN, OpenSource, Record, Source, SourceError
+from sdg_core.pipelines.readers.base import SOURCE_COLUMN, Record, Source, SourceError
+from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.stages import SourceWork, StageRunner
 from sdg_core.pipelines.store import SourceEntry
-from sdg_core.pipelines.tasks import READ_STAGE, FailedTask, Outcome, SourceResult, StageAccount, Task
+from sdg_core.pipelines.tasks import (
+    READ_STAGE,
+    FailedTask,
+    Outcome,
+    RejectedCandidate,
+    SourceResult,
+    StageAccount,
+    Task,
+    are_light,
+)
 
 BATCH = 1000
 """Records of a source that are on their way at once."""
@@ -55,6 +63,7 @@ class SourceRun:
         self._at_most = at_most
         self._checkpoints = checkpoints
         self._stages = stages
+        self._keeps_checkpoints = checkpoints is not None and any(plan.stage.checkpoint for plan in stages)
         self._run_id = run_id
         self._max_attempts = max_attempts
         self._before = before
@@ -81,48 +90,62 @@ class SourceRun:
     async def run(
         self,
         source: Source,
-        opened: OpenSource | SourceError,
+        opened: SourceRecords | SourceError,
         runner: StageRunner,
         *,
         version: str,
         paid: Sequence[JournaledCell],
         keep: Callable[[Sequence[Task]], None],
+        keep_rejected: Callable[[Sequence[RejectedCandidate]], None] = lambda rejected: None,
     ) -> SourceResult:
-        """The outcome. opened: the source, or why it cannot be read. keep: is given finished tasks, a batch at a time; they count
-        only if the result says that the source was read to its end."""
+        """The outcome. opened: its records, or why it cannot be read. keep, keep_rejected: are given finished tasks and rejected
+        candidates, a batch at a time, which count only if the result says that the source was read to its end."""
         work = SourceWork(source.key, paid, {})
         if isinstance(opened, SourceError):
             return self._unreadable(source, opened, version=version, work=work)
-        records = _Records(opened)
         try:
             number = start = 0
             last = False
             while not last:
-                batch, tasks = await self._batch(source, records, runner, work, number=number, start=start)
+                batch, tasks = await self._batch(source, opened, runner, work, number=number, start=start)
                 for total, account in zip(self.accounts, batch.accounts, strict=True):
                     total.add(account)
-                await asyncio.to_thread(keep, [task for task in tasks if task.counted])
+                kept = [task for task in tasks if task.counted]
+                if are_light(kept):
+                    keep(kept)
+                else:
+                    await asyncio.to_thread(keep, kept)
+                if work.rejected:
+                    await asyncio.to_thread(keep_rejected, work.rejected)
+                    work.rejected = []
                 last = batch.last or self._at_most is not None
                 number = number + 1
                 start = start + batch.read
-            await asyncio.to_thread(records.check_unchanged)
         except SourceError as error:
             return self._unreadable(source, error, version=version, work=work)
         finally:
-            await asyncio.to_thread(records.close)
+            if opened.is_open:
+                await asyncio.to_thread(opened.close)
         return self._result(source, version, work)
 
     async def _batch(
-        self, source: Source, records: "_Records", runner: StageRunner, work: SourceWork, *, number: int, start: int
+        self, source: Source, records: SourceRecords, runner: StageRunner, work: SourceWork, *, number: int, start: int
     ) -> tuple[_Batch, list[Task]]:
         """A batch through all stages, or those after its last checkpoint; returns its account, and what it comes to."""
-        stage, kept = await asyncio.to_thread(self._kept, number)
+        stage, kept = READ_STAGE, None
+        if self._keeps_checkpoints:
+            stage, kept = await asyncio.to_thread(self._kept, number)
         if kept is not None:
             accounts = [*kept.accounts, *self._new_accounts()[len(kept.accounts) :]]
             batch = _Batch(number, start, kept.read, kept.last, self._new_accounts() if self._targets else accounts)
             tasks = [replace(task, counted=not self._targets) for task in kept.tasks]
+            work.rejected += kept.rejected if not self._targets else ()
         else:
-            taken, last = await asyncio.to_thread(records.take, start, self._at_most or BATCH)
+            count = self._at_most or BATCH
+            if records.are_at_hand(count):
+                taken, last = records.take(start, count)
+            else:
+                taken, last = await asyncio.to_thread(records.take, start, count)
             batch = _Batch(number, start, len(taken), last, self._new_accounts())
             tasks = [Task((start + at,), _values(record, source)) for at, record in enumerate(taken)]
             outcomes: list[Outcome] = [
@@ -134,21 +157,24 @@ class SourceRun:
             tasks = self._marked(plan.place, tasks)
             wanted = [task for task in tasks if self._is_wanted(task)]
             outcomes = await runner.run(plan, wanted, work) if wanted else []
+            batch.accounts[plan.place + 1].add(work.selected)
+            work.selected = StageAccount("select")
             if plan.stage.checkpoint:
                 outcomes = await asyncio.to_thread(_storable, outcomes)
             tasks = self._settle(plan.place, wanted, outcomes, batch)
             if plan.stage.checkpoint and self._checkpoints is not None and not (batch.failed or self._targets):
-                found = Checkpoint(tasks, batch.accounts[: plan.place + 2], batch.read, batch.last)
+                accounts = batch.accounts[: plan.place + 2]
+                found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
                 await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
         return batch, tasks
 
     def _kept(self, number: int) -> tuple[int, Checkpoint | None]:
         """The last stage that a batch has a checkpoint of, and that; of none, the reader."""
-        if self._checkpoints is not None:
-            first_failed = min((target.stage for target in self._targets.values()), default=len(self._stages))
-            for plan in reversed(self._stages[:first_failed] if first_failed >= 0 else ()):
-                if plan.stage.checkpoint and (found := self._checkpoints.load(plan.prefix, number)) is not None:
-                    return plan.place, found
+        assert self._checkpoints is not None
+        first_failed = min((target.stage for target in self._targets.values()), default=len(self._stages))
+        for plan in reversed(self._stages[:first_failed] if first_failed >= 0 else ()):
+            if plan.stage.checkpoint and (found := self._checkpoints.load(plan.prefix, number)) is not None:
+                return plan.place, found
         return READ_STAGE, None
 
     def _is_wanted(self, task: Task) -> bool:
@@ -218,10 +244,10 @@ class SourceRun:
                 self._fail(path, target.stage, replace(failure, kind=target.kind))
 
     def _unreadable(self, source: Source, error: SourceError, *, version: str, work: SourceWork) -> SourceResult:
-        """The source could not be read to its end: none of it counts, but what earlier runs made stays."""
+        """The source could not be read to its end, or not be written: none of it counts, but what earlier runs made stays."""
         self.accounts = self._accounts_before()
         self.failures = []
-        failure = Failed(f"{source.locator} {error}", kind="read")
+        failure = Failed(f"{source.locator} {error}", retryable=error.kind == "read", kind=error.kind)
         if self._targets:
             self._fail_again(Task((), {}), failure)
         else:
@@ -246,39 +272,6 @@ class SourceRun:
             replayed=work.replayed,
             extends=bool(self._targets),
         )
-
-
-class _Records:
-    """The records of an open source, taken in threads, batch by batch. Nothing is read before the first is asked for."""
-
-    def __init__(self, opened: OpenSource) -> None:
-        self._opened = opened
-        self._records: Iterator[Record] | None = None
-        self._ahead: list[Record] = []
-        self._place = 0
-
-    def take(self, start: int, count: int) -> tuple[list[Record], bool]:
-        """So many records from position `start`, and whether they are the last. Raises SourceError."""
-        if self._records is None:
-            self._records = self._opened.records()
-        if start > self._place:  # what comes before is in a checkpoint
-            deque(islice(self._records, start - self._place - len(self._ahead)), maxlen=0)
-            self._ahead = []
-        found = [*self._ahead, *islice(self._records, count - len(self._ahead))]
-        self._ahead = list(islice(self._records, 1))
-        self._place = start + len(found)
-        return found, not self._ahead
-
-    def check_unchanged(self) -> None:
-        """Raise SourceError if the source has changed since it was opened; one that was not read has not."""
-        if self._records is not None:
-            self._opened.check_unchanged()
-
-    def close(self) -> None:
-        """Let go of what reading holds open."""
-        close = getattr(self._records, "close", None)
-        if close is not None:
-            close()
 
 
 def _values(record: Record, source: Source) -> dict[str, Any]:

@@ -6,7 +6,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -30,7 +31,7 @@ from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.tasks import Outcome, Task, task_number
+from sdg_core.pipelines.tasks import DROPPED, Outcome, RejectedCandidate, StageAccount, Task, are_light, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -39,19 +40,22 @@ from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
 
 TASKS_AT_ONCE = 1000
 """Tasks that one open group of a `columns` stage holds."""
-_FEW = 64
-_SHORT = 2**16
-"""Tasks, and characters of theirs, that are not worth a thread."""
 
 
 @dataclass
 class SourceWork:
-    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run."""
+    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run.
+
+    rejected: candidates that were not kept of the tasks done since it was emptied. selected: what that came to in the account of
+    the stage.
+    """
 
     key: str
     paid: Sequence[JournaledCell]
     usage: UsageByModel
     replayed: int = 0
+    rejected: list[RejectedCandidate] = field(default_factory=list)
+    selected: StageAccount = field(default_factory=lambda: StageAccount("select"))
 
 
 class StageRunner:
@@ -101,7 +105,7 @@ class StageRunner:
             case SelectStage():
                 return [_select(stage, task) for task in tasks]
             case RenameStage():
-                return [{stage.columns.get(name, name): value for name, value in task.values.items()} for task in tasks]
+                return [_rename(stage, task) for task in tasks]
             case _:
                 outcomes: list[Outcome] = []
                 for start in range(0, len(tasks), TASKS_AT_ONCE):
@@ -120,7 +124,7 @@ class StageRunner:
         if order:
             records = [numbers[at] for at in order]
             status = RowGroupStatus(RowGroup(0, 0, records[-1] + 1), RowGroupState.MISSING, records)
-            group = await asyncio.to_thread(
+            open_group = partial(
                 OpenGroup,
                 status,
                 plan=plan.columns,
@@ -130,8 +134,14 @@ class StageRunner:
                 paid=work.paid,
                 number=_numbers_of_candidates(work.key, {numbers[at]: tasks[at].path for at in order}),
             )
+            computes = bool(plan.columns.graph.columns_of(0, per_record=False))
+            if computes or not are_light(tasks):
+                group = await asyncio.to_thread(open_group)
+            else:
+                group = open_group()
             await self._make_all(maker, group, work)
             made = dict(zip(order, _rows(group, records), strict=True))
+            _note_rejected(plan, group, {numbers[at]: tasks[at] for at in order}, work)
             work.usage = add_usage(work.usage, group.usage)
             work.replayed += group.replayed
         for at, number in enumerate(numbers):
@@ -162,10 +172,10 @@ class StageRunner:
                     running.create_task(make(position))
             if not group.last_phase:
                 await asyncio.to_thread(group.advance)
-            elif await asyncio.to_thread(group.judge):
-                await asyncio.to_thread(group.draw_again, paid=work.paid)
-            else:
+            elif group.selection is None or not await asyncio.to_thread(group.judge):
                 return
+            else:
+                await asyncio.to_thread(group.draw_again, paid=work.paid)
 
 
 async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, apart: bool = False) -> list[Outcome]:
@@ -174,9 +184,8 @@ async def _of_each(make: Callable[[Task], Outcome], tasks: Sequence[Task], *, ap
     def made() -> list[Outcome]:
         return [make(task) for task in tasks]
 
-    texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
-    is_small = not apart and len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
-    return made() if is_small else await asyncio.to_thread(made)
+    is_light = not apart and are_light(tasks)
+    return made() if is_light else await asyncio.to_thread(made)
 
 
 def _cannot_wait(record: WaitingRecord) -> FailedRecord:
@@ -230,8 +239,25 @@ def _rows(group: OpenGroup, numbers: Sequence[int]) -> list[Outcome]:
             where = f"column {failure.column!r}: {failure.message}"
             outcomes.append(Failed(where, kind=failure.kind, attempts=failure.attempts))
         else:
-            outcomes.append(Filtered("select: no candidate was kept"))
+            outcomes.append(Filtered(DROPPED))
     return outcomes
+
+
+def _note_rejected(plan: StagePlan, group: OpenGroup, tasks: Mapping[int, Task], work: SourceWork) -> None:
+    """Note the candidates of a group that were not kept. tasks: by their numbers; what is made again only to get further counted
+    when it was made first."""
+    if group.selection is None:
+        return
+    counted = [number for number, task in tasks.items() if task.counted]
+    rows = group.selection.rejected(failed=[failure.record for failure in group.every_failure]).of(counted)
+    places = zip(rows.records.tolist(), rows.candidates.tolist(), rows.reasons, rows.table.to_pylist(), strict=True)
+    for number, candidate, reason, made in places:
+        task = tasks[number]
+        values = {**{name: task.values[name] for name in plan.reads}, **made}
+        work.rejected.append(RejectedCandidate(task.path, plan.place, candidate, reason, values))
+    found = group.selection.summary(counted)
+    account = StageAccount("select", rejected=found.rejected, rejected_usage=found.usage, fallback=len(found.fallback))
+    work.selected.add(account)
 
 
 def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:
@@ -263,8 +289,15 @@ def _filter(stage: FilterStage, task: Task, label: str) -> Outcome:
 def _explode(stage: ExplodeStage, task: Task) -> Outcome:
     root, *fields = stage.column.split(".")
     value: Any = task.values.get(root)
+    place = root
     for name in fields:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        if value is None:
+            break
+        if not isinstance(value, Mapping):
+            message = f"{place} holds a {type(value).__name__}, not a mapping, so there is no {stage.column}"
+            return Failed(message, retryable=False, kind="input")
+        value = value.get(name)
+        place = f"{place}.{name}"
     if value is None:
         return Filtered(f"{stage.column} is empty")
     if not isinstance(value, list | tuple):
@@ -280,6 +313,15 @@ def _explode(stage: ExplodeStage, task: Task) -> Outcome:
         message = f"items of {stage.column} have {', '.join(clash)}, which are columns already; rename those before"
         return Failed(message, retryable=False, kind="input")
     return [{**rest, **piece} for piece in pieces]
+
+
+def _rename(stage: RenameStage, task: Task) -> Outcome:
+    renamed = {stage.columns.get(name, name): value for name, value in task.values.items()}
+    if len(renamed) < len(task.values):
+        taken = sorted({stage.columns[name] for name in stage.columns if name in task.values} & task.values.keys())
+        message = f"the task has a column {', '.join(map(repr, taken))} already; choose another name, or drop it before"
+        return Failed(message, retryable=False, kind="input")
+    return renamed
 
 
 def _select(stage: SelectStage, task: Task) -> Outcome:

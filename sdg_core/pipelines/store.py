@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import pyarrow as pa
@@ -23,16 +23,18 @@ from sdg_core.pipelines.readers.base import Source
 from sdg_core.pipelines.tasks import FailedTask, StageAccount
 from sdg_core.plan.row_groups import row_group_key
 from sdg_core.plan.usage import UsageByModel
-from sdg_core.store.atomic import atomic_file, read_modify_write, read_or_none
+from sdg_core.store.atomic import create_together, read_or_none
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.listing import list_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.row_groups import FOOTER_KEY, check_row_count, damage_errors, footer_content, read_parquet_metadata
 from sdg_core.store.storage import StoredFile
-from sdg_core.system.commit_guard import CommitGuard
+from sdg_core.store.together import NewFile
 
 SCHEMA_VERSION = 1
+UNLIKE = "make them alike in a stage before the sink, or leave the column out by sink.columns"
+"""What to do about values of different types in one column."""
 MAX_SINGLE = 10_000
 """Sources that get a partition each by default; more are bucketed."""
 _NAME = re.compile(r"\d{5,}\.json")
@@ -52,6 +54,10 @@ class SourcesLayout(VersionLayout):
     def row_group(self, index: int) -> StorePath:
         """The file of a partition."""
         return self.row_groups / f"{row_group_key(index)}.parquet"
+
+    def rejected_candidates(self, index: int) -> StorePath:
+        """Candidates of a partition's tasks that were not kept; see `sdg_core.pipelines.rejected`."""
+        return self.rejected / f"{row_group_key(index)}.parquet"
 
     def cells(self, index: int) -> StorePath:
         """What was paid for the complete sources of a partition; see `sdg_core.pipelines.paid_cells`."""
@@ -110,7 +116,7 @@ class Partition:
 
 def read_partitions(layout: PipelineLayout) -> list[Partition]:
     """The partitions that were written down. Raises CorruptFileError for one that cannot be understood, StoreError."""
-    return [_parse(layout.partitions / name, index) for index, name in enumerate(_partition_names(layout))]
+    return [_parse(layout.partitions / name) for name in _partition_names(layout)]
 
 
 def count_partitions(layout: PipelineLayout) -> int:
@@ -120,17 +126,18 @@ def count_partitions(layout: PipelineLayout) -> int:
 
 def _partition_names(layout: PipelineLayout) -> list[str]:
     with store_errors("list", layout.partitions):
-        return sorted(file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name))
+        names = [file.name for file in list_files(layout.partitions, after=None) if _NAME.fullmatch(file.name)]
+    return sorted(names, key=lambda name: int(name.partition(".")[0]))
 
 
-def _parse(path: StorePath, index: int) -> Partition:
+def _parse(path: StorePath) -> Partition:
     content = read_or_none(path)
     try:
         data = orjson.loads(content or b"")
         sources = tuple((source["key"], source["locator"]) for source in data["sources"])
         if not all(isinstance(text, str) for source in sources for text in source):
             raise TypeError("a source is named by something that is not text")
-        return Partition(index, sources)
+        return Partition(int(path.stem), sources)
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"{path} cannot be understood: {error}", remedy="restore it; it says which sources the partition holds"
@@ -142,8 +149,9 @@ def assigned(known: Sequence[Partition], found: Sequence[Source], *, per_partiti
     taken = {key for partition in known for key, _ in partition.sources}
     new = [source for source in found if source.key not in taken]
     size = per_partition or max(1, -(-len(new) // MAX_SINGLE))
+    first = known[-1].index + 1 if known else 0
     more = [
-        Partition(len(known) + number, tuple((source.key, source.locator) for source in new[start : start + size]))
+        Partition(first + number, tuple((source.key, source.locator) for source in new[start : start + size]))
         for number, start in enumerate(range(0, len(new), size))
     ]
     return [*known, *more]
@@ -155,16 +163,14 @@ def write_down(layout: PipelineLayout, found: Sequence[Source], *, per_partition
     while True:
         known = read_partitions(layout)
         wanted = assigned(known, found, per_partition=per_partition)
-        if all(_create(layout, partition) for partition in wanted[len(known) :]):
+        new = {layout.partitions / f"{partition.key}.json": _content(partition) for partition in wanted[len(known) :]}
+        if create_together(new):
             return wanted
 
 
-def _create(layout: PipelineLayout, partition: Partition) -> bool:
-    """Write a partition down unless somebody else has. Returns whether it now says what was wanted."""
+def _content(partition: Partition) -> bytes:
     sources = [{"key": key, "locator": locator} for key, locator in partition.sources]
-    content = orjson.dumps({"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2)
-    path = layout.partitions / f"{partition.key}.json"
-    return read_modify_write(path, lambda old: content if old is None else None) == content
+    return orjson.dumps({"schema_version": SCHEMA_VERSION, "sources": sources}, option=orjson.OPT_INDENT_2)
 
 
 @dataclass(frozen=True)
@@ -208,11 +214,14 @@ class PartitionFooter:
         return sum(entry.rows for entry in self.sources)
 
 
-def write_partition(path: StorePath, table: pa.Table, footer: PartitionFooter, *, commit_guard: CommitGuard) -> None:
-    """Write a partition atomically. Raises StoreError, and what `commit_guard` raises."""
-    metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
-    with atomic_file(path, commit_guard=commit_guard) as file:
+def partition_file(path: StorePath, table: pa.Table, footer: PartitionFooter) -> NewFile:
+    """The file of a partition, to be written with others."""
+
+    def write(file: IO[bytes]) -> None:
+        metadata = {FOOTER_KEY: orjson.dumps(_plain(footer))}
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+
+    return NewFile(path, write)
 
 
 def _plain(footer: PartitionFooter) -> dict[str, Any]:
@@ -252,11 +261,12 @@ def _with_stage_numbers(content: bytes) -> bytes:
     data = orjson.loads(content)
     for entry in data["sources"]:
         for failed in entry["failed"]:
-            failed["stage"] = _stage_number(failed["stage"])
+            failed["stage"] = stage_number(failed["stage"])
     return orjson.dumps(data)
 
 
-def _stage_number(label: str) -> int:
+def stage_number(label: str) -> int:
+    """The place of a stage in the pipeline file, from how it is named."""
     return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
 
 
@@ -284,10 +294,7 @@ def _array(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
         array = pa.array(values)
         return pa.array(_without_empty(values)) if _has_empty_struct(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(
-            f"column {name!r} cannot be written: its values have no type in common ({error})",
-            remedy="make them alike in a stage before the sink, or leave the column out by sink.columns",
-        ) from error
+        raise StoreError(f"the values of column {name!r} have no type in common ({error})", remedy=UNLIKE) from error
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

@@ -1,26 +1,24 @@
-"""What a run of a pipeline comes to, read from the files once it is through."""
+"""What a run of a pipeline comes to, once it is through."""
 
 from collections.abc import Mapping, Sequence
 
 from sdg_core.pipelines.events import PipelineSummary
-from sdg_core.pipelines.handle import OpenPipeline, scan
-from sdg_core.pipelines.store import Partition, SourcesLayout
+from sdg_core.pipelines.handle import PartitionStatus
+from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.versions import update_metadata
 
 
 def summarize(
-    pipeline: OpenPipeline,
     layout: SourcesLayout,
-    partitions: Sequence[Partition],
+    statuses: Sequence[PartitionStatus],
     *,
     wanted: frozenset[int],
     run_id: str,
     counts: Mapping[str, int],
 ) -> PipelineSummary:
-    """The counts of the run, and the states that the files of its partitions (`wanted`) show after it. Brings the version's
-    metadata up to date, which is of all partitions."""
-    statuses = scan(pipeline, layout, partitions)
+    """The counts of the run, and the states of its partitions (`wanted`) after it. Brings the version's metadata up to date,
+    which is of all partitions. statuses: of all partitions, after the run."""
     written = {status.partition.index: status.footer for status in statuses if status.footer is not None}
     entries = [entry for index, footer in written.items() if index in wanted for entry in footer.sources]
     states: dict[str, int] = {}

@@ -182,8 +182,11 @@ def _outside(source: Any, base: Path) -> list[str]:
             return []
     own = (base, project_of(base))
     urls = [path for path in paths if _URL.match(path)]
-    outside = [path for path in paths if not path.startswith("{root}") and path not in urls]
-    outside = [
-        path for path in outside if not any(Path(os.path.realpath(base / path)).is_relative_to(place) for place in own)
-    ]
-    return [f"reads {path}" for path in urls] + [f"reads {os.path.realpath(base / path)}" for path in outside]
+    outside = []
+    for path in paths:
+        if path in urls or path.startswith("{root}"):
+            continue
+        real = Path(os.path.realpath(base / path))
+        if not any(real.is_relative_to(place) for place in own):
+            outside.append(real)
+    return [f"reads {place}" for place in (*urls, *outside)]

@@ -1,6 +1,6 @@
 """The column graph: what each column reads, and an order in which columns can be computed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -63,10 +63,7 @@ def build_graph(config: DatasetConfig) -> ColumnGraph:
     generated = {column.name: column for column in config.columns if not isinstance(column, SeedColumn)}
     dependencies = {name: tuple(references_of(column)) for name, column in generated.items()}
     producers = producers_of(config.columns)
-    inner = {
-        name: list(dict.fromkeys(made for d in reads if (made := producers.get(d, d)) in generated))
-        for name, reads in dependencies.items()
-    }
+    inner = {name: _generated_reads(reads, producers, generated) for name, reads in dependencies.items()}
     bounds = find_bounds(config.constraints, generated, dependencies)
     after = with_resize_edges(with_bound_edges(inner, bounds, producers), generated)
     order = _stable_order(after)
@@ -89,18 +86,25 @@ def _skip_sources(column: Column) -> frozenset[str]:
     return frozenset(values_read(column))
 
 
+def _generated_reads(reads: Iterable[str], producers: Mapping[str, str], generated: Collection[str]) -> list[str]:
+    """The generated columns that make what a column reads, each once, in the order of reading."""
+    made = [producers.get(name, name) for name in reads]
+    return list(dict.fromkeys(name for name in made if name in generated))
+
+
 def find_cycles(config: DatasetConfig) -> list[list[str]]:
     """Reference cycles between columns, none sharing a member with another; each begins and ends with its first column in
     config order. A column that reads itself is not among them."""
     producers = producers_of(config.columns)
-    reads = {
-        column.name: {producers.get(name, name) for name in references_of(column)} - {column.name}
-        for column in config.columns
-    }
+    reads: dict[str, set[str]] = {}
+    for column in config.columns:
+        made_by = {producers.get(name, name) for name in references_of(column)}
+        reads[column.name] = made_by - {column.name}
     cycles: list[list[str]] = []
     while True:
         try:
-            TopologicalSorter({name: sorted(deps & {*reads}) for name, deps in reads.items()}).prepare()
+            present = reads.keys()
+            TopologicalSorter({name: sorted(deps & present) for name, deps in reads.items()}).prepare()
         except CycleError as error:
             members = [str(name) for name in reversed(error.args[1][1:])]
             first = members.index(next(name for name in reads if name in members))

@@ -17,11 +17,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
     if match:
         return f"; did you mean {match[0]!r}?"
-    return (
-        f"; there is {', '.join(map(repr, names[:12]))}{', ...' if len(names) > 12 else ''}"
-        if names
-        else "; there are none"
-    )
+    if not names:
+        return "; there are none"
+    shown = [repr(known_name) for known_name in names[:12]]
+    if len(names) > 12:
+        shown.append("...")
+    return f"; there is {', '.join(shown)}"
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

@@ -23,6 +23,15 @@ def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mappi
     return total
 
 
+def subtract_usage(whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Mapping[str, int]]) -> UsageByModel:
+    """What is left of `whole`, which may be below 0."""
+    rest: UsageByModel = {}
+    for alias, counts in whole.items():
+        taken = part.get(alias, {})
+        rest[alias] = {key: count - taken.get(key, 0) for key, count in counts.items()}
+    return rest
+
+
 def add_usage_by_column(first: Mapping[str, UsageByModel], second: Mapping[str, UsageByModel]) -> UsageByColumn:
     """Usage per column and model alias, summed."""
     return {name: add_usage(first.get(name, {}), second.get(name, {})) for name in (*first, *second)}

@@ -271,6 +271,8 @@ def _defused(texts: pl.Series) -> pl.Series:
 
 def _csv_column(name: str, values: pa.Array) -> pl.Series:
     """A column as csv can hold it: nested values as JSON, bytes as base64, times in ISO 8601."""
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.storage
     if pa.types.is_nested(values.type):
         values = values.cast(_without_nanoseconds(values.type), safe=False)
         texts = [None if value is None else _json(value).decode() for value in _values(values)]

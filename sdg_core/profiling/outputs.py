@@ -77,10 +77,10 @@ def _describe(name: str, frame: pl.LazyFrame) -> Output:
 
 
 def _sample(row: int, record: Mapping[str, Any], chats: Sequence[str]) -> OutputSample:
-    conversations = {
-        column: tuple(Message(str(turn["role"]), _said(turn["content"])) for turn in record[column] or () if turn)
-        for column in chats
-    }
+    conversations = {}
+    for column in chats:
+        turns = [turn for turn in record[column] or () if turn]
+        conversations[column] = tuple(Message(str(turn["role"]), _said(turn["content"])) for turn in turns)
     return OutputSample(row, conversations, {name: plain(v) for name, v in record.items() if name not in chats})
 
 

@@ -146,16 +146,18 @@ class Report:
             "columns": [{**_known(asdict(column)), "summary": one_line_summary(column)} for column in self.columns],
             "samples": [asdict(sample) for sample in self.samples],
             "variety": [_known(asdict(measured)) for measured in self.variety],
-            "prompts": [
-                {**asdict(prompt), "messages": [{"role": role, "content": text} for role, text in prompt.messages]}
-                for prompt in self.prompts
-            ],
+            "prompts": [_prompt_dict(prompt) for prompt in self.prompts],
             "outputs": [_known(asdict(output)) for output in self.outputs],
         }
 
 
 _ALWAYS = ("files", "usage", "usage_by_column", "cost", "runs", "failures", "dropped", "models", "values")
 """Lists and mappings that are there even if they are empty."""
+
+
+def _prompt_dict(prompt: SentPrompt) -> dict[str, Any]:
+    messages = [{"role": role, "content": text} for role, text in prompt.messages]
+    return {**asdict(prompt), "messages": messages}
 
 
 def _known(value: Any) -> Any:

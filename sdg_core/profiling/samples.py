@@ -29,10 +29,11 @@ def sample_records(frame: pl.LazyFrame, *, rows: int, at_most: int = MAX_SHOWN_R
     """Records at equal distances, the first one among them."""
     count = min(rows, at_most)
     places = [rows * number // count for number in range(count)]
-    return tuple(
-        Sample(place, {name: plain(value) for name, value in record.items()})
-        for place, record in zip(places, rows_at(frame, places), strict=False)
-    )
+    samples = []
+    for place, record in zip(places, rows_at(frame, places), strict=False):
+        values = {name: plain(value) for name, value in record.items()}
+        samples.append(Sample(place, values))
+    return tuple(samples)
 
 
 def with_examples(columns: Sequence[ColumnProfile], samples: Sequence[Sample]) -> tuple[ColumnProfile, ...]:

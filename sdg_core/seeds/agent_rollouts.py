@@ -143,8 +143,14 @@ def _call(identity: Any, name: Any, arguments: Any) -> dict[str, Any]:
 
 
 def _final_text(messages: Iterable[Row]) -> str | None:
-    said = ["\n\n".join(b["text"] for b in m["content"] if b["text"]) for m in messages if m["role"] == "assistant"]
-    return next((text for text in reversed(said) if text), None)
+    final = None
+    for message in messages:
+        if message["role"] != "assistant":
+            continue
+        blocks = [block["text"] for block in message["content"] if block["text"]]
+        if blocks:
+            final = "\n\n".join(blocks)
+    return final
 
 
 def _lines(file: LocalFile) -> Iterator[dict[str, Any]]:

@@ -155,7 +155,10 @@ class ItemReader(SeedReader, Generic[Item]):
         if unknown:
             raise SeedError(f"{where} has columns {unknown} that the reader's schema lacks")
         try:
-            columns = [array_of([row.get(field.name) for row in rows], field.type) for field in self.schema]
+            columns = []
+            for field in self.schema:
+                values = [row.get(field.name) for row in rows]
+                columns.append(array_of(values, field.type))
             return frame_of(pa.table(columns, schema=self.schema))
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise SeedError(f"{where} does not fit the reader's schema: {error}") from error

@@ -1,5 +1,8 @@
 """Types of seed columns: plain Arrow types, the same whatever wrote the file and however much of it has been read."""
 
+from collections.abc import Callable
+from typing import Any
+
 import polars as pl
 import pyarrow as pa
 
@@ -8,6 +11,30 @@ from sdg_core.errors import SeedError
 _EXTENSION_NAME = b"ARROW:extension:name"
 """Where a field says that it is of an extension type that this process does not know."""
 _KEPT_EXTENSIONS = frozenset({"arrow.json", "arrow.uuid"})
+
+
+_UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
+    (pa.types.is_decimal256, "a decimal of more digits than can be read"),
+    (pa.types.is_interval, "a span of calendar months that cannot be kept"),
+    (
+        lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[0] in "+-",
+        "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone",
+    ),
+    (
+        lambda kind: pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind),
+        "a list view, which cannot be read",
+    ),
+    (pa.types.is_run_end_encoded, "run-end encoded, which cannot be read"),
+    (
+        lambda kind: pa.types.is_struct(kind) and kind.num_fields == 0,
+        "an object without keys, which parquet cannot hold",
+    ),
+    (
+        lambda kind: pa.types.is_struct(kind) and len({field.name for field in kind}) < kind.num_fields,
+        "an object with two keys of one name",
+    ),
+)
+"""Types whose values cannot be kept as they are, and why."""
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -40,14 +67,9 @@ def _unkept(field: pa.Field) -> str | None:
         name = data_type.extension_name
     if name:
         return None if name in _KEPT_EXTENSIONS else f"an extension type ({name}) that cannot be kept as it is"
-    if pa.types.is_decimal256(data_type):
-        return "a decimal of more digits than can be read"
-    if pa.types.is_interval(data_type):
-        return "a span of calendar months that cannot be kept"
-    if pa.types.is_timestamp(data_type) and data_type.tz is not None and data_type.tz[0] in "+-":
-        return "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone"
-    if pa.types.is_struct(data_type) and data_type.num_fields == 0:
-        return "an object without keys, which parquet cannot hold"
+    found = next((reason for applies, reason in _UNKEPT if applies(data_type)), None)
+    if found is not None:
+        return found
     if pa.types.is_dictionary(data_type):
         return _unkept(pa.field(field.name, data_type.value_type))
     children = [data_type.field(place) for place in range(data_type.num_fields)]

@@ -16,6 +16,8 @@ from sdg_core.errors import SeedError
 from sdg_core.seeds.text_options import TextOptions, TypeName, check_names
 
 _SEPARATORS = (";", "\t", "|")
+_STATED_SEPARATOR = re.compile(r"\A\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r)", re.IGNORECASE)
+"""The line with which spreadsheets say what separates the columns."""
 _INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
 _PLAIN_NUMBER = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]+)$"
 _EXACT_DIGITS = 15
@@ -27,7 +29,10 @@ _DATA_TYPES = {"int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
 def read_csv(text: str, *, source: str, options: TextOptions) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The rows below the header, and notices of columns that got another name. Raises SeedError naming the line or column that
     cannot be kept."""
-    separator = options.separator or _separator_of(text, source=source)
+    stated = _STATED_SEPARATOR.match(text)
+    if stated is not None:
+        text = text[stated.end() :]
+    separator = options.separator or (stated and stated[1]) or _separator_of(text, source=source)
     header = [name or f"column_{place}" for place, name in enumerate(_header(text, separator, source=source))]
     names = _distinct(header)
     notices = tuple(
@@ -127,6 +132,9 @@ def _as_stated(column: pl.Series, type_name: TypeName, *, source: str) -> pl.Ser
         values = column.str.to_lowercase().replace_strict(places, default=None, return_dtype=pl.Boolean)
     else:
         values = column.cast(_DATA_TYPES[type_name], strict=False)
+        if type_name == "float":  # a number that is too large is no infinity
+            endless = values.is_infinite() & ~column.str.to_lowercase().str.contains("inf", literal=True)
+            values = values.set(endless.fill_null(False), None)
     refused = column.filter(values.is_null() & column.is_not_null())
     if len(refused):
         raise SeedError(

@@ -36,7 +36,9 @@ def kept_digest(
     """
     size, *marks = stamp
     is_kept = isinstance(size, int) and size >= LARGE and None not in marks
-    directory = cache_directory(os.environ if env is None else env) if is_kept else None
+    if not is_kept:
+        return compute()[0]
+    directory = cache_directory(os.environ if env is None else env)
     if directory is None:
         return compute()[0]
     path = directory / hashlib.sha256(repr((place, stamp)).encode("utf-8", "backslashreplace")).hexdigest()

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ class _RepeatedKeyError(ValueError):
 def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> pl.DataFrame:
     """One row per object. Raises SeedError naming the line or column that cannot be kept."""
     records = _records(_without_half_surrogates(text), suffix, source=source)
+    says_infinity = "Infinity" in text
     if not records:
         raise SeedError(f"{source} holds no record", remedy="one object per row is needed")
     names = [*dict.fromkeys(name for record in records for name in record)]
@@ -41,6 +43,11 @@ def read_json(text: str, suffix: str, *, source: str, options: TextOptions) -> p
             values = [None if isinstance(value, str) and value in options.null_values else value for value in values]
         where = f"{source}: column {name!r}"
         arrays.append(_array(values, options.types.get(name), where=where))
+        if not says_infinity and any(isinstance(leaf, float) and math.isinf(leaf) for leaf in _leaves(values)):
+            raise SeedError(
+                f"{where} holds a number beyond what 64 bits can hold, such as 1e400",
+                remedy="write it as text, in quotes",
+            )
         _check_keys(arrays[-1].type, where=where)
     frame = pl.from_arrow(pa.table(arrays, names=names))
     assert isinstance(frame, pl.DataFrame)
@@ -73,10 +80,27 @@ def _records(text: str, suffix: str, *, source: str) -> list[Record]:
         except RecursionError as error:
             raise SeedError(f"{source} is nested too deeply") from error
         else:
+            _refuse_columns(found, source)
             rows = found if isinstance(found, list) else [found]
             return [_record(row, f"{source}, row {place}") for place, row in enumerate(rows, 1)]
     lines = enumerate(text.split("\n"), 1)
     return [_line(line, suffix, f"{source}, line {number}") for number, line in lines if line.strip()]
+
+
+def _refuse_columns(found: Any, source: str) -> None:
+    """Raise SeedError for what pandas writes unless it is asked for records: columns by name, or names beside data."""
+    if not isinstance(found, dict) or not found:
+        return
+    columns = list(found.values())
+    is_split = {"columns", "data"} <= found.keys() <= {"columns", "index", "data", "schema"}
+    by_number = all(isinstance(column, dict) and column for column in columns) and all(
+        list(column) == [str(place) for place in range(len(column))] for column in columns
+    )
+    if by_number or (is_split and all(isinstance(column, list) for column in columns)):
+        raise SeedError(
+            f"{source} holds columns, not one object per row",
+            remedy="write it with df.to_json(path, orient='records', lines=True), or as parquet",
+        )
 
 
 def _line(line: str, suffix: str, where: str) -> Record:

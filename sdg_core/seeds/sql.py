@@ -35,8 +35,10 @@ def fetch_table(
 ) -> pa.Table:
     """The rows of the query. where: the place of `source` in the file, for messages. Raises SeedError."""
     url = _url(source, base=base, root=root, env=env, where=where)
-    login = login_for(url, env=env, where=where) if source.url is not None else Login()
+    login = Login()
     try:
+        if source.url is not None:
+            login = login_for(url, env=env, where=where)
         return _fetch(url, source.query, where, login)
     except ModuleNotFoundError as error:
         raise SeedError(
@@ -104,7 +106,10 @@ def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
 
 
 def _batch(names: Sequence[str], rows: Sequence[Sequence[Any]], where: str) -> pa.Table:
-    columns = [_column(name, [row[place] for row in rows], where) for place, name in enumerate(names)]
+    columns = []
+    for place, name in enumerate(names):
+        values = [row[place] for row in rows]
+        columns.append(_column(name, values, where))
     return pa.table(columns, names=[*names])
 
 

@@ -21,7 +21,7 @@ from sdg_core.seeds.text_options import TextOptions
 _BATCH_ROWS = 10_000
 MAX_TEXT_BYTES = 2 * 2**30
 """Of a compressed text file, unpacked: it is held in memory, and a few kilobytes may unpack to anything."""
-_TEXT_FORMATS = (".csv", ".jsonl", ".ndjson", ".json")
+_TEXT_FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 FORMATS = (".parquet", *_TEXT_FORMATS)
 
 

@@ -7,7 +7,7 @@ file that is now read in another way than by the first release has another diges
 
 import codecs
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -23,6 +23,15 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """Byte order marks of encodings other than UTF-8, the longer ones first."""
+_NO_TEXT = {
+    b"\x1f\x8b": ("compressed by gzip", "end its name in .gz"),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", "end its name in .zst"),
+    b"BZh": ("compressed by bzip2", "end its name in .bz2"),
+    b"\xfd7zXZ\x00": ("compressed by xz", "unpack it, or compress it by gzip"),
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "write it as csv or parquet"),
+    b"PAR1": ("parquet", "end its name in .parquet"),
+}
+"""How files begin that are no text, whatever their name says."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,15 @@ class TextTable:
 
 
 def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOptions | None = None) -> TextTable:
-    """Read `.csv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming the place that cannot be kept.
+    """Read `.csv`, `.tsv`, `.json`, `.jsonl` or `.ndjson`. Raises SeedError naming the place that cannot be kept.
 
     source: what to call the data in messages. options: what the dataset file says of the format.
     """
     options = options or TextOptions()
     text = _decoded(content, options.encoding, source=source)
-    if suffix == ".csv":
-        frame, notices = read_csv(text, source=source, options=options)
+    if suffix in (".csv", ".tsv"):
+        separator = options.separator or ("\t" if suffix == ".tsv" else None)
+        frame, notices = read_csv(text, source=source, options=replace(options, separator=separator))
     else:
         frame = read_json(text, suffix, source=source, options=options)
         notices = ()
@@ -59,6 +69,9 @@ def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
         if marked is not None:
             raise SeedError(f"{source} is {marked} text", remedy=f"set encoding: {marked} in seed_config.source")
     try:
+        for mark, (kind, cure) in _NO_TEXT.items():
+            if content.startswith(mark) and not content.isascii():
+                raise SeedError(f"{source} is {kind}, not text", remedy=cure)
         return content.decode(encoding or "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -75,6 +88,8 @@ def _first_release_reads(content: bytes, suffix: str, frame: pl.DataFrame) -> bo
     stream = io.BytesIO(content)
     try:
         match suffix:
+            case ".tsv":
+                return True  # it was no format then
             case ".csv":
                 former = pl.read_csv(stream, infer_schema_length=None)
             case ".json":

@@ -4,13 +4,17 @@ A reader sees the old file or the new one, never a part; after a crash the new o
 system and of object stores become StoreError with a remedy.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import IO
 
 from sdg_core.store.access import storage_of
+from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
+from sdg_core.store.together import NewFile, publish_together
 from sdg_core.system.commit_guard import CommitGuard
 
 
@@ -19,6 +23,46 @@ def atomic_file(path: StorePath, *, commit_guard: CommitGuard = nullcontext) -> 
     """A binary file that becomes `path` when the block ends well, and vanishes when it does not."""
     with store_errors("write", path), storage_of(path).open_atomic(commit_guard) as file:
         yield file
+
+
+def write_together(files: Sequence[NewFile], *, commit_guard: CommitGuard = nullcontext) -> None:
+    """Write several files, each all or nothing, for little more than the price of one: synced side by side, made visible in
+    order within one `commit_guard`, each directory synced once. A crash may leave some of them visible: the first ones, on a
+    file system of this machine.
+
+    Durable once it returns. Raises StoreError, and what `commit_guard` raises; then none is visible, unless making them visible
+    is what failed.
+    """
+    if not files:
+        return
+    with store_errors("write", files[0].path.parent):
+        publish_together(files, commit_guard=commit_guard)
+
+
+def create_together(files: Mapping[StorePath, bytes]) -> bool:
+    """Create files of one directory, in order, unless another writer has created one of them: then the rest is left out. Returns
+    whether all of them hold what was wanted. A crash leaves the first ones. Raises StoreError.
+
+    Writers of this machine are kept out by a lock; on an object store each file is put on the condition that there is none.
+    """
+    if not files:
+        return True
+    directory = next(iter(files)).parent
+    if not isinstance(directory, Path):
+        return all(_created(path, content) for path, content in files.items())
+    with exclusive_lock(directory / ".lock"):
+        if any(path.exists() for path in files):
+            return False
+        write_together([NewFile(path, partial(_fill, content)) for path, content in files.items()])
+    return True
+
+
+def _created(path: StorePath, content: bytes) -> bool:
+    return read_modify_write(path, lambda old: content if old is None else None) == content
+
+
+def _fill(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
 
 
 def write_atomic(path: StorePath, data: bytes) -> None:

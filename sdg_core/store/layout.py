@@ -189,8 +189,9 @@ class DatasetLayout:
         """Names of the versions that exist, by name and then number."""
         with store_errors("list", self.directory):
             names = directory_names(self.directory)
-        found = (_VERSION.fullmatch(name) for name in names)
-        return [match[0] for match in sorted((m for m in found if m), key=lambda m: (m[1], int(m[2] or 1)))]
+        found = [match for name in names if (match := _VERSION.fullmatch(name)) is not None]
+        found.sort(key=lambda match: (match[1], int(match[2] or 1)))
+        return [match[0] for match in found]
 
     def other_place(self) -> Path | None:
         """Where else there is data of a dataset of this name, if there is none here."""

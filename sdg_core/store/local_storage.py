@@ -33,27 +33,22 @@ class LocalStorage:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def pending_file(self) -> "_PendingPath":
+        """A temporary beside the path."""
+        return _PendingPath(self._path)
+
     @contextmanager
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Write a temporary, sync it, rename it, sync the directory."""
-        path = self._path
-        make_directory(path.parent)
-        failpoint("file.before_temporary")
-        temporary = path.with_name(temporary_name(path.name))
+        pending = self.pending_file()
         try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            failpoint("file.after_temporary")
+            yield pending.file
+            pending.make_durable()
             with commit_guard():
-                failpoint("file.before_replace")
-                os.replace(temporary, path)
-                failpoint("file.after_replace")
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_path(path.parent)
+                pending.publish()
+        finally:
+            pending.discard()
+        sync_path(self._path.parent)
         failpoint("file.after_directory_sync")
 
     def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
@@ -166,6 +161,38 @@ class LocalStorage:
             sync_path(target.parent)
             if aside.exists():
                 shutil.rmtree(aside)
+
+
+class _PendingPath:
+    """A temporary that becomes a file by one rename."""
+
+    def __init__(self, path: Path) -> None:
+        make_directory(path.parent)
+        failpoint("file.before_temporary")
+        self._path = path
+        self._temporary: Path | None = path.with_name(temporary_name(path.name))
+        self.file: IO[bytes] = self._temporary.open("xb")
+
+    def make_durable(self) -> None:
+        """Flush it to disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        failpoint("file.after_temporary")
+
+    def publish(self) -> None:
+        """Rename it."""
+        assert self._temporary is not None
+        failpoint("file.before_replace")
+        os.replace(self._temporary, self._path)
+        self._temporary = None
+        failpoint("file.after_replace")
+
+    def discard(self) -> None:
+        """Remove the temporary, if it is still one."""
+        self.file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
 
 
 class _StagedDirectory:

@@ -45,17 +45,21 @@ class ObjectStorage:
     def __init__(self, path: ObjectPath) -> None:
         self._path = path
 
+    def pending_file(self) -> "_PendingObject":
+        """Content that waits to be put."""
+        return _PendingObject(self._path)
+
     @contextmanager
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Collect the content, then put it."""
-        failpoint("file.before_temporary")
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-            yield file
-            failpoint("file.after_temporary")
+        pending = self.pending_file()
+        try:
+            yield pending.file
+            pending.make_durable()
             with commit_guard():
-                failpoint("file.before_replace")
-                _put(self._path, file)
-                failpoint("file.after_replace")
+                pending.publish()
+        finally:
+            pending.discard()
         failpoint("file.after_directory_sync")
 
     def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
@@ -141,6 +145,29 @@ class ObjectStorage:
             prefix = f"{self._path.key}/"
             keys = [found.key for found in self._path.bucket.walk(self._path.key)]
             self._path.bucket.delete([key for key in keys if key.removeprefix(prefix) not in output.names])
+
+
+class _PendingObject:
+    """The content of an object that is not put yet. Until then it need not survive a crash."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        failpoint("file.before_temporary")
+        self._path = path
+        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+
+    def make_durable(self) -> None:
+        """Nothing to do: the put will."""
+        failpoint("file.after_temporary")
+
+    def publish(self) -> None:
+        """Put it."""
+        failpoint("file.before_replace")
+        _put(self._path, self.file)
+        failpoint("file.after_replace")
+
+    def discard(self) -> None:
+        """Forget it."""
+        self.file.close()
 
 
 class _StagedObjects:

@@ -34,8 +34,10 @@ def project_of_data(folder: Path) -> Path:
 
     A home directory, /tmp and the root of the file system are nobody's project.
     """
-    marked = (place for place in _upwards(folder) if any(os.path.exists(place / mark) for mark in PROJECT_MARKS))
-    return next(marked, folder.resolve())
+    for place in _upwards(folder):
+        if any(os.path.exists(place / mark) for mark in PROJECT_MARKS):
+            return place
+    return folder.resolve()
 
 
 def choose_root(root: str | Path | None, *, env: Mapping[str, str], folder: Path) -> ChosenRoot:

@@ -23,6 +23,22 @@ class StoredFile:
     stamp: str
 
 
+class PendingFile(Protocol):
+    """A file on its way to its path: written, made durable, then published; or discarded, which after publishing does nothing.
+    Methods raise OSError."""
+
+    file: IO[bytes]
+
+    def make_durable(self) -> None:
+        """The content is whole: whatever happens to the machine, it can be published now."""
+
+    def publish(self) -> None:
+        """Make it visible. Lasting once its directory is synced."""
+
+    def discard(self) -> None:
+        """Remove what has not been published."""
+
+
 class StagedFile(Protocol):
     """A file of a staged output while it is written. Either `finish` or `abandon` is called."""
 
@@ -51,6 +67,9 @@ class Storage(Protocol):
 
     is_remote: bool
     concurrent_reads: int
+
+    def pending_file(self) -> PendingFile:
+        """A file that is to appear under the path, together with others (`sdg_core.store.together`)."""
 
     def open_atomic(self, commit_guard: CommitGuard) -> AbstractContextManager[IO[bytes]]:
         """A binary file that appears under the path, within `commit_guard`, when the block ends well, and not otherwise."""

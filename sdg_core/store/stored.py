@@ -67,6 +67,11 @@ def finished_files(layout: DatasetLayout) -> StoredFiles:
     return StoredFiles(files)
 
 
+def _listed(keys: Sequence[str]) -> str:
+    more = ", …" if len(keys) > 10 else ""
+    return f"{', '.join(keys[:10])}{more}"
+
+
 def partition_files(layout: DatasetLayout, keys: Sequence[str] | None = None) -> dict[str, StoredFiles]:
     """The file of each of these partitions, in order of their keys; without keys, of all that there are.
 
@@ -81,9 +86,7 @@ def partition_files(layout: DatasetLayout, keys: Sequence[str] | None = None) ->
         found |= {name.removesuffix(".parquet").removeprefix("batch_"): folder / name for name in names}
     missing = [key for key in keys or () if key not in found]
     if missing or not found:
-        which = (
-            f"partitions {', '.join(missing[:10])}{', …' if len(missing) > 10 else ''}" if missing else "any partition"
-        )
+        which = f"partitions {_listed(missing)}" if missing else "any partition"
         raise IncompleteError(
             f"version {version.name} of {layout.dataset} has no file of {which}",
             remedy=f"materialize {'them' if missing else layout.dataset} first",

@@ -1,4 +1,4 @@
-"""Cells that are computed one record at a time, but cost less together: collected for a moment, then worked on as a batch."""
+"""Work that arrives one item at a time, but costs less together: collected for a moment, then worked on as a batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,8 @@ TICK = 0.01
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items until there are `size` of them or a tick has passed, and hands them to `work`.
+    """Collects items until there are `size` of them or a tick has passed, and hands them to `work`; while as many batches as
+    may be are worked on, more items join those that wait.
 
     `work` gives one outcome per item, in order: a result, or the exception that the item's caller gets. What `work` itself
     raises goes to every caller of the batch. At most `parallel` batches are worked on at once. An item whose caller is gone
@@ -34,6 +35,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._is_queued = False
 
     async def submit(self, item: Item) -> Result:
         """The result for one item."""
@@ -46,20 +48,33 @@ class Batcher(Generic[Item, Result]):
             self._timer = loop.call_later(self._tick, self._send)
         return await future
 
+    async def drain(self) -> None:
+        """Wait until everything that was submitted has been worked on, whatever comes of it."""
+        if self._waiting:
+            self._send()
+        while self._running:
+            await asyncio.wait(self._running)
+
     def _send(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch = self._waiting
-        self._waiting = []
-        task = asyncio.get_running_loop().create_task(self._run(batch))
+        if self._is_queued:  # a batch that waits for a slot takes the new items, too
+            return
+        self._is_queued = True
+        task = asyncio.get_running_loop().create_task(self._run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _run(self) -> None:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             async with self._slots:
-                batch = [(item, future) for item, future in batch if not future.done()]
+                self._is_queued = False
+                batch = [(item, future) for item, future in self._waiting[: self._size] if not future.done()]
+                del self._waiting[: self._size]
+                if self._waiting:
+                    self._send()
                 if not batch:
                     return
                 outcomes: Sequence[Result | Exception] = await self._work([item for item, _ in batch])

@@ -40,5 +40,9 @@ def validate_targets(judge: Validator, rows: Sequence[Mapping[str, Any]], target
     given = judge(values)
     if len(targets) == 1:
         return given
-    parts = [dict(zip(targets, given[place :: len(rows)], strict=True)) for place in range(len(rows))]
-    return [{IS_VALID: all(verdict[IS_VALID] for verdict in part.values()), **part} for part in parts]
+    verdicts = []
+    for place in range(len(rows)):
+        of_row = given[place :: len(rows)]
+        is_valid = all(verdict[IS_VALID] for verdict in of_row)
+        verdicts.append({IS_VALID: is_valid, **dict(zip(targets, of_row, strict=True))})
+    return verdicts

@@ -152,7 +152,9 @@ def test_constraints_are_plain_pins() -> None:
     assert names == sorted(set(names))
 
 
-@pytest.mark.parametrize(("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60)])
+@pytest.mark.parametrize(
+    ("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60), ("hostile-inputs.md", 60)]
+)
 def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:
     table = (ROOT / "docs" / "design" / document).read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)", table)
@@ -164,3 +166,13 @@ def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least
         if path.is_file()
     }
     assert sorted({f"{file}::{name}" for file, name in named if name not in defined.get(file, ())}) == []
+
+
+@pytest.mark.parametrize("package", ["sdg_core", "sdg_assets"])
+def test_no_conditional_expression_contains_another(package: str) -> None:
+    found = []
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.IfExp) and sum(isinstance(inner, ast.IfExp) for inner in ast.walk(node)) > 1:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == [], "one thought a line: give the inner one a name"

@@ -1,10 +1,12 @@
 """What every place that data may be stored in promises: a directory of this machine, or an object store."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import numpy as np
@@ -29,12 +31,14 @@ from sdg_core.plan.load import load_dataset
 from sdg_core.store import footer_index as footers
 from sdg_core.store.atomic import (
     atomic_file,
+    create_together,
     ensure_writable,
     quarantine,
     read_modify_write,
     read_or_none,
     remove_directory,
     write_atomic,
+    write_together,
 )
 from sdg_core.store.failures import Failure, dump_failures, read_failures
 from sdg_core.store.images import ImageFiles
@@ -56,6 +60,7 @@ from sdg_core.store.row_group_state import RowGroupState, index_row_groups, scan
 from sdg_core.store.row_groups import Footer, read_dropped, read_footer, read_rows, write_row_group
 from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries
+from sdg_core.store.together import NewFile
 from tests.support.sdg import category, dataset_config, uuid, write_config
 
 PLACES = ("disk", "memory", "s3", "ceph")
@@ -589,3 +594,42 @@ def test_an_index_of_another_release_is_not_believed(
     footers_read.clear()
     scan_row_groups(version, plan)
     assert len(footers_read) == 70
+
+
+def _new(path: StorePath, content: bytes | None) -> NewFile:
+    """A file with a content; None for one that cannot be filled."""
+
+    def write(file: IO[bytes]) -> None:
+        if content is None:
+            raise ValueError("no content")
+        file.write(content)
+
+    return NewFile(path, write)
+
+
+def test_files_that_are_written_together_are_all_there_or_none(root: StorePath) -> None:
+    write_atomic(root / "a" / "0", b"old")
+    paths = [root / folder / str(number) for folder in "ab" for number in range(20)]
+    with pytest.raises(ValueError, match="no content"):
+        write_together([*(_new(path, b"new") for path in paths), _new(root / "a" / "last", None)])
+
+    @contextmanager
+    def refused() -> Iterator[None]:
+        raise RuntimeError("the claim is lost")
+        yield
+
+    with pytest.raises(RuntimeError, match="lost"):
+        write_together([_new(path, b"new") for path in paths], commit_guard=refused)
+    assert [file.name for file in list_files(root / "a")] == ["0"] and not list_files(root / "b")
+    assert (root / "a" / "0").read_bytes() == b"old"
+    write_together([_new(path, str(path).encode()) for path in paths])
+    assert all(path.read_bytes() == str(path).encode() for path in paths)
+    assert sorted(file.name for file in list_files(root / "b")) == sorted(map(str, range(20)))
+
+
+def test_of_two_writers_who_create_files_one_is_first(root: StorePath) -> None:
+    mine = {root / "p" / f"{number:02d}": b"mine" for number in range(5)}
+    theirs = {root / "p" / f"{number:02d}": b"theirs" for number in range(2, 7)}
+    assert create_together({}) and create_together(mine) and not create_together(theirs)
+    assert sorted(file.name for file in list_files(root / "p") if file.name[0] != ".") == [path.name for path in mine]
+    assert all(path.read_bytes() == b"mine" for path in mine)

@@ -21,8 +21,9 @@ TEXTS = {name: f"{name}1 {name}2 {name}3 skip {name}5 {name}6" for name in "abcd
 POINTS = [
     *((point, count) for point in ("file.before_replace", "file.after_replace") for count in (1, 7, 10, 12)),
     *(("journal.after_commit", count) for count in (1, 3)),
-    ("claim.after_take", 3),
+    ("claim.after_take", 1),
     ("file.after_temporary", 9),
+    ("file.after_directory_sync", 4),
     ("metadata.after_write", 1),
 ]
 AT_ONCE = 4

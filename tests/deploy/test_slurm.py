@@ -79,7 +79,7 @@ def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
 
 
 def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(slurm: Slurm, tmp_path: Path) -> None:
-    """Two slices are made; the third is killed while it waits for its server."""
+    """Two slices are made, though the controller is away; the third is killed while it waits for its server."""
     file = write_config(tmp_path / "tickets.yaml", served(*of_slices("SLURM_ARRAY_TASK_ID", hangs=2)))
     env = {
         "SDG_ROOT": str(tmp_path / "root"),
@@ -87,13 +87,15 @@ def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(s
         "PYTHONPATH": str(PROJECT),
     }
     job = slurm.run("sbatch", "--parsable", "--array=0-2", SCRIPT, file, env=env, cwd=tmp_path)
-    wait_until(lambda: slurm.states(job).get("0") == slurm.states(job).get("1") == "COMPLETED", "two slices are made")
     wait_until(lambda: len(slice_servers(tmp_path)) == 3, "each slice has started a server")
+    slurm.stop_controller()
     servers = slice_servers(tmp_path)
     assert [server.slice for server in servers] == [0, 1, 2] and len({server.port for server in servers}) == 3
     wait_until(
         lambda: not servers[0].is_running and not servers[1].is_running, "those of the slices that are made ended"
     )
+    slurm.start_controller()
+    wait_until(lambda: slurm.states(job).get("0") == slurm.states(job).get("1") == "COMPLETED", "Slurm knows of it")
     assert servers[2].is_running
     slurm.run("scancel", "--signal=KILL", "--full", f"{job}_2")
     wait_until(lambda: not servers[2].is_running, "the third ended with its slice")

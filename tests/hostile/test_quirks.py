@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from sdg_core import api
 from sdg_core.config.models import InferenceParameters, ModelProvider
+from sdg_core.config.validators import RemoteParams
 from sdg_core.errors import ModelError
 from sdg_core.execution.summary import RunSummary
 from sdg_core.models.providers.anthropic import AnthropicClient
 from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.types import ChatClient, ChatRequest, EmbeddingRequest, ImageRequest, Message
 from sdg_core.plan.foreign import dump_exactly
+from sdg_core.validators.base import ValidatorError
+from sdg_core.validators.remote import RemoteValidator
 from tests.hostile.quirks import BODIES, KEY, QUIRKS, STATUSES, TRANSPORT, QuirkServer, quirk_server
 from tests.support.sdg import dataset_config, stored_records
 
@@ -93,6 +97,23 @@ async def test_a_client_raises_what_is_documented(kind: str, server: QuirkServer
             dump_exactly(getattr(reply, "text", None))
 
 
+async def test_a_remote_validator_says_what_is_wrong(server: QuirkServer) -> None:
+    params = RemoteParams(endpoint_url=f"http://127.0.0.1:{server.port}/check", timeout=SECONDS, max_retries=0)
+    validator = RemoteValidator(params, verdict=pa.struct([("is_valid", pa.bool_())]))
+    outcomes: dict[str, Any] = {}
+
+    async def one(name: str) -> None:
+        try:
+            outcomes[name] = await asyncio.wait_for(validator.judge([{"text": f"quirk:{name}"}]), SECONDS * 30)
+        except ValidatorError as error:
+            outcomes[name] = error
+
+    for start in range(0, len(QUIRKS), 50):
+        await asyncio.gather(*(one(name) for name in [*QUIRKS][start : start + 50]))
+    assert outcomes.keys() == QUIRKS.keys()
+    assert all(isinstance(outcomes[name], ValidatorError) for name in TRANSPORT)
+
+
 def column(kind: str) -> dict[str, Any]:
     base = {
         "name": "made",
@@ -144,7 +165,7 @@ def generate(kind: str, server: QuirkServer, root: Path) -> tuple[api.Dataset, R
     return dataset, api.generate(dataset)
 
 
-@pytest.mark.parametrize("kind", ["chat", "structured", "image-chat", "embedding"])
+@pytest.mark.parametrize("kind", ["chat", "structured", "embedding"])
 def test_a_run_of_nothing_but_quirks_ends_and_keeps_what_is_good(
     kind: str, server: QuirkServer, tmp_path: Path
 ) -> None:

@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -14,10 +15,37 @@ from tests.support.requirements import require, require_module
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server that can be stopped and started again; what was committed stays."""
+
+    url: str
+    control: Sequence[str | Path]
+    settings: str
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._run("-l", Path(self.control[-1]).parent / "log", "-o", self.settings, "start")
+
+    def stop(self) -> None:
+        """Stop it as a crash does, with all its connections."""
+        self._run("-m", "immediate", "stop")
+
+    def _run(self, *options: str | Path) -> None:
+        subprocess.run([*self.control, "-w", *options], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
 @contextmanager
 def postgres(*, fast: bool = True, options: str = "") -> Iterator[str]:
     """The SQLAlchemy URL of a running server. Skips where there is none. fast: without the waiting for disks. options: further
     settings of the server."""
+    with postgres_server(f"{_FAST if fast else ''} {options}") as server:
+        yield server.url
+
+
+@contextmanager
+def postgres_server(settings: str = _FAST) -> Iterator[PostgresServer]:
+    """A running server. Skips where there is none."""
     require_module("psycopg2")
     programs = _programs()
     require(programs is not None, "PostgreSQL (apt-get install postgresql)")
@@ -29,16 +57,17 @@ def postgres(*, fast: bool = True, options: str = "") -> Iterator[str]:
         as_owner = ["runuser", "-u", "postgres", "--"]
     port = free_port()
     data = directory / "data"
-    run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*as_owner, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"], **run)
+    initdb = [*as_owner, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
     place = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={directory}"
-    settings = f"{place} {_FAST if fast else ''} {options}"
-    log = directory / "log"
+    url = f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+    server = PostgresServer(url, [*as_owner, programs / "pg_ctl", "-D", data], f"{place} {settings}")
     try:
-        subprocess.run([*as_owner, programs / "pg_ctl", "-D", data, "-w", "-l", log, "-o", settings, "start"], **run)
-        yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+        server.start()
+        yield server
     finally:
-        subprocess.run([*as_owner, programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], **run)
+        if (data / "postmaster.pid").exists():
+            server.stop()
         shutil.rmtree(directory)
 
 

@@ -48,8 +48,11 @@ class S3Server:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3Server]:
-    """A server on a free port. Skips where there is none to start, or no client."""
+def s3_server(port: int = 0) -> Iterator[S3Server]:
+    """A server on this port, or on a free one. Skips where there is none to start, or no client.
+
+    What it holds outlives it: one that is started later in this process has it, too.
+    """
     require_module("moto")
     require_module("obstore")
     import logging
@@ -57,10 +60,10 @@ def s3_server() -> Iterator[S3Server]:
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     try:
-        host, port = server.get_host_and_port()
-        yield S3Server(f"http://{host}:{port}")
+        host, chosen = server.get_host_and_port()
+        yield S3Server(f"http://{host}:{chosen}")
     finally:
         server.stop()

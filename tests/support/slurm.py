@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -49,6 +50,7 @@ class Slurm:
     """A cluster of one node."""
 
     directory: Path
+    daemons: dict[str, subprocess.Popen[bytes]]
 
     @property
     def env(self) -> dict[str, str]:
@@ -67,6 +69,17 @@ class Slurm:
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
+
+    def stop_controller(self) -> None:
+        """End slurmctld, as the loss of its machine does."""
+        self.daemons["slurmctld"].kill()
+        self.daemons["slurmctld"].wait()
+
+    def start_controller(self) -> None:
+        """Start slurmctld, which goes on from its state on disk."""
+        _start(self.daemons, self.directory, "slurmctld", "-D")
+        ping = partial(subprocess.run, ["scontrol", "ping"], env={**os.environ, **self.env}, stdout=subprocess.DEVNULL)
+        wait_until(lambda: ping(check=False).returncode == 0, "the controller answers")
 
     def states(self, job: str) -> dict[str, str]:
         """The state of every task of an array job, by its number."""
@@ -89,8 +102,8 @@ def slurm_cluster() -> Iterator[Slurm]:
     require(os.getuid() == 0, "root, which slurmd runs as")
     directory = Path(tempfile.mkdtemp(prefix="sdg-slurm-", dir="/tmp"))
     directory.chmod(0o755)
-    cluster = Slurm(directory)
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    cluster = Slurm(directory, processes)
     try:
         _configure(directory)
         munge = ["--foreground", "--force", f"--key-file={directory}/munge.key", f"--socket={directory}/munge.socket"]
@@ -99,14 +112,14 @@ def slurm_cluster() -> Iterator[Slurm]:
         wait_until((directory / "munge.socket").exists, "munged listens")
         _start(processes, directory, "slurmctld", "-D")
         _start(processes, directory, "slurmd", "-D", "-N", socket.gethostname().partition(".")[0])
-        wait_until(lambda: _is_idle(cluster, processes), "the node is idle")
+        wait_until(lambda: _is_idle(cluster, [*processes.values()]), "the node is idle")
         yield cluster
         cluster.run("scancel", "--user=root")
         wait_until(lambda: cluster.run("squeue", "-h") == "", "no job is left")
     finally:
-        for process in reversed(processes):
+        for process in reversed(processes.values()):
             process.terminate()
-        for process in processes:
+        for process in processes.values():
             process.wait()
         shutil.rmtree(directory)
 
@@ -123,14 +136,13 @@ def _configure(directory: Path) -> None:
     (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n", encoding="utf-8")
 
 
-def _start(processes: list[subprocess.Popen[bytes]], directory: Path, name: str, *options: str) -> None:
+def _start(processes: dict[str, subprocess.Popen[bytes]], directory: Path, name: str, *options: str) -> None:
     program = _program(name)
     assert program is not None
     with (directory / f"{name}.out.log").open("ab") as log:
         env = {**os.environ, "SLURM_CONF": str(directory / "slurm.conf")}
-        processes.append(
-            subprocess.Popen([program, *options], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        )
+        command = [program, *options]
+        processes[name] = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 def _is_idle(cluster: Slurm, processes: Sequence[subprocess.Popen[bytes]]) -> bool:

@@ -76,11 +76,12 @@ class Toolbox:
                 remedy="correct allow_tools; `sdg check-models` lists the tools",
             )
         chosen = [(tool, server) for tool, server in offered if allow is None or tool.name in allow]
-        twice = [name for name, count in Counter(tool.name for tool, _ in chosen).items() if count > 1]
-        if twice:
-            both = [server.name for tool, server in chosen if tool.name == twice[0]]
+        counts = Counter(tool.name for tool, _ in chosen)
+        twice = next((name for name, count in counts.items() if count > 1), None)
+        if twice is not None:
+            both = [server.name for tool, server in chosen if tool.name == twice]
             raise PermanentModelError(
-                f"tool_configs[{alias}]: tool {twice[0]!r} is offered by {' and '.join(map(repr, both))}",
+                f"tool_configs[{alias}]: tool {twice!r} is offered by {' and '.join(map(repr, both))}",
                 remedy="name the tools you need in allow_tools, or put the providers into two tool configs",
             )
         return {tool.name: (tool, server) for tool, server in chosen}

@@ -82,11 +82,12 @@ class SimulatedClient(ChatClient):
         if limit is not None and cut:
             text = text[: limit * _CHARS_PER_TOKEN].rstrip()
             tokens = limit
+        if request.response_schema is None:
+            opening = _LINE if request.code_language else ""
+            text = f"{MARK}{opening}{text}"
         sent = sum(len(message.text) for message in request.messages)
         return ChatResponse(
-            text=text
-            if request.response_schema is not None
-            else f"{MARK}{_LINE if request.code_language else ''}{text}",
+            text=text,
             finish_reason="length" if cut else "stop",
             usage=Usage(requests=1, prompt_tokens=_tokens(sent), completion_tokens=tokens),
         )

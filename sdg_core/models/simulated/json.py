@@ -32,6 +32,8 @@ def conforming(schema: JsonSchema, draws: DrawStream, *, words: Callable[[], str
             return validate(_Walk(schema, draws, words).value(schema, 0), schema)
         except (InvalidResponseError, ValueError, RecursionError) as error:
             reason = str(error)
+        except (LookupError, TypeError, ArithmeticError, AttributeError) as error:  # a schema that nothing satisfies
+            reason = f"{type(error).__name__}: {error}"
     raise PermanentModelError(f"the simulated provider finds no value for the schema: {reason}")
 
 

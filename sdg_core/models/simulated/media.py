@@ -22,13 +22,20 @@ def unit_vector(digest: int, dimensions: int) -> tuple[float, ...]:
 
 def small_picture(draws: DrawStream) -> Image:
     """A PNG of coloured squares."""
-    colours = [[bytes(draws.below(256) for _ in range(3)) for _ in range(_CELLS)] for _ in range(_CELLS)]
     size = _SIDE // _CELLS
-    rows = [b"\0" + b"".join(colour * size for colour in colours[y // size]) for y in range(_SIDE)]
+    rows: list[bytes] = []
+    for _ in range(_CELLS):
+        squares = [_colour(draws) * size for _ in range(_CELLS)]
+        rows += [b"\0" + b"".join(squares)] * size
     header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 2, 0, 0, 0)
     text = b"Comment\0simulated"
-    chunks = [(b"IHDR", header), (b"tEXt", text), (b"IDAT", zlib.compress(b"".join(rows), 9)), (b"IEND", b"")]
-    return Image(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks), "image/png")
+    pixels = zlib.compress(b"".join(rows), 9)
+    chunks = [_chunk(b"IHDR", header), _chunk(b"tEXt", text), _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")]
+    return Image(b"\x89PNG\r\n\x1a\n" + b"".join(chunks), "image/png")
+
+
+def _colour(draws: DrawStream) -> bytes:
+    return bytes(draws.below(256) for _ in range(3))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

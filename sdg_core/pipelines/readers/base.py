@@ -19,7 +19,12 @@ Record = Mapping[str, Any] | Failed | Filtered
 
 
 class SourceError(Exception):
-    """A source that cannot be read as what it should be; the message says what is wrong, and what to do."""
+    """A source that cannot be read as what it should be, or whose rows cannot be written (`kind` is `output`); the message says
+    what is wrong, and what to do."""
+
+    def __init__(self, message: str, *, kind: str = "read") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class OpenSource(ABC):
@@ -51,6 +56,10 @@ class Source(ABC):
     @abstractmethod
     def open(self) -> OpenSource:
         """The source as it is now. Raises SourceError if it cannot be opened."""
+
+    def is_quick(self) -> bool:
+        """Whether opening it and reading its first records takes no longer than a moment, so that others can wait for it."""
+        return False
 
 
 class UnreadSource(Source):

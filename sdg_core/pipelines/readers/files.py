@@ -14,13 +14,17 @@ from pathlib import Path
 from sdg_core.custom import Failed
 from sdg_core.errors import SeedError
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError, changed
-from sdg_core.seeds.files import LocalFile, ObjectFile, SeedFile
+from sdg_core.seeds.files import COMPRESSIONS, LocalFile, ObjectFile, SeedFile
 from sdg_core.store.bucket import SCHEMES
 from sdg_core.store.objects import ObjectPath, object_path
 
 Format = Callable[[SeedFile], Iterator[Record]]
 """Reads the records of a file."""
 _WILDCARDS = frozenset("*?[")
+_TEXTS = ("files", "jsonl", "csv")
+"""Readers to which a file is text."""
+_SHORT = 2**20
+"""Bytes of a text that is read in a moment."""
 
 
 class OpenFile(OpenSource):
@@ -72,12 +76,13 @@ def unreadable(error: SeedError) -> SourceError:
 class FileSource(Source):
     """A file of this machine."""
 
-    __slots__ = ("_path", "_read")
+    __slots__ = ("_path", "_read", "_reader")
 
-    def __init__(self, key: str, locator: str, path: str, read: Format) -> None:
+    def __init__(self, key: str, locator: str, path: str, read: Format, *, reader: str) -> None:
         super().__init__(key, locator)
         self._path = path
         self._read = read
+        self._reader = reader
 
     def open(self) -> OpenSource:
         """The file as it is now."""
@@ -85,6 +90,15 @@ class FileSource(Source):
             return OpenFile(LocalFile(Path(self._path), any_name=True), self.locator, self._read)
         except SeedError as error:
             raise unreadable(error) from error
+
+    def is_quick(self) -> bool:
+        """Whether it is a short text."""
+        if self._reader not in _TEXTS or Path(self._path).suffix.lower() in COMPRESSIONS:
+            return False
+        try:
+            return os.stat(self._path).st_size <= _SHORT
+        except OSError:
+            return True
 
 
 class ObjectSource(Source):
@@ -115,7 +129,7 @@ def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> lis
     for name in found:
         place = os.path.relpath(name, base)
         locator = os.fsencode(place).decode("utf-8", "backslashreplace").replace(os.sep, "/")
-        sources.append(FileSource(f"{reader}:{locator}", locator, name, read))
+        sources.append(FileSource(f"{reader}:{locator}", locator, name, read, reader=reader))
     return sources
 
 

@@ -11,6 +11,10 @@ _CLOSING = frozenset(")]}")
 _LOOSER_THAN_AND = frozenset({"or", "if", "else", ","})
 
 
+def _source_of(tokens: list[Token]) -> str:
+    return "".join(token.text for token in tokens)
+
+
 def conjuncts(when: str) -> tuple[str, ...]:
     """Templates, in the order of the source, whose text is true (see `skip.is_true`) where the parts of a condition hold; one
     for the whole where it has no parts.
@@ -27,8 +31,9 @@ def conjuncts(when: str) -> tuple[str, ...]:
     parts = _split_at_and(inside)
     if len(parts) < 2:
         return whole
-    *others, last = ("".join(token.text for token in part) for part in parts)
-    found = (*(_TRUTH.replace("EXPRESSION", part) for part in others), truth_template(f"{{{{{last}}}}}"))
+    *others, last = map(_source_of, parts)
+    tested = [_TRUTH.replace("EXPRESSION", part) for part in others]
+    found = (*tested, truth_template(f"{{{{{last}}}}}"))
     return found if all(map(_is_template, found)) else whole
 
 

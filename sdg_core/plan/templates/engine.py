@@ -142,8 +142,8 @@ def _check_filters(source: str, names: frozenset[str]) -> None:
             raise TemplateSyntaxError(first_line(error)) from error
     except TooLargeError as error:
         raise TemplateSyntaxError(str(error)) from error
-    except (TypeError, ValueError):
-        return  # a filter's objection to a value; those of a record may be others
+    except Exception:  # noqa: BLE001 - a filter's objection to a value, of whatever kind; those of a record may be others
+        return
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a fault of the renderer; the values of a record may not meet it
             raise

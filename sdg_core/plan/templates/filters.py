@@ -130,6 +130,8 @@ def _sized(name: str, size: Any) -> None:
 def _truncated(
     value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int | None = None
 ) -> str:
+    if length < len(end):
+        raise ValueError(f"filter truncate: {length} is shorter than {end!r}, with which the text is to end")
     return jinja_filters.do_truncate(_JINJA, _text(value, "truncate"), length, killwords, end, leeway)
 
 

@@ -282,3 +282,29 @@ def test_a_misspelt_seed_file_is_answered_with_the_one_that_is_there(tmp_path: P
     }
     with pytest.raises(SdgError, match=re.escape("does not exist; did you mean 'products.csv'?")):
         api.open_dataset(config)
+
+
+IN_YAML = {
+    "a tag": ("name: !mine x\n", "quote a text that begins with !"),
+    "a list behind a key": ("name: - x\n", "quote a text that begins with -"),
+    "an at sign in a list": ("columns: [@x]\n", "quote a text that begins with @"),
+    "an alias in a list": ("columns: [*x]\n", "quote a text that begins with *"),
+    "a backslash": ('name: "C:\\dir"\n', "single quotes"),
+    "an apostrophe": ("name: 'it's'\n", "write a quote inside a text twice"),
+    "two documents": ("name: a\n---\nname: b\n", "a file holds one dataset"),
+    "a merge key as a value": ("name: <<\n", "quote it to make it text"),
+}
+
+
+@pytest.mark.parametrize("mistake", IN_YAML)
+def test_what_is_no_yaml_is_answered_with_what_to_write(tmp_path: Path, mistake: str) -> None:
+    content, remedy = IN_YAML[mistake]
+    (tmp_path / "d.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(api.ConfigError, match=re.escape(remedy)):
+        api.open_dataset(tmp_path / "d.yaml")
+
+
+def test_a_fault_of_json_is_called_one_of_json(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('{"columns": [1,]}', encoding="utf-8")
+    with pytest.raises(api.ConfigError, match="line 1, JSON: not JSON"):
+        api.open_dataset(tmp_path / "d.json")

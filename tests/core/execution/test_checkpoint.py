@@ -12,7 +12,7 @@ from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ClaimedError
 from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
-from sdg_core.ledger.claims import INDEX, WHOLE, Claim, Claims
+from sdg_core.ledger.claims import STOCK, WHOLE, Claim, Claims
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.models.spending import Spending
 from sdg_core.store.footer_index import find_files
@@ -100,14 +100,14 @@ def test_runs_that_end_together_take_stock_one_after_the_other(dataset: api.Data
     version = dataset.layout.version(dataset.plan.fingerprint.version)
     other, turns = (NotedClaims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b"))
     stock = Checkpointer(version, dataset.plan, (), turns=turns)
-    turn = other.acquire(INDEX)
+    turn = other.acquire(STOCK)
     with ThreadPoolExecutor(1) as thread:
         ending = thread.submit(stock.take_in_turn, Spending({}))
         wait_until(lambda: turns.refused, "it waits for its turn")
         assert stock.statuses == ()
         other.release(turn)
         assert len(ending.result()) == ROW_GROUPS
-    other.acquire(INDEX)  # which was given back
+    other.acquire(STOCK)  # which was given back
 
 
 async def test_an_index_that_cannot_be_written_ends_no_run(dataset: api.Dataset, ledger: Ledger) -> None:

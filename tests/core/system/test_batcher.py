@@ -59,3 +59,15 @@ async def test_who_is_gone_is_left_out() -> None:
     assert work.batches == [[2]]
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+async def test_items_join_those_that_wait_for_a_slot_and_drain_waits_for_all() -> None:
+    work = Work()
+    batcher = Batcher(work, size=4, tick=0.0)
+    waiting = [asyncio.create_task(batcher.submit(n)) for n in range(9)]
+    await asyncio.sleep(0)
+    waiting.append(asyncio.create_task(batcher.submit(9)))
+    await asyncio.sleep(0)
+    await batcher.drain()
+    assert [task.result() for task in waiting] == [n * 10 for n in range(10)]
+    assert work.most_open == 1 and len(work.batches) == 3

@@ -137,8 +137,8 @@ def _draw_male(params: PeopleParams, parts: Lists, draws: Draws) -> Bools:
 def _fitting(parts: Lists, sex: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names that people of that sex have, or that Faker's lists give to nobody."""
     own = parts.names["first"][sex]
-    all_names = [names for names in parts.names["first"].values()]
-    return tuple(name for name in names if name in own or not any(name in known for known in all_names))
+    taken: set[str] = set().union(*parts.names["first"].values())
+    return tuple(name for name in names if name in own or name not in taken)
 
 
 @lru_cache(maxsize=256)
@@ -303,7 +303,8 @@ def _uuids(draws: Draws) -> pl.Series:
 def _ssn_parts() -> tuple[pl.Series, ...]:
     """Area, group and serial number, as they may occur in the United States."""
     areas = [f"{area:03d}-" for area in range(1, 900) if area != 666]
-    groups, serials = ([f"{number:0{width}d}" for number in range(1, 10**width)] for width in (2, 4))
+    groups = [f"{number:02d}" for number in range(1, 100)]
+    serials = [f"{number:04d}" for number in range(1, 10_000)]
     return pl.Series(areas), pl.Series(groups) + "-", pl.Series(serials)
 
 

@@ -1,0 +1,189 @@
+"""What a run takes in hand: partitions that are claimed, and sources that are open and read ahead.
+
+Many at a time: a claim, a footer and a short text cost little, but a transaction and a change of threads for each of them cost
+more than all of them together. What takes longer (a large file, a document, a table, an object store) has a thread of its own, so
+that nobody waits for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+
+from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.resume import check_not_sealed
+from sdg_core.ledger.claims import WHOLE, Claim
+from sdg_core.ledger.journal import JournaledCell
+from sdg_core.ledger.leases import LeaseKeeper
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, Versions, classify
+from sdg_core.pipelines.paid_cells import CellsBySource, PaidCells
+from sdg_core.pipelines.readers.base import SourceError, opened
+from sdg_core.pipelines.source_records import SourceRecords
+from sdg_core.pipelines.source_run import BATCH
+from sdg_core.pipelines.store import SourceEntry, SourcesLayout, read_footer
+from sdg_core.store.access import storage_of
+from sdg_core.store.atomic import quarantine
+from sdg_core.store.metadata import read_metadata
+from sdg_core.store.row_groups import read_rows, unless_absent
+from sdg_core.store.versions import Version
+from sdg_core.system.batcher import Batcher
+
+AT_ONCE = 64
+"""Partitions that are claimed, and sources that are opened, at once at most."""
+TICK = 0.004
+"""Seconds that they wait for company."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class InHand:
+    """A partition that is claimed, as it is on disk now. tables: the rows that it has, by source. carried: what earlier versions
+    have paid for, by source."""
+
+    status: PartitionStatus
+    tables: Mapping[str, pa.Table]
+    carried: CellsBySource
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A source that is to be made. entry: what its partition's file says of it. carried: what earlier versions have paid for."""
+
+    key: str
+    entry: SourceEntry | None
+    carried: Sequence[JournaledCell]
+
+
+@dataclass(frozen=True)
+class ReadySource:
+    """A source that is open, or why it cannot be read. before: what is kept of it. paid: cells that need not be made again."""
+
+    version: str
+    records: SourceRecords | SourceError
+    before: SourceEntry | None
+    paid: Sequence[JournaledCell]
+
+
+class Intake:
+    """Claims partitions and opens sources of one run. cells: None where nothing is paid for. Belongs to its event loop."""
+
+    def __init__(
+        self,
+        pipeline: OpenPipeline,
+        layout: SourcesLayout,
+        held: LeaseKeeper,
+        cells: PaidCells | None,
+        *,
+        retry: frozenset[str],
+        versions: Versions,
+        observer: Observer,
+    ) -> None:
+        self._pipeline = pipeline
+        self._layout = layout
+        self._held = held
+        self._cells = cells
+        self._retry = retry
+        self._versions = versions
+        self._tell = observer
+        self._reads_ahead = not any(plan.stage.checkpoint for plan in pipeline.plan.stages)
+        self._is_remote = storage_of(layout.row_groups).is_remote
+        self._claims: Batcher[PartitionStatus, InHand | Claim] = Batcher(self._take, size=AT_ONCE, tick=TICK)
+        self._openings: Batcher[Wanted, ReadySource | None] = Batcher(self._open_quick, size=AT_ONCE, tick=TICK)
+
+    async def claim(self, status: PartitionStatus) -> InHand | Claim:
+        """The partition, in hand; or the claim of another run that stands in the way.
+
+        Raises SealedError, LedgerError, StoreError, UnrecognizedFileError.
+        """
+        return await self._claims.submit(status)
+
+    async def open(self, wanted: Wanted) -> ReadySource:
+        """The source as it is now. Raises LedgerError."""
+        ready = await self._openings.submit(wanted)
+        return ready if ready is not None else await asyncio.to_thread(self._open, wanted)
+
+    async def _take(self, statuses: list[PartitionStatus]) -> Sequence[InHand | Claim | Exception]:
+        others = await asyncio.to_thread(self._claim, [status.index for status in statuses])
+        mine = [status for status in statuses if others.get(status.index) is None]
+        looks: list[InHand | Exception]
+        if self._is_remote:
+            looks = await asyncio.gather(*(asyncio.to_thread(_outcome, self._look_again, status) for status in mine))
+        else:
+            looks = await asyncio.to_thread(lambda: [_outcome(self._look_again, status) for status in mine])
+        found = {status.index: look for status, look in zip(mine, looks, strict=True)}
+        return [others.get(status.index) or found[status.index] for status in statuses]
+
+    def _claim(self, indices: Sequence[int]) -> dict[int, Claim]:
+        """Claim partitions; returns what stands in the way, by partition."""
+        others = {claim.row_group: claim for claim in self._held.take([i for i in indices if not self._held.holds(i)])}
+        if not others.keys() >= {*indices}:
+            check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
+        whole = others.get(WHOLE)
+        return {index: claim for index in indices if (claim := whole or others.get(index)) is not None}
+
+    def _look_again(self, status: PartitionStatus) -> InHand:
+        """The partition now that it is claimed: another run may have been there."""
+        path = self._layout.row_group(status.index)
+        if status.state == "corrupt":
+            where = quarantine(path, self._layout.quarantine)
+            self._tell(Notice(f"{path} is corrupt ({status.reason}); moved to {where} and made again"))
+        footer = unless_absent(read_footer, path)
+        now = classify(
+            self._pipeline, status.partition, footer, versions=self._versions, stale=False, retry=self._retry
+        )
+        if now.is_settled:
+            return InHand(now, {}, {})
+        carried: CellsBySource = {}
+        if self._cells is not None:
+            carried = self._cells.carried(now.index, now.to_make)
+        return InHand(now, self._tables(now), carried)
+
+    def _tables(self, status: PartitionStatus) -> dict[str, pa.Table]:
+        """The rows that the partition has, by source."""
+        if status.footer is None:
+            return {}
+        table = read_rows(self._layout.row_group(status.index))
+        tables = {}
+        start = 0
+        for entry in status.footer.sources:
+            tables[entry.key] = table.slice(start, entry.rows)
+            start += entry.rows
+        return tables
+
+    async def _open_quick(self, wanted: list[Wanted]) -> Sequence[ReadySource | None | Exception]:
+        """Open what is quickly opened; None for the rest."""
+        return await asyncio.to_thread(self._open_all, wanted)
+
+    def _open_all(self, wanted: Sequence[Wanted]) -> list[ReadySource | None | Exception]:
+        sources = self._pipeline.sources
+        return [_outcome(self._open, one) if sources[one.key].is_quick() else None for one in wanted]
+
+    def _open(self, wanted: Wanted) -> ReadySource:
+        found, version = opened(self._pipeline.sources[wanted.key])
+        self._versions.known[wanted.key] = version
+        before = self._before(wanted.entry, version)
+        paid = [*wanted.carried]
+        if self._cells is not None:
+            paid += self._cells.journaled_of(wanted.key, counted=before.runs if before is not None else ())
+        if isinstance(found, SourceError):
+            return ReadySource(version, found, before, paid)
+        records = SourceRecords(found)
+        if self._reads_ahead:
+            records.read_ahead(BATCH)
+        return ReadySource(version, records, before, paid)
+
+    def _before(self, entry: SourceEntry | None, version: str) -> SourceEntry | None:
+        """What is kept of a source, if it is still the same and its rows can be told apart."""
+        if entry is None or entry.version != version:
+            return None
+        return entry if self._pipeline.plan.config.sink.lineage else None
+
+
+def _outcome(function: Callable[[Item], Result], item: Item) -> Result | Exception:
+    try:
+        return function(item)
+    except Exception as error:  # noqa: BLE001 - it belongs to the caller of this item
+        return error

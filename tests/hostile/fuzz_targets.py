@@ -1,0 +1,200 @@
+"""`python -m tests.hostile.fuzz_targets -runs=N`: every decoder of foreign bytes under atheris, which mutates by what it reaches.
+
+The first byte chooses the decoder. What a decoder raises is of its documented errors, or the fuzzer stops and writes the input
+to the working directory as `crash-...`. Options are those of libFuzzer (https://llvm.org/docs/LibFuzzer.html#options).
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["sdg_core"]):
+    import orjson
+    from pydantic import TypeAdapter, ValidationError
+
+    from sdg_core.config.replies import ImageContext
+    from sdg_core.config.seeds import LocalSeedSource, SeedConfig
+    from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
+    from sdg_core.errors import SdgError
+    from sdg_core.generators.models.code import fenced_blocks
+    from sdg_core.generators.models.media import media_parts
+    from sdg_core.models.providers.http_errors import error_from_status, retry_after
+    from sdg_core.models.providers.openai_media import picture_of_data_url
+    from sdg_core.models.providers.pictures import check_content
+    from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
+    from sdg_core.pipelines.paid_cells import read_cells
+    from sdg_core.plan.foreign import dump_exactly, load_exactly, read_json
+    from sdg_core.plan.templates.engine import TemplateSyntaxError, condition_fault, template_references
+    from sdg_core.seeds.readers import open_seeds
+    from sdg_core.store.failures import parse_failures
+    from sdg_core.store.metadata import parse_metadata
+    from sdg_core.store.row_groups import Footer, read_footer
+    from tests.hostile.test_files import CONTENTS, parquet
+    from tests.hostile.test_fuzz import CALLER, DECODERS
+
+DOCUMENTED = (SdgError, InvalidResponseError, DocumentSyntaxError, TemplateSyntaxError, ValidationError)
+PLACE = Path(tempfile.mkdtemp(prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+FOOTER = TypeAdapter(Footer)
+
+
+def text_of(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass" if b"\xed" in data else "replace")
+
+
+def text(data: bytes) -> str:
+    try:
+        return text_of(data)
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def reply(decode: Callable[[bytes], Any]) -> Callable[[bytes], None]:
+    def target(data: bytes) -> None:
+        try:
+            decode(CALLER.redaction.body(data))
+        except (ValueError, RecursionError):
+            pass  # `HttpSender.post` takes these for a reply that cannot be used
+
+    return target
+
+
+def fault(data: bytes) -> None:
+    status = 400 + (data[0] if data else 0)
+    words = text(data[1:])
+    error_from_status(status, {"retry-after": words}, data[1:], caller=CALLER, model="m", now=0.0)
+    retry_after({"retry-after-ms": words}, now=0.0)
+
+
+def json_in_text(data: bytes) -> None:
+    value = extract_json(text(data)).value
+    assert load_exactly(dump_exactly(value)) == value or value != value
+    is_exactly(text(data), {"type": "array"})
+    validate(value, {"type": "object", "properties": {"a": {"type": ["integer", "null"]}}})
+
+
+def documents(data: bytes) -> None:
+    parse_document(text(data), is_json=bool(data) and data[0] == 123)
+
+
+def templates(data: bytes) -> None:
+    condition_fault(text(data))
+    template_references(text(data))
+
+
+def seeds(suffix: str) -> Callable[[bytes], None]:
+    def target(data: bytes) -> None:
+        path = PLACE / f"file.{suffix}"
+        path.write_bytes(data)
+        source = SeedConfig(source=LocalSeedSource(path=str(path)))
+        open_seeds(source, seed=0, base=PLACE, root=str(PLACE)).info()
+
+    return target
+
+
+def files_of_ours(data: bytes) -> None:
+    path = PLACE / "batch_00000.parquet"
+    path.write_bytes(data)
+    read_footer(path)
+
+
+def small_files_of_ours(data: bytes) -> None:
+    parse_failures(data)
+    (PLACE / "cells").mkdir(exist_ok=True)
+    from sdg_core.pipelines.store import SourcesLayout
+
+    layout = SourcesLayout(PLACE)
+    Path(str(layout.cells(0))).write_bytes(data)
+    read_cells(layout, 0)
+    try:
+        FOOTER.validate_json(data)
+    finally:
+        parse_metadata(PLACE / "metadata.json", data)
+
+
+def pictures(data: bytes) -> None:
+    try:
+        check_content(data, where="x")
+    finally:
+        picture_of_data_url(text(data), caller=CALLER, model="m")
+
+
+def journal(data: bytes) -> None:
+    try:
+        value = load_exactly(data)
+    except (ValueError, TypeError, RecursionError):
+        return  # a cell that cannot be understood counts as absent
+    dump_exactly(value)
+
+
+def foreign_json(data: bytes) -> None:
+    try:
+        value = read_json(data)
+        orjson.dumps(value)
+    except (ValueError, TypeError):
+        pass
+
+
+TARGETS: list[Callable[[bytes], None]] = [
+    *map(reply, DECODERS.values()),
+    fault,
+    json_in_text,
+    documents,
+    templates,
+    *(seeds(suffix) for suffix in ("csv", "jsonl", "json", "parquet", "csv.gz", "arrow")),
+    files_of_ours,
+    small_files_of_ours,
+    pictures,
+    journal,
+    foreign_json,
+    lambda data: media_parts(ImageContext(modality="image", column_name="c"), text(data), None) and None,
+    lambda data: fenced_blocks(text(data)) and None,
+]
+
+
+def one_input(data: bytes) -> None:
+    """Give the bytes to the decoder that the first of them names."""
+    if not data:
+        return
+    try:
+        TARGETS[data[0] % len(TARGETS)](data[1:])
+    except DOCUMENTED:
+        pass
+
+
+def write_corpus(directory: Path) -> None:
+    """Something valid for each decoder to begin with."""
+    examples = [
+        *CONTENTS.values(),
+        parquet(),
+        b'{"choices": [{"message": {"content": "x"}}]}',
+        b"name: a\nb: &x [1, *x]\n",
+    ]
+    examples += [
+        b"{{ a|upper }}{% if b %}x{% endif %}",
+        b"data:image/png;base64,aGk=",
+        b'```json\n{"a": 1}\n```',
+        b'[1, "a"]',
+    ]
+    for number, example in enumerate(examples):
+        for target in range(len(TARGETS)):
+            (directory / f"{number}-{target}").write_bytes(bytes([target]) + example[:4_000])
+
+
+def main() -> None:
+    corpus = PLACE / "corpus"
+    corpus.mkdir()
+    write_corpus(corpus)
+    try:
+        atheris.Setup([*sys.argv, str(corpus)], one_input)
+        atheris.Fuzz()
+    finally:
+        shutil.rmtree(PLACE, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
