@@ -128,11 +128,14 @@ def compare_engines(engines: list[str], *, url: str, repeat: int, model_server: 
         print(f"{engine:8}  {'   '.join(columns)}", flush=True)
 
 
-def idle_rate(model_server: int, *, seconds: float = 5.0) -> float:
-    """CPU seconds a second of an engine that has nothing to do."""
-    before = cpu_of_descendants(without=model_server)
-    time.sleep(seconds)
-    return (cpu_of_descendants(without=model_server) - before) / seconds
+def idle_rate(model_server: int, *, windows: int = 4, seconds: float = 4.0) -> float:
+    """CPU seconds a second of an engine that has nothing to do: the least of some windows, because it may still be starting."""
+    rates = []
+    for _ in range(windows):
+        before = cpu_of_descendants(without=model_server)
+        time.sleep(seconds)
+        rates.append((cpu_of_descendants(without=model_server) - before) / seconds)
+    return min(rates)
 
 
 def cpu_of_descendants(*, without: int) -> float:

@@ -28,7 +28,7 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None, as_j
         return pipeline.validate(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show
-    from sdg_core.cli.output import print_json
+    from sdg_core.cli.output import print_json, say
     from sdg_core.cli.trust import look_at
     from sdg_core.errors import SeedNotReadError
 
@@ -37,7 +37,7 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None, as_j
     except SeedNotReadError as error:
         if as_json:
             return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
-        typer.echo(f"{file}: no problem found; not checked against its seed data: {error}")
+        say(f"{file}: no problem found; not checked against its seed data: {error}")
         return
     show.plan(dataset, acceptances=api.measure_constraints(dataset), as_json=as_json)
 

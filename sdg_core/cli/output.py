@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """A line in which names and messages of files, models and servers are text."""
+    typer.echo(printable(text), err=err)
+
+
 class _SafeConsole(Console):
     """A console on which the text of models, servers and files is text."""
 

@@ -125,6 +125,7 @@ def push(
     from sdg_core import api
     from sdg_core.api import pipelines
     from sdg_core.cli import show_push
+    from sdg_core.cli.output import say
     from sdg_core.cli.trust import look_at, look_at_pipeline
 
     variable = token_env or ("HF_TOKEN" if endpoint is None else None)
@@ -146,7 +147,7 @@ def push(
         address = pipelines.push(opened, repo, confirm=confirm, **options)
     else:
         address = api.push(dataset, repo, confirm=confirm, **options)
-    typer.echo(f"uploaded: {address}" if address is not None else "nothing was uploaded")
+    say(f"uploaded: {address}" if address is not None else "nothing was uploaded")
 
 
 def _shares(text: str) -> list[float]:

@@ -170,6 +170,8 @@ def import_(
     ] = None,
 ) -> None:
     """Turn a builder config of NeMo Data Designer into a dataset file, and say which of its keys mean nothing here."""
+    import sys
+
     from sdg_core import api
     from sdg_core.api import write_atomic
     from sdg_core.cli.output import printable
@@ -183,9 +185,10 @@ def import_(
     for note in imported.notes:
         typer.echo(printable(f"note: {note}"), err=True)
     if output is None:
-        typer.echo(imported.text, nl=False)
+        is_read = sys.stdout.isatty()  # a file gets what is meant, a person what can be shown
+        typer.echo(printable(imported.text) if is_read else imported.text, nl=False)
     elif output.exists():
         raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
     else:
         write_atomic(output.absolute(), imported.text.encode())
-        typer.echo(f"written to {output}")
+        typer.echo(printable(f"written to {output}"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from sdg_core.api import Exported, ProcessingResult
-from sdg_core.cli.output import print_json, stdout
+from sdg_core.cli.output import print_json, say, stdout
 
 _LOADERS = {".parquet": "parquet", ".jsonl": "json", ".csv": "csv"}
 
@@ -54,9 +54,9 @@ def exported(result: Exported, *, as_json: bool) -> None:
     if as_json:
         return print_json(result.to_dict())
     for name, path in result.files.items():
-        typer.echo(f"{result.parts.get(name, result.num_rows):,} rows written to {path}")
+        say(f"{result.parts.get(name, result.num_rows):,} rows written to {path}")
     if result.finished:
-        typer.echo(f"load it: datasets.load_dataset({_arguments(result.files)})")
+        say(f"load it: datasets.load_dataset({_arguments(result.files)})")
 
 
 def _arguments(files: Mapping[str, Path]) -> str:

@@ -89,7 +89,7 @@ Scalar = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_scalar)
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A real number: `0` and `0.0` in a file are the same."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(_json)]
-Seed = Annotated[StrictInt, Field(ge=-(2**63), lt=2**64)]
+Seed = Annotated[StrictInt, Field(ge=-(2**63), le=2**64 - 1)]
 """What metadata can hold."""
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
 NonNegativeInt = Annotated[StrictInt, Field(ge=0)]

@@ -25,7 +25,7 @@ from sdg_core.store.versions import record_progress
 
 INDEX_EVERY = 60.0
 """Seconds between two attempts to write the index, on average: runs that were started together look at different times."""
-POLL = 0.5
+POLL = 1.0
 """Seconds between two looks at whether it is this run's turn, on average."""
 
 

@@ -3,6 +3,7 @@
 Everything here is a value: requests and replies are compared in tests, kept in traces and sent again unchanged.
 """
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -129,6 +130,53 @@ class ChatRequest:
 
 MOST_TOKENS = 2**40
 """Of one request. More is a mistake of the server, -1 as an unsigned number for instance, and would not add up in 64 bits."""
+
+
+FINISH_REASONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("max_tokens", "max_length", "model_length", "max_output_tokens", "model_context_window_exceeded"), "length"
+    ),
+    **dict.fromkeys(
+        (
+            "safety",
+            "recitation",
+            "blocklist",
+            "prohibited_content",
+            "spii",
+            "sensitive",
+            "content_filtered",
+            "guardrail_intervened",
+        ),
+        "content_filter",
+    ),
+    **dict.fromkeys(
+        (
+            "abort",
+            "aborted",
+            "cancelled",
+            "canceled",
+            "insufficient_system_resource",
+            "network_error",
+            "malformed_function_call",
+        ),
+        "error",
+    ),
+}
+"""Words of servers for the end of a reply, to the one that OpenAI's API has for it: those of vLLM and SGLang (abort), Mistral
+(model_length), DeepSeek (insufficient_system_resource), Gemini (SAFETY), Bedrock (guardrail_intervened), Zhipu (sensitive)."""
+
+
+def usual_finish_reason(given: str | None) -> str | None:
+    """The finish reason in OpenAI's words; one that is not known, as it is given."""
+    word = (given or "").strip().lower()
+    if word in ("length", "content_filter", "error", "refusal", "stop", "tool_calls"):
+        return word
+    return FINISH_REASONS.get(word, given)
+
+
+def says_something(text: str) -> bool:
+    """Whether a reply has more than blanks and characters without width."""
+    return any(not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text)
 
 
 def is_count(value: object) -> TypeGuard[int]:

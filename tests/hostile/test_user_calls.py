@@ -44,6 +44,9 @@ class Setup(Stage):
 class Client:
     async def complete(self, request): raised()
 def endless(record): forever()
+class Endless(Stage):
+    def setup(self): forever()
+    def process(self, record): return record
 """
 ERRORS = ["StopIteration", "asyncio.CancelledError", "SystemExit", "GeneratorExit", "Odd", "KeyboardInterrupt"]
 FILES = {"reader": "files", "path": "*.md"}
@@ -113,24 +116,33 @@ def test_what_they_raise_fails_what_they_were_asked_for(place: Path, request: py
 
 
 @pytest.mark.parametrize("place", ["ValueError"], indirect=True)
-@pytest.mark.parametrize("kind", ["row", "stage"])
+@pytest.mark.parametrize("kind", ["row", "stage", "whole", "setup", "validator"])
 def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) -> None:
-    """A row's function is given up by the rule about stalls; a stage, which may take its time, by Ctrl-C."""
-    pipeline(place, "endless")
-    config = dataset_config(category("plan", "a"), custom("endless"))
-    (place / "dataset.yaml").write_text(yaml.safe_dump(config | {"num_records": 2, "run": {"stall_timeout": 0.5}}))
-    file = {"row": "dataset.yaml", "stage": "pipeline.yaml"}[kind]
+    """A row's function is given up by the rule about stalls; what is called for many rows and may take its time, by Ctrl-C."""
+    columns = {
+        "whole": custom("endless", generation_strategy="full_column"),
+        "validator": {**VALID, "validator_params": {"validation_function": "./code.py:endless"}},
+    }
+    stalls = kind == "row"
+    file = "dataset.yaml"
+    if kind in ("stage", "setup"):
+        pipeline(place, "endless" if kind == "stage" else "Endless")
+        file = "pipeline.yaml"
+    else:
+        config = dataset_config(category("plan", "a"), columns.get(kind, custom("endless"))) | {"num_records": 2}
+        run = {"run": {"stall_timeout": 0.5}} if stalls else {}
+        (place / file).write_text(yaml.safe_dump(config | run))
     command = [sys.executable, "-c", "from sdg_core.cli.main import main; main()", "generate", file, "--root", "root"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(
         command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        if kind == "stage":
+        if not stalls:
             assert process.stdout is not None
             assert any("called" in line for line in process.stdout)
             process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == {"row": 2, "stage": 3}[kind], said
+    assert process.returncode == (2 if stalls else 3), said
 
 
 async def test_this_machine_is_asked_without_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

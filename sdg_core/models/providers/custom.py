@@ -24,6 +24,8 @@ from sdg_core.models.types import (
     ImageResponse,
     Usage,
     is_count,
+    says_something,
+    usual_finish_reason,
 )
 from sdg_core.system.user_calls import await_user, call_user
 
@@ -46,7 +48,8 @@ class CustomClient(ChatClient):
         answer = await self._answer(self._client.complete, request, timeout=request.parameters.timeout)
         reply = ChatResponse(answer, "stop", Usage()) if isinstance(answer, str) else answer
         reply = self._counted(reply, ChatResponse, "complete", "a ChatResponse, or text")
-        if not (reply.text or reply.tool_calls or reply.image_urls):
+        reply = replace(reply, finish_reason=usual_finish_reason(reply.finish_reason))
+        if not (says_something(reply.text or "") or reply.tool_calls or reply.image_urls):
             raise TransientModelError(f"empty reply from {self._where}, finish_reason {reply.finish_reason}")
         return reply
 

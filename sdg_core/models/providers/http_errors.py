@@ -91,7 +91,9 @@ def _classified(
     if status in _TRANSIENT_STATUS or status >= 500:
         return TransientModelError(words)
     if status in (401, 403):
-        return PermanentModelError(words, remedy=caller.key_remedy())
+        fault = PermanentModelError(words, remedy=caller.key_remedy())
+        fault.ends_run = status == 401  # a 403 may be about one prompt
+        return fault
     if status == 404:
         place = f"model_providers[{caller.provider}].endpoint"
         remedy = f"check the model name {model!r} and {place}, which ends before the route, such as /chat"

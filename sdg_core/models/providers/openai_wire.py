@@ -1,6 +1,7 @@
 """OpenAI's formats, both ways, without I/O: request to body, body of an answer to reply."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -22,6 +23,8 @@ from sdg_core.models.types import (
     ToolCall,
     Usage,
     is_count,
+    says_something,
+    usual_finish_reason,
 )
 from sdg_core.plan.foreign import dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
@@ -29,6 +32,7 @@ from sdg_core.plan.foreign import read_json as read_json_value
 _LONGEST_NAME = 200
 _THINK = "<think>"
 _THOUGHT = "</think>"
+_COUNT = re.compile(r"[0-9]{1,15}(\.[0-9]+)?", re.ASCII)
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
 _CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
 """The closing tag at the start of a line; in running text it is part of the answer."""
@@ -86,9 +90,11 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     for place in (answer, choice):
         if isinstance(place, dict) and place.get("error"):
             raise _error_inside(place["error"], caller=caller, model=model)
+    if isinstance(answer, dict) and answer.get("object") == "error":
+        raise _error_inside(answer, caller=caller, model=model)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
-    finish_reason = name_or_none(choice.get("finish_reason"))
+    finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
     thought, text = split_reasoning(_text(message.get("content")))
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
@@ -98,7 +104,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     if refusal is not None and not calls:
         refused = f"{caller.where(model)} refused to answer: {caller.redact(refusal)[:300]}"
         raise billed(PermanentModelError(refused), usage)
-    if not text.strip() and not calls and not pictures:
+    if not says_something(text) and not calls and not pictures:
         more = (
             "; the model thought, but did not answer: raise max_tokens"
             if reasoning and finish_reason == "length"
@@ -117,11 +123,27 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     )
 
 
+_STATUS_OF_WORDS = {
+    **dict.fromkeys(("invalid_request_error", "context_length_exceeded", "bad_request", "badrequesterror"), 400),
+    **dict.fromkeys(("invalid_api_key", "authentication_error", "unauthorized", "unauthenticated"), 401),
+    **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
+    **dict.fromkeys(("model_not_found", "not_found_error", "not_found", "notfounderror"), 404),
+    **dict.fromkeys(
+        ("rate_limit_exceeded", "rate_limit_error", "too_many_requests", "resource_exhausted", "insufficient_quota"),
+        429,
+    ),
+    **dict.fromkeys(("overloaded_error", "overloaded"), 529),
+}
+"""Codes and types of errors, where they are words, to the status that goes with them."""
+
+
 def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
     """The fault that an error object in a 2xx stands for, by its code; transient where it has none."""
     given = error if isinstance(error, dict) else {"message": error}
-    codes = [str(given.get(name)) for name in ("code", "status", "status_code")]
-    status = next((int(code) for code in codes if _STATUS.fullmatch(code)), 500)
+    codes = [str(given.get(name)) for name in ("code", "status", "status_code", "type")]
+    numbers = [int(code) for code in codes if _STATUS.fullmatch(code)]
+    meant = [_STATUS_OF_WORDS[code.lower()] for code in codes if code.lower() in _STATUS_OF_WORDS]
+    status = next(iter([*numbers, *meant]), 500)
     words = {name: value for name, value in given.items() if isinstance(value, str)}
     body = json.dumps({"error": words or repr(given)[:_LONGEST_NAME]}).encode()
     return error_from_status(status, {}, body, caller=caller, model=model, now=0.0)
@@ -161,8 +183,12 @@ def usage_of(raw: object) -> Usage:
 
 
 def count_of(raw: object, name: str) -> int:
-    """A count of a mapping; 0 if it is not there, or is none that one request can have."""
+    """A count of a mapping, also as text or as a real number; 0 if it is not there, or is none that one request can have."""
     value = raw.get(name) if isinstance(raw, dict) else None
+    if isinstance(value, str) and _COUNT.fullmatch(value):
+        value = float(value)
+    if isinstance(value, float) and math.isfinite(value):
+        value = math.ceil(value)
     return value if is_count(value) else 0
 
 
