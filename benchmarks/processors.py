@@ -79,8 +79,12 @@ def step(name: str, directory: Path) -> None:
         rows = api.generate(dataset).generated
     else:
         rows = api.process(dataset).num_rows
+    seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  {name:9} {time.perf_counter() - began:8.1f} s  peak {peak:7.0f} MB  {rows:>12,} rows", flush=True)
+    print(
+        f"  {name:9} {seconds:8.1f} s {time.process_time():8.1f} CPU-s  peak {peak:7.0f} MB  {rows:>12,} rows",
+        flush=True,
+    )
 
 
 def main() -> None:

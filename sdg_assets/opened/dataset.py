@@ -96,12 +96,6 @@ class OpenedDataset(Opened):
         plan = self.dataset.plan
         statuses = self._measured()
         status = api.status(self.dataset)
-        chosen = status.selection
-        selected: dict[str, Any] = {}
-        if chosen is not None:
-            selected = selection_metadata(
-                dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
-            )
         failures = [
             failure
             for item in statuses
@@ -111,7 +105,7 @@ class OpenedDataset(Opened):
             "dagster/row_count": result.num_rows,
             "records_missing": status.remaining,
             "records_failed": status.failed,
-            **selected,
+            **selection_metadata(status.selection, plan.config.model_configs),
             **({"failures": failure_table(failures)} if failures else {}),
             **finished_metadata(result, status, plan.config.model_configs),
             **spending_metadata(status.spending, simulated=plan.simulated),

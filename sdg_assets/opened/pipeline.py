@@ -8,7 +8,7 @@ import dagster as dg
 
 from sdg_assets.opened.base import Opened, RowCounts
 from sdg_assets.recording.columns import table_schema
-from sdg_assets.recording.metadata import PREVIEW_ROWS, finished_metadata
+from sdg_assets.recording.metadata import PREVIEW_ROWS, finished_metadata, selection_metadata
 from sdg_assets.recording.sources import sources_data_version, sources_metadata
 from sdg_core import api
 from sdg_core.api import Observer, ProcessingResult, VersionLayout, part_files, pipelines, read_head
@@ -82,6 +82,7 @@ class OpenedPipeline(Opened):
             "sources_partial": len(states["partial"]),
             "sources_failed": len(states["failed"]),
             "tasks_failed": sum(len(entry.failed) for entry in status.entries),
+            **selection_metadata(status.selection, self.pipeline.plan.config.model_configs),
             **finished_metadata(result, status, self.pipeline.plan.config.model_configs),
             "partitions": sum(status.footer is not None for status in self._measured()),
             "dagster/column_schema": table_schema(rows.schema),

@@ -22,10 +22,12 @@ from sdg_core.api import (
     ProcessingResult,
     RowGroup,
     RowGroupFinished,
+    SelectionCounts,
     StoredStatus,
     UsageByModel,
     VersionLayout,
     costs,
+    count_selection,
     failures_of,
     finished_digest,
     part_files,
@@ -127,19 +129,13 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
 
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
     """
-    chosen = footer.selection
-    selected: dict[str, Any] = {}
-    if chosen is not None:
-        selected = selection_metadata(
-            dropped=chosen.dropped, rejected=chosen.rejected, usage=chosen.usage, models=plan.config.model_configs
-        )
     narrow = len(rows.schema.names) <= EVENT_COLUMNS
     schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config))}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
         **({"records_waiting": footer.waiting} if footer.waiting else {}),
-        **selected,
+        **selection_metadata(count_selection([footer]), plan.config.model_configs),
         **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
         "preview": preview(rows),
@@ -152,14 +148,14 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
     }
 
 
-def selection_metadata(
-    *, dropped: int, rejected: int, usage: UsageByModel, models: Sequence[ModelConfig]
-) -> dict[str, float]:
-    """What selecting came to: records without a row, candidates that were rejected, and what those cost."""
-    cost = totals(costs(usage, models))
+def selection_metadata(selected: SelectionCounts | None, models: Sequence[ModelConfig]) -> dict[str, float]:
+    """Records or tasks without a row, candidates that were rejected, and what those cost; nothing where nothing is selected."""
+    if selected is None:
+        return {}
+    cost = totals(costs(selected.usage, models))
     return {
-        "records_dropped": dropped,
-        "candidates_rejected": rejected,
+        "records_dropped": selected.dropped,
+        "candidates_rejected": selected.rejected,
         **{f"cost_of_rejected/{currency}": amount for currency, amount in cost.items()},
     }
 

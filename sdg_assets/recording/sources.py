@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
-from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, usage_metadata
-from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, stage_label
+from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, selection_metadata, usage_metadata
+from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, selection_of, stage_label
 
 MAX_SHOWN_SOURCES = 20
 """Sources whose versions an event lists; a bucketed partition has thousands, and events are stored by the thousand."""
@@ -36,6 +36,7 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
     filtered: Counter[str] = Counter()
     for entry in footer.sources:
         filtered.update(entry.filtered)
+    models = pipeline.plan.config.model_configs
     states = [entry.state for entry in footer.sources]
     narrow = len(rows.schema.names) <= EVENT_COLUMNS
     listed = {entry.locator: entry.version for entry in footer.sources[:MAX_SHOWN_SOURCES]}
@@ -52,8 +53,9 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
         "tasks_failed": len(failed),
         **{f"filtered/{reason}": count for reason, count in filtered.items()},
         **({"first_failure": failed[0].message, "failures": _failure_table(footer)} if failed else {}),
+        **selection_metadata(selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
-        **cost_metadata(footer.usage, pipeline.plan.config.model_configs, simulated=footer.simulated),
+        **cost_metadata(footer.usage, models, simulated=footer.simulated),
         "preview": preview(rows),
         "source_versions": {**listed, **({"…": f"and {more:,} more sources"} if more else {})},
         "simulated": footer.simulated,

@@ -162,7 +162,7 @@ if TYPE_CHECKING:
     from sdg_core.store.parts import finished_parts, scan_parts
     from sdg_core.store.roots import project_of_data
     from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, StoredPartition
-    from sdg_core.store.row_groups import Footer, read_head, read_rows
+    from sdg_core.store.row_groups import Footer, SelectionCounts, count_selection, read_head, read_rows
     from sdg_core.store.version_list import VersionInfo
     from sdg_core.store.versions import Version
 
@@ -239,7 +239,7 @@ _MODULES = {
     "sdg_core.store.parts": "finished_parts scan_parts",
     "sdg_core.store.roots": "project_of_data",
     "sdg_core.store.row_group_state": "RowGroupState RowGroupStatus StoredPartition",
-    "sdg_core.store.row_groups": "Footer read_head read_rows",
+    "sdg_core.store.row_groups": "Footer SelectionCounts count_selection read_head read_rows",
     "sdg_core.store.version_list": "VersionInfo",
     "sdg_core.store.versions": "Version",
 }
@@ -342,6 +342,7 @@ __all__ = [
     "SeedError",
     "SeedNotReadError",
     "SeedReader",
+    "SelectionCounts",
     "Shard",
     "ShrinkError",
     "Stage",
@@ -372,6 +373,7 @@ __all__ = [
     "config_part",
     "contiguous_ranges",
     "costs",
+    "count_selection",
     "distinct",
     "dropped_columns",
     "effects_of_file",

@@ -39,6 +39,7 @@ from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
+from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
 from sdg_core.pipelines.status import describe_pipeline as status
 from sdg_core.pipelines.status import plan_pipeline_run as plan
@@ -85,6 +86,7 @@ __all__ = [
     "reopen",
     "report",
     "seal",
+    "selection_of",
     "stage_label",
     "status",
     "unread_notice",

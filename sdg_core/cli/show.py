@@ -12,7 +12,15 @@ from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
 from sdg_core.cli.output import print_json, print_values, say, stdout, two_columns
-from sdg_core.cli.show_money import WOULD, cost_lines, estimate_costs, further_costs, run_costs
+from sdg_core.cli.show_money import (
+    WOULD,
+    cost_lines,
+    estimate_costs,
+    further_costs,
+    run_costs,
+    selection_lines,
+    usage_lines,
+)
 from sdg_core.cli.show_versions import run_table, version_table
 
 if TYPE_CHECKING:
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
         ModelProvider,
         Preview,
         RunSummary,
-        UsageByModel,
     )
 
 _RARE = 0.03
@@ -134,7 +141,7 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
             if prompt := result.shown_prompt(failure.record, failure.column, longest=longest):
                 console.print(f"--- record {failure.record}, which failed", style="dim")
                 print_values(console, [(failure.column, "(failed)"), *prompt])
-        for line in _usage_lines(result.usage):
+        for line in usage_lines(result.usage):
             console.print(f"usage: {line}", soft_wrap=True)
     for failure in result.failures:
         say(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
@@ -160,7 +167,7 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         return
     kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
     table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
-    for line in _usage_lines(result.usage):
+    for line in usage_lines(result.usage):
         table.add_row("expected", line)
     for column, count in result.skipped.items():
         table.add_row("skipped", f"{column}: about {count:,} cells, which cost nothing")
@@ -264,7 +271,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
             yield "", f"{count:,} x {message}"
     for version, columns in current.carried.items():
         yield "carried", f"{sum(columns.values()):,} cells from version {version}"
-    for line in _usage_lines(current.usage):
+    for line in usage_lines(current.usage):
         yield "usage", line
     for alias, reasons in current.retry_reasons.items():
         yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
@@ -273,25 +280,12 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
         yield "cost", would + line
     yield from further_costs(current, would=would)
     if current.selection is not None:
-        found = current.selection
-        best = f", {found.fallback:,} took the best instead" if found.fallback else ""
-        yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} records without a row{best}"
-        for line in (*_usage_lines(found.usage), *cost_lines(current.rejected_cost)):
-            yield "", f"of that for rejected candidates: {line}"
+        yield from selection_lines(current.selection, current.rejected_cost, unit="records")
 
 
 def _place(provider: "ModelProvider") -> str:
     nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
     return provider.endpoint or nowhere
-
-
-def _usage_lines(usage: "UsageByModel") -> list[str]:
-    return [
-        f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
-        f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"
-        + (f", {counts['repaired']:,} replies were almost JSON and were repaired" if counts.get("repaired") else "")
-        for alias, counts in usage.items()
-    ]
 
 
 def _duration(seconds: float) -> str:

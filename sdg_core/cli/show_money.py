@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sdg_core.api import comparison_text, money_text, totals
 
 if TYPE_CHECKING:
-    from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary
+    from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, SelectionCounts, UsageByModel
 
 WOULD = "simulated, would cost "
 
@@ -67,3 +67,21 @@ def run_costs(summary: "RunSummary") -> Iterator[str]:
         yield f"cost: {would}{sums(spending.total)} in all{over}"
     for name, cost in spending.upstream.items():
         yield f"cost of {name}, which it is made from: {sums(cost)}"
+
+
+def usage_lines(usage: "UsageByModel") -> list[str]:
+    """What each model used, a line each."""
+    return [
+        f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
+        f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"
+        + (f", {counts['repaired']:,} replies were almost JSON and were repaired" if counts.get("repaired") else "")
+        for alias, counts in usage.items()
+    ]
+
+
+def selection_lines(found: "SelectionCounts", cost: "Mapping[str, Cost]", *, unit: str) -> "Iterator[tuple[str, str]]":
+    """What selecting came to, and what rejected candidates used, as rows of a table. unit: what has a row."""
+    best = f", {found.fallback:,} took the best instead" if found.fallback else ""
+    yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} {unit} without a row{best}"
+    for line in (*usage_lines(found.usage), *cost_lines(cost)):
+        yield "", f"of that for rejected candidates: {line}"

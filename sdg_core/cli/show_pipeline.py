@@ -19,6 +19,7 @@ from sdg_core.api.pipelines import (
     unread_notice,
 )
 from sdg_core.cli.output import print_json, printable, stdout, two_columns
+from sdg_core.cli.show_money import selection_lines
 from sdg_core.cli.show_versions import run_table
 
 _SHOWN = 5
@@ -159,11 +160,18 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     for reason, count in data["filtered"].items():
         table.add_row("filtered", f"{count:,} x {reason}")
     _troubles_and_usage(data, table)
+    _add_selection(current, table)
     table.add_row("sealed", "yes" if data["sealed"] else "no")
     console.print(table)
     if current.runs:
         console.print()
         console.print(run_table(current.runs))
+
+
+def _add_selection(current: PipelineStatus, table: Table) -> None:
+    if current.selection is not None:
+        for name, line in selection_lines(current.selection, current.rejected_cost, unit="tasks"):
+            table.add_row(name, line)
 
 
 def _troubles_and_usage(data: Mapping[str, Any], table: Table) -> None:

@@ -174,21 +174,23 @@ class Selection:
     def _rows(self, rows: Sequence[int]) -> pa.Table:
         return pa.concat_tables(self._tables).take(array_of(rows, pa.int64()))
 
-    def summary(self) -> SelectedRows:
-        """What the footer says of the decided records."""
+    def summary(self, records: Collection[int] | None = None) -> SelectedRows:
+        """What the footer says of the decided records, or of those among them that are given."""
         decided = {*self._kept, *self._exhausted}
+        if records is not None:
+            decided &= {*records}
         rejected = [row for record in decided for row in self._rejected.get(record, ())]
         usage: UsageByModel = {}
         for row in sorted(rejected):
             usage = add_usage(usage, self._usages[row])
         candidates: dict[str, list[int]] = {}
         for record, row in sorted(self._kept.items()):
-            if self._candidates[row]:
+            if self._candidates[row] and record in decided:
                 candidates.setdefault(str(self._candidates[row]), []).append(record)
         return SelectedRows(
             rejected=len(rejected),
             usage=usage,
-            exhausted=sorted(self._exhausted),
+            exhausted=sorted(self._exhausted & decided),
             candidates=candidates,
-            fallback=sorted(self._fallback),
+            fallback=sorted(self._fallback & decided),
         )

@@ -8,7 +8,7 @@ failed; what a stage hands on is what its checkpoint would give, in the first ru
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.pipelines.tasks import StageAccount, Task
+from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.store.atomic import atomic_file, read_or_none
 from sdg_core.store.listing import list_files
@@ -35,12 +35,14 @@ _TYPE = "\x00type"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A batch of a source after a stage. read: records that the batch took from the source. last: whether they were the last."""
+    """A batch of a source after a stage. read: records that the batch took from the source. last: whether they were the last.
+    rejected: candidates that were not kept on the way."""
 
     tasks: list[Task]
     accounts: list[StageAccount]
     read: int
     last: bool
+    rejected: Sequence[RejectedCandidate] = ()
 
 
 def prefix_directory(prefix: str) -> str:
@@ -82,7 +84,12 @@ class SourceCheckpoints:
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
             tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
-            return Checkpoint(tasks, [StageAccount(**item) for item in head["accounts"]], head["read"], head["last"])
+            rejected = tuple(
+                RejectedCandidate(tuple(path), stage, candidate, reason, _decoded(values))
+                for path, stage, candidate, reason, values in head.get("rejected", ())
+            )
+            accounts = [StageAccount(**item) for item in head["accounts"]]
+            return Checkpoint(tasks, accounts, head["read"], head["last"], rejected)
         except (
             ValueError,
             KeyError,
@@ -101,7 +108,14 @@ class SourceCheckpoints:
         Raises StoreError, and what `commit_guard` raises.
         """
         accounts = [asdict(account) for account in found.accounts]
-        head = {"schema_version": SCHEMA_VERSION, "read": found.read, "last": found.last, "accounts": accounts}
+        rejected = [[r.path, r.stage, r.candidate, r.reason, _encoded(r.values)] for r in found.rejected]
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "read": found.read,
+            "last": found.last,
+            "accounts": accounts,
+            "rejected": rejected,
+        }
         lines = [dump_exactly([task.path, _encoded(task.values)]) for task in found.tasks]
         content = b"\n".join([dump_exactly(head), *lines])
         place = self._place(prefix)

@@ -13,6 +13,7 @@ from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.spending import DatasetSpending, upstream_cost
 from sdg_core.errors import ConfigError, IncompleteError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
+from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -87,8 +88,16 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
     spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
+    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
     made = make_report(
-        plan, layout, metadata, as_row_groups(statuses), runs=runs, history_fault=fault, spending=spending
+        plan,
+        layout,
+        metadata,
+        as_row_groups(statuses),
+        runs=runs,
+        history_fault=fault,
+        spending=spending,
+        selection=selection_of(entries),
     )
     return write_report(layout, made, output=output)
 

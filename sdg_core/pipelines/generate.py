@@ -46,6 +46,7 @@ from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.prune import note_checkpoints
 from sdg_core.pipelines.publish import rows_of
 from sdg_core.pipelines.publisher import MadePartition, Publisher
+from sdg_core.pipelines.rejected import rejected_rows, selects, write_rejected
 from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
@@ -57,7 +58,7 @@ from sdg_core.pipelines.store import (
     write_down,
 )
 from sdg_core.pipelines.summary import summarize
-from sdg_core.pipelines.tasks import SourceResult
+from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
 from sdg_core.store.cleanup import remove_stale_temp_files
@@ -173,6 +174,7 @@ class _Run:
         self._tell = tally
         self._on_partition = on_partition
         self._retry = retry
+        self._selects = selects(pipeline.plan)
         self._models = models
         self._versions = versions
         self._settings = pipeline.plan.config.run
@@ -308,17 +310,22 @@ class _Run:
         entries = {entry.key: entry for entry in status.footer.sources} if status.footer is not None else {}
         results: dict[str, SourceResult] = {}
         made: dict[str, pa.Table] = {}
+        rejected: dict[str, pa.Table] = {}
 
         def guard() -> AbstractContextManager[None]:
             """What keeps a run that has lost the partition from changing anything of it."""
             return self._held.commit_guard(status.index)
 
         async def make(key: str) -> None:
-            rows = RowBuffer(partial(rows_of, self._pipeline, key))
+            rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
+            others: RowBuffer[RejectedCandidate] = RowBuffer(partial(rejected_rows, self._pipeline.plan, key))
             async with self._room_for_sources:
                 wanted = Wanted(key, entries.get(key), in_hand.carried.get(key, ()))
-                results[key] = await self._source(wanted, rows, commit_guard=guard)
+                results[key] = await self._source(wanted, rows, others, commit_guard=guard)
                 made[key] = rows.table() if results[key].was_read else pa.table({})
+                if self._selects and results[key].was_read:
+                    others.add(())  # so that it has columns, whatever came
+                    rejected[key] = others.table()
 
         if len(status.to_make) == 1:
             await make(status.to_make[0])
@@ -326,10 +333,33 @@ class _Run:
             async with asyncio.TaskGroup() as tasks:
                 for key in status.to_make:
                     tasks.create_task(make(key))
+        if self._selects:
+            await asyncio.to_thread(self._list_rejected, status, results, rejected, guard=guard)
         await self._publisher.publish(MadePartition(in_hand, results, made))
 
-    async def _source(self, wanted: Wanted, rows: RowBuffer, *, commit_guard: CommitGuard) -> SourceResult:
-        """Make a source; `rows` gets what it comes to."""
+    def _list_rejected(
+        self,
+        status: PartitionStatus,
+        results: dict[str, SourceResult],
+        rejected: dict[str, pa.Table],
+        *,
+        guard: CommitGuard,
+    ) -> None:
+        """List rejected candidates; called before the partition's file is switched, so that it never knows of more."""
+        extended = frozenset(key for key, result in results.items() if result.extends)
+        here = [key for key, _ in status.partition.sources if key in self._pipeline.sources]
+        path = self._layout.rejected_candidates(status.index)
+        write_rejected(path, rejected, sources=here, extended=extended, commit_guard=guard)
+
+    async def _source(
+        self,
+        wanted: Wanted,
+        rows: RowBuffer[Task],
+        rejected: RowBuffer[RejectedCandidate],
+        *,
+        commit_guard: CommitGuard,
+    ) -> SourceResult:
+        """Make a source; `rows` gets what it comes to, `rejected` what was not kept."""
         ready = await self._intake.open(wanted)
         key = wanted.key
         run = SourceRun(
@@ -342,7 +372,13 @@ class _Run:
         )
         source = self._pipeline.sources[key]
         result = await run.run(
-            source, ready.records, self._runner, version=ready.version, paid=ready.paid, keep=rows.add
+            source,
+            ready.records,
+            self._runner,
+            version=ready.version,
+            paid=ready.paid,
+            keep=rows.add,
+            keep_rejected=rejected.add,
         )
         reason = self._budget.verdict(remaining=1)
         if reason is not None:

@@ -3,30 +3,33 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
 from sdg_core.errors import StoreError
 from sdg_core.pipelines.readers.base import SourceError
 from sdg_core.pipelines.store import UNLIKE, joined
-from sdg_core.pipelines.tasks import Task
 
 SPILL_BYTES = 64 * 2**20
 """Bytes of rows that a source holds in memory."""
 
 
-class RowBuffer:
-    """Collects finished tasks as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has no name and goes with the
-    process."""
+Item = TypeVar("Item")
 
-    def __init__(self, to_table: Callable[[Sequence[Task]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
+
+class RowBuffer(Generic[Item]):
+    """Collects finished tasks, or what else becomes rows, as tables. What exceeds `SPILL_BYTES` is in a temporary file, which has
+    no name and goes with the process."""
+
+    def __init__(self, to_table: Callable[[Sequence[Item]], pa.Table], *, spill_bytes: int = SPILL_BYTES) -> None:
         self._to_table = to_table
         self._limit = spill_bytes
         self._tables: list[pa.Table] = []
         self._held = 0
         self._schema = pa.schema([])
 
-    def add(self, tasks: Sequence[Task]) -> None:
+    def add(self, tasks: Sequence[Item]) -> None:
         """Take the rows of some tasks. Raises SourceError if a column's values, or those of earlier rows, have no type in
         common."""
         try:

@@ -17,7 +17,16 @@ from sdg_core.pipelines.readers.base import SOURCE_COLUMN, Record, Source, Sourc
 from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.stages import SourceWork, StageRunner
 from sdg_core.pipelines.store import SourceEntry
-from sdg_core.pipelines.tasks import READ_STAGE, FailedTask, Outcome, SourceResult, StageAccount, Task, are_light
+from sdg_core.pipelines.tasks import (
+    READ_STAGE,
+    FailedTask,
+    Outcome,
+    RejectedCandidate,
+    SourceResult,
+    StageAccount,
+    Task,
+    are_light,
+)
 
 BATCH = 1000
 """Records of a source that are on their way at once."""
@@ -87,9 +96,10 @@ class SourceRun:
         version: str,
         paid: Sequence[JournaledCell],
         keep: Callable[[Sequence[Task]], None],
+        keep_rejected: Callable[[Sequence[RejectedCandidate]], None] = lambda rejected: None,
     ) -> SourceResult:
-        """The outcome. opened: its records, or why it cannot be read. keep: is given finished tasks, a batch at a time, which
-        count only if the result says that the source was read to its end."""
+        """The outcome. opened: its records, or why it cannot be read. keep, keep_rejected: are given finished tasks and rejected
+        candidates, a batch at a time, which count only if the result says that the source was read to its end."""
         work = SourceWork(source.key, paid, {})
         if isinstance(opened, SourceError):
             return self._unreadable(source, opened, version=version, work=work)
@@ -105,6 +115,9 @@ class SourceRun:
                     keep(kept)
                 else:
                     await asyncio.to_thread(keep, kept)
+                if work.rejected:
+                    await asyncio.to_thread(keep_rejected, work.rejected)
+                    work.rejected = []
                 last = batch.last or self._at_most is not None
                 number = number + 1
                 start = start + batch.read
@@ -126,6 +139,7 @@ class SourceRun:
             accounts = [*kept.accounts, *self._new_accounts()[len(kept.accounts) :]]
             batch = _Batch(number, start, kept.read, kept.last, self._new_accounts() if self._targets else accounts)
             tasks = [replace(task, counted=not self._targets) for task in kept.tasks]
+            work.rejected += kept.rejected if not self._targets else ()
         else:
             count = self._at_most or BATCH
             if records.are_at_hand(count):
@@ -143,11 +157,14 @@ class SourceRun:
             tasks = self._marked(plan.place, tasks)
             wanted = [task for task in tasks if self._is_wanted(task)]
             outcomes = await runner.run(plan, wanted, work) if wanted else []
+            batch.accounts[plan.place + 1].add(work.selected)
+            work.selected = StageAccount("select")
             if plan.stage.checkpoint:
                 outcomes = await asyncio.to_thread(_storable, outcomes)
             tasks = self._settle(plan.place, wanted, outcomes, batch)
             if plan.stage.checkpoint and self._checkpoints is not None and not (batch.failed or self._targets):
-                found = Checkpoint(tasks, batch.accounts[: plan.place + 2], batch.read, batch.last)
+                accounts = batch.accounts[: plan.place + 2]
+                found = Checkpoint(tasks, accounts, batch.read, batch.last, tuple(work.rejected))
                 await asyncio.to_thread(self._checkpoints.save, plan.prefix, batch.number, found)
         return batch, tasks
 

@@ -6,7 +6,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any, cast
@@ -31,7 +31,7 @@ from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.base import StageExecutor, is_heavy
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.split import split_text
-from sdg_core.pipelines.tasks import Outcome, Task, are_light, task_number
+from sdg_core.pipelines.tasks import DROPPED, Outcome, RejectedCandidate, StageAccount, Task, are_light, task_number
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.templates.render import compiled
 from sdg_core.plan.usage import UsageByModel, add_usage
@@ -44,12 +44,18 @@ TASKS_AT_ONCE = 1000
 
 @dataclass
 class SourceWork:
-    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run."""
+    """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run.
+
+    rejected: candidates that were not kept of the tasks done since it was emptied. selected: what that came to in the account of
+    the stage.
+    """
 
     key: str
     paid: Sequence[JournaledCell]
     usage: UsageByModel
     replayed: int = 0
+    rejected: list[RejectedCandidate] = field(default_factory=list)
+    selected: StageAccount = field(default_factory=lambda: StageAccount("select"))
 
 
 class StageRunner:
@@ -135,6 +141,7 @@ class StageRunner:
                 group = open_group()
             await self._make_all(maker, group, work)
             made = dict(zip(order, _rows(group, records), strict=True))
+            _note_rejected(plan, group, {numbers[at]: tasks[at] for at in order}, work)
             work.usage = add_usage(work.usage, group.usage)
             work.replayed += group.replayed
         for at, number in enumerate(numbers):
@@ -232,8 +239,25 @@ def _rows(group: OpenGroup, numbers: Sequence[int]) -> list[Outcome]:
             where = f"column {failure.column!r}: {failure.message}"
             outcomes.append(Failed(where, kind=failure.kind, attempts=failure.attempts))
         else:
-            outcomes.append(Filtered("select: no candidate was kept"))
+            outcomes.append(Filtered(DROPPED))
     return outcomes
+
+
+def _note_rejected(plan: StagePlan, group: OpenGroup, tasks: Mapping[int, Task], work: SourceWork) -> None:
+    """Note the candidates of a group that were not kept. tasks: by their numbers; what is made again only to get further counted
+    when it was made first."""
+    if group.selection is None:
+        return
+    counted = [number for number, task in tasks.items() if task.counted]
+    rows = group.selection.rejected(failed=[failure.record for failure in group.every_failure]).of(counted)
+    places = zip(rows.records.tolist(), rows.candidates.tolist(), rows.reasons, rows.table.to_pylist(), strict=True)
+    for number, candidate, reason, made in places:
+        task = tasks[number]
+        values = {**{name: task.values[name] for name in plan.reads}, **made}
+        work.rejected.append(RejectedCandidate(task.path, plan.place, candidate, reason, values))
+    found = group.selection.summary(counted)
+    account = StageAccount("select", rejected=found.rejected, rejected_usage=found.usage, fallback=len(found.fallback))
+    work.selected.add(account)
 
 
 def _split(plan: StagePlan, stage: SplitStage, task: Task) -> Outcome:

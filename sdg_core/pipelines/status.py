@@ -1,7 +1,8 @@
 """A pipeline's state for people and programs: what `sdg status` and `sdg plan` show. Nothing is made by looking."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sdg_core.config.run_settings import ResumeMode
@@ -9,19 +10,26 @@ from sdg_core.dataset.resume import choose_version
 from sdg_core.dataset.status import StoredStatus
 from sdg_core.errors import RefusedError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, partitions_of, scan
+from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.store import SourceEntry, stage_label
 from sdg_core.plan.row_groups import Shard
-from sdg_core.plan.usage import UsageByModel, add_usage, costs
+from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs
+from sdg_core.store.row_groups import SelectionCounts
 
 STATES = ("missing", "partial", "complete", "failed", "corrupt", "stale")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineStatus(StoredStatus):
-    """What is on disk. partitions: every one with its state."""
+    """What is on disk. partitions: every one with its state.
+
+    selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
+    """
 
     pipeline: OpenPipeline
     partitions: tuple[PartitionStatus, ...]
+    selection: SelectionCounts | None = None
+    rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
 
     @property
     def entries(self) -> list[SourceEntry]:
@@ -53,6 +61,7 @@ class PipelineStatus(StoredStatus):
             for entry in self.entries
             for failure in entry.failed
         ]
+        cost_of_rejected = {alias: vars(cost) for alias, cost in self.rejected_cost.items()}
         keys = {state: [s.key for s in self.partitions if s.state == state] for state in STATES}
         sources = self.source_states()
         return {
@@ -63,6 +72,7 @@ class PipelineStatus(StoredStatus):
             "sources": {state: {"count": len(found), "locators": found} for state, found in sources.items()},
             "records": {"actual": sum(entry.rows for entry in self.entries)},
             "filtered": dict(filtered),
+            "selection": {**vars(self.selection), "cost": cost_of_rejected} if self.selection is not None else None,
             "failures": {"count": len(failures), "tasks": failures},
             "sources_current": self.pipeline.is_current,
         }
@@ -75,12 +85,17 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     for status in statuses:
         if status.footer is not None:
             usage = add_usage(usage, status.footer.usage)
+    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
+    selection = selection_of(entries)
+    models = pipeline.plan.config.model_configs
     return PipelineStatus(
         **StoredStatus.common(pipeline.as_dataset(), layout, version.metadata if version is not None else None),
         pipeline=pipeline,
         partitions=tuple(statuses),
         usage=usage,
-        cost=costs(usage, pipeline.plan.config.model_configs),
+        cost=costs(usage, models),
+        selection=selection,
+        rejected_cost=costs(selection.usage, models) if selection is not None else {},
         faults=tuple(f"partition {s.key}: {s.reason}" for s in statuses if s.reason is not None),
     )
 

@@ -55,6 +55,10 @@ class SourcesLayout(VersionLayout):
         """The file of a partition."""
         return self.row_groups / f"{row_group_key(index)}.parquet"
 
+    def rejected_candidates(self, index: int) -> StorePath:
+        """Candidates of a partition's tasks that were not kept; see `sdg_core.pipelines.rejected`."""
+        return self.rejected / f"{row_group_key(index)}.parquet"
+
     def cells(self, index: int) -> StorePath:
         """What was paid for the complete sources of a partition; see `sdg_core.pipelines.paid_cells`."""
         return self.directory / "cells" / f"{row_group_key(index)}.jsonl.zst"
@@ -257,11 +261,12 @@ def _with_stage_numbers(content: bytes) -> bytes:
     data = orjson.loads(content)
     for entry in data["sources"]:
         for failed in entry["failed"]:
-            failed["stage"] = _stage_number(failed["stage"])
+            failed["stage"] = stage_number(failed["stage"])
     return orjson.dumps(data)
 
 
-def _stage_number(label: str) -> int:
+def stage_number(label: str) -> int:
+    """The place of a stage in the pipeline file, from how it is named."""
     return -1 if label == "sources" else int(label.removeprefix("stages[").removesuffix("]"))
 
 

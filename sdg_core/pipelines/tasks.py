@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_core.custom import Failed, Filtered
-from sdg_core.plan.usage import UsageByModel
+from sdg_core.plan.usage import UsageByModel, add_usage
 
 READ_STAGE = -1
 """The place of the reader, before the first stage."""
+DROPPED = "select: no candidate was kept"
+"""Why a task is filtered of which `select` kept nothing."""
 _FEW = 64
 _SHORT = 2**16
 _SOURCE_BITS = 28
@@ -65,9 +67,25 @@ class FailedTask:
         return tuple(int(part) for part in self.task.split("/")) if self.task else ()
 
 
+@dataclass(frozen=True)
+class RejectedCandidate:
+    """Columns of a task that `select` did not keep: which candidate of which stage, and why. values: what they were made from,
+    and they themselves."""
+
+    path: tuple[int, ...]
+    stage: int
+    candidate: int
+    reason: str
+    values: Mapping[str, Any]
+
+
 @dataclass
 class StageAccount:
-    """Where the tasks of one stage of one source went. made: what `expanded` became."""
+    """Where the tasks of one stage of one source went. made: what `expanded` became.
+
+    rejected: candidates that `select` did not keep, of tasks that did not fail. rejected_usage: what those used. fallback: tasks
+    that took the best of candidates none of which was kept.
+    """
 
     stage: str
     tasks_in: int = 0
@@ -76,6 +94,9 @@ class StageAccount:
     failed: int = 0
     expanded: int = 0
     made: int = 0
+    rejected: int = 0
+    rejected_usage: UsageByModel = field(default_factory=dict)
+    fallback: int = 0
 
     def add(self, other: "StageAccount") -> None:
         """Add what became of other tasks at the same stage."""
@@ -84,6 +105,9 @@ class StageAccount:
         self.failed += other.failed
         self.expanded += other.expanded
         self.made += other.made
+        self.rejected += other.rejected
+        self.rejected_usage = add_usage(self.rejected_usage, other.rejected_usage)
+        self.fallback += other.fallback
         for reason, count in other.filtered.items():
             self.filtered[reason] = self.filtered.get(reason, 0) + count
 

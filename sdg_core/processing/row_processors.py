@@ -7,11 +7,11 @@ Invariant: `prepare` has seen every batch, once for each deduplication, before `
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import orjson
@@ -38,6 +38,7 @@ from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import truth_template
 from sdg_core.seeds.readers import Seeds
 
+Found = TypeVar("Found")
 OpenSource = Callable[[SeedSource], Seeds]
 Batches = Callable[[frozenset[str]], Iterator[tuple[Ids, pa.Table]]]
 """Reads the whole dataset once, as record indices and at least these columns."""
@@ -188,12 +189,7 @@ class _Keep:
         self.method = "template"
 
     def reasons(self, ids: Ids, table: pa.Table) -> Reasons:
-        rows = table.select(sorted(self.columns)).to_pylist()
-        found: Reasons = []
-        for record, values in zip(ids, rows, strict=True):
-            with _of_record(record):
-                found.append(why_not(self._template, self._keep, values))
-        return found
+        return _of_each(ids, table, self.columns, lambda values: why_not(self._template, self._keep, values))
 
 
 class _Quality:
@@ -267,14 +263,14 @@ class _Deduplication:
         found = {"cluster": self._found.cluster, "record_index": self._found.ids, "kept": self._found.kept}
         return pa.table({name: pa.array(values[order]) for name, values in found.items()})
 
-    def _scores(self, ids: Ids, table: pa.Table) -> list[float | None]:
-        assert self._score is not None
-        rows = table.select(sorted(self._score.names)).to_pylist()
-        found: list[float | None] = []
-        for record, values in zip(ids, rows, strict=True):
-            with _of_record(record):
-                found.append(score_of(self._score, values))
-        return found
+    def _scores(self, ids: Ids, table: pa.Table) -> Sequence[float | None]:
+        template = self._score
+        assert template is not None
+        name = self._processor.score
+        if name in table.schema.names and _is_number(table.schema.field(name).type):
+            scores: list[float | None] = table.column(name).cast(pa.float64(), safe=False).to_pylist()
+            return scores  # as the template would say, but fast
+        return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
 
 class _Decontamination:
@@ -374,13 +370,21 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
     return pa.array([None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64()))
 
 
-@contextmanager
-def _of_record(record: int) -> Iterator[None]:
-    """Says of which record something is raised."""
+def _of_each(
+    ids: Ids, table: pa.Table, names: Collection[str], judge: Callable[[Mapping[str, Any]], Found]
+) -> list[Found]:
+    """What is said of each record by its values in some columns; what is raised names the record."""
+    found: list[Found] = []
     try:
-        yield
+        for values in table.select(sorted(names)).to_pylist():
+            found.append(judge(values))
     except CellError as error:
-        raise CellError(f"record {record}: {error.message}", remedy=error.remedy) from error
+        raise CellError(f"record {ids[len(found)]}: {error.message}", remedy=error.remedy) from error
+    return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:

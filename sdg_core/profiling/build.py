@@ -26,7 +26,7 @@ from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.parts import resolve_parts, row_group_parts, scan_parts
 from sdg_core.store.row_group_state import RowGroupStatus
-from sdg_core.store.row_groups import damage_errors
+from sdg_core.store.row_groups import SelectionCounts, count_selection, damage_errors
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,12 @@ def make_report(
     runs: Sequence[RunRecord],
     history_fault: str | None = None,
     spending: DatasetSpending | None = None,
+    selection: SelectionCounts | None = None,
 ) -> Report:
     """Look at a version: at its finished dataset, or at the row groups there are so far. Writes nothing.
 
     history_fault: why the runs are not known. spending: what the dataset has cost, other versions and its upstream included.
+    selection: what `select` came to, where the footers of `statuses` do not say.
     Raises IncompleteError if there is no row, StoreError.
     """
     stored = resolve_parts(version, metadata, statuses)
@@ -63,6 +65,7 @@ def make_report(
         runs=runs,
         history_fault=history_fault,
         spending=spending or DatasetSpending(),
+        selection=selection or count_selection(status.footer for status in statuses),
     )
     with damage_errors(version.directory, remedy=stored.remedy), scan_parts(stored.parts) as frame:
         columns = profile_table(frame, described, rows=stored.num_rows)

@@ -19,7 +19,7 @@ from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
 from sdg_core.store.parts import StoredRows
 from sdg_core.store.row_group_state import RowGroupStatus
-from sdg_core.store.row_groups import count_selection, total_usage
+from sdg_core.store.row_groups import SelectionCounts, total_usage
 from sdg_core.store.seed_manifest import read_seed_content
 from sdg_core.store.versions import resolved_config
 
@@ -36,10 +36,10 @@ def gather_facts(
     runs: Sequence[RunRecord],
     history_fault: str | None,
     spending: DatasetSpending,
+    selection: SelectionCounts | None,
 ) -> Facts:
     """What the page says beside the statistics. Raises StoreError."""
     usage, by_column = total_usage(status.footer for status in statuses)
-    selection = count_selection(status.footer for status in statuses)
     config = read_or_none(version.config)
     return Facts(
         dataset=plan.config.name,

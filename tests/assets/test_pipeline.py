@@ -22,6 +22,7 @@ PIPELINE = {
         {
             "stage": "columns",
             "columns": [{"column_type": "llm-text", "name": "answer", "model_alias": "m", "prompt": "{{ content }}"}],
+            "select": {"candidates": 2, "otherwise": "best", "best": "{{ answer | length }}"},
         },
     ],
     "model_providers": [{"name": "sim", "provider_type": "simulated"}],
@@ -62,7 +63,8 @@ def test_a_pipeline_from_discovery_to_the_seal(tmp_path: Path) -> None:
         assert sorted(events) == ["00000", "00001"]
         metadata = {name: value.value for name, value in events["00001"].metadata.items()}
         assert (metadata["rows"], metadata["tasks_read"], metadata["filtered/skipped"]) == (1, 1, 1)
-        assert metadata["usage/requests"] == 1 and metadata["adopted"] is False and metadata["simulated"] is True
+        assert (metadata["candidates_rejected"], metadata["records_dropped"]) == (1, 0)
+        assert metadata["usage/requests"] == 2 and metadata["adopted"] is False and metadata["simulated"] is True
         assert list(metadata["source_versions"]) == ["docs/b.txt"]
         assert events["00001"].tags["dagster/code_version"] == metadata["config_fingerprint"]
     finished = home.materialize("notes/dataset")
