@@ -8,7 +8,7 @@ import time
 
 import polars as pl
 
-from benchmarks.w12 import texts_of
+from benchmarks.w12 import batches_of
 from sdg_core.filters.quality import STOP_WORDS, QualityRule, failed_rule
 
 RULES = [
@@ -32,7 +32,7 @@ def passes(text: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=20_000)
-    texts = texts_of(parser.parse_args().texts)
+    texts = [text for batch in batches_of(parser.parse_args().texts) for text in batch]
     column = pl.Series(texts)
     failed_rule(RULES, column[:10])
     began = time.process_time()

@@ -13,7 +13,6 @@ from pathlib import Path
 import dagster as dg
 
 from sdg_assets.assets.catalog import FINISHED
-from sdg_core.api import projects
 from sdg_core.errors import SdgError
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"
@@ -32,13 +31,12 @@ def broken(
     prefix: Sequence[str],
     group: str | None,
     owners: Sequence[str],
-    name: str | None = None,
+    name: str,
 ) -> dg.Definitions:
-    """One asset in the place of what the file describes; materializing it fails with the error. Raises the error where it is to
-    be seen at once. name: of the asset; default the one in the file."""
+    """One asset, `name`, in the place of what the file describes; materializing it fails with the error. Raises the error
+    where it is to be seen at once."""
     if os.environ.get(VALIDATING) or not _has_neighbours(context):
         raise error
-    name = name or projects.name_in(file) or projects.name_of_folder(context.path.name, otherwise="dataset")
     reason = str(error)
     _LOG.error("%s cannot be used, so %s is not loaded: %s", file, name, reason)
 

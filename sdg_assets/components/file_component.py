@@ -17,9 +17,8 @@ from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
 from sdg_assets.components.broken import broken
-from sdg_assets.components.names import name_taken
+from sdg_assets.components.names import name_taken, shown_as
 from sdg_assets.resources import resolve_for
-from sdg_core.api import projects
 from sdg_core.errors import SdgError
 
 
@@ -59,13 +58,13 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         """
         path = Path(os.path.realpath(context.path / self.config))
         prefix = prefix_of(self.key_prefix)
-        name = None
         try:
+            made = self.definitions_of(path)
             if taken := name_taken(context, path, prefix=prefix):
-                name = f"{projects.name_in(path)}_of_{context.path.name}"
                 raise taken
-            return self.definitions_of(path)
+            return made
         except SdgError as error:
+            name = shown_as(context, path, prefix=prefix)
             return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name)
 
     @abstractmethod

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import dagster as dg
@@ -15,47 +16,97 @@ from sdg_core.errors import PlanError
 DEFS = "defs.yaml"
 KINDS = ("sdg_assets.Dataset", "sdg_assets.SourcePipeline")
 Key = tuple[str, ...]
-_LATEST: "list[tuple[dg.ComponentTree, dict[Key, Path]]]" = []
-"""The tree of components that was loaded last, and the file that has each name in it: looked up once for all components."""
 
 
 @dataclass(frozen=True)
-class _Document:
-    """A component of ours in a defs.yaml, as far as it can be read."""
+class _Component:
+    """A component of ours in a defs.yaml, as far as it can be read: where it stands, its file, what its keys begin with."""
 
     folder: Path
-    config: str
+    file: Path
     prefix: Key
 
 
+@dataclass(frozen=True)
+class _Names:
+    """Which component has each name, and what the others are shown as; no two are shown as the same."""
+
+    first: dict[Key, _Component]
+    stand_ins: dict[_Component, str]
+
+
+_LATEST: list[tuple[dg.ComponentTree, _Names]] = []
+"""The tree of components that was loaded last, and its names: looked up once for all components."""
+
+
 def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> PlanError | None:
-    """What is wrong if another file of the project, one that comes before, describes something of the same name."""
-    if not (context.path / DEFS).is_file() or not context.path.is_relative_to(context.defs_module_path):
-        return None  # built from Python
+    """What is wrong if another component of the project, one that comes before, describes something of the same name."""
     name = projects.name_in(file)
-    first = _owners(context).get((*prefix, name), file) if name is not None else file
-    if first == file:
+    if name is None or not _is_in_project(context):
         return None
+    mine = _component(context, file, prefix=prefix)
+    first = _names(context).first.get((*prefix, name), mine)
+    if first == mine:
+        return None
+    if first.file == file:
+        return PlanError(
+            f"{file} is a component in {first.folder} already: the assets would have the same keys",
+            remedy="remove one of the two defs.yaml, or give one a key_prefix of its own",
+        )
     return PlanError(
-        f"{file} is named {name!r}, and so is {first}: their assets would have the same keys",
+        f"{file} is named {name!r}, and so is {first.file}: their assets would have the same keys",
         remedy="give one of them another name, or a key_prefix of its own",
     )
 
 
-def _owners(context: dg.ComponentLoadContext) -> dict[Key, Path]:
+def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> str:
+    """The name of the asset that stands for a file which cannot be used; no other component's."""
+    mine = _component(context, file, prefix=prefix)
+    stand_in = _names(context).stand_ins.get(mine) if _is_in_project(context) else None
+    return stand_in or projects.name_in(file) or _name_of(context.path)
+
+
+def _is_in_project(context: dg.ComponentLoadContext) -> bool:
+    """Whether it is not built from Python."""
+    return (context.path / DEFS).is_file() and context.path.is_relative_to(context.defs_module_path)
+
+
+def _component(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> _Component:
+    return _Component(Path(os.path.realpath(context.path)), file, tuple(prefix))
+
+
+def _names(context: dg.ComponentLoadContext) -> _Names:
     tree = context.component_tree
     if not _LATEST or _LATEST[0][0] is not tree:
-        found: dict[Key, Path] = {}
-        for document in _documents(context.defs_module_path):
-            path = Path(os.path.realpath(document.folder / document.config))
-            name = projects.name_in(path)
-            if name is not None:
-                found.setdefault((*document.prefix, name), path)
-        _LATEST[:] = [(tree, found)]
+        _LATEST[:] = [(tree, _find_names(list(_components(context.defs_module_path))))]
     return _LATEST[0][1]
 
 
-def _documents(folder: Path) -> Iterator[_Document]:
+def _find_names(components: list[_Component]) -> _Names:
+    named = [(component, projects.name_in(component.file)) for component in components]
+    first: dict[Key, _Component] = {}
+    for component, name in named:
+        if name is not None:
+            first.setdefault((*component.prefix, name), component)
+    taken = set(first)
+    stand_ins: dict[_Component, str] = {}
+    for component, name in named:
+        if name is not None and first[*component.prefix, name] == component:
+            continue
+        folder = _name_of(component.folder)
+        wanted = folder if name is None else f"{name}_of_{folder}"
+        numbered = (f"{wanted}_{number}" for number in count(2))
+        chosen = next(one for one in chain([wanted], numbered) if (*component.prefix, one) not in taken)
+        taken.add((*component.prefix, chosen))
+        stand_ins[component] = chosen
+    return _Names(first, stand_ins)
+
+
+def _name_of(folder: Path) -> str:
+    return projects.name_of_folder(folder.name, otherwise="dataset")
+
+
+def _components(folder: Path) -> Iterator[_Component]:
     for file in sorted(folder.rglob(DEFS)):
         try:
             documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
@@ -67,4 +118,5 @@ def _documents(folder: Path) -> Iterator[_Document]:
             attributes = document.get("attributes") or {}
             config = attributes.get("config")
             if isinstance(config, str) and "{{" not in config:
-                yield _Document(file.parent, config, prefix_of(attributes.get("key_prefix")))
+                path = Path(os.path.realpath(file.parent / config))
+                yield _Component(Path(os.path.realpath(file.parent)), path, prefix_of(attributes.get("key_prefix")))

@@ -10,9 +10,16 @@ from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
-from sdg_core.errors import IncompleteError, LedgerError
+from sdg_core.errors import LedgerError
 from sdg_core.processing import process as processing
-from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
+from sdg_core.processing.export import (
+    Exported,
+    ExportOptions,
+    check_exportable,
+    check_finished,
+    check_target,
+    export_version,
+)
 from sdg_core.processing.hub import PushPlan as PushPlan
 from sdg_core.processing.hub import push_finished
 from sdg_core.processing.process import ProcessingResult
@@ -162,8 +169,8 @@ def push(
     finished, HubError, StoreError.
     """
     version = existing_version(dataset)
-    if version.metadata is None or version.metadata.post_generation_state != "complete":
-        raise IncompleteError(f"{version.layout.directory} is not finished", remedy="`sdg process` it first")
+    assert version.metadata is not None
+    check_finished(version.layout, version.metadata)
     return push_finished(
         dataset.plan, version.layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token
     )
@@ -193,11 +200,7 @@ def export(
     check_target(target, overwrite=overwrite or split is not None)
     version = existing_version(dataset)
     assert version.metadata is not None
-    if version.metadata.post_generation_state != "complete" and not partial:
-        raise IncompleteError(
-            f"{version.layout.directory} is not finished",
-            remedy="`sdg process` it first, or export the rows there are so far by --partial",
-        )
+    check_exportable(version.layout, version.metadata, partial=partial)
     stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
     return export_version(version.layout, stored, dataset.plan.kept_schema, target, options=options)
 

@@ -1,6 +1,8 @@
 """What options of several commands mean together."""
 
+import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sdg_core.api import Shard, parse_row_groups
@@ -22,3 +24,8 @@ def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) 
         return listed
     everything = listed if listed is not None else tuple(range(count))
     return tuple(Shard.parse(shard).of(everything))
+
+
+def named_again(file: Path, root: str | None) -> str:
+    """The arguments by which the next command finds the same data."""
+    return shlex.join([str(file), *(["--root", root] if root is not None else [])])

@@ -95,6 +95,7 @@ def generate(
     """`sdg generate` and `sdg retry`."""
     from sdg_core.api import Shard, pipelines
     from sdg_core.cli import show_pipeline
+    from sdg_core.cli.options import named_again
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
@@ -110,7 +111,7 @@ def generate(
             on_event=on_event,
         )
     is_whole = sources is None and shard is None
-    show_pipeline.summary(result, file=file if is_whole else None, as_json=as_json)
+    show_pipeline.summary(result, following=named_again(file, root) if is_whole else None, as_json=as_json)
     if result.remaining:
         raise typer.Exit(FAILED_RECORDS)
 
@@ -144,6 +145,7 @@ def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool 
     """`sdg process`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_results
+    from sdg_core.cli.options import named_again
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_processing, look_at_pipeline
 
@@ -151,7 +153,7 @@ def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool 
     pipeline = look_at_pipeline(file, root=root)
     with watching(pipeline.name) as on_event:
         result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
-    show_results.processed(result, file=file, as_json=as_json)
+    show_results.processed(result, following=named_again(file, root), as_json=as_json)
 
 
 def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:

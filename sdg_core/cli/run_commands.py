@@ -40,7 +40,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Generate the remaining records. Complete row groups are left untouched."""
-    from sdg_core.cli.options import chosen_row_groups, run_changes
+    from sdg_core.cli.options import chosen_row_groups, named_again, run_changes
 
     mode: ResumeMode | None = resume.value if resume is not None else None
     changes = run_changes(when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor)
@@ -65,7 +65,7 @@ def generate(
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
-    show.run_summary(summary, file=file if chosen is None else None, as_json=as_json)
+    show.run_summary(summary, following=named_again(file, root) if chosen is None else None, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
     if summary.remaining:
@@ -88,6 +88,7 @@ def process(
         return pipeline.process(file, root=root, allow_missing=allow_missing, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_results
+    from sdg_core.cli.options import named_again
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_processing, look_at
 
@@ -95,7 +96,7 @@ def process(
     dataset = look_at(file, root=root, num_records=num_records)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
-    show_results.processed(result, file=file, as_json=as_json)
+    show_results.processed(result, following=named_again(file, root), as_json=as_json)
 
 
 @reports_errors

@@ -183,8 +183,8 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
     console.print(table)
 
 
-def run_summary(summary: "RunSummary", *, file: Path | None, as_json: bool) -> None:
-    """The outcome of `sdg generate`. file: what can be processed next; None after some row groups of several."""
+def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) -> None:
+    """The outcome of `sdg generate`. following: arguments of the next command; None after some row groups of several."""
     if as_json:
         return print_json(summary.to_dict())
     console = stdout()
@@ -205,8 +205,8 @@ def run_summary(summary: "RunSummary", *, file: Path | None, as_json: bool) -> N
         first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
         remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
         console.print(Text.assemble(remaining, first), soft_wrap=True)
-    elif file is not None and not summary.waiting:
-        console.print(f"next: sdg process {file}", soft_wrap=True)
+    elif following is not None and not summary.waiting:
+        console.print(f"next: sdg process {following}", soft_wrap=True)
 
 
 def _details(summary: "RunSummary") -> Iterator[str]:

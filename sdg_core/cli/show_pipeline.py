@@ -87,8 +87,8 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
         typer.echo(printable(f"failed: {where}: {failure.message}"), err=True)
 
 
-def summary(result: PipelineSummary, *, file: Path | None, as_json: bool) -> None:
-    """The outcome of `sdg generate`. file: what can be processed next; None after some sources of several."""
+def summary(result: PipelineSummary, *, following: str | None, as_json: bool) -> None:
+    """The outcome of `sdg generate`. following: arguments of the next command; None after some sources of several."""
     if as_json:
         failures = [
             {"source": locator, **vars(failure), "stage": stage_label(failure.stage)}
@@ -118,19 +118,19 @@ def summary(result: PipelineSummary, *, file: Path | None, as_json: bool) -> Non
         table.add_row("", f"and {len(result.failures) - _SHOWN:,} more; see `sdg status --json`")
     console.print(table)
     console.print(f"in {result.version.row_groups}", soft_wrap=True)
-    for text in _what_to_do(result, file=file):
+    for text in _what_to_do(result, following=following):
         console.print(text, soft_wrap=True)
 
 
-def _what_to_do(result: PipelineSummary, *, file: Path | None) -> Iterator[Text]:
+def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[Text]:
     partial = result.states.get("partial", 0)
     failed = result.states.get("failed", 0)
     if partial:
         yield Text(f"{partial:,} sources are partial; run again to retry what failed", "yellow")
     if failed:
         yield Text(f"{failed:,} sources are given up; `sdg retry` tries them again", "red")
-    if file is not None and not result.remaining:
-        yield Text(f"next: sdg process {file}")
+    if following is not None and not result.remaining:
+        yield Text(f"next: sdg process {following}")
 
 
 def status(current: PipelineStatus, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from sdg_core.cli.output import print_json, say, stdout
 _LOADERS = {".parquet": "parquet", ".jsonl": "json", ".csv": "csv"}
 
 
-def processed(result: ProcessingResult, *, file: Path, as_json: bool) -> None:
+def processed(result: ProcessingResult, *, following: str, as_json: bool) -> None:
     """The outcome of `sdg process`."""
     report = result.version.report_html
     if as_json:
@@ -36,7 +36,7 @@ def processed(result: ProcessingResult, *, file: Path, as_json: bool) -> None:
         console.print(f"report: {report}", soft_wrap=True)
     names = [path.name for path in result.outputs if path != result.version.processed_dataset]
     option = f" (or --processor {names[0]})" if names else ""
-    console.print(f"next: sdg export {file} out.jsonl{option}", soft_wrap=True)
+    console.print(f"next: sdg export {following} out.jsonl{option}", soft_wrap=True)
 
 
 def reopened(name: str, *, kept: str, done: bool, as_json: bool) -> None:

@@ -146,10 +146,10 @@ class CarryOver:
         self._hashes = carried_hashes(plan)
         self._also = {name: side_effects_of(plan.column(name)) for name in self._hashes}
         made = {column.name for column in plan.config.columns if isinstance(column, ImageColumn)}
-        self._pictures = {
-            name: (name in made, tuple(other for other in plan.graph.dependencies[name] if other in made))
-            for name in self._hashes
-        }
+        self._pictures = {}
+        for name in self._hashes:
+            read = tuple(other for other in plan.graph.dependencies[name] if other in made)
+            self._pictures[name] = (name in made, read)
         self._versions = [_EarlierFiles(version, plan, self._hashes) for version in versions] if self._hashes else []
         self._journaled = journal.other_versions() if journal is not None and self._versions else frozenset()
 

@@ -120,11 +120,7 @@ class RecordMaker:
         )
         criteria = early_criteria(plan)
         self._phases = [_steps(plan, number, criteria) for number in range(plan.graph.phases)]
-        self.columns_read = tuple(
-            frozenset(other for step in steps for name in step.names for other in plan.graph.dependencies[name])
-            | {other for step in steps if step.criterion is not None for other in step.criterion.reads}
-            for steps in self._phases
-        )
+        self.columns_read = tuple(_columns_read(plan, steps) for steps in self._phases)
 
     async def make(self, group: OpenGroup, position: int) -> MadeRecord | FailedRecord | WaitingRecord:
         """The record's cells of the group's present phase, or why there are none."""
@@ -275,8 +271,21 @@ def _steps(plan: DatasetPlan, number: int, criteria: Sequence[Criterion]) -> lis
     return [*steps, _step(plan, left, None)]
 
 
+def _columns_read(plan: DatasetPlan, steps: Sequence[_Step]) -> frozenset[str]:
+    """The columns that the cells and the criteria of one phase read."""
+    read: set[str] = set()
+    for step in steps:
+        for name in step.names:
+            read.update(plan.graph.dependencies[name])
+        if step.criterion is not None:
+            read.update(step.criterion.reads)
+    return frozenset(read)
+
+
 def _step(plan: DatasetPlan, names: tuple[str, ...], criterion: Criterion | None) -> _Step:
-    waits_for = {name: [other for other in _producers(plan, name) if other in names] for name in names}
+    waits_for = {}
+    for name in names:
+        waits_for[name] = [other for other in _producers(plan, name) if other in names]
     one_by_one = all(before in waits_for[name] for before, name in zip(names, names[1:], strict=False))
     return _Step(names, waits_for, one_by_one, criterion)
 

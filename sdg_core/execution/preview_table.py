@@ -20,7 +20,10 @@ def shown_value(value: Any, *, longest: int | None = LONGEST) -> str:
 def as_html(columns: Sequence[str], records: Iterable[tuple[int, Sequence[Any]]], remarks: Iterable[str]) -> str:
     """A table of numbered records, and remarks below it. Everything that comes from data is escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    rows = (f"<tr><th>{number}</th>{''.join(_cell(value) for value in values)}</tr>" for number, values in records)
+    rows = []
+    for number, values in records:
+        cells = "".join(_cell(value) for value in values)
+        rows.append(f"<tr><th>{number}</th>{cells}</tr>")
     below = "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{below}"
 

@@ -51,12 +51,13 @@ def journaled_cells(context: RunContext, status: RowGroupStatus, *, candidate: i
         return []
     hashes = context.plan.fingerprint.column_hashes
     counted = counted_cells(status.footer)
-    samples = [] if candidate else samples_for(context, status, counted)
-    return samples + [
-        replace(cell, counted=(cell.run_id, cell.column, cell.record) in counted)
-        for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate)
-        for cell in context.journal.load(start=start, stop=stop, column_hashes={name: hashes[name] for name in columns})
-    ]
+    cells = [] if candidate else samples_for(context, status, counted)
+    for start, stop, columns in journal_spans(context.plan, status.group, candidate=candidate):
+        wanted = {name: hashes[name] for name in columns}
+        for cell in context.journal.load(start=start, stop=stop, column_hashes=wanted):
+            is_counted = (cell.run_id, cell.column, cell.record) in counted
+            cells.append(replace(cell, counted=is_counted))
+    return cells
 
 
 def carried_cells(context: RunContext, status: RowGroupStatus, *, candidate: int = 0) -> CarriedCells:

@@ -90,10 +90,11 @@ def _known_skips(plan: DatasetPlan, rules: Mapping[str, SkipRule], rows: Rows) -
         reads = _reads(plan, name)
         if not reads <= values.keys() or not rule.spreads <= known.keys():
             continue
-        inputs = [
-            ({read: values[read][place] for read in reads}, {other for other in rule.spreads if known[other][place]})
-            for place in range(len(rows.indices))
-        ]
+        inputs = []
+        for place in range(len(rows.indices)):
+            read_values = {read: values[read][place] for read in reads}
+            skipped = {other for other in rule.spreads if known[other][place]}
+            inputs.append((read_values, skipped))
         mask = np.array(skip_flags(rule, inputs)[0], dtype=bool)
         found[name] = mask
         known |= dict.fromkeys(rule.names, mask)

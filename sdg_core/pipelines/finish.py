@@ -20,7 +20,14 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
 from sdg_core.processing import process as processing
-from sdg_core.processing.export import Exported, ExportOptions, check_target, export_version
+from sdg_core.processing.export import (
+    Exported,
+    ExportOptions,
+    check_exportable,
+    check_finished,
+    check_target,
+    export_version,
+)
 from sdg_core.processing.hub import PushPlan, push_finished
 from sdg_core.processing.process import ProcessingResult
 from sdg_core.profiling.build import MadeReport, make_report, write_report
@@ -118,11 +125,7 @@ def export_pipeline(
     options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
     layout, metadata, statuses = _existing(pipeline)
-    if metadata.post_generation_state != "complete" and not partial:
-        raise IncompleteError(
-            f"{layout.directory} is not finished",
-            remedy="`sdg process` it first, or export the rows there are so far by --partial",
-        )
+    check_exportable(layout, metadata, partial=partial)
     stored = resolve_parts(layout, metadata, as_row_groups(statuses))
     schema = _schema(layout, statuses)
     return export_version(layout, stored, schema, target, options=options)
@@ -139,8 +142,7 @@ def push_pipeline(
 ) -> str | None:
     """Upload the finished dataset and its card to a dataset repository of a hub; see `push` of datasets."""
     layout, metadata, statuses = _existing(pipeline)
-    if metadata.post_generation_state != "complete":
-        raise IncompleteError(f"{layout.directory} is not finished", remedy="`sdg process` it first")
+    check_finished(layout, metadata)
     plan = _plan_for(pipeline, layout, statuses)
     return push_finished(plan, layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token)
 

@@ -1,5 +1,6 @@
 """A builder config of NeMo Data Designer as a dataset file of this project."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import Reading
 from sdg_core.config.people import PersonParams
-from sdg_core.config.samplers import DatetimeParams
+from sdg_core.config.samplers import DatetimeParams, SamplerParams
 from sdg_core.plan.load import load_dataset
+from sdg_core.plan.types.samplers import listed_values
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,19 @@ def import_config(path: Path, *, env: Mapping[str, str], untrusted: bool = False
     return ImportedConfig(text, loaded.parsed.ignored, loaded.parsed.added, tuple(_notes(loaded.config)))
 
 
+def _read_as_numbers(params: SamplerParams) -> Iterator[str]:
+    """Texts that another text stands for once JSON has read them: 1.10 becomes 1.1."""
+    for value in listed_values(params):
+        if not isinstance(value, str):
+            continue
+        try:
+            read = json.loads(value)
+        except ValueError:
+            continue
+        if str(read) != value:
+            yield value
+
+
 def _notes(config: DatasetConfig) -> Iterator[str]:
     """Where the dataset will differ from what Data Designer makes of the same file, on purpose."""
     if config.seed_config is not None:
@@ -52,5 +67,8 @@ def _notes(config: DatasetConfig) -> Iterator[str]:
     if config.constraints:
         yield "constrained columns are drawn again together; Data Designer keeps one and draws the other again"
     for column in samplers:
+        spoilt = next((value for params in column.every_params for value in _read_as_numbers(params)), None)
+        if spoilt is not None:
+            yield f"column {column.name!r}: {spoilt!r} stays text in templates; Data Designer reads it as JSON"
         if len(column.conditional_params) > 1:
             yield f"column {column.name!r}: here the first condition that holds counts, so the order is turned round"

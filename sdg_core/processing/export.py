@@ -23,6 +23,7 @@ from sdg_core.processing.split import part_of, part_path, part_sizes
 from sdg_core.store.atomic import atomic_file
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.listing import directory_names
+from sdg_core.store.metadata import Metadata
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
 from sdg_core.store.parts import StoredRows
@@ -125,6 +126,18 @@ def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
     if not columns:
         raise PlanError("columns: none is named", remedy=f"there are {', '.join(schema.names)}")
     return pa.schema([schema.field(name) for name in columns])
+
+
+def check_finished(version: VersionLayout, metadata: Metadata, *, otherwise: str = "") -> None:
+    """Raise IncompleteError unless post-generation has finished. otherwise: what else one may do than finish it."""
+    if metadata.post_generation_state != "complete":
+        raise IncompleteError(f"{version.directory} is not finished", remedy=f"`sdg process` it first{otherwise}")
+
+
+def check_exportable(version: VersionLayout, metadata: Metadata, *, partial: bool) -> None:
+    """Raise IncompleteError unless there is a finished dataset to export, or the rows there are so far will do."""
+    if not partial:
+        check_finished(version, metadata, otherwise=", or export the rows there are so far by --partial")
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

@@ -94,6 +94,47 @@ def test_of_two_files_with_one_name_the_second_is_broken(load: Load, tmp_path: P
     assert "is named 'tickets', and so is" in said and "one/config.yaml" in said and "another name" in said
 
 
+def names(definitions: dg.Definitions) -> set[str]:
+    repository = with_operations(definitions).get_repository_def()
+    repository.load_all_definitions()
+    return {key.to_user_string() for key in repository.assets_defs_by_key}
+
+
+UNREADABLE = "name: [reviews\n"
+FINE = {"tickets/row_groups", "tickets/dataset"}
+
+
+def test_a_file_whose_name_cannot_be_read_takes_nobodys(load: Load, tmp_path: Path) -> None:
+    """Its folder is named as another dataset is."""
+    found = names(load(fine=("Dataset", good(tmp_path)), tickets=("Dataset", None)))
+    assert found == FINE | {"tickets_2/dataset"}
+
+
+def test_what_is_wrong_with_a_file_is_said_before_whose_name_it_has(load: Load, tmp_path: Path) -> None:
+    repository = load(fine=("Dataset", good(tmp_path)), tickets=("Dataset", UNREADABLE)).get_repository_def()
+    key = dg.AssetKey(["tickets_of_tickets", "dataset"])
+    assert "check the indentation" in (repository.assets_defs_by_key[key].descriptions_by_key[key] or "")
+
+
+def test_folders_of_one_name_and_one_file_of_two_components(load: Load, tmp_path: Path) -> None:
+    def add(folder: str, config: str, text: str | None = None) -> None:
+        place = next(tmp_path.glob("shop_*")) / folder
+        place.mkdir(parents=True)
+        (place / "defs.yaml").write_text(f"type: sdg_assets.Dataset\nattributes: {{config: {config}}}\n")
+        if text is not None:
+            (place / "config.yaml").write_text(text)
+
+    load(fine=("Dataset", good(tmp_path)))
+    add("a/reviews", "config.yaml")
+    add("b/reviews", "config.yaml", None)
+    add("y/again", "../../fine/config.yaml")
+    add("z/again", "../../fine/config.yaml")
+    package = next(tmp_path.glob("shop_*")).name
+    found = names(load_defs(importlib.import_module(package)))
+    stand_ins = {"reviews/dataset", "reviews_2/dataset", "tickets_of_again/dataset", "tickets_of_again_2/dataset"}
+    assert found == FINE | stand_ins
+
+
 def test_alone_or_when_definitions_are_checked_it_is_an_error(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,12 +42,15 @@ def test_dagster_warns_of_nothing_of_ours(shop: tuple[Path, str]) -> None:
     assert [line for line in written.splitlines() if "Warning" in line and "Supersession" not in line] == []
 
 
-def test_dg_checks_the_project_and_imports_the_wheel(installed: InstalledWheel, shop: tuple[Path, str]) -> None:
-    project, _ = shop
-    checked = installed.shell("dg check defs", cwd=project)
-    assert checked.returncode == 0, checked.stderr
-    assert "All definitions loaded successfully" in checked.stdout
-    assert "arning" not in checked.stdout + checked.stderr
+def test_the_project_imports_the_wheel(installed: InstalledWheel, shop: tuple[Path, str]) -> None:
     where = "import sdg_core, sdg_assets; print(sdg_core.__file__, sdg_assets.__file__)"
-    found = installed.shell(f"python -c '{where}'", cwd=project)
+    found = installed.shell(f"python -c '{where}'", cwd=shop[0])
     assert found.stdout.count(str(installed.python.parents[1])) == 2
+
+
+def test_the_page_on_dagster_adds_a_dataset_to_a_project(installed: InstalledWheel, tmp_path: Path) -> None:
+    followed = installed.shell(script_of("dagster.md"), cwd=tmp_path)
+    assert followed.returncode == 0, followed.stderr
+    assert "All definitions loaded successfully" in followed.stdout
+    assert "arning" not in followed.stdout + followed.stderr
+    assert (tmp_path / "shop" / "shop" / "defs" / "reviews" / "dataset.yaml").is_file()

@@ -137,6 +137,12 @@ def test_each_step_names_the_next(sdg: Sdg, file: Path, tmp_path: Path) -> None:
     assert "next:" not in sdg("generate", write_config(file, {**CONFIG, "seed": 8}), "--row-groups", "0")[1]
 
 
+def test_the_next_step_finds_the_data_of_another_root(sdg: Sdg, file: Path, tmp_path: Path) -> None:
+    root = tmp_path / "other root"
+    assert f"next: sdg process {file} --root '{root}'" in sdg("generate", file, "--root", root)[1]
+    assert f"next: sdg export {file} --root '{root}' out.jsonl" in sdg("process", file, "--root", root)[1]
+
+
 def test_each_step_of_a_pipeline_names_the_next(sdg: Sdg, tmp_path: Path) -> None:
     notes = Project(tmp_path / "notes", [{"stage": "rename", "columns": {"content": "note"}}]).write(a="one", b="two")
     assert "next:" not in sdg("generate", notes.file, "--shard", "0/2")[1], "the other slice is not made"

@@ -50,5 +50,10 @@ def test_importing_fills_in_providers_and_says_what_differs(tmp_path: Path) -> N
     imported = api.import_builder_config(_written(tmp_path / "builder.yaml", {"data_designer": block}))
     assert len(imported.added) == 2 and "vllm" in imported.added[0] and "docs" in imported.added[1]
     assert any("order is turned round" in note for note in imported.notes)
+    assert not any("stays text" in note for note in imported.notes)
+    versions = {**COLUMNS[1], "name": "release", "params": {"values": ["1.9", "1.10"]}}
+    block = {"columns": [versions]}
+    noted = api.import_builder_config(_written(tmp_path / "other.yaml", {"data_designer": block})).notes
+    assert noted == ("column 'release': '1.10' stays text in templates; Data Designer reads it as JSON",)
     content = yaml.safe_load(imported.text)
     assert content["model_providers"][0]["name"] == "vllm" and content["mcp_providers"][0]["name"] == "docs"
