@@ -24,13 +24,20 @@ def steal(record):
 """
 
 
-def test_a_partition_whose_claim_is_lost_is_not_published_and_others_are_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wait", [0.0, 2.0], ids=["each at once", "as one group"])
+def test_a_partition_whose_claim_is_lost_is_not_published_and_others_are_whole(
+    tmp_path: Path, wait: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdg_core.pipelines.publisher.TICK", wait)
     (tmp_path / "own.py").write_text(THIEF, encoding="utf-8")
     project = Project(tmp_path, [{"stage": "function", "function": "./own.py:steal"}])
     project.write(a="one", b="victim", c="three")
     with pytest.raises(ClaimLostError, match="taken over"):
         project.generate()
-    assert "victim" not in [row["content"] for row in project.rows()]
+    published = [row["content"] for row in project.rows()]
+    assert "victim" not in published
+    if wait:
+        assert published == ["one", "three"]
     project.generate()
     assert [row["content"] for row in project.rows()] == ["one", "victim", "three"]
     check_accounts(project.footers())
