@@ -189,8 +189,9 @@ class _PendingPath:
         failpoint("file.after_replace")
 
     def discard(self) -> None:
-        """Remove the temporary, if it is still one."""
-        self.file.close()
+        """Remove the temporary, if it is still one. Where the disk is full, closing it fails once more."""
+        with suppress(OSError):
+            self.file.close()
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 

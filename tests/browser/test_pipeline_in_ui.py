@@ -44,7 +44,13 @@ def test_one_source_turns_green_and_says_what_became_of_it(server: Server, brows
         assert server.finished(found) == "SUCCESS", server.home.messages(found)
         page.goto(f"{partitions}&partition={KEY}")
         page.get_by_text("Materialized (1)").wait_for()
-        for name, value in (("rows", "1"), ("tasks_read", "1"), ("filtered/skipped", "1"), ("usage/requests", "1")):
+        for name, value in (
+            ("rows", "1"),
+            ("tasks_read", "1"),
+            ("filtered/skipped", "1"),
+            ("candidates_rejected", "1"),
+            ("usage/requests", "2"),
+        ):
             row = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
             row.get_by_text(value, exact=True).first.wait_for()
         page.get_by_text("docs/b.txt").first.wait_for()

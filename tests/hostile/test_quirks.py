@@ -35,7 +35,9 @@ GOOD = {"odd-encoding", "status-103", "cookie", "mark", "status-201", "status-20
 """Of the answers that are not of one kind, those that a reply may be in."""
 ASK_TO_WAIT = {name for name in QUIRKS if name.startswith("retry-")} | {"status-429", "error-codes", "error-number"}
 """A server that only ever says this is waited for until the rule about stalls ends the run; no record fails."""
-IN_RUNS = [name for name in QUIRKS if name not in ASK_TO_WAIT]
+END_A_RUN = {"status-402"}
+"""An account that is used up ends the run at once."""
+IN_RUNS = [name for name in QUIRKS if name not in ASK_TO_WAIT | END_A_RUN]
 
 
 @pytest.fixture(scope="module")

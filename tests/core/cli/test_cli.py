@@ -163,7 +163,7 @@ def test_status_as_json_has_all_that_a_program_needs(finished: tuple[Path, Path]
         "stale": [],
     }
     assert report["states"]["complete"]["count"] == 2
-    assert report["records"] == {"target": 38, "actual": 25, "remaining": 13, "lacking": 13}
+    assert report["records"] == {"target": 38, "actual": 25, "remaining": 13, "waiting": 0, "lacking": 13}
     assert report["failures"] == {"count": 0, "messages": []}
     assert report["usage"]["writer"]["requests"] == 25
     assert (report["sealed"], report["post_generation_state"], report["simulated"]) == (False, "none", True)

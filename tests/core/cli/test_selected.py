@@ -37,7 +37,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     assert "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
 
     summary = api.generate(dataset)
-    show.run_summary(summary, file=None, as_json=False)
+    show.run_summary(summary, following=None, as_json=False)
     shown = printed(capsys)
     assert f"{summary.generated} records generated, 0 failed" in shown
     assert f"{summary.dropped} records have no row" in shown and "remain" not in shown

@@ -92,5 +92,5 @@ def test_a_scan_tells_every_state_from_real_files(tmp_path: Path) -> None:
 
     report = api.status(dataset).to_dict()
     assert report["states"]["corrupt"] == {"count": 3, "keys": ["00000", "00001", "00003"]}
-    assert report["records"] == {"target": 60, "actual": 14, "remaining": 46, "lacking": 46}
+    assert report["records"] == {"target": 60, "actual": 14, "remaining": 46, "waiting": 0, "lacking": 46}
     assert len(report["faults"]) == 3 and report["faults"][1].startswith("row group 00001: ")
