@@ -20,6 +20,7 @@ LONGEST_FIRST = (
     "assets/test_backfills.py",
     "deploy/test_celery.py",
     "deploy/test_ray.py",
+    "deploy/test_slurm.py",
     "contracts/test_stage_executor.py",
     "assets/test_interruption.py",
     "assets/test_rejection.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.connection import REMEDY, Database
@@ -159,8 +159,13 @@ class SqlAlchemyConnection:
         )
 
     def create(self, table: Table) -> None:
-        """Make a table, unless it is there."""
-        _TABLES[table.name].create(self._connection, checkfirst=True)
+        """Make a table, unless it is there. Of processes that make it at once, the server refuses all but the first."""
+        try:
+            with self._connection.begin_nested():
+                _TABLES[table.name].create(self._connection, checkfirst=True)
+        except (IntegrityError, ProgrammingError):
+            if not sa.inspect(self._connection).has_table(table.name):
+                raise
 
     def drop(self, table: Table) -> None:
         """Remove a table, if it is there."""

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger, open_ledger
@@ -33,6 +34,18 @@ def test_a_connection_in_use_is_closed_after_its_ledger(tmp_path: Path) -> None:
 def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: open_ledger(None, root=tmp_path).close(), range(8)))
+
+
+@pytest.mark.xdist_group("postgres")
+def test_many_open_a_new_ledger_of_a_server_at_once(postgres_url: str, tmp_path: Path) -> None:
+    server = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    for name in ("fresh_a", "fresh_b", "fresh_c", "fresh_d"):
+        with server.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        url = postgres_url.removesuffix("postgres") + name
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _, url=url: open_ledger(url, root=tmp_path).close(), range(8)))
+    server.dispose()
 
 
 def test_migration_names_are_unique() -> None:
