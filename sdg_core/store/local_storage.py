@@ -15,7 +15,7 @@ from typing import IO
 from sdg_core.errors import StoreError
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import StoredFile
+from sdg_core.store.storage import StoredFile, publishing
 from sdg_core.store.temporaries import temporary_name
 from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
@@ -40,14 +40,8 @@ class LocalStorage:
     @contextmanager
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Write a temporary, sync it, rename it, sync the directory."""
-        pending = self.pending_file()
-        try:
-            yield pending.file
-            pending.make_durable()
-            with commit_guard():
-                pending.publish()
-        finally:
-            pending.discard()
+        with publishing(self.pending_file(), commit_guard) as file:
+            yield file
         sync_path(self._path.parent)
         failpoint("file.after_directory_sync")
 

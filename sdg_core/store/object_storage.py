@@ -18,7 +18,7 @@ import pyarrow as pa
 from sdg_core.store.bucket import ONE_PUT, ObjectStoreFault
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.storage import StoredFile
+from sdg_core.store.storage import StoredFile, publishing
 from sdg_core.store.temporaries import temporary_name
 from sdg_core.system.commit_guard import CommitGuard
 from sdg_core.system.failpoints import failpoint
@@ -52,14 +52,8 @@ class ObjectStorage:
     @contextmanager
     def open_atomic(self, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
         """Collect the content, then put it."""
-        pending = self.pending_file()
-        try:
-            yield pending.file
-            pending.make_durable()
-            with commit_guard():
-                pending.publish()
-        finally:
-            pending.discard()
+        with publishing(self.pending_file(), commit_guard) as file:
+            yield file
         failpoint("file.after_directory_sync")
 
     def read_modify_write(self, change: Callable[[bytes | None], bytes | None]) -> bytes | None:

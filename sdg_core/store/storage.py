@@ -6,8 +6,8 @@ storage is a further implementation and a line in `sdg_core.store.access`; `test
 this page.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -37,6 +37,18 @@ class PendingFile(Protocol):
 
     def discard(self) -> None:
         """Remove what has not been published."""
+
+
+@contextmanager
+def publishing(pending: PendingFile, commit_guard: CommitGuard) -> Iterator[IO[bytes]]:
+    """Let a file be written, make it durable and publish it within `commit_guard`; whatever fails, nothing of it is left."""
+    try:
+        yield pending.file
+        pending.make_durable()
+        with commit_guard():
+            pending.publish()
+    finally:
+        pending.discard()
 
 
 class StagedFile(Protocol):
