@@ -115,9 +115,9 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 def _ended(message: str, status: int, error: Exception | None = None) -> typer.Exit:
     if _debug:
         traceback.print_exc()
-    from sdg_core.cli.output import print_json, printable
+    from sdg_core.cli.output import print_json, say
 
-    typer.echo(printable(message), err=True)
+    say(message, err=True)
     if _json:
         print_json(_described(message, status, error))
     return typer.Exit(status)

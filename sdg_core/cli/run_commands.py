@@ -175,16 +175,16 @@ def import_(
 
     from sdg_core import api
     from sdg_core.api import write_atomic
-    from sdg_core.cli.output import printable
+    from sdg_core.cli.output import printable, say
     from sdg_core.errors import RefusedError
 
     imported = api.import_builder_config(file, untrusted=is_untrusted())
     for key in imported.ignored:
-        typer.echo(printable(f"ignored: {key}"), err=True)
+        say(f"ignored: {key}", err=True)
     for what in imported.added:
-        typer.echo(printable(f"added: {what}"), err=True)
+        say(f"added: {what}", err=True)
     for note in imported.notes:
-        typer.echo(printable(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
     if output is None:
         is_read = sys.stdout.isatty()  # a file gets what is meant, a person what can be shown
         typer.echo(printable(imported.text) if is_read else imported.text, nl=False)
@@ -192,4 +192,4 @@ def import_(
         raise RefusedError(f"{output} exists", remedy="name another file; nothing was written")
     else:
         write_atomic(output.absolute(), imported.text.encode())
-        typer.echo(printable(f"written to {output}"))
+        say(f"written to {output}")

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import typer
 from rich.table import Table
 
 from sdg_core.api import ModelHealth, ToolHealth
-from sdg_core.cli.output import print_json, printable, stdout
+from sdg_core.cli.output import print_json, say, stdout
 
 
 def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:
@@ -57,4 +56,4 @@ def _seconds(latency: float | None) -> str:
 def _explain(name: str, error: str | None, remedy: str | None, *notes: str | None) -> None:
     for words in (error, f"  -> {remedy}" if remedy else None, *notes):
         if words is not None:
-            typer.echo(printable(words if words.startswith("  ->") else f"{name}: {words}"))
+            say(words if words.startswith("  ->") else f"{name}: {words}")

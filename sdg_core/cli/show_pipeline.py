@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +17,7 @@ from sdg_core.api.pipelines import (
     stage_label,
     unread_notice,
 )
-from sdg_core.cli.output import print_json, printable, stdout, two_columns
+from sdg_core.cli.output import print_json, say, stdout, two_columns
 from sdg_core.cli.show_money import selection_lines
 from sdg_core.cli.show_versions import run_table
 
@@ -84,7 +83,7 @@ def preview(result: PipelinePreview, *, as_json: bool) -> None:
             console.print(table)
     for locator, failure in result.failures:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-        typer.echo(printable(f"failed: {where}: {failure.message}"), err=True)
+        say(f"failed: {where}: {failure.message}", err=True)
 
 
 def summary(result: PipelineSummary, *, following: str | None, as_json: bool) -> None:
