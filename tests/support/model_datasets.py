@@ -37,6 +37,10 @@ class HeldModel:
         """How often each record was asked for."""
         return Counter(self._server.prompts)
 
+    def first_asked(self, count: int) -> list[str]:
+        """The first so many requests, in the order in which they came."""
+        return self._server.prompts[:count]
+
     @property
     def duplicates(self) -> list[str]:
         """Records that were asked for more than once."""
