@@ -75,7 +75,8 @@ class Facts:
     removed: what processors left out of the finished dataset, in order; those records have not failed. processor_methods: by
     which algorithm each judges, with its version; removal_examples: why the first record of each was removed.
     resized: functions change how many rows there are.
-    selection: what `select` came to; selection_rule: what it asks for, in words; its dropped records have not failed. rejected_cost: of rejected candidates.
+    selection: what `select` came to; its dropped records have not failed. selection_rule: what it asks for, in words.
+    rejected_cost: of rejected candidates.
     total_cost: money per currency over all versions that cells came from (`earlier_versions`: usage and cost of each).
     upstream_cost: of the datasets above this one, by name. estimate: what was expected before the run.
     Money of a simulated dataset is what it would cost.
