@@ -258,6 +258,9 @@ def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArra
 def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
     words = words_of(texts.str.to_lowercase(), pattern=LETTERS_AND_DIGITS)
+    if n == 1:
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(words.row, minlength=len(texts)))])
+        return words.hash, offsets.astype(np.uint64)
     places, hashes = ngrams(words, n)
     rows = words.row[places]
     short = np.bincount(rows, minlength=len(texts))[words.row] == 0

@@ -60,7 +60,12 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
 
     Memory: 24 bytes a word, and a megabyte, or 20 times the longest text, while it is computed.
     """
-    column = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
+    column = (
+        (texts.fill_null("") + _BETWEEN)
+        .rechunk()
+        .to_arrow(compat_level=pl.CompatLevel.oldest())
+        .cast(pa.large_string())
+    )
     _, offsets, content = column.buffers()
     if content is None or not len(column):
         return Words(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
@@ -78,24 +83,17 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
 def _words_between(
     bounds: NDArray[np.int64], text: NDArray[np.uint8], *, first: int, pattern: str
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
-    """Rows, hashes and lengths of the words of some texts, which stand between neighbouring bounds. first: the row of the
-    first text."""
+    """Rows, hashes and lengths of the words of some texts, which stand between neighbouring bounds and end with what is in no
+    word. first: the row of the first text."""
     block = text[bounds[0] : bounds[-1]]
     edges = bounds - bounds[0]
     inside, alone, after = _in_words(block, pattern)
-    begins = inside.copy()
-    begins[1:] &= ~inside[:-1]
-    begins[alone] = True
-    begins[after[after < len(block)]] |= inside[after[after < len(block)]]
-    ends = inside.copy()
-    ends[:-1] &= ~inside[1:]
-    ends[after - 1] = True
-    ends[alone[alone > 0] - 1] |= inside[alone[alone > 0] - 1]
-    filled = edges[:-1] < edges[1:]  # a word ends with its text
-    for flags, places in ((begins, edges[:-1][filled]), (ends, edges[1:][filled] - 1)):
-        flags[places] = inside[places]
-    starts = np.flatnonzero(begins)
-    stops = np.flatnonzero(ends) + 1
+    changes = np.flatnonzero(np.diff(inside, prepend=False))
+    starts = changes[0::2]
+    stops = changes[1::2]
+    if len(alone):
+        starts = np.union1d(starts, np.concatenate([alone, after[inside[after]]]))
+        stops = np.union1d(stops, np.concatenate([after, alone[inside[alone - 1] & (alone > 0)]]))
     counts = np.diff(np.searchsorted(starts, edges))
     lengths = stops - starts
     if block.max(initial=0) >= _FIRST_OF_SEVERAL:
@@ -198,5 +196,7 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 _BYTES_AT_ONCE = 1 << 18
+_BETWEEN = "\n"
+"""Ends each text in the block: in no word of any pattern."""
 _FIRST_BYTES = np.array([2 ** (8 * count) - 1 for count in range(9)], dtype=np.uint64)
 """Masks of so many bytes of eight, the first of which is the lowest."""

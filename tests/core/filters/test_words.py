@@ -44,7 +44,9 @@ def test_long_words_differ_in_every_byte_and_in_their_length() -> None:
         st.one_of(
             st.none(),
             st.text(
-                st.one_of(st.sampled_from("aB1_ -.\n\u00a0\u0301é中々ひカ。"), st.characters(exclude_categories=["Cs"])),
+                st.one_of(
+                    st.sampled_from("aB1_ -.\n\u00a0\u0301é中々ひカ。"), st.characters(exclude_categories=["Cs"])
+                ),
                 max_size=12,
             ),
         ),
