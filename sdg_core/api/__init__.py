@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import RunSettings
-    from sdg_core.config.run_settings import RUN_SETTINGS, ExecutorChoice, ResumeChoice, ResumeMode, WhenClaimedChoice
+    from sdg_core.config.run_settings import (
+        RUN_SETTINGS,
+        ExecutorChoice,
+        ResumeChoice,
+        ResumeMode,
+        WhenClaimedChoice,
+        resume_mode,
+    )
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
@@ -182,7 +189,7 @@ _MODULES = {
     "sdg_core.config.dataset": "DatasetConfig",
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "RunSettings",
-    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice",
+    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice resume_mode",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
@@ -414,6 +421,7 @@ __all__ = [
     "reopen",
     "report",
     "resolve_root",
+    "resume_mode",
     "row_group_count",
     "row_group_key",
     "row_group_statuses",
