@@ -59,9 +59,12 @@ def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
     """A table; cells are one line each, and text whatever they hold."""
-    shown = [[inert(cell(value)) for value in row] for row in (header, *rows)]
-    lines = [shown[0], ["---"] * len(header), *shown[1:]]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    lines = [_line(header), f"| {' | '.join(['---'] * len(header))} |", *map(_line, rows)]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _line(row: Sequence[object]) -> str:
+    return f"| {' | '.join(inert(cell(value)) for value in row)} |"
 
 
 def cell(value: object, *, width: int = 160) -> str:
@@ -77,11 +80,11 @@ def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict
     if len(plan.kept_schema.names) > EVENT_COLUMNS:
         return {}
     sources = seed_columns_behind(plan.graph, plan.seed_columns)
-    lineage = {
-        name: [dg.TableColumnDep(upstream[0], seed) for seed in plan.seed_columns if seed in found]
-        for name in plan.kept_schema.names
-        if (found := sources.get(name, frozenset()))
-    }
+    lineage = {}
+    for name in plan.kept_schema.names:
+        seeds = [seed for seed in plan.seed_columns if seed in sources.get(name, ())]
+        if seeds:
+            lineage[name] = [dg.TableColumnDep(upstream[0], seed) for seed in seeds]
     return {"dagster/column_lineage": dg.TableColumnLineage(lineage)}
 
 

@@ -273,8 +273,7 @@ def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadata
     names = table.schema.names
     records = table.slice(0, rows).to_pylist()
     if len(names) <= TABLE_COLUMNS and not any(pa.types.is_nested(kind) for kind in table.schema.types):
-        shown = [[_shown(record[name]) for name in names] for record in records]
-        return markdown_table([cell(name) for name in names], shown)
+        return markdown_table([cell(name) for name in names], [[*map(_shown, record.values())] for record in records])
     return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
 
 

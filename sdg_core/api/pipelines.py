@@ -151,11 +151,12 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
     files = pipeline.layout.version(version.layout.name).existing_row_groups() if version is not None else ()
     present = frozenset(files)
-    return [
-        partition
-        for partition in partitions
-        if partition.index not in present and not any(key in pipeline.sources for key, _ in partition.sources)
-    ]
+    found = []
+    for partition in partitions:
+        has_sources = any(key in pipeline.sources for key, _ in partition.sources)
+        if partition.index not in present and not has_sources:
+            found.append(partition)
+    return found
 
 
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
