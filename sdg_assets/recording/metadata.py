@@ -79,8 +79,10 @@ def finished_data_version(version: VersionLayout) -> str:
 
 
 def is_made(footer: Footer, plan: DatasetPlan) -> bool:
-    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
-    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`). What only waits may not."""
+    if not footer.nothing_made:
+        return True
+    return plan.config.run.max_missing_rate > 0 and footer.waiting < len(footer.unfinished)
 
 
 def _made_in(version: str, start: int, size: int) -> str:
