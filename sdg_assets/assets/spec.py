@@ -150,11 +150,6 @@ class DatasetSpec(FileSpec):
         return {"dagster/column_schema": planned_schema(self.config), "columns": column_table(self.config)}
 
     @property
-    def row_groups_key(self) -> dg.AssetKey:
-        """The partitioned asset."""
-        return self.partitioned_key
-
-    @property
     def upstream(self) -> list[dg.AssetKey]:
         """Assets that write the seed data."""
         match self.config.seed_config.source if self.config.seed_config is not None else None:
