@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +195,23 @@ def test_the_layers_are_drawn_as_they_are() -> None:
     drawn = text.partition("## Layers")[2].split("```")[1]
     rows = [{name.strip() for name in row.split("|")} - {"sdg_assets"} for row in drawn.split("→")]
     assert rows == [{name.strip() for name in layer.split("|")} for layer in layers]
+
+
+def test_nothing_is_defined_that_nobody_uses() -> None:
+    """Each function and class is named once more in the code, in a template or in the guide.
+
+    Not looked at: what is decorated or overrides something, which libraries find.
+    """
+    places = [*CODE, *ROOT.glob("sdg_*/**/*.j2"), *ROOT.glob("docs/guide/**/*.md"), *ROOT.glob("examples/**/*.yaml")]
+    named = Counter(word for path in places for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    unused = []
+    for path in CODE:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        overrides = {
+            child for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases for child in node.body
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node not in overrides:
+                if named[node.name] == 1 and not node.decorator_list and not node.name.startswith(("__", "_repr_")):
+                    unused.append(f"{relative(path)}: {node.name}")
+    assert unused == []
