@@ -12,9 +12,9 @@ from sdg_core.api import (
     DatasetConfig,
     DatasetPlan,
     SamplerColumn,
-    SeedColumn,
     build_graph,
-    column_type,
+    dropped_columns,
+    planned_schema,
 )
 
 EVENT_COLUMNS = 16
@@ -36,18 +36,18 @@ def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = Non
     )
 
 
-def planned_schema(config: DatasetConfig) -> dg.TableSchema:
-    """The columns that the config makes, known before any data is there; those of seed data are not."""
-    made = [column for column in config.columns if not column.drop and not isinstance(column, SeedColumn)]
-    return table_schema(pa.schema([(column.name, column_type(column)) for column in made]), descriptions_of(config))
+def described_schema(config: DatasetConfig) -> dg.TableSchema:
+    """The columns that the config makes and keeps, known before any data is there; those of seed data are not."""
+    return table_schema(planned_schema(config), descriptions_of(config))
 
 
 def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
     """Each column with its kind, the columns it reads, and its description."""
     graph = build_graph(config)
+    dropped = dropped_columns(config, [column.name for column in config.columns])
     rows = [
         (
-            column.name + (" (dropped)" if column.drop else ""),
+            f"{column.name} (dropped)" if column.name in dropped else column.name,
             _kind(column),
             ", ".join(graph.dependencies.get(column.name, ())),
             column.description or "",

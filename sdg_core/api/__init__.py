@@ -136,7 +136,7 @@ if TYPE_CHECKING:
         VideoPart,
     )
     from sdg_core.plan.checks.prompts import prompt_notices
-    from sdg_core.plan.compile import config_part, dropped_columns
+    from sdg_core.plan.compile import config_part, dropped_columns, planned_schema
     from sdg_core.plan.dataset_plan import DatasetPlan
     from sdg_core.plan.effects import Effects
     from sdg_core.plan.graph import ColumnGraph, build_graph
@@ -221,7 +221,7 @@ _MODULES = {
         "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
         "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
     ),
-    "sdg_core.plan.compile": "config_part dropped_columns",
+    "sdg_core.plan.compile": "config_part dropped_columns planned_schema",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",
     "sdg_core.plan.import_builder_config": "ImportedConfig",
@@ -408,6 +408,7 @@ __all__ = [
     "part_files",
     "plan",
     "plan_row_groups",
+    "planned_schema",
     "preview",
     "process",
     "producers_of",
