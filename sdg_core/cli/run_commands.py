@@ -54,7 +54,7 @@ def generate(
 
     if executor is not None:
         pipeline.refuse_for_dataset(file, "--executor")
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     with watching(dataset.name) as on_event:
@@ -92,7 +92,7 @@ def process(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_processing, look_at
 
-    ask_before_processing(file)
+    ask_before_processing(file, root=root)
     dataset = look_at(file, root=root, num_records=num_records)
     with watching(dataset.name) as on_event:
         result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
