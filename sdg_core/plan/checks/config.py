@@ -69,11 +69,12 @@ def check_before_graph(
         *check_select(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
+    columns = {column.name: column for column in config.columns if column.name not in also_known}
     templates_ok = True
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
-        faults += list(check_sampler(column, config, also_known))
+        faults += check_sampler(column, columns, seeded=config.seed_config is not None, also_known=also_known)
         faults += [*check_skip(column), *check_custom(column), *check_validation(column), *check_model_column(column)]
         if not faults:
             faults = [*_check_references(column, None if open_ended else known), *check_fields(column, structs)]

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
 from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
-from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.samplers import (
     BernoulliMixtureParams,
     BinomialParams,
@@ -25,17 +24,19 @@ from sdg_core.plan.sampling.people import check_person
 from sdg_core.plan.types.samplers import CONVERSIONS, listed_values
 
 
-def check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[str]) -> Problems:
-    """Problems of a column if it is a sampler, by path inside the column. `also_known`: names of columns faulty themselves."""
+def check_sampler(
+    column: Column, columns: Mapping[str, Column], *, seeded: bool, also_known: frozenset[str]
+) -> Problems:
+    """Problems of a column if it is a sampler, by path inside the column.
+
+    columns: those of the config by name. seeded: there is seed data. also_known: names of columns faulty themselves.
+    """
     if not isinstance(column, SamplerColumn):
         return
-    columns = {other.name: other for other in config.columns if other.name not in also_known}
     branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
     branches += [(("conditional_params", text), params) for text, params in column.conditional_params.items()]
     for where, params in branches:
-        for path, message in _check_params(
-            params, columns, seeded=config.seed_config is not None, also_known=also_known
-        ):
+        for path, message in _check_params(params, columns, seeded=seeded, also_known=also_known):
             yield (*where, *path), message
     if _mixes_text([value for _, params in branches for value in listed_values(params)]):
         path = ("values",) if len(branches) == 1 else ()
