@@ -22,6 +22,7 @@ from sdg_core.models.mcp.server import McpServer
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.pool import ModelPool
+from sdg_core.models.providers.client import client_of
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
 from sdg_core.models.spending import Spending
@@ -66,11 +67,19 @@ async def open_models(
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     async with AsyncExitStack() as cleanup:
         running: Mapping[str, Served] = {}
+        on_nodes: Mapping[str, ChatClient] = {}
         if any(provider.serve is not None for provider in providers.values()):
-            from sdg_core.models.serving.open import model_servers
+            every = [*providers.values()]
+            if settings.executor == "ray":
+                from sdg_core.models.serving.nodes import servers_on_nodes
 
-            started = model_servers([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
-            running = await cleanup.enter_async_context(started)
+                spread = servers_on_nodes(every, env=env, base=tools.base, on_notice=on_notice)
+                on_nodes = await cleanup.enter_async_context(spread)
+            else:
+                from sdg_core.models.serving.open import model_servers
+
+                started = model_servers(every, env=env, base=tools.base, on_notice=on_notice)
+                running = await cleanup.enter_async_context(started)
         placed = {
             alias: (model, running[provider.name].provider if provider.name in running else provider)
             for alias, (model, provider) in models.items()
@@ -79,6 +88,7 @@ async def open_models(
             _open_pool(
                 placed,
                 running,
+                on_nodes,
                 headers=headers,
                 keys=keys,
                 settings=settings,
@@ -97,6 +107,7 @@ async def open_models(
 async def _open_pool(
     models: Models,
     running: "Mapping[str, Served]",
+    on_nodes: Mapping[str, ChatClient],
     *,
     headers: Mapping[str, Mapping[str, str]],
     keys: Mapping[str, str | None],
@@ -109,7 +120,8 @@ async def _open_pool(
     random: Callable[[], float],
     on_notice: Callable[[str], None],
 ) -> AsyncIterator[ModelPool]:
-    """The pool over providers that are where they say. running: the servers of those that are served."""
+    """The pool over providers that are where they say. running: the servers of those that are served here. on_nodes: clients of
+    those that are served on the nodes of a cluster."""
     providers = {provider.name: provider for _, provider in models.values()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     spending = Spending(models)
@@ -120,7 +132,10 @@ async def _open_pool(
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            client = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
+            if name in on_nodes:
+                opened[name] = on_nodes[name]
+                continue
+            client = client_of(provider, api_key=keys[name], extra_headers=headers[name], own=clients, sleep=sleep)
             opened[name] = running[name].watch(client) if name in running else client
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
@@ -171,33 +186,6 @@ def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[Structu
         StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
         ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),
     )
-
-
-def _client(
-    provider: ModelProvider,
-    own: Mapping[str, Any],
-    *,
-    api_key: str | None,
-    extra_headers: Mapping[str, str],
-    sleep: Callable[[float], Awaitable[None]],
-) -> ChatClient:
-    match provider.provider_type:
-        case "openai":
-            from sdg_core.models.providers.openai import OpenAIClient
-
-            return OpenAIClient(provider, api_key=api_key, extra_headers=extra_headers)
-        case "anthropic":
-            from sdg_core.models.providers.anthropic import AnthropicClient
-
-            return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
-        case "simulated":
-            from sdg_core.models.simulated.client import SimulatedClient
-
-            return SimulatedClient(provider, sleep=sleep)
-        case "custom":
-            from sdg_core.models.providers.custom import CustomClient
-
-            return CustomClient(provider, own[provider.name])
 
 
 def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:
