@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from random import random as system_random
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ from sdg_core.models.types import ChatClient
 from sdg_core.plan.models import UsedTools
 
 if TYPE_CHECKING:
+    from sdg_core.models.serving.nodes import NodesClient
     from sdg_core.models.serving.open import Served
+
+    Running = Mapping[str, Served | NodesClient]
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,20 +70,11 @@ async def open_models(
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     async with AsyncExitStack() as cleanup:
-        running: Mapping[str, Served] = {}
-        on_nodes: Mapping[str, ChatClient] = {}
+        running: Running = {}
         if any(provider.serve is not None for provider in providers.values()):
-            every = [*providers.values()]
-            if settings.executor == "ray":
-                from sdg_core.models.serving.nodes import servers_on_nodes
-
-                spread = servers_on_nodes(every, env=env, base=tools.base, on_notice=on_notice)
-                on_nodes = await cleanup.enter_async_context(spread)
-            else:
-                from sdg_core.models.serving.open import model_servers
-
-                started = model_servers(every, env=env, base=tools.base, on_notice=on_notice)
-                running = await cleanup.enter_async_context(started)
+            start = _how_to_start(settings)
+            started = start([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            running = await cleanup.enter_async_context(started)
         placed = {
             alias: (model, running[provider.name].provider if provider.name in running else provider)
             for alias, (model, provider) in models.items()
@@ -88,7 +83,6 @@ async def open_models(
             _open_pool(
                 placed,
                 running,
-                on_nodes,
                 headers=headers,
                 keys=keys,
                 settings=settings,
@@ -106,8 +100,7 @@ async def open_models(
 @asynccontextmanager
 async def _open_pool(
     models: Models,
-    running: "Mapping[str, Served]",
-    on_nodes: Mapping[str, ChatClient],
+    running: "Running",
     *,
     headers: Mapping[str, Mapping[str, str]],
     keys: Mapping[str, str | None],
@@ -120,8 +113,7 @@ async def _open_pool(
     random: Callable[[], float],
     on_notice: Callable[[str], None],
 ) -> AsyncIterator[ModelPool]:
-    """The pool over providers that are where they say. running: the servers of those that are served here. on_nodes: clients of
-    those that are served on the nodes of a cluster."""
+    """The pool over providers that are where they say. running: the servers of those that are served."""
     providers = {provider.name: provider for _, provider in models.values()}
     accounts = {alias: _account(model, provider, keys[provider.name]) for alias, (model, provider) in models.items()}
     spending = Spending(models)
@@ -132,11 +124,10 @@ async def _open_pool(
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            if name in on_nodes:
-                opened[name] = on_nodes[name]
-                continue
-            client = client_of(provider, api_key=keys[name], extra_headers=headers[name], own=clients, sleep=sleep)
-            opened[name] = running[name].watch(client) if name in running else client
+            make = partial(
+                client_of, provider, api_key=keys[name], extra_headers=headers[name], own=clients, sleep=sleep
+            )
+            opened[name] = running[name].client(make) if name in running else make()
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
         for gate in gates.values():
@@ -166,6 +157,17 @@ async def _open_pool(
             served=running.values(),
             spending=spending,
         )
+
+
+def _how_to_start(settings: RunSettings) -> "Callable[..., AbstractAsyncContextManager[Running]]":
+    """What starts model servers: here, or on the nodes where a pipeline's stages run."""
+    if settings.executor == "ray":
+        from sdg_core.models.serving.nodes import servers_on_nodes
+
+        return servers_on_nodes
+    from sdg_core.models.serving.open import model_servers
+
+    return model_servers
 
 
 def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:

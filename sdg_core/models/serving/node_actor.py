@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,14 +61,15 @@ class NodeActor:
         except SdgError as error:
             return self._answer(error=error)
         for name, served in self._served.items():
-            client = client_of(
+            make = partial(
+                client_of,
                 served.provider,
                 api_key=api_key(served.provider, self._env),
                 extra_headers=extra_headers(served.provider, self._env),
                 own={},
                 sleep=asyncio.sleep,
             )
-            self._clients[name] = served.watch(client)
+            self._clients[name] = served.client(make)
             self._open.push_async_callback(self._clients[name].aclose)
         return self._answer()
 

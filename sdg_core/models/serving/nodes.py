@@ -109,11 +109,17 @@ class Nodes:
 
 
 class NodesClient(ChatClient):
-    """A provider that is served on nodes."""
+    """A provider that is served on nodes. is_starting: never; requests wait there for a server that comes up again."""
 
-    def __init__(self, nodes: Nodes, provider: str) -> None:
+    is_starting = False
+
+    def __init__(self, nodes: Nodes, provider: ModelProvider) -> None:
         self._nodes = nodes
-        self._provider = provider
+        self.provider = provider
+
+    def client(self, make: Callable[[], ChatClient]) -> ChatClient:
+        """This client; those that ask a server over HTTP are on the nodes."""
+        return self
 
     async def chat(self, request: ChatRequest) -> ChatResponse:
         """As the client of the provider does, on any node."""
@@ -129,13 +135,13 @@ class NodesClient(ChatClient):
 
     async def check(self) -> None:
         """As the client of the provider does, on any node: they are all the same."""
-        await self._nodes.ask(self._provider, "check")
+        await self._nodes.ask(self.provider.name, "check")
 
     async def aclose(self) -> None:
         """Nothing to release: clients are closed by the nodes."""
 
     async def _ask(self, service: Service, request: object, kind: type[_Reply]) -> _Reply:
-        reply, lost = await self._nodes.ask(self._provider, service, request)
+        reply, lost = await self._nodes.ask(self.provider.name, service, request)
         assert isinstance(reply, kind)
         return replace(reply, usage=reply.usage + Usage(requests=lost, retries=lost)) if lost else reply
 
@@ -162,7 +168,7 @@ async def servers_on_nodes(
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
-            yield {provider.name: NodesClient(running, provider.name) for provider in served}
+            yield {provider.name: NodesClient(running, provider) for provider in served}
         finally:
             await asyncio.gather(*map(_end, nodes))
 
