@@ -6,7 +6,7 @@ from pathlib import Path
 from polars.exceptions import PanicException
 
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import Dataset, existing_version, open_source
+from sdg_core.dataset.handle import ConfigLike, Dataset, existing_version, open_source, opened
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
@@ -38,7 +38,7 @@ from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 
 
 def process(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     *,
     allow_missing: bool = False,
     on_row_group: Callable[[int], None] = lambda index: None,
@@ -49,6 +49,7 @@ def process(
     Raises IncompleteError if row groups or records remain, ClaimedError while a run works on the version.
     allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
     """
+    dataset = opened(dataset)
     try:
         with exclusive_access(dataset, action="process") as commit_guard:
             ready = _ready_for_processing(dataset, allow_missing=allow_missing)
@@ -102,11 +103,12 @@ def _report_on_finished(
         on_event(Notice(f"no report was written: {error}"))
 
 
-def reopen(dataset: Dataset) -> bool:
+def reopen(dataset: ConfigLike | Dataset) -> bool:
     """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
 
     Raises ClaimedError while a run works on the version.
     """
+    dataset = opened(dataset)
     with exclusive_access(dataset, action="reopen"):
         version = existing_version(dataset)
         assert version.metadata is not None
@@ -117,12 +119,13 @@ def reopen(dataset: Dataset) -> bool:
         return True
 
 
-def report(dataset: Dataset, *, output: str | Path | None = None) -> MadeReport:
+def report(dataset: ConfigLike | Dataset, *, output: str | Path | None = None) -> MadeReport:
     """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
 
     Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
     record, StoreError.
     """
+    dataset = opened(dataset)
     return _report(dataset, output=output)
 
 
@@ -153,7 +156,7 @@ def _spending(dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGr
 
 
 def push(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     repo: str,
     *,
     confirm: Callable[[PushPlan], bool],
@@ -168,6 +171,7 @@ def push(
     What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
     finished, HubError, StoreError.
     """
+    dataset = opened(dataset)
     version = existing_version(dataset)
     assert version.metadata is not None
     check_finished(version.layout, version.metadata)
@@ -177,7 +181,7 @@ def push(
 
 
 def export(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     path: str | Path,
     *,
     partial: bool = False,
@@ -195,6 +199,7 @@ def export(
     defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula.
     Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
     """
+    dataset = opened(dataset)
     target = Path(path).absolute()
     options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)

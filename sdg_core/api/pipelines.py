@@ -5,11 +5,15 @@ pipelines.generate(pipeline)
 print(pipelines.process(pipeline).outputs)
 """
 
+import functools
+import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from sdg_core.api import finish
+from sdg_core.api.arguments import checked
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.run_settings import ResumeMode
@@ -22,27 +26,32 @@ from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
-from sdg_core.pipelines.finish import check_complete
 from sdg_core.pipelines.finish import (
-    export_pipeline as export,
-)
-from sdg_core.pipelines.finish import (
-    process_pipeline as process,
-)
-from sdg_core.pipelines.finish import (
-    push_pipeline as push,
-)
-from sdg_core.pipelines.finish import (
-    report_pipeline as report,
+    check_complete,
+    export_pipeline,
+    process_pipeline,
+    push_pipeline,
+    report_pipeline,
 )
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
+from sdg_core.pipelines.handle import (
+    OpenPipeline,
+    PartitionStatus,
+    PipelineConfigLike,
+    measured,
+    open_pipeline,
+    with_settings,
+)
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
 from sdg_core.pipelines.rejected import selection_of
-from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
-from sdg_core.pipelines.status import describe_pipeline as status
-from sdg_core.pipelines.status import plan_pipeline_run as plan
+from sdg_core.pipelines.status import (
+    PipelineRunPlan,
+    PipelineStatus,
+    describe_pipeline,
+    plan_pipeline_run,
+    unread_notice,
+)
 from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
@@ -94,7 +103,39 @@ __all__ = [
     "without_anything",
 ]
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+PipelineLike = PipelineConfigLike | OpenPipeline
+"""What `open_pipeline` takes, or an open pipeline."""
 
+
+def takes_pipeline(
+    function: Callable[Concatenate[OpenPipeline, Parameters], Result],
+) -> Callable[Concatenate[PipelineLike, Parameters], Result]:
+    """The same for what `open_pipeline` takes as well."""
+
+    @functools.wraps(function)
+    def call(pipeline: PipelineLike, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        opened = pipeline if isinstance(pipeline, OpenPipeline) else open_pipeline(pipeline)
+        return function(opened, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    first, *others = signature.parameters.values()
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first.replace(annotation=PipelineLike), *others]
+    )
+    return cast("Callable[Concatenate[PipelineLike, Parameters], Result]", call)
+
+
+export = takes_pipeline(export_pipeline)
+plan = takes_pipeline(plan_pipeline_run)
+process = takes_pipeline(process_pipeline)
+push = takes_pipeline(push_pipeline)
+report = takes_pipeline(report_pipeline)
+status = takes_pipeline(describe_pipeline)
+
+
+@takes_pipeline
 def generate(
     pipeline: OpenPipeline,
     *,
@@ -126,9 +167,9 @@ def generate(
     )
 
 
-def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
+def preview(path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
     """The first rows, made in memory; nothing is stored."""
-    pipeline = open_pipeline(path, root=root)
+    pipeline = path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
 
     async def main() -> PipelinePreview:
         async with open_models_of(pipeline.plan.shell, env=pipeline.env) as models:
@@ -138,6 +179,7 @@ def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | P
     return run_until_signalled(main)
 
 
+@takes_pipeline
 def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Prunable:
     """Remove old versions but the `keep` changed last, and checkpoints that no version that stays would use; returns what was
     removed. dry_run: only say what it is.
@@ -150,6 +192,7 @@ def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Pr
     return found if dry_run else prune_pipeline(pipeline, found, keep=keep)
 
 
+@takes_pipeline
 def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
@@ -157,6 +200,7 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
     return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
 
 
+@takes_pipeline
 def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) -> list[Partition]:
     """Partitions whose sources are all gone, and that never had a file in the version of this config: nothing is to be made of
     them."""
@@ -170,6 +214,7 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     ]
 
 
+@takes_pipeline
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
     """The state of every partition in the version that this config's data lies in."""
     return measured(pipeline)[2]
@@ -187,11 +232,18 @@ def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, 
     return OpenPipeline(plan, {}, layout, env, is_current=False, offline=True)
 
 
+@takes_pipeline
 def reopen(pipeline: OpenPipeline) -> bool:
     """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
     return finish.reopen(pipeline.as_dataset())
 
 
+@takes_pipeline
 def seal(pipeline: OpenPipeline) -> Version | None:
     """The version that a run would be refused for, because it is sealed; None if there is none."""
     return seal_of(pipeline.as_dataset())
+
+
+for _name in __all__:
+    if inspect.isfunction(globals()[_name]):
+        globals()[_name] = checked(globals()[_name], name=_name)

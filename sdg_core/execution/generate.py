@@ -11,7 +11,7 @@ from sdg_core.config.run import RunSettings
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import Dataset, scan_version
+from sdg_core.dataset.handle import ConfigLike, Dataset, opened, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
@@ -42,7 +42,7 @@ _LOG = logging.getLogger(__name__)
 
 
 async def agenerate(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     *,
     row_groups: Sequence[int] | None = None,
     resume: ResumeMode | None = None,
@@ -61,6 +61,7 @@ async def agenerate(
     Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`;
     finished work is on disk whatever happens.
     """
+    dataset = opened(dataset)
     settings = settings or dataset.plan.config.run
     plan = dataset.plan.with_settings(settings)
     indices = chosen_row_groups(plan.row_groups, row_groups)
