@@ -58,8 +58,7 @@ async def agenerate(
     on_event: told what happens, as it happens. on_row_group: called in a thread for every row group of the run once its file is
     durable, for complete ones (`adopted`) too; if it raises, the run ends with CallbackError and all data is kept.
     begun_by: whose version it is that `never` begins; runs of one backfill give its id and share one. Default: run_id.
-    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`;
-    finished work is on disk whatever happens.
+    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`.
     """
     dataset = opened(dataset)
     settings = settings or dataset.plan.config.run
@@ -99,8 +98,8 @@ async def agenerate(
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
             statuses = await asyncio.to_thread(stock.take_in_turn, models.spending)
-    remaining = sum(len(statuses[index].remaining) for index in indices)
-    return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
+    summary = tally.summary(version.layout, run_id=run_id, remaining=sum(len(statuses[i].remaining) for i in indices))
+    return _with_costs(summary, dataset, statuses, models)
 
 
 def _with_costs(

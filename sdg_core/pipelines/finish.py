@@ -10,10 +10,11 @@ import pyarrow as pa
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.handle import open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
-from sdg_core.dataset.spending import DatasetSpending, upstream_cost
-from sdg_core.errors import ConfigError, IncompleteError, SdgError
+from sdg_core.dataset.spending import DatasetSpending
+from sdg_core.errors import ConfigError, IncompleteError, LedgerError, SdgError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
 from sdg_core.pipelines.rejected import selection_of
+from sdg_core.pipelines.spending import footers_of, spending_of_pipeline
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -94,7 +95,10 @@ def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None)
     layout, metadata, statuses = _existing(pipeline)
     runs, fault = runs_to_report(pipeline.as_dataset())
     plan = _plan_for(pipeline, layout, statuses)
-    spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
+    try:
+        spending: DatasetSpending | None = spending_of_pipeline(pipeline, layout, footers_of(statuses))
+    except LedgerError:
+        spending = None
     entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
     made = make_report(
         plan,
@@ -174,6 +178,7 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
         simulated=footer.simulated,
         created_at=footer.created_at,
         run_id=footer.run_id,
+        carried=footer.carried,
     )
 
 

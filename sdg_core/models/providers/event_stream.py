@@ -108,8 +108,8 @@ def _anthropic(chunks: list[dict[str, Any]]) -> dict[str, Any]:
         match chunk:
             case {"type": "message_start", "message": dict(message)}:
                 answer = message
-            case {"type": "content_block_start", "content_block": dict(begun)}:
-                block |= begun
+            case {"type": "content_block_start", "content_block": dict(opening)}:
+                block |= opening
             case {"type": "content_block_delta", "delta": dict(delta)}:
                 _add_to_block(block, delta)
             case {"type": "message_delta", "delta": dict(delta)}:
