@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
-from sdg_core.api import finish
 from sdg_core.api.arguments import checked
+from sdg_core.api.finish import export, process, push, reopen, report
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.run_settings import ResumeMode
@@ -26,18 +26,12 @@ from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
-from sdg_core.pipelines.finish import (
-    check_complete,
-    export_pipeline,
-    process_pipeline,
-    push_pipeline,
-    report_pipeline,
-)
+from sdg_core.pipelines.finish import check_complete
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import (
     OpenPipeline,
     PartitionStatus,
-    PipelineConfigLike,
+    PipelineLike,
     measured,
     open_pipeline,
     with_settings,
@@ -105,8 +99,6 @@ __all__ = [
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-PipelineLike = PipelineConfigLike | OpenPipeline
-"""What `open_pipeline` takes, or an open pipeline."""
 
 
 def takes_pipeline(
@@ -127,11 +119,7 @@ def takes_pipeline(
     return cast("Callable[Concatenate[PipelineLike, Parameters], Result]", call)
 
 
-export = takes_pipeline(export_pipeline)
 plan = takes_pipeline(plan_pipeline_run)
-process = takes_pipeline(process_pipeline)
-push = takes_pipeline(push_pipeline)
-report = takes_pipeline(report_pipeline)
 status = takes_pipeline(describe_pipeline)
 
 
@@ -207,11 +195,12 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
     files = pipeline.layout.version(version.layout.name).existing_row_groups() if version is not None else ()
     present = frozenset(files)
-    return [
-        partition
-        for partition in partitions
-        if partition.index not in present and not any(key in pipeline.sources for key, _ in partition.sources)
-    ]
+    found = []
+    for partition in partitions:
+        has_sources = any(key in pipeline.sources for key, _ in partition.sources)
+        if partition.index not in present and not has_sources:
+            found.append(partition)
+    return found
 
 
 @takes_pipeline
@@ -230,12 +219,6 @@ def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, 
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     return OpenPipeline(plan, {}, layout, env, is_current=False, offline=True)
-
-
-@takes_pipeline
-def reopen(pipeline: OpenPipeline) -> bool:
-    """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
-    return finish.reopen(pipeline.as_dataset())
 
 
 @takes_pipeline

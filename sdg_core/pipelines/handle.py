@@ -91,6 +91,10 @@ PipelineConfigLike = str | Path | Pipeline | Mapping[str, Any] | PipelineConfig
 """A pipeline file, a pipeline written in Python, or what a file would hold as a mapping or a config object."""
 
 
+PipelineLike = PipelineConfigLike | OpenPipeline
+"""What `open_pipeline` takes, or an open pipeline."""
+
+
 def open_pipeline(
     path: PipelineConfigLike,
     *,
