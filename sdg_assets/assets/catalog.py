@@ -4,6 +4,7 @@ loading anything. Their files are read when it is time, so that what is measured
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,11 +91,17 @@ class DatasetRef(Ref):
     @property
     def partitions_def(self) -> dg.StaticPartitionsDefinition:
         """One key per row group."""
-        return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(self.num_row_groups)])
+        return _row_group_partitions(self.num_row_groups)
 
     def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
         """Those of the loaded definitions."""
         return [row_group_key(index) for index in range(self.num_row_groups)]
+
+
+@lru_cache(maxsize=256)
+def _row_group_partitions(count: int) -> dg.StaticPartitionsDefinition:
+    """One object for all datasets of as many row groups: Dagster compares and checks each by all of its keys."""
+    return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(count)])
 
 
 @dataclass(frozen=True, kw_only=True)
