@@ -30,10 +30,10 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: b
             try:
                 found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
             except SdgError as error:  # one whose sources cannot be found does not keep the others from theirs
-                faults.append(f"{ref.name}: {in_dagster(error)}")
+                faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
-            context.log.info(f"{ref.name}: {len(found.new)} new partitions, {found.total} in all")
+            context.log.info(f"{ref.label}: {len(found.new)} new partitions, {found.total} in all")
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
@@ -71,11 +71,11 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
             try:
                 seen = discover(context.instance, ref, root=store.root_of(ref))
             except SdgError as error:
-                reasons.append(f"{ref.name}: {in_dagster(error)}")
+                reasons.append(f"{ref.label}: {in_dagster(error)}")
                 continue
             found.append(ref)
             if seen.new:
-                added[ref.name] = seen.new
+                added[ref.label] = seen.new
                 additions.append(ref.partitions_def.build_add_request(seen.new))
             if seen.empty:
                 additions.append(ref.partitions_def.build_delete_request(seen.empty))

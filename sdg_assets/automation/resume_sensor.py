@@ -63,7 +63,7 @@ def resume_refs(
         refs,
         store=store_of_location(repository, instance),
         cursor=context.cursor,
-        known=lambda ref: {*ref.known_partitions(instance), *added.get(ref.name, ())},
+        known=lambda ref: {*ref.known_partitions(instance), *added.get(ref.label, ())},
         busy=keys_at_work(instance, repository),
         held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),
         now=datetime.now(UTC),
@@ -94,9 +94,9 @@ def resume_all(
     requests: list[dg.RunRequest] = []
     reasons: list[str] = []
     for ref in refs:
-        after[ref.name] = before.get(ref.name, BackoffState())
+        after[ref.label] = before.get(ref.label, BackoffState())
         if ref.partitioned_key in busy:
-            reasons.append(f"{ref.name}: a run is queued or in progress")
+            reasons.append(f"{ref.label}: a run is queued or in progress")
             continue
         if ref.partitioned_key in held:
             reasons.append(held[ref.partitioned_key])
@@ -105,8 +105,8 @@ def resume_all(
         if isinstance(found, str):
             reasons.append(found)
             continue
-        choice = choose(found, after[ref.name], now=now, at_most=at_most(ref))
-        after[ref.name] = choice.attempts
+        choice = choose(found, after[ref.label], now=now, at_most=at_most(ref))
+        after[ref.label] = choice.attempts
         requests += range_requests(
             ref,
             ranges_of(ref, choice.requested),
@@ -126,10 +126,10 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
-        yield f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
+        yield f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
     if choice.given_up:
         yield (
-            f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
+            f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
             f"{choice.attempts.groups[choice.given_up[0]].count} runs and are not asked for any more; see their failures, then "
             "materialize them by hand or reset this sensor's cursor"
         )

@@ -26,18 +26,18 @@ def build_schedule(spec: FileSpec) -> dg.ScheduleDefinition:
     ref = spec.ref
 
     @dg.schedule(
-        name=f"{spec.name}_schedule",
+        name=f"{ref.identifier}_schedule",
         cron_schedule=when.cron,
         execution_timezone=when.timezone,
         default_status=status,
         target=dg.AssetSelection.assets(ref.partitioned_key),
-        description=f"Generates what {spec.name} lacks.",
+        description=f"Generates what is missing of {ref.label}.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Requests:
         store = store_of_location(context.repository_def, context.instance)
         assert context.repository_def is not None
         if ref.partitioned_key in keys_at_work(context.instance, context.repository_def):
-            yield dg.SkipReason(f"{spec.name}: a run is queued or in progress")
+            yield dg.SkipReason(f"{ref.label}: a run is queued or in progress")
             return
         tick = context.scheduled_execution_time.isoformat()
         root = store.root_of(ref)
@@ -45,7 +45,7 @@ def build_schedule(spec: FileSpec) -> dg.ScheduleDefinition:
             try:
                 bring_up_to_date(context.instance, ref, root=root)
             except SdgError as error:
-                yield dg.SkipReason(f"{spec.name}: {in_dagster(error)}")
+                yield dg.SkipReason(f"{ref.label}: {in_dagster(error)}")
                 return
         yield from request_incomplete(ref, root=root, tick=tick, known=ref.known_partitions(context.instance))
 
