@@ -93,7 +93,8 @@ def scan(
 ) -> pl.LazyFrame:
     """A dataset or pipeline as a lazy frame, for assets that name it in `deps`.
 
-    dataset: its name; with its key prefix, as in `nlp/reviews`, where two have one name. partitions: keys, such as `context.partition_keys`, or `all` that there are; None is the finished dataset.
+    dataset: its name; with its key prefix, as in `nlp/reviews`, where two have one name. partitions: keys, such as
+    `context.partition_keys`, or `all` that there are; None is the finished dataset.
     Inside an asset it is the dataset of that name in the same code location; elsewhere, that of the project of the working
     directory. Raises IncompleteError where there is no such data, with what to materialize.
     """
@@ -151,5 +152,7 @@ def _place_in_location(name: str) -> Place | None:
     by_label = {place.label: place for place in places if place is not None}
     found = [name] if name in by_label else sorted(label for label, place in by_label.items() if place.name == name)
     if len(found) > 1:
-        raise PlanError(f"{name!r} is the name of {' and of '.join(found)}", remedy=f"say which, as in scan({found[0]!r})")
+        raise PlanError(
+            f"{name!r} is the name of {' and of '.join(found)}", remedy=f"say which, as in scan({found[0]!r})"
+        )
     return by_label[found[0]] if found else None

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import PipelineRef, Ref
+from sdg_assets.assets.catalog import Ref
+from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_core import api
 from sdg_core.api import contiguous_ranges, row_group_key
@@ -29,14 +30,16 @@ class Incomplete:
     total: int
 
 
-def find_incomplete(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | str:
+def find_incomplete(
+    ref: Ref, *, root: str | None, known: Collection[str], opened: Opened | None = None
+) -> Incomplete | str:
     """What there is to make by the files, or why nothing may be asked for: it is complete, sealed, or at fault.
 
-    known: the partitions that Dagster knows; others are not asked for. Callers have looked for the sources of a pipeline,
-    so they are looked at here, too; a dataset's code is not run.
+    known: the partitions that Dagster knows; others are not asked for. opened: what the caller has opened already; without it,
+    no code of the file is run.
     """
     try:
-        opened = open_file(ref.path, root=root, offline=not isinstance(ref, PipelineRef))
+        opened = opened or open_file(ref.path, root=root)
         if (sealed := opened.seal) is not None:
             return f"{ref.label} is sealed: version {sealed.layout.name} has been post-processed"
         layout = opened.dataset.layout

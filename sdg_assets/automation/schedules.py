@@ -11,6 +11,7 @@ from sdg_assets.assets.spec import FileSpec
 from sdg_assets.automation.activity import keys_at_work
 from sdg_assets.automation.discovery import bring_up_to_date
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
+from sdg_assets.opened.base import Opened
 from sdg_assets.resources import store_of_location
 from sdg_assets.wording import in_dagster
 from sdg_core.errors import SdgError
@@ -41,20 +42,24 @@ def build_schedule(spec: FileSpec) -> dg.ScheduleDefinition:
             return
         tick = context.scheduled_execution_time.isoformat()
         root = store.root_of(ref)
+        opened = None
         if isinstance(ref, PipelineRef):
             try:
-                bring_up_to_date(context.instance, ref, root=root)
+                opened = bring_up_to_date(context.instance, ref, root=root).opened
             except SdgError as error:
                 yield dg.SkipReason(f"{ref.label}: {in_dagster(error)}")
                 return
-        yield from request_incomplete(ref, root=root, tick=tick, known=ref.known_partitions(context.instance))
+        known = ref.known_partitions(context.instance)
+        yield from request_incomplete(ref, root=root, tick=tick, known=known, opened=opened)
 
     return schedule
 
 
-def request_incomplete(ref: Ref, *, root: str | None, tick: str, known: Collection[str]) -> Requests:
+def request_incomplete(
+    ref: Ref, *, root: str | None, tick: str, known: Collection[str], opened: Opened | None = None
+) -> Requests:
     """Run requests for contiguous ranges of partitions that are not complete, or why there is nothing to ask for."""
-    found = find_incomplete(ref, root=root, known=known)
+    found = find_incomplete(ref, root=root, known=known, opened=opened)
     if isinstance(found, str):
         yield dg.SkipReason(found)
         return

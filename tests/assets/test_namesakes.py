@@ -29,7 +29,12 @@ def definitions(tmp_path: Path) -> dg.Definitions:
         built.append(Dataset(config=str(file), **more).build_defs(context))
         (tmp_path / team / "docs").mkdir()
         (tmp_path / team / "docs" / f"{team}.txt").write_text(team, encoding="utf-8")
-        pipeline = {"kind": "pipeline", "name": "notes", "sources": {"reader": "files", "path": "docs/*.txt"}, "stages": []}
+        pipeline = {
+            "kind": "pipeline",
+            "name": "notes",
+            "sources": {"reader": "files", "path": "docs/*.txt"},
+            "stages": [],
+        }
         file = write_config(tmp_path / team / "pipeline.yaml", pipeline)
         built.append(SourcePipeline(config=str(file), **more).build_defs(context))
     return sdg_assets.with_operations(dg.Definitions.merge(*built))
@@ -39,7 +44,9 @@ def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_pat
     repository = definitions.get_repository_def()
     repository.load_all_definitions()
     assert len(repository.schedule_defs) == 4
-    api.generate(api.open_dataset(tmp_path / "nlp" / "dataset.yaml", root=str(tmp_path / "data" / "nlp")), row_groups=[0])
+    api.generate(
+        api.open_dataset(tmp_path / "nlp" / "dataset.yaml", root=str(tmp_path / "data" / "nlp")), row_groups=[0]
+    )
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick(sensor: str) -> Any:
@@ -53,7 +60,10 @@ def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_pat
             )
             for request in tick("resume_row_groups").run_requests
         }
-        assert asked == {"nlp/reviews/row_groups": ("00001", "00001"), "web-search/reviews/row_groups": ("00000", "00001")}
+        assert asked == {
+            "nlp/reviews/row_groups": ("00001", "00001"),
+            "web-search/reviews/row_groups": ("00000", "00001"),
+        }
 
         found = tick("discover_sources")
         added = {change.partitions_def_name for change in found.dynamic_partitions_requests}

@@ -1,7 +1,7 @@
 """Instances of many machines: a process that was started in another directory keeps its files in the same place."""
 
-import yaml
 import pytest
+import yaml
 
 from tests.support.sdg import PROJECT
 
