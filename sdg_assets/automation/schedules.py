@@ -19,15 +19,18 @@ from sdg_core.errors import SdgError
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
-def build_schedule(spec: FileSpec) -> dg.ScheduleDefinition:
-    """A schedule on `spec.schedule`, stopped until someone starts it unless that says otherwise."""
+def build_schedule(spec: FileSpec, *, with_prefix: bool = False) -> dg.ScheduleDefinition:
+    """A schedule on `spec.schedule`, stopped until someone starts it unless that says otherwise.
+
+    with_prefix: its name begins with the key prefix, as another schedule is named after a dataset of this name.
+    """
     when = spec.schedule
     assert when is not None
     status = dg.DefaultScheduleStatus.RUNNING if when.running else dg.DefaultScheduleStatus.STOPPED
     ref = spec.ref
 
     @dg.schedule(
-        name=f"{ref.identifier}_schedule",
+        name=f"{ref.identifier if with_prefix else ref.name}_schedule",
         cron_schedule=when.cron,
         execution_timezone=when.timezone,
         default_status=status,

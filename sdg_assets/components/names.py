@@ -59,6 +59,15 @@ def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
     )
 
 
+def is_second(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> bool:
+    """Whether a component that comes before describes something of the same name under another key prefix."""
+    if not _is_in_project(context):
+        return False
+    name = projects.name_in(file)
+    namesakes = (component for key, component in _names(context).first.items() if key[-1] == name)
+    return next(namesakes, mine := _component(context, file, prefix=prefix)) != mine
+
+
 def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> str:
     """The name of the asset that stands for a file which cannot be used; no other component's."""
     mine = _component(context, file, prefix=prefix)

@@ -1,52 +1,64 @@
 """Two datasets of one name, told apart by key prefixes as the error about taken names advises: nothing of one is the other's."""
 
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 import sdg_assets
-from sdg_assets import Dataset, SourcePipeline
 from sdg_core import api
 from tests.support.dagster_process import DAGSTER_WARNINGS
 from tests.support.sdg import dataset_config, expression, write_config
 
 pytestmark = DAGSTER_WARNINGS
 TEAMS = ("nlp", "web-search")
-SCHEDULED = {"schedule": "0 2 * * *"}
 
 
 @pytest.fixture
-def definitions(tmp_path: Path) -> dg.Definitions:
+def definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
     """A dataset and a pipeline of each team, which differ in what they make and have roots of their own."""
-    context = dg.ComponentTree.for_test().load_context
-    built = []
+    package = tmp_path / "teams"
     for team in TEAMS:
-        more = {**SCHEDULED, "key_prefix": team, "root": str(tmp_path / "data" / team)}
-        config = dataset_config(expression("text", team), name="reviews", num_records=20)
-        file = write_config(tmp_path / team / "dataset.yaml", config)
-        built.append(Dataset(config=str(file), **more).build_defs(context))
-        (tmp_path / team / "docs").mkdir()
-        (tmp_path / team / "docs" / f"{team}.txt").write_text(team, encoding="utf-8")
+        shared = {"schedule": "0 2 * * *", "key_prefix": team, "root": str(tmp_path / "data" / team)}
+        dataset = dataset_config(expression("text", team), name="reviews", num_records=20)
         pipeline = {
             "kind": "pipeline",
             "name": "notes",
             "sources": {"reader": "files", "path": "docs/*.txt"},
             "stages": [],
         }
-        file = write_config(tmp_path / team / "pipeline.yaml", pipeline)
-        built.append(SourcePipeline(config=str(file), **more).build_defs(context))
-    return sdg_assets.with_operations(dg.Definitions.merge(*built))
+        for kind, config in (("Dataset", dataset), ("SourcePipeline", pipeline)):
+            folder = package / team.replace("-", "_") / config["name"]
+            write_config(folder / "file.yaml", config)
+            component = {"type": f"sdg_assets.{kind}", "attributes": {"config": "file.yaml", **shared}}
+            (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
+        (folder / "docs").mkdir()
+        (folder / "docs" / "one.txt").write_text(team, encoding="utf-8")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "teams", raising=False)
+    return sdg_assets.with_operations(sdg_assets.load_defs(import_module("teams")))
+
+
+def opened(team: str, tmp_path: Path) -> api.Dataset:
+    file = tmp_path / "teams" / team.replace("-", "_") / "reviews" / "file.yaml"
+    return api.open_dataset(file, root=str(tmp_path / "data" / team))
 
 
 def test_sensors_and_schedules_ask_for_each(definitions: dg.Definitions, tmp_path: Path) -> None:
     repository = definitions.get_repository_def()
     repository.load_all_definitions()
-    assert len(repository.schedule_defs) == 4
-    api.generate(
-        api.open_dataset(tmp_path / "nlp" / "dataset.yaml", root=str(tmp_path / "data" / "nlp")), row_groups=[0]
-    )
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        "reviews_schedule",
+        "notes_schedule",
+        "web_search__reviews_schedule",
+        "web_search__notes_schedule",
+    }
+    api.generate(opened("nlp", tmp_path), row_groups=[0])
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick(sensor: str) -> Any:
@@ -88,7 +100,7 @@ def test_a_job_acts_on_the_one_that_is_named(definitions: dg.Definitions) -> Non
 
 def test_an_asset_reads_the_one_that_is_named(definitions: dg.Definitions, tmp_path: Path) -> None:
     for team in TEAMS:
-        dataset = api.open_dataset(tmp_path / team / "dataset.yaml", root=str(tmp_path / "data" / team))
+        dataset = opened(team, tmp_path)
         api.generate(dataset)
         api.process(dataset)
     seen: list[str] = []
