@@ -125,11 +125,15 @@ def _check_docx(content: bytes) -> None:
         raise SourceError(f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it")
 
 
+def _table_row(row: Any) -> str:
+    cells = [" ".join(cell.text.split()) for cell in row.cells]
+    return f"| {' | '.join(cells)} |"
+
+
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        rows = [" | ".join(" ".join(cell.text.split()) for cell in row.cells) for row in block.rows]
-        return "\n".join(f"| {row} |" for row in rows)
+        return "\n".join(_table_row(row) for row in block.rows)
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")
