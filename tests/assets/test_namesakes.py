@@ -125,3 +125,19 @@ def test_an_asset_reads_the_one_that_is_named(definitions: dg.Definitions, tmp_p
 
 class Named(dg.Config):
     dataset: str
+
+
+def test_two_files_do_not_share_a_place_for_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for team in ("one", "two"):
+        folder = tmp_path / "crowded" / team
+        write_config(folder / "file.yaml", dataset_config(expression("text", team), name="reviews"))
+        component = {"type": "sdg_assets.Dataset", "attributes": {"config": "file.yaml", "key_prefix": team}}
+        (folder / "defs.yaml").write_text(yaml.safe_dump(component), encoding="utf-8")
+    (tmp_path / "crowded" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "crowded", raising=False)
+    graph = sdg_assets.load_defs(import_module("crowded")).resolve_asset_graph()
+    keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert keys == {"one/reviews/row_groups", "one/reviews/dataset", "two/reviews/dataset"}
+    said = graph.get(dg.AssetKey(["two", "reviews", "dataset"])).description or ""
+    assert "below one root each would take the other's data for its own" in said
