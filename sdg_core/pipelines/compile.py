@@ -34,6 +34,7 @@ from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.pipelines.executors.installed import missing_executor
+from sdg_core.pipelines.known_columns import KnownColumns
 from sdg_core.pipelines.plan import PipelinePlan, StagePlan
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
@@ -102,7 +103,7 @@ def compile_pipeline(
 
 
 class _Compiler:
-    """Goes through the stages once. known: the columns so far, None while they cannot be known."""
+    """Goes through the stages once."""
 
     def __init__(
         self,
@@ -185,34 +186,48 @@ class _Compiler:
                 plan = self._columns(plan, stage)
                 own = self._column_marks(plan, stage)
             case ExplodeStage():
-                self._need(stage.column.partition(".")[0], ("stages", place, "column"))
-                self._known = None
+                self._explode(place, stage)
             case FunctionStage():
                 plan, mark = self._function(plan, stage)
                 own |= {"source_hash": mark, "checkpoint": False}  # which it had when it could not be true
-                self._known = None
+                self._known = KnownColumns(None)
             case SelectStage():
                 for number, name in enumerate(stage.columns):
                     self._need(name, ("stages", place, "columns", number))
-                self._known = frozenset(stage.columns)
+                self._known = self._known.only(frozenset(stage.columns))
             case RenameStage():
                 self._rename(place, stage)
         self._hash = digest({"before": self._hash, "stage": own})
         return replace(plan, prefix=self._hash)
 
     def _need(self, name: str, path: YamlPath) -> None:
-        if self._known is not None and name not in self._known:
-            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}")
+        known = self._known.names
+        if known is not None and name not in known:
+            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, known)}")
+
+    def _need_text(self, name: str, path: YamlPath) -> None:
+        self._need(name, path)
+        if not self._known.is_text(name):
+            self._problem(path, f"{name} is {self._known.types[name]}, not text")
+
+    def _explode(self, place: int, stage: ExplodeStage) -> None:
+        path = ("stages", place, "column")
+        self._need(stage.column.partition(".")[0], path)
+        try:
+            self._known = self._known.exploded(stage.column)
+        except ValueError as error:
+            self._problem(path, str(error))
+            self._known = KnownColumns(None)
 
     def _split(self, place: int, stage: SplitStage) -> None:
-        self._need(stage.column, ("stages", place, "column"))
+        self._need_text(stage.column, ("stages", place, "column"))
         size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
         if stage.overlap >= size:
             self._problem(
                 ("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it"
             )
-        if self._known is not None:
-            self._known |= {f"{stage.column}_start"}
+        start = f"{stage.column}_start"
+        self._known = self._known.adding(frozenset({start}), {start: pa.int64()})
 
     def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
         """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
@@ -228,7 +243,7 @@ class _Compiler:
 
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:
-            self._need(stage.column, ("stages", place, "column"))
+            self._need_text(stage.column, ("stages", place, "column"))
             return
         try:
             names = sorted(template_references(stage.keep))
@@ -241,16 +256,14 @@ class _Compiler:
     def _rename(self, place: int, stage: RenameStage) -> None:
         for old in stage.columns:
             self._need(old, ("stages", place, "columns", old))
-        if self._known is None:
-            return
-        kept = self._known - set(stage.columns)
+        kept = (self._known.names or frozenset()) - set(stage.columns)
         for old, new in stage.columns.items():
             if new in kept:
                 self._problem(
                     ("stages", place, "columns", old), f"there is a column {new!r} already; choose another name"
                 )
             kept |= {new}
-        self._known = kept
+        self._known = self._known.renamed(stage.columns)
 
     def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
         try:
@@ -286,7 +299,7 @@ class _Compiler:
         except TemplateSyntaxError:
             references = []  # checking the columns says what is wrong with it
         read = {name: None for name in references if name not in made}
-        seeds = sorted(self._known) if self._known is not None else sorted(read)
+        seeds = sorted(read if self._known.names is None else self._known.names)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
         found += [
             (("columns", number), "a function of a whole column has no row group to see here; use a `function` stage")
@@ -298,14 +311,14 @@ class _Compiler:
             self._problem(
                 ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
             )
-        if self._known is not None:
-            self._known |= made
+        self._known = self._known.adding(frozenset(made), {})
         if found:
             return plan
         loaded = LoadedDataset(config, self._parsed, self._base, resolved.functions, self._clients)
         schema = pa.schema([(name, pa.string()) for name in read])
         compiled = compile_plan(loaded, SeedInfo(schema, 1, self._hash))
         own = pa.schema([field for field in compiled.schema if field.name not in read])
+        self._known = self._known.adding(frozenset(own.names), {part.name: part.type for part in own})
         self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
         return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
 
@@ -320,23 +333,31 @@ class _Compiler:
         sink = self._config.sink
         for number, name in enumerate(sink.columns or ()):
             self._need(name, ("sink", "columns", number))
-            if sink.lineage and name in LINEAGE:
-                self._problem(("sink", "columns", number), f"{name!r} is a column of the lineage; rename yours")
+            self._check_lineage(name, ("sink", "columns", number))
         seen: set[str] = set()
         for plan in stages:
+            if isinstance(plan.stage, RenameStage):
+                for old, new in plan.stage.columns.items():
+                    self._check_lineage(new, ("stages", plan.place, "columns", old))
             if isinstance(plan.stage, ColumnsStage):
                 for number, column in enumerate(plan.stage.columns):
-                    if column.name in seen and self._known is None:
+                    self._check_lineage(column.name, ("stages", plan.place, "columns", number, "name"))
+                    if column.name in seen and self._known.names is None:
                         path = ("stages", plan.place, "columns", number, "name")
                         self._problem(path, f"an earlier stage makes a column {column.name!r}; rename one")
                     seen.add(column.name)
+
+    def _check_lineage(self, name: str, path: YamlPath) -> None:
+        """A column of the user's that the sink would put another one in the place of."""
+        if self._config.sink.lineage and name in LINEAGE:
+            self._problem(path, f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false")
 
     def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
         """Check processors against the columns that are written, as far as those are known."""
         columns, types = _made(stages)
         config = self._as_dataset(columns).model_copy(update={"processors": self._config.processors})
         sink = self._config.sink
-        there = frozenset(sink.columns) if sink.columns is not None else self._known
+        there = frozenset(sink.columns) if sink.columns is not None else self._known.names
         if there is None:
             problems = [*check_processors(config, None)]
         else:

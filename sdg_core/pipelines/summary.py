@@ -2,11 +2,50 @@
 
 from collections.abc import Mapping, Sequence
 
+from sdg_core.dataset.events import Event, Observer
 from sdg_core.pipelines.events import PipelineSummary
 from sdg_core.pipelines.handle import PartitionStatus
 from sdg_core.pipelines.store import SourcesLayout
+from sdg_core.pipelines.tasks import SourceResult
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.versions import update_metadata
+
+
+class SourceTally:
+    """Passes events on, and counts what a run does, in sources. replayed: replies of models taken from the journal."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.made = self.adopted = self.removed = self.replayed = 0
+        self._failed = self._written = 0
+        self.first_failure: str | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on."""
+        self._observer(event)
+
+    def published(self, status: PartitionStatus, results: Mapping[str, SourceResult]) -> None:
+        """A partition is durable. status: as it was before."""
+        self._written += 1
+        self.made += len(results)
+        self.removed += len(status.removed)
+        if status.footer is not None:
+            self.adopted += len({entry.key for entry in status.footer.sources} - {*results} - {*status.removed})
+        for result in results.values():
+            self.replayed += result.replayed
+            self._failed += result.state != "complete"
+            if result.failed and self.first_failure is None:
+                self.first_failure = f"{result.locator}: {result.failed[0].message}"
+
+    def counts(self) -> dict[str, int]:
+        """As the history of runs keeps them, sources for records."""
+        return {
+            "generated": self.made - self._failed,
+            "replayed": self.replayed,
+            "failed": self._failed,
+            "adopted": self.adopted,
+            "written": self._written,
+        }
 
 
 def summarize(
@@ -15,7 +54,7 @@ def summarize(
     *,
     wanted: frozenset[int],
     run_id: str,
-    counts: Mapping[str, int],
+    tally: SourceTally,
 ) -> PipelineSummary:
     """The counts of the run, and the states of its partitions (`wanted`) after it. Brings the version's metadata up to date,
     which is of all partitions. statuses: of all partitions, after the run."""
@@ -40,5 +79,8 @@ def summarize(
         states=states,
         filtered=filtered,
         failures=tuple((entry.locator, failure) for entry in entries for failure in entry.failed),
-        **counts,
+        made=tally.made,
+        adopted=tally.adopted,
+        removed=tally.removed,
+        replayed=tally.replayed,
     )

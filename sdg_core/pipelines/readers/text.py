@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-import orjson
 import pyarrow as pa
 
 from sdg_core.config.sources import FileSources
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.custom import Failed
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, Record, SourceError
+from sdg_core.plan.foreign import read_json
 from sdg_core.seeds.files import SeedFile
 
 _BLOCK = 2**20
@@ -72,8 +72,8 @@ def read_json_lines(file: SeedFile, config: FileSources) -> Iterator[Record]:
 
 def _json_record(number: int, line: str) -> Record:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        value = read_json(line)
+    except ValueError as error:
         return _failed(number, f"is not JSON: {error}")
     if not isinstance(value, dict):
         return _failed(number, f"holds a {type(value).__name__}, not an object")
