@@ -6,14 +6,13 @@ name is accepted, and looked up when the task is there.
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.config.columns import Column
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
@@ -35,7 +34,7 @@ from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.pipelines.executors.installed import missing_executor
 from sdg_core.pipelines.known_columns import KnownColumns
-from sdg_core.pipelines.plan import PipelinePlan, StagePlan
+from sdg_core.pipelines.plan import PipelinePlan, StagePlan, columns_made
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
@@ -354,7 +353,7 @@ class _Compiler:
 
     def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
         """Check processors against the columns that are written, as far as those are known."""
-        columns, types = _made(stages)
+        columns, types = columns_made(stages)
         config = self._as_dataset(columns).model_copy(update={"processors": self._config.processors})
         sink = self._config.sink
         there = frozenset(sink.columns) if sink.columns is not None else self._known.names
@@ -384,7 +383,7 @@ class _Compiler:
             }
         )
         fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
-        columns, _ = _made(stages)
+        columns, _ = columns_made(stages)
         fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
         dropped = frozenset(column.name for column in columns if column.drop)
         dataset = self._as_dataset(columns).model_copy(update={"processors": config.processors})
@@ -405,21 +404,3 @@ class _Compiler:
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)
-
-
-def _made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
-    """The columns that stages add, and the types of those that no later stage may put another value in the place of."""
-    columns: list[Column] = []
-    types: dict[str, pa.DataType] = {}
-    for plan in stages:
-        match plan.stage:
-            case ColumnsStage() if plan.columns is not None:
-                columns += plan.columns.config.columns
-                types |= {field.name: field.type for field in plan.columns.schema}
-            case SplitStage(column=name):
-                types[f"{name}_start"] = pa.int64()
-            case FunctionStage() | ExplodeStage() | RenameStage():
-                types = {}
-            case _:
-                pass
-    return tuple(columns), types
