@@ -50,7 +50,7 @@ from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, 
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
-from sdg_core.plan.models import UsedTools, used_models
+from sdg_core.plan.models import used_models, used_tools
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.project import is_own
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
@@ -400,7 +400,7 @@ class _Compiler:
             models=models,
             simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
             clients=self._clients,
-            tools=UsedTools(base=self._base),
+            tools=used_tools(dataset, base=self._base),
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)
