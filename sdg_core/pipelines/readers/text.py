@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any
 
 import pyarrow as pa
@@ -82,20 +83,32 @@ def _json_record(number: int, line: str) -> Record:
 
 def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
     """One record per row, its values as text; a value that is not there is None."""
-    with _lines(file, config.encoding, newline="") as lines:
-        reader = csv.reader(_bounded(lines))
+    from sdg_core.seeds.csv_text import SEPARATORS, STATED_SEPARATOR
+
+    with _lines(file, config.encoding, newline="") as every_line:
+        lines = _bounded(every_line)
+        first = next(lines, "")
+        stated = STATED_SEPARATOR.match(first)
+        usual = "\t" if file.suffix == ".tsv" else ","
+        separator = config.separator or (stated[1] if stated else usual)
+        reader = csv.reader(lines if stated else chain((first,), lines), delimiter=separator)
+        passed = 1 if stated else 0
         try:
             header = next((row for row in reader if row), [])
+            likelier = next((mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None)
+            if likelier is not None and config.separator is None:
+                one = f"has a header of one name, {header[0]!r}"
+                raise SourceError(f"{one}; set sources.separator: {likelier!r}, or {separator!r} if that is one column")
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
                 raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
             for row in reader:
                 if len(row) > len(header):
-                    yield _failed(reader.line_num, f"has {len(row) - len(header)} values more than the header")
+                    yield _failed(passed + reader.line_num, f"has {len(row) - len(header)} values more than the header")
                 elif row:
                     yield dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
         except csv.Error as error:
-            raise SourceError(f"is not CSV: line {reader.line_num}: {error}") from error
+            raise SourceError(f"is not CSV: line {passed + reader.line_num}: {error}") from error
 
 
 def _bounded(lines: Iterator[str]) -> Iterator[str]:

@@ -164,6 +164,7 @@ SOURCE_FIELDS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     (FILES, {"path": "*.txt", "sources_per_partition": 2, "allow_empty": True}, False),
     (FILES, {"encoding": "latin-1"}, True),
     (FILES, {"front_matter": True}, True),
+    ({"reader": "csv", "path": "*"}, {"separator": ";"}, True),
     (FILES, {"reader": "pdf"}, True),
     ({"reader": "html", "path": "*"}, {"path": "a"}, False),
     ({"reader": "html", "path": "*"}, {"encoding": "latin-1"}, True),

@@ -1,4 +1,4 @@
-"""Columns of a pipeline whose models call tools, with a real MCP server; and the commands that ask about the models of a pipeline."""
+"""Columns of a pipeline whose models call tools, with a real MCP server; the commands that ask about models of a pipeline."""
 
 from pathlib import Path
 from typing import Any
