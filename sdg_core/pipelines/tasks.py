@@ -119,8 +119,9 @@ class StageAccount:
         self.expanded += other.expanded
         self.made += other.made
         self.rejected += other.rejected
-        self.rejected_usage = add_usage(self.rejected_usage, other.rejected_usage)
         self.fallback += other.fallback
+        if other.rejected_usage:
+            self.rejected_usage = add_usage(self.rejected_usage, other.rejected_usage)
         for reason, count in other.filtered.items():
             self.filtered[reason] = self.filtered.get(reason, 0) + count
 
