@@ -6,15 +6,13 @@ Documents are lines of JSON in files, through two rules of quality to parquet; e
 """
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import orjson
+
+from benchmarks.model_calls import in_a_process
+from benchmarks.pipeline_run import COMMAND
 
 CONFIG = {
     "kind": "pipeline",
@@ -40,30 +38,15 @@ def write_project(directory: Path, *, documents: int, per_file: int) -> Path:
     return file
 
 
-def one_run(file: Path) -> None:
-    """In a process of its own: prints rows, seconds and the peak."""
-    from sdg_core.api import pipelines
-
-    began = time.perf_counter()
-    summary = pipelines.generate(pipelines.open_pipeline(file, root=file.parent / "data"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rows": summary.rows, "seconds": time.perf_counter() - began, "peak_mb": peak}))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--per-file", type=int, default=10_000)
-    parser.add_argument("--file", type=Path)
     options = parser.parse_args()
-    if options.file:
-        return one_run(options.file)
     for documents in (options.documents // 4, options.documents // 2, options.documents):
         with tempfile.TemporaryDirectory() as directory:
             file = write_project(Path(directory), documents=documents, per_file=options.per_file)
-            command = [sys.executable, "-m", "benchmarks.memory_pipeline", "--file", str(file)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found = json.loads(done.stdout.splitlines()[-1])
+            found = in_a_process([*COMMAND, str(file)])
         print(f"  {found['rows']:9,} documents   {found['seconds']:7.1f} s   {found['peak_mb']:6.0f} MB", flush=True)
 
 

@@ -66,16 +66,26 @@ def server(arguments: tuple[str, ...]) -> Iterator[str]:
         process.wait()
 
 
-def run(command: list[str], *, url: str) -> dict[str, Any]:
-    env = {**os.environ, "MOCK_URL": url, "MOCK_MODEL": "mock", "PYTHONPATH": str(HERE.parent)}
+def in_a_process(command: list[str], **variables: str) -> dict[str, Any]:
+    """What a command prints as its last line of JSON, with the seconds of the whole process as `whole`."""
+    env = {**os.environ, **variables, "PYTHONPATH": str(HERE.parent)}
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     whole = time.perf_counter() - began
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return {**json.loads(done.stdout.strip().splitlines()[-1]), "whole": whole}
+
+
+def requests_of(url: str) -> int:
+    """How many requests the server has answered."""
     with urllib.request.urlopen(url.removesuffix("/v1") + "/stats") as response:
-        statuses = json.load(response)
-    return {**json.loads(done.stdout.strip().splitlines()[-1]), "requests": sum(statuses.values()), "whole": whole}
+        return sum(json.load(response).values())
+
+
+def run(command: list[str], *, url: str) -> dict[str, Any]:
+    found = in_a_process(command, MOCK_URL=url, MOCK_MODEL="mock")
+    return {**found, "requests": requests_of(url)}
 
 
 def ours(work: Work) -> dict[str, Any]:

@@ -20,11 +20,15 @@ RULES = [
 ]
 
 
+def has_letter(word: str) -> bool:
+    return any(character.isalpha() for character in word)
+
+
 def passes(text: str) -> bool:
     words = text.split()
     mean = sum(map(len, words)) / len(words)
     symbols = max(text.count("#"), text.count("...") + text.count("…")) / len(words)
-    alphabetic = sum(any(character.isalpha() for character in word) for word in words) / len(words)
+    alphabetic = sum(map(has_letter, words)) / len(words)
     stops = len({word.lower().strip(".,;:!?") for word in words} & set(STOP_WORDS))
     return 50 <= len(words) <= 100_000 and 3 <= mean <= 10 and symbols <= 0.1 and alphabetic >= 0.8 and stops <= 2
 

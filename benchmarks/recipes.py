@@ -99,7 +99,9 @@ async def main(python: str | None, only: str | None) -> None:
                 mine = await ours(recipe, place, server.url)
             async with ModelServer() as server:
                 other = await theirs(recipe, place, server.url, python)
-            same = "same" if mine.columns == other.columns else "differ" if other.columns else ""
+            same = ""
+            if other.columns:
+                same = "same" if mine.columns == other.columns else "differ"
             print(f"{recipe.stem:34}{mine!s:38.37}{other!s:60.59}{same}", flush=True)
 
 

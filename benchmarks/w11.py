@@ -9,21 +9,19 @@ which shows how many requests are repeated.
 """
 
 import argparse
-import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from benchmarks.model_calls import HERE, Work, middle, other, run, server, show
+from benchmarks.model_calls import HERE, Work, middle, other, requests_of, run, server, show
+from benchmarks.pipeline_run import COMMAND
 
 LATENCY = ("--latency", "0.05")
 AT_ONCE = 64
@@ -52,35 +50,17 @@ def write_project(directory: Path, url: str, *, sources: int, per_partition: int
     return file
 
 
-def one_run(file: Path) -> None:
-    """In a process of its own: prints seconds and CPU seconds of the run."""
-    import aiohttp  # noqa: F401 - imported before the clock starts, as the bare loop does
-
-    from sdg_core.api import pipelines
-
-    began, cpu = time.perf_counter(), time.process_time()
-    summary = pipelines.generate(pipelines.open_pipeline(file, root=file.parent / "data"))
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "remaining": summary.remaining, "peak_mb": peak}))
-
-
 def ours(sources: int, per_partition: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
         file = write_project(Path(directory), url, sources=sources, per_partition=per_partition)
-        return run([sys.executable, "-m", "benchmarks.w11", "--file", str(file)], url=url)
-
-
-def requests_of(url: str) -> int:
-    with urllib.request.urlopen(url.removesuffix("/v1") + "/stats") as response:
-        return sum(json.load(response).values())
+        return run([*COMMAND, str(file)], url=url)
 
 
 def killed(sources: int) -> None:
     """SIGKILL when half of the requests are answered, then a run to the end: how many are asked again."""
     with tempfile.TemporaryDirectory() as directory, server(LATENCY) as url:
         file = write_project(Path(directory), url, sources=sources, per_partition=1)
-        command = [sys.executable, "-m", "benchmarks.w11", "--file", str(file)]
+        command = [*COMMAND, str(file)]
         env = {**os.environ, "PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
         while requests_of(url) < sources // 2 and process.poll() is None:
@@ -96,10 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--file", type=Path)
     options = parser.parse_args()
-    if options.file:
-        return one_run(options.file)
     print(f"W11: {options.sources:,} sources, split, one call each, 50 ms")
     work = Work("", options.sources, 1, LATENCY)
     mine, bare = [], []

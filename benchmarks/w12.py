@@ -88,7 +88,7 @@ def measure(way: str, *, texts: int, repeat: int) -> list[float]:
     """Median seconds by the clock and of the processors, peak MB, and how many texts stay."""
     command = [sys.executable, "-m", "benchmarks.w12", "--texts", str(texts), "--way", way]
     runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeat)]
-    answers = [[float(value) for value in run.split()] for run in runs]
+    answers = [map(float, run.split()) for run in runs]
     return [statistics.median(values) for values in zip(*answers, strict=True)]
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from sdg_assets.assets.run_config import RunConfig, offering
 from sdg_assets.assets.run_worker import exit_with_run_worker
-from sdg_assets.assets.sealed_guard import ending_of, refuse_sealed
+from sdg_assets.assets.sealed_guard import WAITING, ending_of, refuse, refuse_sealed
 from sdg_assets.assets.spec import FileSpec
 from sdg_assets.opened.base import Opened
 from sdg_assets.recording.inert import without_pictures
@@ -89,7 +89,7 @@ def build_partitioned(maker: Maker[Any, Any, Any]) -> dg.AssetsDefinition:
         except KeyboardInterrupt as interrupt:
             raise dg.DagsterExecutionInterruptedError(str(interrupt)) from None
         context.log.info(said)
-        yield from _outcome(recorder, released=bool(takers))
+        yield from _outcome(context, recorder, released=bool(takers))
 
     partitions.__annotations__["config"] = offering(maker.config, spec.run)
     return dg.asset(
@@ -127,10 +127,16 @@ def beginner_of(run: dg.DagsterRun) -> str:
     return run.tags.get(BACKFILL_TAG) or run.tags.get(ROOT_RUN_TAG) or run.run_id
 
 
-def _outcome(recorder: Recorder[Any], *, released: bool) -> Iterator[Any]:
-    """What a step yields whose run came to its end. Raises Failure if there is a partition without anything made."""
+def _outcome(context: dg.AssetExecutionContext, recorder: Recorder[Any], *, released: bool) -> Iterator[Any]:
+    """What a step yields whose run came to its end. Raises Failure if there is a partition without anything made.
+
+    Where only replies are awaited the run is canceled, so that no partition turns red and none is recorded without a file.
+    """
     yield from recorder.events()
     yield recorder.verdict.result()
+    waiting = recorder.still_waiting()
+    if waiting is not None:
+        refuse(context, waiting, kind=WAITING, file=None)
     if (nothing := recorder.nothing_made()) is not None:
         raise dg.Failure(description=nothing, allow_retries=False)
     if released:

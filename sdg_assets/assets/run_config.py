@@ -21,6 +21,7 @@ from sdg_core.api import (
     WhenClaimedChoice,
     format_ranges,
     parse_row_groups,
+    resume_mode,
 )
 from sdg_core.errors import PlanError
 
@@ -80,7 +81,7 @@ class RunConfig(CheckedConfig):
 
     def resume_mode(self) -> ResumeMode | None:
         """The resume mode as the engine knows it."""
-        return self.resume.value if self.resume is not None else None
+        return resume_mode(self.resume)
 
     def changes(self) -> dict[str, Any]:
         """Run settings that this run replaces; the resume mode is an argument of its own."""

@@ -30,6 +30,8 @@ FILE_TAG = "sdg/rejected_file"
 SEALED = "post-processed"
 RUN_CONFIG = "run config"
 CLAIMED = "claimed"
+WAITING = "waiting"
+"""Of a run that came to its end with nothing to record for some row groups, because every reply is still to come."""
 REFUSED = ("config drift", "shrunk", "row group size", "refused")
 """Reasons that stay until the dataset file changes."""
 

@@ -11,18 +11,17 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, PipelineRef, Ref, dataset_key
 from sdg_assets.checks.rules import Checks
-from sdg_assets.recording.columns import column_table, planned_schema
+from sdg_assets.recording.columns import column_table, described_schema
 from sdg_core.api import (
     DatasetConfig,
     DatasetSeedSource,
     LocalSeedSource,
     RunSettings,
     config_part,
-    dropped_columns,
     load_dataset,
     open_dataset,
     pipelines,
-    producers_of,
+    planned_schema,
     row_group_count,
 )
 from sdg_core.errors import PlanError, SeedError
@@ -147,12 +146,7 @@ class DatasetSpec(FileSpec):
     @property
     def columns(self) -> Mapping[str, Any]:
         """See the base class."""
-        return {"dagster/column_schema": planned_schema(self.config), "columns": column_table(self.config)}
-
-    @property
-    def row_groups_key(self) -> dg.AssetKey:
-        """The partitioned asset."""
-        return self.partitioned_key
+        return {"dagster/column_schema": described_schema(self.config), "columns": column_table(self.config)}
 
     @property
     def upstream(self) -> list[dg.AssetKey]:
@@ -240,8 +234,7 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
     """Raise PlanError for a rule about a column that the finished dataset will not have; seed columns are not known yet."""
     if spec.checks is None or spec.config.seed_config is not None:
         return
-    made = [*(column.name for column in spec.config.columns), *producers_of(spec.config.columns)]
-    kept = set(made) - dropped_columns(spec.config, made)
+    kept = set(planned_schema(spec.config).names)
     wrong = [
         f"check {name}: the dataset has no column {column!r}"
         for name, rule in spec.checks.rules()

@@ -12,9 +12,9 @@ from sdg_core.api import (
     DatasetConfig,
     DatasetPlan,
     SamplerColumn,
-    SeedColumn,
     build_graph,
-    column_type,
+    dropped_columns,
+    planned_schema,
 )
 
 EVENT_COLUMNS = 16
@@ -36,18 +36,18 @@ def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = Non
     )
 
 
-def planned_schema(config: DatasetConfig) -> dg.TableSchema:
-    """The columns that the config makes, known before any data is there; those of seed data are not."""
-    made = [column for column in config.columns if not column.drop and not isinstance(column, SeedColumn)]
-    return table_schema(pa.schema([(column.name, column_type(column)) for column in made]), descriptions_of(config))
+def described_schema(config: DatasetConfig) -> dg.TableSchema:
+    """The columns that the config makes and keeps, known before any data is there; those of seed data are not."""
+    return table_schema(planned_schema(config), descriptions_of(config))
 
 
 def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
     """Each column with its kind, the columns it reads, and its description."""
     graph = build_graph(config)
+    dropped = dropped_columns(config, [column.name for column in config.columns])
     rows = [
         (
-            column.name + (" (dropped)" if column.drop else ""),
+            f"{column.name} (dropped)" if column.name in dropped else column.name,
             _kind(column),
             ", ".join(graph.dependencies.get(column.name, ())),
             column.description or "",
@@ -59,9 +59,12 @@ def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
     """A table; cells are one line each, and text whatever they hold."""
-    shown = [[inert(cell(value)) for value in row] for row in (header, *rows)]
-    lines = [shown[0], ["---"] * len(header), *shown[1:]]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    lines = [_line(header), f"| {' | '.join(['---'] * len(header))} |", *map(_line, rows)]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _line(row: Sequence[object]) -> str:
+    return f"| {' | '.join(inert(cell(value)) for value in row)} |"
 
 
 def cell(value: object, *, width: int = 160) -> str:
@@ -77,11 +80,11 @@ def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict
     if len(plan.kept_schema.names) > EVENT_COLUMNS:
         return {}
     sources = seed_columns_behind(plan.graph, plan.seed_columns)
-    lineage = {
-        name: [dg.TableColumnDep(upstream[0], seed) for seed in plan.seed_columns if seed in found]
-        for name in plan.kept_schema.names
-        if (found := sources.get(name, frozenset()))
-    }
+    lineage = {}
+    for name in plan.kept_schema.names:
+        seeds = [seed for seed in plan.seed_columns if seed in sources.get(name, ())]
+        if seeds:
+            lineage[name] = [dg.TableColumnDep(upstream[0], seed) for seed in seeds]
     return {"dagster/column_lineage": dg.TableColumnLineage(lineage)}
 
 

@@ -79,8 +79,10 @@ def finished_data_version(version: VersionLayout) -> str:
 
 
 def is_made(footer: Footer, plan: DatasetPlan) -> bool:
-    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`)."""
-    return not footer.nothing_made or plan.config.run.max_missing_rate > 0
+    """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`). What only waits may not."""
+    if not footer.nothing_made:
+        return True
+    return plan.config.run.max_missing_rate > 0 and footer.waiting < len(footer.unfinished)
 
 
 def _made_in(version: str, start: int, size: int) -> str:
@@ -273,8 +275,7 @@ def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadata
     names = table.schema.names
     records = table.slice(0, rows).to_pylist()
     if len(names) <= TABLE_COLUMNS and not any(pa.types.is_nested(kind) for kind in table.schema.types):
-        shown = [[_shown(record[name]) for name in names] for record in records]
-        return markdown_table([cell(name) for name in names], shown)
+        return markdown_table([cell(name) for name in names], [[*map(_shown, record.values())] for record in records])
     return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
 
 

@@ -90,6 +90,10 @@ class Recorder(ABC, Generic[Made]):
         """Why the run fails although it came to its end; None where it does not."""
         return None
 
+    def still_waiting(self) -> str | None:
+        """Why the run is canceled although it came to its end: nothing failed, but replies are still to come. None where not."""
+        return None
+
     @abstractmethod
     def _described(self, made: Made) -> dg.AssetMaterialization:
         """The materialization of a file, without its common tags. Called in the recorder's own thread."""

@@ -29,7 +29,7 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
     """An observer of a run.
 
     empty: row groups of which no record could be made, unless `run.max_missing_rate` allows for that; they are not recorded, so
-    that Dagster counts their partitions as failed.
+    that Dagster counts their partitions as failed, or as missing where their records only wait for replies.
     """
 
     verdict: RowGroupsCheck
@@ -69,7 +69,20 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
 
     def nothing_made(self) -> str | None:
         """See the base class."""
-        return _nothing_made(self.empty) if self.empty else None
+        return _nothing_made(self.empty) if self.empty and not self._only_wait else None
+
+    def still_waiting(self) -> str | None:
+        """See the base class."""
+        if not self._only_wait:
+            return None
+        return (
+            f"every record of row groups {_numbers(self.empty)} waits for a reply that comes later; they are not recorded\n"
+            "  -> materialize them again when the replies are there; what was made of other row groups is recorded"
+        )
+
+    @property
+    def _only_wait(self) -> bool:
+        return bool(self.empty) and all(event.waiting and not event.failed for event in self.empty)
 
     def _ended(self) -> None:
         for event in self.empty:
@@ -88,17 +101,15 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
 
 
 def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
-    groups = format_ranges(sorted(event.group.index for event in empty))
-    if all(event.waiting and not event.failed for event in empty):
-        return (
-            f"every record of row groups {groups} waits for a reply that comes later\n"
-            "  -> materialize them again when the replies are there; what was made of other row groups is recorded"
-        )
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
-        f"no record could be made of row groups {groups}; the first failure: {first}\n"
+        f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
         "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
     )
+
+
+def _numbers(groups: Sequence[RowGroupFinished]) -> str:
+    return format_ranges(sorted(event.group.index for event in groups))
 
 
 class Progress:

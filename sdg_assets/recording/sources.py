@@ -16,7 +16,10 @@ MAX_SHOWN_SOURCES = 20
 
 def sources_data_version(footer: PartitionFooter, *, version: str) -> str:
     """Identifies the content: the version directory it lies in, and each source with its version and its failed tasks."""
-    parts = [(e.key, e.version, sorted((f.task, f.stage) for f in e.failed)) for e in footer.sources]
+    parts = []
+    for entry in footer.sources:
+        failed = sorted((failure.task, failure.stage) for failure in entry.failed)
+        parts.append((entry.key, entry.version, failed))
     return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
 
 

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from sdg_core.config.load import is_pipeline
     from sdg_core.config.models import ModelConfig, ModelProvider
     from sdg_core.config.run import RunSettings
-    from sdg_core.config.run_settings import RUN_SETTINGS, ExecutorChoice, ResumeChoice, ResumeMode, WhenClaimedChoice
+    from sdg_core.config.run_settings import (
+        RUN_SETTINGS,
+        ExecutorChoice,
+        ResumeChoice,
+        ResumeMode,
+        WhenClaimedChoice,
+        resume_mode,
+    )
     from sdg_core.config.seeds import DatasetSeedSource, LocalSeedSource
     from sdg_core.dataset.estimates import comparison_text
     from sdg_core.dataset.events import (
@@ -129,7 +136,7 @@ if TYPE_CHECKING:
         VideoPart,
     )
     from sdg_core.plan.checks.prompts import prompt_notices
-    from sdg_core.plan.compile import config_part, dropped_columns
+    from sdg_core.plan.compile import config_part, dropped_columns, planned_schema
     from sdg_core.plan.dataset_plan import DatasetPlan
     from sdg_core.plan.effects import Effects
     from sdg_core.plan.graph import ColumnGraph, build_graph
@@ -182,7 +189,7 @@ _MODULES = {
     "sdg_core.config.dataset": "DatasetConfig",
     "sdg_core.config.models": "ModelConfig ModelProvider",
     "sdg_core.config.run": "RunSettings",
-    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice",
+    "sdg_core.config.run_settings": "RUN_SETTINGS ExecutorChoice ResumeChoice ResumeMode WhenClaimedChoice resume_mode",
     "sdg_core.config.seeds": "DatasetSeedSource LocalSeedSource",
     "sdg_core.dataset.estimates": "comparison_text",
     "sdg_core.dataset.events": (
@@ -214,7 +221,7 @@ _MODULES = {
         "AudioPart ChatClient ChatRequest ChatResponse EmbeddingRequest EmbeddingResponse Image "
         "ImagePart ImageRequest ImageResponse Message TextPart Tool ToolCall Usage VideoPart"
     ),
-    "sdg_core.plan.compile": "config_part dropped_columns",
+    "sdg_core.plan.compile": "config_part dropped_columns planned_schema",
     "sdg_core.plan.dataset_plan": "DatasetPlan",
     "sdg_core.plan.graph": "ColumnGraph build_graph",
     "sdg_core.plan.import_builder_config": "ImportedConfig",
@@ -401,6 +408,7 @@ __all__ = [
     "part_files",
     "plan",
     "plan_row_groups",
+    "planned_schema",
     "preview",
     "process",
     "producers_of",
@@ -414,6 +422,7 @@ __all__ = [
     "reopen",
     "report",
     "resolve_root",
+    "resume_mode",
     "row_group_count",
     "row_group_key",
     "row_group_statuses",

@@ -1,16 +1,23 @@
-"""Finishing a dataset: post-generation and its seal, the report, exported files."""
+"""Finishing a dataset or a pipeline: post-generation and its seal, the report, exported files, an upload.
+
+Both are finished in the same steps; `GeneratedVersion` answers where they differ.
+"""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polars.exceptions import PanicException
 
 from sdg_core.dataset.events import Notice, Observer
+from sdg_core.dataset.generated_version import GeneratedVersion
 from sdg_core.dataset.handle import Dataset, existing_version, open_source
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.errors import LedgerError
+from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.processing import process as processing
 from sdg_core.processing.export import (
     Exported,
@@ -36,9 +43,55 @@ from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 
+if TYPE_CHECKING:
+    from sdg_core.pipelines.handle import OpenPipeline
+
+
+class GeneratedDataset(GeneratedVersion):
+    """A dataset that has data."""
+
+    @property
+    def plan(self) -> DatasetPlan:
+        """The dataset's own."""
+        return self.dataset.plan
+
+    @cached_property
+    def row_groups(self) -> Sequence[RowGroupStatus]:
+        """Every planned row group."""
+        return scan_row_groups(self.layout, self.plan)
+
+    def check_plan(self) -> None:
+        """Raise RowGroupSizeError, or ShrinkError."""
+        check_row_group_size(self.version, self.plan)
+        check_not_shrunk(self.layout, self.plan)
+
+    def check_complete(self, *, allow_missing: bool) -> None:
+        """Raise IncompleteError unless every row group is there and, save for allowed failures, every record."""
+        processing.check_complete(self.row_groups, self.plan, allow_missing=allow_missing)
+
+    def spending(self) -> DatasetSpending | None:
+        """What files and journal say of all its versions."""
+        footers = [status.footer for status in self.row_groups if status.footer is not None]
+        try:
+            return spending_of(self.dataset, self.layout, footers)
+        except LedgerError:
+            return None
+
+
+def _generated(data: "Dataset | OpenPipeline") -> GeneratedVersion:
+    if isinstance(data, Dataset):
+        return GeneratedDataset(data)
+    from sdg_core.pipelines.finish import GeneratedPipeline  # a command on a dataset does not wait for pipelines
+
+    return GeneratedPipeline(data)
+
+
+def _dataset_of(data: "Dataset | OpenPipeline") -> Dataset:
+    return data if isinstance(data, Dataset) else data.as_dataset()
+
 
 def process(
-    dataset: Dataset,
+    data: "Dataset | OpenPipeline",
     *,
     allow_missing: bool = False,
     on_row_group: Callable[[int], None] = lambda index: None,
@@ -49,64 +102,57 @@ def process(
     Raises IncompleteError if row groups or records remain, ClaimedError while a run works on the version.
     allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
     """
+    dataset = _dataset_of(data)
     try:
         with exclusive_access(dataset, action="process") as commit_guard:
-            ready = _ready_for_processing(dataset, allow_missing=allow_missing)
-            statuses: Sequence[RowGroupStatus] = ()
-            if isinstance(ready, ProcessingResult):
-                result = ready
-            else:
-                version, statuses = ready
-                remove_stale_temp_files(dataset.layout, version)
+            version = _generated(data)
+            result = _finished_before(version, allow_missing=allow_missing)
+            if result is None:
+                remove_stale_temp_files(dataset.layout, version.layout)
                 result = processing.process(
-                    version,
-                    dataset.plan,
-                    statuses,
+                    version.layout,
+                    version.plan,
+                    version.row_groups,
                     on_row_group=on_row_group,
                     open_source=lambda source: open_source(dataset, source),
                     commit_guard=commit_guard,
                 )
-            _report_on_finished(dataset, result, statuses, on_event=on_event)
+            _report_on_finished(version, result, on_event=on_event)
             return result
     except LedgerError:  # where nothing can be written, there may be nothing to write, or a plainer reason not to
-        ready = _ready_for_processing(dataset, allow_missing=allow_missing)
-        if isinstance(ready, ProcessingResult):
-            return ready
+        result = _finished_before(_generated(data), allow_missing=allow_missing)
+        if result is not None:
+            return result
         raise
 
 
-def _ready_for_processing(
-    dataset: Dataset, *, allow_missing: bool
-) -> ProcessingResult | tuple[VersionLayout, list[RowGroupStatus]]:
-    """What is to be processed, or the result if that was done before. Raises IncompleteError and others; writes nothing."""
-    version = existing_version(dataset)
-    assert version.metadata is not None
-    check_row_group_size(version, dataset.plan)
-    check_not_shrunk(version.layout, dataset.plan)
+def _finished_before(version: GeneratedVersion, *, allow_missing: bool) -> ProcessingResult | None:
+    """The result of a version that is sealed; None if it is ready to be processed. Raises IncompleteError and others; writes
+    nothing."""
+    version.check_plan()
     if version.metadata.post_generation_state == "complete" and version.layout.processed_dataset.is_dir():
-        return processing.existing_result(version.layout, dataset.plan, version.metadata)
-    statuses = scan_row_groups(version.layout, dataset.plan)
-    processing.check_complete(statuses, dataset.plan, allow_missing=allow_missing)
-    return version.layout, statuses
+        return processing.existing_result(version.layout, version.finished_plan, version.metadata)
+    version.check_complete(allow_missing=allow_missing)
+    return None
 
 
-def _report_on_finished(
-    dataset: Dataset, result: ProcessingResult, known: Sequence[RowGroupStatus], *, on_event: Observer
-) -> None:
+def _report_on_finished(version: GeneratedVersion, result: ProcessingResult, *, on_event: Observer) -> None:
     """Write the report, unless it was written when the dataset was sealed before."""
     try:
         if not result.already_done or not is_of_finished(result.version):
-            remove_stale_temp_files(dataset.layout, result.version)
-            _report(dataset, known=known)
+            remove_stale_temp_files(version.dataset.layout, result.version)
+            version.reread()
+            _report(version)
     except (Exception, PanicException) as error:  # noqa: BLE001 - the dataset is finished, whatever becomes of its report
         on_event(Notice(f"no report was written: {error}"))
 
 
-def reopen(dataset: Dataset) -> bool:
+def reopen(data: "Dataset | OpenPipeline") -> bool:
     """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
 
     Raises ClaimedError while a run works on the version.
     """
+    dataset = _dataset_of(data)
     with exclusive_access(dataset, action="reopen"):
         version = existing_version(dataset)
         assert version.metadata is not None
@@ -117,43 +163,32 @@ def reopen(dataset: Dataset) -> bool:
         return True
 
 
-def report(dataset: Dataset, *, output: str | Path | None = None) -> MadeReport:
+def report(data: "Dataset | OpenPipeline", *, output: str | Path | None = None) -> MadeReport:
     """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
 
     Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
     record, StoreError.
     """
-    return _report(dataset, output=output)
+    return _report(_generated(data), output=output)
 
 
-def _report(dataset: Dataset, *, output: str | Path | None = None, known: Sequence[RowGroupStatus] = ()) -> MadeReport:
-    """`known` is what an earlier look at the row groups found."""
-    version = existing_version(dataset)
-    assert version.metadata is not None
-    runs, fault = runs_to_report(dataset)
-    statuses = scan_row_groups(version.layout, dataset.plan, known=known)
+def _report(version: GeneratedVersion, *, output: str | Path | None = None) -> MadeReport:
+    runs, fault = runs_to_report(version.dataset)
     made = make_report(
-        dataset.plan,
+        version.plan,
         version.layout,
         version.metadata,
-        statuses,
+        version.row_groups,
         runs=runs,
         history_fault=fault,
-        spending=_spending(dataset, version.layout, statuses),
+        spending=version.spending(),
+        selection=version.selection(),
     )
     return write_report(version.layout, made, output=output)
 
 
-def _spending(dataset: Dataset, version: VersionLayout, statuses: Sequence[RowGroupStatus]) -> DatasetSpending | None:
-    """What the dataset has cost, as far as the ledger lets one see."""
-    try:
-        return spending_of(dataset, version, [status.footer for status in statuses if status.footer is not None])
-    except LedgerError:
-        return None
-
-
 def push(
-    dataset: Dataset,
+    data: "Dataset | OpenPipeline",
     repo: str,
     *,
     confirm: Callable[[PushPlan], bool],
@@ -168,16 +203,15 @@ def push(
     What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
     finished, HubError, StoreError.
     """
-    version = existing_version(dataset)
-    assert version.metadata is not None
+    version = _generated(data)
     check_finished(version.layout, version.metadata)
     return push_finished(
-        dataset.plan, version.layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token
+        version.plan, version.layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token
     )
 
 
 def export(
-    dataset: Dataset,
+    data: "Dataset | OpenPipeline",
     path: str | Path,
     *,
     partial: bool = False,
@@ -198,11 +232,10 @@ def export(
     target = Path(path).absolute()
     options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)
-    version = existing_version(dataset)
-    assert version.metadata is not None
+    version = _generated(data)
     check_exportable(version.layout, version.metadata, partial=partial)
-    stored = resolve_parts(version.layout, version.metadata, scan_row_groups(version.layout, dataset.plan))
-    return export_version(version.layout, stored, dataset.plan.kept_schema, target, options=options)
+    stored = resolve_parts(version.layout, version.metadata, version.row_groups)
+    return export_version(version.layout, stored, version.plan.kept_schema, target, options=options)
 
 
 def finished_digest(version: VersionLayout) -> str:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sdg_core.api import finish
+from sdg_core.api.finish import export, process, push, reopen, report
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.run_settings import ResumeMode
@@ -23,18 +23,6 @@ from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import check_complete
-from sdg_core.pipelines.finish import (
-    export_pipeline as export,
-)
-from sdg_core.pipelines.finish import (
-    process_pipeline as process,
-)
-from sdg_core.pipelines.finish import (
-    push_pipeline as push,
-)
-from sdg_core.pipelines.finish import (
-    report_pipeline as report,
-)
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
@@ -163,11 +151,12 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     version = find_version(pipeline.layout, pipeline.as_dataset(partitions).plan)
     files = pipeline.layout.version(version.layout.name).existing_row_groups() if version is not None else ()
     present = frozenset(files)
-    return [
-        partition
-        for partition in partitions
-        if partition.index not in present and not any(key in pipeline.sources for key, _ in partition.sources)
-    ]
+    found = []
+    for partition in partitions:
+        has_sources = any(key in pipeline.sources for key, _ in partition.sources)
+        if partition.index not in present and not has_sources:
+            found.append(partition)
+    return found
 
 
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
@@ -185,11 +174,6 @@ def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, 
     chosen = choose_root(root, env=env, folder=plan.base)
     layout = PipelineLayout(chosen.path, plan.config.name, chosen.given, chosen.others)
     return OpenPipeline(plan, {}, layout, env, is_current=False, offline=True)
-
-
-def reopen(pipeline: OpenPipeline) -> bool:
-    """Remove the seal, the processed output and the report on it. Returns False if it was not sealed. Raises ClaimedError."""
-    return finish.reopen(pipeline.as_dataset())
 
 
 def seal(pipeline: OpenPipeline) -> Version | None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sdg_core.api import ResumeMode
+from sdg_core.api import resume_mode
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
@@ -131,10 +131,9 @@ def plan(
 ) -> None:
     """Show what `generate` with the same options would do: which version, what is reused, what is made, what models are asked.
     Asks no model, writes nothing."""
-    mode: ResumeMode | None = resume.value if resume is not None else None
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
-        return pipeline.plan(file, root=root, resume=mode, shard=shard, as_json=as_json)
+        return pipeline.plan(file, root=root, resume=resume_mode(resume), shard=shard, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_plan
     from sdg_core.cli.options import chosen_row_groups
@@ -142,7 +141,7 @@ def plan(
 
     dataset = look_at(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
-    found = api.plan(dataset, row_groups=chosen, resume=mode)
+    found = api.plan(dataset, row_groups=chosen, resume=resume_mode(resume))
     show_plan.run_plan(found, as_json=as_json)
     if found.refused is not None:
         raise typer.Exit(REFUSED)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sdg_core.api import ResumeMode
+from sdg_core.api import ResumeMode, resume_mode
 from sdg_core.cli.app import FAILED_RECORDS, REFUSED, AsJson, File, ResumeOption, Root, reports_errors
 
 if TYPE_CHECKING:
-    from sdg_core.api import Dataset
+    from sdg_core import api
+    from sdg_core.api import pipelines
 
 
 @reports_errors
@@ -31,8 +32,7 @@ def retry(
         raise RefusedError(
             f"{file} is a dataset; its failed records are tried again by every run", remedy="use `sdg generate`"
         )
-    mode: ResumeMode | None = resume.value if resume is not None else None
-    generate(file, root=root, resume=mode, retry=True, sources=source, as_json=as_json)
+    generate(file, root=root, resume=resume_mode(resume), retry=True, sources=source, as_json=as_json)
 
 
 def is_pipeline(file: Path) -> bool:
@@ -54,6 +54,18 @@ def refuse(file: Path, **options: object) -> None:
         )
 
 
+def look_at_either(
+    file: Path, *, root: str | None, num_records: int | None = None
+) -> "api.Dataset | pipelines.OpenPipeline":
+    """FILE, whichever it is, of which no code is run. Raises PlanError for `--num-records` of a pipeline."""
+    from sdg_core.cli.trust import look_at, look_at_pipeline
+
+    if not is_pipeline(file):
+        return look_at(file, root=root, num_records=num_records)
+    refuse(file, **{"--num-records": num_records})
+    return look_at_pipeline(file, root=root)
+
+
 def refuse_for_dataset(file: Path, option: str) -> None:
     """Raise PlanError for an option that only pipelines have."""
     from sdg_core.errors import PlanError
@@ -73,7 +85,7 @@ def refuse_estimate(file: Path) -> NoReturn:
     )
 
 
-def opened(file: Path, root: str | None) -> "Dataset":
+def opened(file: Path, root: str | None) -> "api.Dataset":
     """A pipeline as what it has in common with a dataset: its models and tools."""
     from sdg_core.api import pipelines
 
@@ -159,28 +171,3 @@ def plan(file: Path, *, root: str | None, resume: ResumeMode | None, shard: str 
     show_pipeline.run_plan(found, as_json=as_json)
     if found.refused is not None:
         raise typer.Exit(REFUSED)
-
-
-def process(file: Path, *, root: str | None, allow_missing: bool, as_json: bool = False) -> None:
-    """`sdg process`."""
-    from sdg_core.api import pipelines
-    from sdg_core.cli import show_results
-    from sdg_core.cli.options import named_again
-    from sdg_core.cli.progress import watching
-    from sdg_core.cli.trust import ask_before_processing, look_at_pipeline
-
-    ask_before_processing(file)
-    pipeline = look_at_pipeline(file, root=root)
-    with watching(pipeline.name) as on_event:
-        result = pipelines.process(pipeline, allow_missing=allow_missing, on_event=on_event)
-    show_results.processed(result, following=named_again(file, root), as_json=as_json)
-
-
-def reopen(file: Path, *, root: str | None, as_json: bool = False) -> None:
-    """`sdg reopen`."""
-    from sdg_core.api import pipelines
-    from sdg_core.cli import show_results
-    from sdg_core.cli.trust import look_at_pipeline
-
-    pipeline = look_at_pipeline(file, root=root)
-    show_results.reopened(pipeline.name, kept="partitions", done=pipelines.reopen(pipeline), as_json=as_json)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,16 +25,10 @@ def report(
 ) -> None:
     """Describe the data in one page: how it was made, what failed, columns, samples. If unfinished, of what there is so far."""
     from sdg_core import api
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_report
-    from sdg_core.cli.trust import look_at, look_at_pipeline
 
-    if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records})
-        made = pipelines.report(look_at_pipeline(file, root=root), output=output)
-        return show_report.report(made, as_json=as_json)
-    dataset = look_at(file, root=root, num_records=num_records)
-    show_report.report(api.report(dataset, output=output), as_json=as_json)
+    opened = pipeline.look_at_either(file, root=root, num_records=num_records)
+    show_report.report(api.report(opened, output=output), as_json=as_json)
 
 
 @reports_errors
@@ -71,30 +65,22 @@ def export(
 ) -> None:
     """Write the finished dataset, or what a processor made of it, into a file or two."""
     from sdg_core import api
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_results
-    from sdg_core.cli.trust import look_at, look_at_pipeline
 
-    options: dict[str, Any] = {
-        "partial": partial,
-        "overwrite": force,
-        "processor": processor,
-        "columns": [name.strip() for name in columns.split(",")] if columns is not None else None,
-        "split": _shares(split) if split is not None else None,
-        "defuse_formulas": defuse,
-    }
-    if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records})
-        opened = look_at_pipeline(file, root=root)
-        exported = pipelines.export(opened, output, **options)
-        if not exported.finished:
-            typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows so far", err=True)
-        return show_results.exported(exported, as_json=as_json)
-    dataset = look_at(file, root=root, num_records=num_records)
-    exported = api.export(dataset, output, **options)
+    opened = pipeline.look_at_either(file, root=root, num_records=num_records)
+    exported = api.export(
+        opened,
+        output,
+        partial=partial,
+        overwrite=force,
+        processor=processor,
+        columns=[name.strip() for name in columns.split(",")] if columns is not None else None,
+        split=_shares(split) if split is not None else None,
+        defuse_formulas=defuse,
+    )
     if not exported.finished:
-        planned = dataset.plan.num_records
-        typer.echo(f"{dataset.name}: not finished: {exported.num_rows:,} rows for {planned:,} records", err=True)
+        of_what = f"for {opened.plan.num_records:,} records" if isinstance(opened, api.Dataset) else "so far"
+        typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows {of_what}", err=True)
     show_results.exported(exported, as_json=as_json)
 
 
@@ -123,30 +109,21 @@ def push(
 ) -> None:
     """Upload the finished dataset and its card to the Hugging Face Hub. Shows what it will upload, and asks."""
     from sdg_core import api
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_push
     from sdg_core.cli.output import say
-    from sdg_core.cli.trust import look_at, look_at_pipeline
 
     variable = token_env or ("HF_TOKEN" if endpoint is None else None)
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
         raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token that may write")
-    options: dict[str, Any] = {"private": not public, "endpoint": endpoint, "token": token}
-    if pipeline.is_pipeline(file):
-        opened = look_at_pipeline(file, root=root)
-        simulated = opened.plan.shell.simulated
-    else:
-        dataset = look_at(file, root=root)
-        simulated = dataset.plan.simulated
-
-    def confirm(plan: api.PushPlan) -> bool:
-        return show_push.confirmed(plan, private=not public, yes=yes, simulated=simulated)
-
-    if pipeline.is_pipeline(file):
-        address = pipelines.push(opened, repo, confirm=confirm, **options)
-    else:
-        address = api.push(dataset, repo, confirm=confirm, **options)
+    address = api.push(
+        pipeline.look_at_either(file, root=root),
+        repo,
+        confirm=lambda plan: show_push.confirmed(plan, private=not public, yes=yes),
+        private=not public,
+        endpoint=endpoint,
+        token=token,
+    )
     say(f"uploaded: {address}" if address is not None else "nothing was uploaded")
 
 

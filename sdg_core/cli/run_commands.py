@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdg_core.api import ResumeMode
+from sdg_core.api import resume_mode
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import (
     FAILED_RECORDS,
@@ -42,11 +42,12 @@ def generate(
     """Generate the remaining records. Complete row groups are left untouched."""
     from sdg_core.cli.options import chosen_row_groups, named_again, run_changes
 
-    mode: ResumeMode | None = resume.value if resume is not None else None
     changes = run_changes(when_claimed=when_claimed, max_parallel_requests=max_parallel_requests, executor=executor)
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--num-records": num_records, "--row-groups": row_groups})
-        return pipeline.generate(file, root=root, resume=mode, settings=changes, shard=shard, as_json=as_json)
+        return pipeline.generate(
+            file, root=root, resume=resume_mode(resume), settings=changes, shard=shard, as_json=as_json
+        )
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import watching
@@ -61,7 +62,7 @@ def generate(
         summary = api.generate(
             dataset,
             row_groups=chosen,
-            resume=mode,
+            resume=resume_mode(resume),
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
@@ -83,34 +84,28 @@ def process(
     as_json: AsJson = False,
 ) -> None:
     """Write the finished dataset and its report from complete row groups, and seal: no further generation into this version."""
-    if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.process(file, root=root, allow_missing=allow_missing, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_results
     from sdg_core.cli.options import named_again
     from sdg_core.cli.progress import watching
-    from sdg_core.cli.trust import ask_before_processing, look_at
+    from sdg_core.cli.trust import ask_before_processing
 
     ask_before_processing(file)
-    dataset = look_at(file, root=root, num_records=num_records)
-    with watching(dataset.name) as on_event:
-        result = api.process(dataset, allow_missing=allow_missing, on_event=on_event)
+    opened = pipeline.look_at_either(file, root=root, num_records=num_records)
+    with watching(opened.name) as on_event:
+        result = api.process(opened, allow_missing=allow_missing, on_event=on_event)
     show_results.processed(result, following=named_again(file, root), as_json=as_json)
 
 
 @reports_errors
 def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_json: AsJson = False) -> None:
     """Remove the seal and the processed output. Row groups stay; generation is possible again."""
-    if pipeline.is_pipeline(file):
-        pipeline.refuse(file, **{"--num-records": num_records})
-        return pipeline.reopen(file, root=root, as_json=as_json)
     from sdg_core import api
     from sdg_core.cli import show_results
-    from sdg_core.cli.trust import look_at
 
-    dataset = look_at(file, root=root, num_records=num_records)
-    show_results.reopened(dataset.name, kept="row groups", done=api.reopen(dataset), as_json=as_json)
+    opened = pipeline.look_at_either(file, root=root, num_records=num_records)
+    kept = "row groups" if isinstance(opened, api.Dataset) else "partitions"
+    show_results.reopened(opened.name, kept=kept, done=api.reopen(opened), as_json=as_json)
 
 
 @reports_errors

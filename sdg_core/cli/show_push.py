@@ -12,7 +12,7 @@ SHOWN = 20
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def confirmed(plan: PushPlan, *, private: bool, yes: bool, simulated: bool) -> bool:
+def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     """Show an upload and ask for it. Raises RefusedError where nobody can be asked."""
     console = stdout()
     visibility = "private" if private else "public"
@@ -27,7 +27,7 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool, simulated: bool) -> b
     if len(plan.stale) > SHOWN:
         console.print(f"  and {len(plan.stale) - SHOWN:,} more are removed")
     console.print(f"{len(plan.files):,} files, {_size(plan.size)}; {plan.unchanged:,} files are there as they are")
-    if simulated:
+    if plan.simulated:
         console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
     if plan.nothing_to_do:
         return False

@@ -77,12 +77,11 @@ def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
         if item["type"] in ("missing", "extra_forbidden"):
             missing, unknown = by_parent.setdefault(item["loc"][:-1], ([], []))
             (missing if item["type"] == "missing" else unknown).append(str(item["loc"][-1]))
-    return {
-        (*parent, meant)
-        for parent, (missing, unknown) in by_parent.items()
-        for key in unknown
-        if (meant := _meant(key, missing)) is not None
-    }
+    found: set[tuple[Any, ...]] = set()
+    for parent, (missing, unknown) in by_parent.items():
+        meant = {_meant(key, missing) for key in unknown} - {None}
+        found.update((*parent, key) for key in meant)
+    return found
 
 
 def _meant(key: str, known: Collection[str]) -> str | None:

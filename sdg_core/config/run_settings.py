@@ -23,6 +23,11 @@ class ResumeChoice(StrEnum):
     never = "never"
 
 
+def resume_mode(choice: ResumeChoice | None) -> ResumeMode | None:
+    """What was chosen, as files and the engine spell it; None where nothing was."""
+    return choice.value if choice is not None else None
+
+
 class WhenClaimedChoice(StrEnum):
     """The values of `when_claimed`, for doors that offer a choice."""
 

@@ -13,7 +13,7 @@ from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_group_state import RowGroupState
+from sdg_core.store.row_group_state import RowGroupState, keys_by_state
 from sdg_core.store.row_groups import SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
@@ -154,7 +154,7 @@ def describe(dataset: Dataset) -> DatasetStatus:
         dataset=plan.config.name,
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
-        states={state: tuple(s.group.key for s in statuses if s.state is state) for state in RowGroupState},
+        states=keys_by_state(statuses),
         records=sum(status.footer.num_rows for status in statuses if status.footer is not None),
         failed=len(failures),
         failure_messages=tuple(counts.most_common(MAX_SHOWN_FAILURES)),

@@ -7,7 +7,6 @@ is opened by one run, not by every run.
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -49,14 +48,16 @@ class Checkpointer:
         self._turns = turns
         self._turn: Claim | None = None
 
-    def take_in_turn(self, spending: Spending) -> Sequence[RowGroupStatus]:
+    async def take_in_turn(
+        self, spending: Spending, *, sleep: Callable[[float], Awaitable[None]]
+    ) -> Sequence[RowGroupStatus]:
         """Take stock of a run that ends, when no other does: those that end together find in the index what the first of them has
         opened, instead of opening it each. Raises StoreError."""
         with LeaseKeeper(self._turns, on_trouble=lambda trouble: None) as held:
             with suppress(LedgerError):  # turns only spare work
-                while (others := held.take([STOCK])) and others[0].row_group != WHOLE:
-                    time.sleep(random.uniform(0.5, 1.5) * POLL)
-            return self.take(spending)
+                while not await asyncio.to_thread(_has_turn, held):
+                    await sleep(random.uniform(0.5, 1.5) * POLL)
+            return await asyncio.to_thread(self.take, spending)
 
     def take(self, spending: Spending | None = None) -> Sequence[RowGroupStatus]:
         """Look at what has changed, and write metadata and index. Raises StoreError. spending: of a run that ends."""
@@ -110,3 +111,9 @@ class Checkpointer:
     def _index(self) -> None:
         self.statuses = scan_row_groups(self._version, self._plan, known=self.statuses)
         index_row_groups(self._version, self.statuses)
+
+
+def _has_turn(held: LeaseKeeper) -> bool:
+    """Whether no other run is taking stock. Who has the whole version keeps out of it, so there is nothing to wait for then."""
+    others = held.take([STOCK])
+    return not others or others[0].row_group == WHOLE

@@ -28,7 +28,7 @@ from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import aliases_of, always_per_record, is_whole_column
 from sdg_core.plan.row_groups import chosen_row_groups
 from sdg_core.store.metadata import metadata_or_none
-from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
+from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus, keys_by_state
 from sdg_core.store.versions import Version, previous_version, read_current_or_none
 
 Action = Literal["start", "resume", "new version", "forced version", "refused"]
@@ -129,7 +129,7 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         previous=previous.name if previous is not None else None,
         reasons=(*_going_on(version), *notices(version, plan), *_reseeded(dataset, version, columns)),
         drift=tuple(_drift(dataset, version)),
-        states={state: tuple(s.group.key for s in work if s.state is state) for state in RowGroupState},
+        states=keys_by_state(work),
         records=len(remaining),
         columns=columns,
         requests=_requests(plan, columns),

@@ -207,12 +207,13 @@ def _seconds(
     return records * (together + each)
 
 
+def _requests_of(usages: Iterable[UsageByModel]) -> int:
+    return sum(counts.get("requests", 0) for usage in usages for counts in usage.values())
+
+
 def _busy_share(made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, sampled: int) -> float:
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
-    asked = {
-        column: sum(counts.get("requests", 0) for usage in by_record.values() for counts in usage.values())
-        for column, by_record in made.used.items()
-    }
+    asked = {column: _requests_of(by_record.values()) for column, by_record in made.used.items()}
     if any(asked.values()):
         ahead_of_us = sum(asked[column] / max(1, len(made.used[column])) * cells for column, cells in work.items())
         return ahead_of_us / (sum(asked.values()) / sampled * len(ahead.remaining))

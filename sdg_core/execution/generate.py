@@ -97,7 +97,7 @@ async def agenerate(
             with in_history(ledger, **place, resume=mode, tally=tally), _stock_taken_of_failure(stock, models):
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
-            statuses = await asyncio.to_thread(stock.take_in_turn, models.spending)
+            statuses = await stock.take_in_turn(models.spending, sleep=context.sleep)
     remaining = sum(len(statuses[index].remaining) for index in indices)
     return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
 

@@ -44,7 +44,7 @@ from sdg_core.plan.checks.config import check_config
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.checks.select import names_in_select
-from sdg_core.plan.compile import columns_dropped_by, compile_plan
+from sdg_core.plan.compile import columns_dropped_by, compile_plan, dropped_columns
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
 from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, hashed_fields
 from sdg_core.plan.graph import build_graph
@@ -360,7 +360,8 @@ class _Compiler:
         if there is None:
             problems = [*check_processors(config, None)]
         else:
-            there -= {column.name for column in columns if column.drop and sink.columns is None}
+            if sink.columns is None:
+                there -= dropped_columns(self._as_dataset(columns), sorted(there))
             lineage = LINEAGE if sink.lineage else ()
             written = (there - columns_dropped_by(config.processors, sorted(there))).union(lineage)
             if there and not written:
@@ -372,6 +373,10 @@ class _Compiler:
     def _plan(self, stages: tuple[StagePlan, ...]) -> PipelinePlan:
         config = self._config
         drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
+        columns, _ = columns_made(stages)
+        fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
+        dropped = dropped_columns(self._as_dataset(columns), [field.name for field in fields])
+        beside = dropped - {column.name for column in columns}
         whole = digest(
             {
                 "config_hash_version": CONFIG_HASH_VERSION,
@@ -380,12 +385,10 @@ class _Compiler:
                 "sink": hashed_fields(config.sink),
                 "processors": drops,
                 **({"are_dropped": True} if drops else {}),  # which until 0.3 they were not
+                **({"dropped_beside": sorted(beside)} if beside and config.sink.columns is None else {}),  # as above
             }
         )
         fingerprint = Fingerprint(whole, whole, self._hashes, self._hashes)
-        columns, _ = columns_made(stages)
-        fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
-        dropped = frozenset(column.name for column in columns if column.drop)
         dataset = self._as_dataset(columns).model_copy(update={"processors": config.processors})
         graphs = [plan.columns for plan in stages if plan.columns is not None]
         models = used_models(dataset)

@@ -1,150 +1,80 @@
-"""Finishing a pipeline: post-generation and its seal, the report, exported files. They are the dataset's own; what is added here
-is how partitions look as row groups."""
+"""How the partitions of a pipeline look as row groups, so that it is finished in the same steps as a dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from functools import cached_property
 
 import pyarrow as pa
 
-from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import open_source
-from sdg_core.dataset.ledger import exclusive_access, runs_to_report
+from sdg_core.dataset.generated_version import GeneratedVersion
 from sdg_core.dataset.spending import DatasetSpending, upstream_cost
-from sdg_core.errors import ConfigError, IncompleteError, SdgError
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured
+from sdg_core.errors import ConfigError, IncompleteError
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, partitions_of, scan
 from sdg_core.pipelines.rejected import selection_of
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.row_groups import RowGroup, plan_row_groups
-from sdg_core.processing import process as processing
-from sdg_core.processing.export import (
-    Exported,
-    ExportOptions,
-    check_exportable,
-    check_finished,
-    check_target,
-    export_version,
-)
-from sdg_core.processing.hub import PushPlan, push_finished
-from sdg_core.processing.process import ProcessingResult
-from sdg_core.profiling.build import MadeReport, make_report, write_report
-from sdg_core.store.cleanup import remove_stale_temp_files
-from sdg_core.store.metadata import Metadata
-from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
-from sdg_core.store.row_groups import Footer, damage_errors, read_parquet_metadata
+from sdg_core.store.row_groups import Footer, SelectionCounts, damage_errors, read_parquet_metadata
 
 
-def process_pipeline(
-    pipeline: OpenPipeline, *, allow_missing: bool = False, on_event: Observer = lambda event: None
-) -> ProcessingResult:
-    """Write the finished dataset from complete partitions, seal, then report. Raises IncompleteError, ClaimedError.
+class GeneratedPipeline(GeneratedVersion):
+    """A pipeline that has data: its partitions look like row groups whose records are their rows."""
 
-    allow_missing: go on although sources are partial or given up; what they have is in.
-    """
-    with exclusive_access(pipeline.as_dataset(), action="process") as commit_guard:
-        layout, metadata, statuses = _existing(pipeline)
-        plan = _plan_for(pipeline, layout, statuses)
-        _check_processors(pipeline, plan)
-        if metadata.post_generation_state == "complete" and layout.processed_dataset.is_dir():
-            return processing.existing_result(layout, _with_target(plan, metadata), metadata)
-        check_complete(statuses, allow_missing=allow_missing)
-        remove_stale_temp_files(pipeline.layout, layout)
-        rows = as_row_groups(statuses)
-        result = processing.process(
-            layout,
-            plan,
-            rows,
-            open_source=lambda source: open_source(pipeline.as_dataset(), source),
-            on_row_group=lambda index: None,
-            commit_guard=commit_guard,
-        )
-        try:
-            report_pipeline(pipeline)
-        except SdgError as error:
-            on_event(Notice(f"no report was written: {error}"))
-        return result
+    def __init__(self, pipeline: OpenPipeline) -> None:
+        super().__init__(pipeline.as_dataset())
+        self._pipeline = pipeline
+        self._sources = pipeline.layout.version(self.layout.name)
 
+    @cached_property
+    def partitions(self) -> list[PartitionStatus]:
+        """The state of every partition."""
+        return scan(self._pipeline, self._sources, partitions_of(self._pipeline))
 
-def _check_processors(pipeline: OpenPipeline, plan: DatasetPlan) -> None:
-    """Raise ConfigError for processors that cannot work on the rows there are; what functions made of them is known by now."""
-    there = frozenset(plan.schema.names)
-    types = {field.name: field.type for field in plan.schema}
-    # Columns that were to be dropped are not there any more.
-    dropped = frozenset(name for each in plan.config.processors for name in getattr(each, "column_names", ()))
-    problems = [
-        *check_processors(plan.config, there, droppable=there | dropped),
-        *check_processor_types(plan.config, types),
-    ]
-    if problems:
-        parsed = pipeline.plan.parsed
-        raise ConfigError(parsed.source, [parsed.problem(path, message) for path, message in problems])
+    @cached_property
+    def plan(self) -> DatasetPlan:
+        """The plan of a dataset that has these rows."""
+        return _plan_for(self.dataset.plan, self._sources, self.partitions)
 
+    @property
+    def finished_plan(self) -> DatasetPlan:
+        """With as many records as the sealed version: sources that came later are not in it, and that is no fault."""
+        return replace(self.plan, row_groups=plan_row_groups(max(self.metadata.target_num_records, 1), 1))
 
-def _with_target(plan: DatasetPlan, metadata: Metadata) -> DatasetPlan:
-    """The plan with as many records as the sealed version: sources that came later are not in it, and that is no fault."""
-    return replace(plan, row_groups=plan_row_groups(max(metadata.target_num_records, 1), 1))
+    @cached_property
+    def row_groups(self) -> list[RowGroupStatus]:
+        """Partitions that have a file."""
+        return as_row_groups(self.partitions)
 
+    def check_plan(self) -> None:
+        """Raise ConfigError for processors that cannot work on the rows; what functions made of them is known by now."""
+        config = self.plan.config
+        columns = frozenset(self.plan.schema.names)
+        types = {field.name: field.type for field in self.plan.schema}
+        # Columns that were to be dropped are not there any more.
+        dropped = frozenset(name for each in config.processors for name in getattr(each, "column_names", ()))
+        problems = [
+            *check_processors(config, columns, droppable=columns | dropped),
+            *check_processor_types(config, types),
+        ]
+        if problems:
+            parsed = self._pipeline.plan.parsed
+            raise ConfigError(parsed.source, [parsed.problem(path, message) for path, message in problems])
 
-def report_pipeline(pipeline: OpenPipeline, *, output: str | Path | None = None) -> MadeReport:
-    """Describe the rows that there are. Raises IncompleteError if there are none, StoreError."""
-    layout, metadata, statuses = _existing(pipeline)
-    runs, fault = runs_to_report(pipeline.as_dataset())
-    plan = _plan_for(pipeline, layout, statuses)
-    spending = DatasetSpending(upstream=upstream_cost(pipeline.as_dataset()))
-    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
-    made = make_report(
-        plan,
-        layout,
-        metadata,
-        as_row_groups(statuses),
-        runs=runs,
-        history_fault=fault,
-        spending=spending,
-        selection=selection_of(entries),
-    )
-    return write_report(layout, made, output=output)
+    def check_complete(self, *, allow_missing: bool) -> None:
+        """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
+        check_complete(self.partitions, allow_missing=allow_missing)
 
+    def spending(self) -> DatasetSpending:
+        """What the datasets above it have cost; its own usage has the prices of its models."""
+        return DatasetSpending(upstream=upstream_cost(self.dataset))
 
-def export_pipeline(
-    pipeline: OpenPipeline,
-    path: str | Path,
-    *,
-    partial: bool = False,
-    overwrite: bool = False,
-    processor: str | None = None,
-    columns: Sequence[str] | None = None,
-    split: Sequence[float] | None = None,
-    defuse_formulas: bool = False,
-) -> Exported:
-    """Write the finished dataset into one file; see `export` of datasets."""
-    target = Path(path).absolute()
-    options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
-    check_target(target, overwrite=overwrite or split is not None)
-    layout, metadata, statuses = _existing(pipeline)
-    check_exportable(layout, metadata, partial=partial)
-    stored = resolve_parts(layout, metadata, as_row_groups(statuses))
-    schema = _schema(layout, statuses)
-    return export_version(layout, stored, schema, target, options=options)
-
-
-def push_pipeline(
-    pipeline: OpenPipeline,
-    repo: str,
-    *,
-    confirm: Callable[[PushPlan], bool],
-    private: bool = True,
-    endpoint: str | None = None,
-    token: str | None = None,
-) -> str | None:
-    """Upload the finished dataset and its card to a dataset repository of a hub; see `push` of datasets."""
-    layout, metadata, statuses = _existing(pipeline)
-    check_finished(layout, metadata)
-    plan = _plan_for(pipeline, layout, statuses)
-    return push_finished(plan, layout, repo, confirm=confirm, private=private, endpoint=endpoint, token=token)
+    def selection(self) -> SelectionCounts | None:
+        """As the accounts of sources say."""
+        entries = [entry for status in self.partitions if status.footer is not None for entry in status.footer.sources]
+        return selection_of(entries)
 
 
 def as_row_groups(statuses: Sequence[PartitionStatus]) -> list[RowGroupStatus]:
@@ -177,17 +107,6 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
     )
 
 
-def _existing(pipeline: OpenPipeline) -> tuple[SourcesLayout, Metadata, list[PartitionStatus]]:
-    version, layout, statuses = measured(pipeline)
-    if version is None or version.metadata is None:
-        raise IncompleteError(
-            f"{pipeline.layout.directory} holds no data of this config "
-            f"(fingerprint {pipeline.plan.fingerprint.version})",
-            remedy="generate it first",
-        )
-    return layout, version.metadata, statuses
-
-
 def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) -> None:
     """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
     absent = [s for s in statuses if s.state in ("missing", "corrupt", "stale")]
@@ -217,11 +136,9 @@ def _schema(layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> pa.Sc
     return pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
 
 
-def _plan_for(pipeline: OpenPipeline, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
-    """The plan of a dataset that has these rows."""
+def _plan_for(plan: DatasetPlan, layout: SourcesLayout, statuses: Sequence[PartitionStatus]) -> DatasetPlan:
     schema = _schema(layout, statuses)
     rows = max(sum(s.footer.num_rows for s in statuses if s.footer is not None), 1)
-    plan = pipeline.as_dataset().plan
     columns = tuple(column for column in plan.config.columns if column.name in schema.names)
     config = plan.config.model_copy(update={"columns": columns})
     groups = tuple(RowGroup(number, number, 1) for number in range(rows))

@@ -118,11 +118,12 @@ class Intake:
 
     def _claim(self, indices: Sequence[int]) -> dict[int, Claim]:
         """Claim partitions; returns what stands in the way, by partition."""
-        others = {claim.row_group: claim for claim in self._held.take([i for i in indices if not self._held.holds(i)])}
+        unclaimed = [index for index in indices if not self._held.holds(index)]
+        others = {claim.row_group: claim for claim in self._held.take(unclaimed)}
         if not others.keys() >= {*indices}:
             check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
         whole = others.get(WHOLE)
-        return {index: claim for index in indices if (claim := whole or others.get(index)) is not None}
+        return dict.fromkeys(indices, whole) if whole is not None else others
 
     def _look_again(self, status: PartitionStatus) -> InHand:
         """The partition now that it is claimed: another run may have been there."""

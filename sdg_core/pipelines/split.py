@@ -58,8 +58,12 @@ def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
 def _sections(stage: SplitStage, text: str) -> list[Span]:
     """One piece per heading with what follows it, up to the next; a longer one than `size` characters is cut further."""
     fences = [match.span() for match in _FENCE.finditer(text)]
+
+    def is_code(at: int) -> bool:
+        return any(start <= at < stop for start, stop in fences)
+
     headings = [match.start() for match in _HEADING.finditer(text)]
-    starts = [at for at in headings if not any(start <= at < stop for start, stop in fences)]
+    starts = [at for at in headings if not is_code(at)]
     bounds = sorted({0, *starts, len(text)})
     sections = _trimmed(text, list(zip(bounds, bounds[1:], strict=False)))
     if stage.size is None:

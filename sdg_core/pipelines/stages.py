@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, cast
 
 import numpy as np
@@ -119,7 +120,8 @@ class StageRunner:
         numbers = [task_number(work.key, task.path) for task in tasks]
         first = {number: at for at, number in reversed([*enumerate(numbers)]) if not absent[at]}
         order = [first[number] for number in sorted(first)]
-        frame = {name: [tasks[at].values[name] for at in order] for name in plan.reads}
+        given = [tasks[at].values for at in order]
+        frame = {name: [*map(itemgetter(name), given)] for name in plan.reads}
         made: dict[int, Outcome] = {}
         if order:
             records = [numbers[at] for at in order]
@@ -207,7 +209,10 @@ class _Given:
             return self
         place = {number: at for at, number in enumerate(self._numbers)}
         chosen = [place[number] for number in wanted]
-        return _Given({name: [values[at] for at in chosen] for name, values in self._columns.items()}, wanted)
+        columns = {}
+        for name, values in self._columns.items():
+            columns[name] = [values[at] for at in chosen]
+        return _Given(columns, wanted)
 
     def to_dict(self) -> dict[str, pl.Series]:
         return {name: pl.Series(name, values, strict=False) for name, values in self._columns.items()}

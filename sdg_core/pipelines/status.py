@@ -62,7 +62,9 @@ class PipelineStatus(StoredStatus):
             for failure in entry.failed
         ]
         cost_of_rejected = {alias: vars(cost) for alias, cost in self.rejected_cost.items()}
-        keys = {state: [s.key for s in self.partitions if s.state == state] for state in STATES}
+        keys: dict[str, list[str]] = {state: [] for state in STATES}
+        for status in self.partitions:
+            keys[status.state].append(status.key)
         sources = self.source_states()
         return {
             "kind": "pipeline",

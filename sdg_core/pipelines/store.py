@@ -150,11 +150,11 @@ def assigned(known: Sequence[Partition], found: Sequence[Source], *, per_partiti
     new = [source for source in found if source.key not in taken]
     size = per_partition or max(1, -(-len(new) // MAX_SINGLE))
     first = known[-1].index + 1 if known else 0
-    more = [
-        Partition(first + number, tuple((source.key, source.locator) for source in new[start : start + size]))
-        for number, start in enumerate(range(0, len(new), size))
-    ]
-    return [*known, *more]
+    partitions = [*known]
+    for number, start in enumerate(range(0, len(new), size), start=first):
+        sources = tuple((source.key, source.locator) for source in new[start : start + size])
+        partitions.append(Partition(number, sources))
+    return partitions
 
 
 def write_down(layout: PipelineLayout, found: Sequence[Source], *, per_partition: int | None) -> list[Partition]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from sdg_core.config.columns import (
+    Column,
     SeedColumn,
 )
 from sdg_core.config.dataset import AS_SEED, DatasetConfig
@@ -96,9 +97,23 @@ def _schema(config: DatasetConfig, seed: SeedInfo | None) -> pa.Schema:
     seed_fields = {field.name: field for field in seed.schema} if seed is not None else {}
     fields = [field for name, field in seed_fields.items() if name not in listed]
     for column in config.columns:
-        fields.append(seed_fields[column.name] if column.name in listed else pa.field(column.name, column_type(column)))
-        fields += side_effect_fields(column)
+        fields += [seed_fields[column.name]] if column.name in listed else _fields_of(column)
     return pa.schema(fields)
+
+
+def _fields_of(column: Column) -> list[pa.Field]:
+    """A column that is made, with those beside it."""
+    return [pa.field(column.name, column_type(column)), *side_effect_fields(column)]
+
+
+def planned_schema(config: DatasetConfig) -> pa.Schema:
+    """The columns that the config makes and keeps, as far as they are known without its seed data, whose columns are left out."""
+    fields: list[pa.Field] = []
+    for column in config.columns:
+        if not isinstance(column, SeedColumn):
+            fields += _fields_of(column)
+    dropped = dropped_columns(config, [field.name for field in fields])
+    return pa.schema([field for field in fields if field.name not in dropped])
 
 
 def dropped_columns(config: DatasetConfig, names: Sequence[str]) -> frozenset[str]:

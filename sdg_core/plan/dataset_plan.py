@@ -16,7 +16,7 @@ from sdg_core.plan.fingerprint import Fingerprint
 from sdg_core.plan.graph import ColumnGraph
 from sdg_core.plan.kinds import is_whole_column, resizes
 from sdg_core.plan.models import UsedTools
-from sdg_core.plan.row_groups import RowGroup, plan_row_groups
+from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.usercode.functions import UserFunction
 
 
@@ -139,9 +139,3 @@ class DatasetPlan:
     def with_settings(self, settings: RunSettings) -> "DatasetPlan":
         """The same plan under other run settings; the fingerprint does not change."""
         return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
-
-    def with_num_records(self, num_records: int) -> "DatasetPlan":
-        """The same plan for another number of records; the fingerprint does not change."""
-        config = self.config.model_copy(update={"num_records": num_records})
-        groups = plan_row_groups(num_records, config.row_group_size)
-        return DatasetPlan(**{**vars(self), "config": config, "row_groups": groups})

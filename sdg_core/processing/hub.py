@@ -8,7 +8,7 @@ and an upload that was interrupted goes on: files whose content the hub has are 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,7 +55,8 @@ class HubFile:
 class PushPlan:
     """What an upload would do. creates: the repository does not exist. unchanged: files that are there as they are.
 
-    stale: files of an earlier upload that do not belong to the dataset any more, and are removed.
+    stale: files of an earlier upload that do not belong to the dataset any more, and are removed. simulated: some of its replies
+    come from the simulated provider.
     """
 
     repo: str
@@ -64,6 +65,7 @@ class PushPlan:
     files: tuple[HubFile, ...]
     unchanged: int
     stale: tuple[str, ...]
+    simulated: bool = False
 
     @property
     def size(self) -> int:
@@ -161,7 +163,7 @@ def push_finished(
     """Upload a finished version; see `sdg_core.api.push`. Returns its address, None if it was not confirmed."""
     hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
     outputs = [name for name in output_names(plan) if name != REMOVED]
-    found = hub.plan(version, outputs, pictures=picture_columns(plan))
+    found = replace(hub.plan(version, outputs, pictures=picture_columns(plan)), simulated=plan.simulated)
     if not confirm(found):
         return None
     return hub.push(found, private=private, message=f"{plan.config.name} {version.name}")

@@ -46,13 +46,13 @@ class WithPictures:
         """The rows, a few at a time. Raises SdgError if a picture is gone, StoreError."""
         for start in range(0, table.num_rows, ROWS_AT_ONCE):
             rows = table.slice(start, ROWS_AT_ONCE)
-            columns = [
-                pa.array([self._cell(cell) for cell in rows.column(field.name).to_pylist()], type=field.type)
-                if field.name in self._columns
-                else rows.column(field.name)
-                for field in self.schema
-            ]
-            yield pa.table(columns, schema=self.schema)
+            yield pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
+
+    def _column(self, rows: pa.Table, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        column = rows.column(field.name)
+        if field.name not in self._columns:
+            return column
+        return pa.array([self._cell(cell) for cell in column.to_pylist()], type=field.type)
 
     def _cell(self, paths: Sequence[str] | None) -> list[dict[str, Any]] | None:
         return None if paths is None else [self._picture(path) for path in paths]

@@ -326,7 +326,8 @@ def _compared(table: pa.Table, columns: Sequence[str]) -> pl.Series:
     if len(series) == 1:
         return series[0]
     rows = zip(*(normalised(texts).to_list() for texts in series), strict=True)
-    texts = [None if all(cell is None for cell in row) else orjson.dumps(row).decode() for row in rows]
+    nothing = (None,) * len(series)
+    texts = [orjson.dumps(row).decode() if row != nothing else None for row in rows]
     return pl.Series(texts, dtype=pl.String)
 
 

@@ -93,14 +93,18 @@ def _refuse_columns(found: Any, source: str) -> None:
         return
     columns = list(found.values())
     is_split = {"columns", "data"} <= found.keys() <= {"columns", "index", "data", "schema"}
-    by_number = all(isinstance(column, dict) and column for column in columns) and all(
-        list(column) == [str(place) for place in range(len(column))] for column in columns
-    )
-    if by_number or (is_split and all(isinstance(column, list) for column in columns)):
+    if all(_is_by_number(column) for column in columns) or (
+        is_split and all(isinstance(column, list) for column in columns)
+    ):
         raise SeedError(
             f"{source} holds columns, not one object per row",
             remedy="write it with df.to_json(path, orient='records', lines=True), or as parquet",
         )
+
+
+def _is_by_number(column: Any) -> bool:
+    """Whether an object's keys are the numbers of rows."""
+    return isinstance(column, dict) and bool(column) and [*column] == [*map(str, range(len(column)))]
 
 
 def _line(line: str, suffix: str, where: str) -> Record:

@@ -140,12 +140,6 @@ def _stated_version(library: str) -> str:
     return stated[1] if stated is not None else found.version
 
 
-def write_metadata(path: StorePath, metadata: Metadata) -> None:
-    """Replace `metadata.json`, stamping `updated_at`."""
-    write_atomic(path, _dump(metadata))
-    failpoint("metadata.after_write")
-
-
 def create_metadata(path: StorePath, make: Callable[[], Metadata]) -> None:
     """Make `metadata.json` if there is none yet; of two processes that try at once, one does."""
     read_modify_write(path, lambda content: _dump(make()) if content is None else None)

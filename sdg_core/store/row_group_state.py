@@ -1,6 +1,6 @@
 """The state of a row group: a pure function of the plan and what was found of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -158,6 +158,14 @@ def scan_row_groups(
         )
         statuses.append(replace(status, file=file) if file is not None else status)
     return statuses
+
+
+def keys_by_state(statuses: Iterable[RowGroupStatus]) -> dict[RowGroupState, tuple[str, ...]]:
+    """The keys of row groups in each state, in the order of the states; empty where none is."""
+    keys: dict[RowGroupState, list[str]] = {state: [] for state in RowGroupState}
+    for status in statuses:
+        keys[status.state].append(status.group.key)
+    return {state: tuple(found) for state, found in keys.items()}
 
 
 def find_row_groups(version: VersionLayout, *, first: int = 0) -> Mapping[int, FooterOrError]:

@@ -3,6 +3,8 @@
 import ast
 import fnmatch
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,11 +177,48 @@ def test_every_defect_of_curator_has_a_row_with_a_test_of_its_name() -> None:
     assert all(defect.lower() == name for defect, name in rows)
 
 
-@pytest.mark.parametrize("package", ["sdg_core", "sdg_assets"])
-def test_no_conditional_expression_contains_another(package: str) -> None:
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+@pytest.mark.parametrize(
+    ("what", "kinds"), [("conditional expression", (ast.IfExp,)), ("comprehension", COMPREHENSIONS)]
+)
+def test_one_thought_a_line(what: str, kinds: tuple[type[ast.AST], ...]) -> None:
+    """No expression of a kind contains another of that kind: the inner one gets a name, a loop or a function."""
     found = []
-    for path in (ROOT / package).rglob("*.py"):
+    for path in (*CODE, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "examples").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.IfExp) and sum(isinstance(inner, ast.IfExp) for inner in ast.walk(node)) > 1:
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert found == [], "one thought a line: give the inner one a name"
+            if isinstance(node, kinds) and sum(isinstance(inner, kinds) for inner in ast.walk(node)) > 1:
+                found.append(f"{relative(path)}:{node.lineno}")
+    assert found == [], f"a {what} contains another"
+
+
+def test_the_layers_are_drawn_as_they_are() -> None:
+    """Contracts of the import linter, and the line of arrows in the design notes."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    text = (ROOT / "docs" / "design" / "README.md").read_text(encoding="utf-8")
+    drawn = text.partition("## Layers")[2].split("```")[1]
+    rows = [{name.strip() for name in row.split("|")} - {"sdg_assets"} for row in drawn.split("→")]
+    assert rows == [{name.strip() for name in layer.split("|")} for layer in layers]
+
+
+def test_nothing_is_defined_that_nobody_uses() -> None:
+    """Each function and class is named once more in the code, in a template or in the guide.
+
+    Not looked at: what is decorated or overrides something, which libraries find.
+    """
+    places = [*CODE, *ROOT.glob("sdg_*/**/*.j2"), *ROOT.glob("docs/guide/**/*.md"), *ROOT.glob("examples/**/*.yaml")]
+    named = Counter(word for path in places for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    unused = []
+    for path in CODE:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        overrides = {
+            child for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases for child in node.body
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node not in overrides:
+                if named[node.name] == 1 and not node.decorator_list and not node.name.startswith(("__", "_repr_")):
+                    unused.append(f"{relative(path)}: {node.name}")
+    assert unused == []

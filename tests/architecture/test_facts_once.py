@@ -10,6 +10,12 @@ from tests.support.sdg import PROJECT
 
 CODE = [*(PROJECT / "sdg_core").rglob("*.py"), *(PROJECT / "sdg_assets").rglob("*.py")]
 DOCS = [*(PROJECT / "docs").rglob("*.md"), PROJECT / "README.md"]
+FINISHING = {
+    "sdg_core/api/finish.py",
+    "sdg_core/processing/export.py",
+    "sdg_core/processing/hub.py",
+    "sdg_core/profiling/build.py",
+}
 OWNERS = {
     "names of finished files": (r'["\'/]part-[*{]', {"sdg_core/store/layout.py"}),
     "which storage a path is of": (
@@ -19,6 +25,9 @@ OWNERS = {
     "whether a process is alive": (r"boot_id|/proc/\{|os\.kill\([^,]+, 0\)", {"sdg_core/system/processes.py"}),
     "where user code is loaded from": (r"spec_from_file_location|exec_module", {"sdg_core/plan/usercode/loader.py"}),
     "what Dagster does not promise": (r"(?:from|import) dagster\._", {"sdg_assets/dagster_private.py"}),
+    "what tokens cost": (r"Decimal\(1_000_000\)|per_million", {"sdg_core/plan/usage.py"}),
+    "which columns are kept": (r"\.drop\b(?! ?\()", {"sdg_core/plan/compile.py"}),
+    "how data is finished": (r"\b(?:make_report|write_report|push_finished|export_version)\(", FINISHING),
     "numbers of files and row groups": (r":05d\}", {"sdg_core/store/layout.py"}),
 }
 TRANSLATED = re.compile(r"\b(?:lacking|mend|mends|mended|begun|anew|whoever)\b", re.IGNORECASE)

@@ -140,5 +140,5 @@ def test_its_run_requests_complete_the_dataset(tmp_path: Path, at_most: int) -> 
         for request in requests:
             result = dg.materialize([asset], instance=instance, resources=store, tags=request.tags)
             assert result.success
-        assert len(instance.get_materialized_partitions(spec.row_groups_key)) == 10
+        assert len(instance.get_materialized_partitions(spec.partitioned_key)) == 10
     assert evaluate(spec, root) == "all 10 row groups of scores are complete"

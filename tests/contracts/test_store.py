@@ -52,7 +52,6 @@ from sdg_core.store.metadata import (
     read_current,
     read_metadata,
     write_current,
-    write_metadata,
 )
 from sdg_core.store.objects import ObjectPath, StorePath
 from sdg_core.store.parts import finished_parts
@@ -317,7 +316,7 @@ def test_an_output_that_fails_is_not_mistaken_for_a_finished_one(
     root: StorePath, version: VersionLayout, plan: DatasetPlan
 ) -> None:
     layout = DatasetLayout(root, "tickets")
-    write_metadata(version.metadata, new_metadata(plan))
+    create_metadata(version.metadata, lambda: new_metadata(plan))
     write_current(layout.current, version.name)
     change_metadata(version.metadata, post_generation_state="started")
     with pytest.raises(KeyboardInterrupt), new_output(version.processed) as output:

@@ -1,6 +1,6 @@
-"""Random pipelines through random histories: kills at points where something becomes durable, two runs at once, sources that come,
-change and go, stages that are edited, tasks that fail. They end in the rows of one undisturbed run over the final state, and nothing is paid for
-twice. Every sum of the accounts holds.
+"""Random pipelines through random histories: kills at points where something becomes durable, two runs at once, sources that
+come, change and go, stages that are edited, tasks that fail. They end in the rows of one undisturbed run over the final state,
+and nothing is paid for twice. Every sum of the accounts holds, after every run.
 """
 
 import random

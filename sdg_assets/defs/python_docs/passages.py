@@ -31,6 +31,7 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
     path = passages_path(store.root_path(Path(__file__)))
     content = parquet_bytes(table)
     write_atomic(path, content)
+    kinds = Counter(passage.kind for passage in found)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(hashlib.sha256(content).hexdigest()),
         metadata={
@@ -39,7 +40,7 @@ def passages(store: StoreResource) -> dg.MaterializeResult[None]:
             "dagster/column_schema": dg.TableSchema(
                 columns=[dg.TableColumn(field.name, str(field.type)) for field in table.schema]
             ),
-            **{f"passages/{kind}": count for kind, count in sorted(Counter(p.kind for p in found).items())},
+            **{f"passages/{kind}": count for kind, count in sorted(kinds.items())},
             "python_version": platform.python_version(),
             "preview": dg.MetadataValue.md(preview(found)),
         },

@@ -153,16 +153,22 @@ def _cell_text(cell: Any) -> str:
     """The text of a cell on one line, tables in it included."""
     texts: list[str] = []
     for block in cell.iter_inner_content():
-        texts += (
-            [_cell_text(inner) for row in block.rows for inner in row.cells] if hasattr(block, "rows") else [block.text]
-        )
+        if hasattr(block, "rows"):
+            texts += [_cell_text(inner) for row in block.rows for inner in row.cells]
+        else:
+            texts.append(block.text)
     return " ".join(" ".join(texts).split())
+
+
+def _table_row(row: Any) -> str:
+    cells = [_cell_text(cell) for cell in row.cells]
+    return f"| {' | '.join(cells)} |"
 
 
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        return "\n".join(f"| {' | '.join(map(_cell_text, row.cells))} |" for row in block.rows)
+        return "\n".join(_table_row(row) for row in block.rows)
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")

@@ -85,14 +85,6 @@ def to_open_unit(words: Words) -> NDArray[np.float64]:
     return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * (2 * _UNIT)
 
 
-def contiguous_runs(indices: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Indices as `(start, count)` runs, each ascending by one, in the order given."""
-    if len(indices) == 0:
-        return []
-    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    return [(int(run[0]), len(run)) for run in np.split(indices, breaks)]
-
-
 def _words(key: int, indices: NDArray[np.int64], *, block: int, attempt: int) -> Words:
     parts = []
     for run in _close_runs(indices):

@@ -126,11 +126,6 @@ def compiled(source: str) -> Template:
     return Template(source)
 
 
-def render_nested(template: Any, values: Mapping[str, Any]) -> Any:
-    """`NestedTemplate(template).render(values)`; the templates in it are compiled once per process."""
-    return NestedTemplate(template).render(values)
-
-
 def plain_value(value: Any) -> Any:
     """A fresh plain-JSON copy of a value: text, int, float, bool, None, and lists and dicts with text keys of them.
 

@@ -1,8 +1,7 @@
 """The index of row-group files is written while a run goes on, so that a run after a killed one opens few files."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from sdg_core import api
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import ClaimedError
 from sdg_core.execution.checkpoint import INDEX_EVERY, Checkpointer, index_turns
-from sdg_core.ledger.claims import STOCK, WHOLE, Claim, Claims
+from sdg_core.ledger.claims import STOCK, WHOLE, Claims
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.models.spending import Spending
 from sdg_core.store.footer_index import find_files
-from tests.support.sdg import category, dataset_config, open_dataset, snapshot, wait_until
+from tests.support.sdg import category, dataset_config, open_dataset, snapshot
 
 ROW_GROUPS = 70
 
@@ -85,28 +84,22 @@ async def test_of_runs_that_share_a_dataset_one_opens_the_files(dataset: api.Dat
     assert all(status.file is not None and status.file.indexed for status in other.statuses), "and it opens none"
 
 
-class NotedClaims(Claims):
-    """Claims that say when one was refused."""
-
-    refused = False
-
-    def take(self, wanted: Sequence[int]) -> tuple[list[Claim], list[Claim]]:
-        mine, others = super().take(wanted)
-        self.refused = self.refused or bool(others)
-        return mine, others
-
-
-def test_runs_that_end_together_take_stock_one_after_the_other(dataset: api.Dataset, ledger: Ledger) -> None:
+async def test_runs_that_end_together_take_stock_one_after_the_other(dataset: api.Dataset, ledger: Ledger) -> None:
     version = dataset.layout.version(dataset.plan.fingerprint.version)
-    other, turns = (NotedClaims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b"))
+    other, turns = (Claims(ledger, dataset="tickets", version=version.name, run_id=name) for name in ("a", "b"))
     stock = Checkpointer(version, dataset.plan, (), turns=turns)
     turn = other.acquire(STOCK)
-    with ThreadPoolExecutor(1) as thread:
-        ending = thread.submit(stock.take_in_turn, Spending({}))
-        wait_until(lambda: turns.refused, "it waits for its turn")
+    looks = 0
+
+    async def sleep(seconds: float) -> None:
+        """It waits for its turn; at the second look the other has ended."""
+        nonlocal looks
         assert stock.statuses == ()
-        other.release(turn)
-        assert len(ending.result()) == ROW_GROUPS
+        if looks:
+            other.release(turn)
+        looks += 1
+
+    assert len(await stock.take_in_turn(Spending({}), sleep=sleep)) == ROW_GROUPS and looks == 2
     other.acquire(STOCK)  # which was given back
 
 

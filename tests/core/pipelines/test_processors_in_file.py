@@ -8,7 +8,7 @@ import pytest
 
 from sdg_core.api import pipelines
 from sdg_core.errors import ConfigError
-from tests.support.pipelines import WORDS, Project
+from tests.support.pipelines import WORDS, Project, llm_stage
 
 QUALITY = {"quality": [{"rule": "words", "at_least": 1}]}
 
@@ -68,3 +68,18 @@ def test_dropped_columns_are_not_written(tmp_path: Path) -> None:
     assert {name for row in made.rows() for name in row} == {"content", "source", "_source", "_task"}
     version = pipelines.process(made.open()).version
     assert pq.read_table(version.processed_dataset).schema.names == ["source", "content", "_source", "_task"]
+
+
+def test_what_stands_beside_a_dropped_column_is_dropped_with_it(tmp_path: Path) -> None:
+    stage = llm_stage("x", "x {{ content }}")
+    stage["columns"][0] |= {"with_trace": "all_messages"}
+    made = Project(tmp_path, [stage])
+    made.more["model_providers"] = [{"name": "p", "provider_type": "simulated"}]
+    made.more["model_configs"] = [{"alias": "m", "model": "m", "provider": "p"}]
+    written = {}
+    for drop, columns in ((False, None), (True, None), (True, ["x__trace"])):
+        stage["columns"][0]["drop"] = drop
+        made.more["sink"] = {"columns": columns} if columns else {}
+        made.write(a="one").generate()
+        written[drop, columns is None] = {*made.rows()[0]} - {"_source", "_task", "source", "content"}
+    assert written == {(False, True): {"x", "x__trace"}, (True, True): set(), (True, False): {"x__trace"}}

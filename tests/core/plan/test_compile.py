@@ -1,5 +1,6 @@
 """Compiling a dataset: schema, order, dropped columns, models, row groups."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,11 +94,14 @@ def test_row_groups_and_models(tmp_path: Path) -> None:
 
 
 def test_another_number_of_records_is_the_same_dataset(tmp_path: Path) -> None:
-    plan = compile_plan(dataset(tmp_path), SEED)
-    longer = plan.with_num_records(31)
+    loaded = dataset(tmp_path)
+    plan = compile_plan(loaded, SEED)
+    more = replace(loaded, config=loaded.config.model_copy(update={"num_records": 31}))
+    longer = compile_plan(more, SEED)
     assert longer.fingerprint == plan.fingerprint and longer.num_records == longer.config.num_records == 31
+    none = replace(loaded, config=loaded.config.model_copy(update={"num_records": 0}))
     with pytest.raises(PlanError, match="at least one record"):
-        plan.with_num_records(0)
+        compile_plan(none, SEED)
 
 
 def test_the_config_part_is_known_before_the_seed_data(tmp_path: Path) -> None:

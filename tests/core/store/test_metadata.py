@@ -20,11 +20,11 @@ from sdg_core.plan.usage import add_usage
 from sdg_core.store.metadata import (
     SCHEMA_VERSION,
     Metadata,
+    create_metadata,
     new_metadata,
     read_current,
     read_metadata,
     write_current,
-    write_metadata,
 )
 from tests.support.sdg import dataset_config, llm, open_dataset, uuid
 
@@ -38,7 +38,7 @@ def metadata(tmp_path: Path) -> Metadata:
 def test_round_trip(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
     changed = metadata.model_copy(update={"usage": {"writer": {"requests": 3}}, "post_generation_state": "started"})
-    write_metadata(path, changed)
+    create_metadata(path, lambda: changed)
     found = read_metadata(path)
     assert found.model_copy(update={"updated_at": changed.updated_at}) == changed
     assert found.sealed and not metadata.sealed
@@ -61,7 +61,7 @@ OPTIONAL = (
 
 def test_every_field_of_the_design_is_written(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
-    write_metadata(path, metadata)
+    create_metadata(path, lambda: metadata)
     content = orjson.loads(path.read_bytes())
     fields = """schema_version dataset_name config_hash config_hash_algo config_hash_version seed simulated target_num_records
         original_target_num_records actual_num_records buffer_size total_num_batches num_completed_batches post_generation_state
@@ -88,7 +88,7 @@ def test_empty(tmp_path: Path) -> None:
 
 def test_truncated_anywhere(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
-    write_metadata(path, metadata)
+    create_metadata(path, lambda: metadata)
     whole = path.read_bytes()
     for length in range(1, len(whole) - 1):
         path.write_bytes(whole[:length])
@@ -149,7 +149,7 @@ def test_an_unknown_field_of_the_same_schema_version_is_accepted(tmp_path: Path,
 
 def test_random_damage_never_ends_in_another_exception(tmp_path: Path, metadata: Metadata) -> None:
     path = tmp_path / "metadata.json"
-    write_metadata(path, metadata)
+    create_metadata(path, lambda: metadata)
     whole = path.read_bytes()
     draw = random.Random(5)
     for _ in range(500):

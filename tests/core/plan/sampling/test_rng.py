@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdg_core.plan.sampling.rng import RandomSource, _block_words, column_key, contiguous_runs, to_open_unit, to_unit
+from sdg_core.plan.sampling.rng import RandomSource, _block_words, column_key, to_open_unit, to_unit
 
 ONES = 2**64 - 1
 
@@ -92,13 +92,6 @@ def test_units_keep_to_their_interval() -> None:
     low, high = to_open_unit(extremes)
     assert 0 < low < 1e-15
     assert 1 - 1e-15 < high < 1
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 50), unique=True))
-def test_runs_cover_the_indices_in_order(indices: list[int]) -> None:
-    runs = contiguous_runs(np.array(indices, np.int64))
-    assert [index for start, count in runs for index in range(start, start + count)] == indices
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sdg_core.errors import CellError
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
-from sdg_core.plan.templates.render import NestedTemplate, RenderError, Template, plain_value, render_nested
+from sdg_core.plan.templates.render import NestedTemplate, RenderError, Template, plain_value
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -183,14 +183,13 @@ def test_nested_templates_keep_their_shape() -> None:
     nested = NestedTemplate(template)
     expected = {"a": ["1.10", 3, None, {"{{ k }}": "Q!"}], "b": 1.5, "c": ["1.10"]}
     assert nested.render({"x": "1.10", "y": "q"}) == expected
-    assert render_nested(template, {"x": "1.10", "y": "q"}) == expected
     nested.render({"x": "1", "y": "q"})["a"].append("changed")
     assert nested.render({"x": "1.10", "y": "q"}) == expected
 
 
 def test_a_nested_fault_is_a_render_error() -> None:
     with pytest.raises(RenderError, match="undefined value 'x'"):
-        render_nested(["{{ x }}"], {})
+        NestedTemplate(["{{ x }}"]).render({})
 
 
 @pytest.mark.parametrize("number", [0.0, -0.0, 1.0, 2.5, 1e16, 1e-7])
