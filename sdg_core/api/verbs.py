@@ -20,6 +20,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
+from sdg_core.store.roots import choose_root
 from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
 
@@ -180,16 +181,18 @@ def generate(
         )
 
 
-def effects_of_file(path: str | Path) -> "Effects":
+def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Effects":
     """What running a file does beside asking models: code, processes, variables, files. Does none of it. Raises ConfigError."""
     from sdg_core.plan.effects import effects_of
 
-    if is_pipeline(Path(path)):
-        return effects_of(read_pipeline(Path(path), env=os.environ).config, Path(path))
-    parsed = read_config(Path(path), env=os.environ)
+    file = Path(path)
+    chosen = str(choose_root(root, env=os.environ, folder=file.parent).path)
+    if is_pipeline(file):
+        return effects_of(read_pipeline(file, env=os.environ).config, file, root=chosen)
+    parsed = read_config(file, env=os.environ)
     if parsed.config is None:
         raise ConfigError(parsed.source, parsed.problems)
-    return effects_of(parsed.config, Path(path))
+    return effects_of(parsed.config, file, root=chosen)
 
 
 def is_own_file(path: str | Path) -> bool:

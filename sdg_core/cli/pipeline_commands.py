@@ -106,7 +106,7 @@ def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) ->
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     result = pipelines.preview(file, num_records=num_records, root=root)
     show_pipeline.preview(result, as_json=as_json)
     if result.failures:
@@ -131,7 +131,7 @@ def generate(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     pipeline = pipelines.with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(

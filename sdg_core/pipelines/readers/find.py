@@ -56,7 +56,7 @@ def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:
             return True
         case SqlSources(url=url, url_env=variable):
             text = url if url is not None else env.get(variable or "", "")
-            return not text.startswith("sqlite")
+            return not text.startswith(("sqlite:", "sqlite+pysqlite:"))
         case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
             return is_url(path) and not path.startswith("memory:")
         case DatasetSources():
