@@ -3,30 +3,16 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from sdg_core.dataset.events import Event, Notice
+from sdg_core.dataset.events import Notice
 from sdg_core.errors import LedgerError, RefusedError, RunAbortedError, SdgError
+from sdg_core.execution.summary import Tally
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.history import record_end, record_start
 
 
-class RunCounts(Protocol):
-    """What a run did so far, and who hears of it."""
-
-    first_failure: str | None
-
-    def __call__(self, event: Event) -> None:
-        """Pass an event on."""
-
-    def counts(self) -> dict[str, int]:
-        """The counts so far, as the history of runs keeps them."""
-
-
 @contextmanager
-def in_history(
-    ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: RunCounts
-) -> Iterator[None]:
+def in_history(ledger: Ledger, *, run_id: str, dataset: str, version: str, resume: str, tally: Tally) -> Iterator[None]:
     """Keep a record of the run that the block is, however it ends."""
 
     def end(outcome: str, message: str | None) -> None:

@@ -22,6 +22,7 @@ from sdg_core.execution.run_history import in_history
 from sdg_core.execution.run_state import window_size
 from sdg_core.execution.shutdown import first_error
 from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
+from sdg_core.execution.summary import Tally
 from sdg_core.ledger.claims import REMEDY, Claim, Claims
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.journal import Journal
@@ -50,13 +51,8 @@ from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
 from sdg_core.pipelines.stages import StageRunner
-from sdg_core.pipelines.store import (
-    Partition,
-    PartitionFooter,
-    SourcesLayout,
-    write_down,
-)
-from sdg_core.pipelines.summary import SourceTally, summarize
+from sdg_core.pipelines.store import Partition, PartitionFooter, SourcesLayout, write_down
+from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
@@ -97,7 +93,7 @@ async def agenerate_pipeline(
     pick = _given_up(pipeline, sources) if retry else frozenset()
     shell = pipeline.as_dataset()
     version = choose_version(pipeline.layout, shell.plan, mode=mode, begun_by=begun_by or run_id)
-    tally = SourceTally(on_event)
+    tally = Tally(on_event)
     planned = partitions_of(pipeline)
     versions = Versions(pipeline.sources)
     before = scan(pipeline, pipeline.layout.version(version.layout.name), planned, retry=pick, versions=versions)
@@ -120,13 +116,14 @@ async def agenerate_pipeline(
                 tally(Notice(message))
             found = scan(pipeline, layout, known, retry=pick, versions=versions)
             work = [status for status in found if status.partition.index in wanted]
-            models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
+            models.spending.keep_to(pipeline_budget(pipeline, version, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models, versions)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
                 await run.run(work)
     after = scan(pipeline, layout, known, versions=versions, known=run.footers)
-    return summarize(layout, after, wanted=frozenset(wanted), run_id=run_id, tally=tally)
+    counts = {**run.counts, "cost": models.spending.cost}
+    return summarize(pipeline, layout, after, wanted=frozenset(wanted), run_id=run_id, counts=counts)
 
 
 def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
@@ -159,7 +156,7 @@ class _Run:
         layout: SourcesLayout,
         ledger: Ledger,
         run_id: str,
-        tally: SourceTally,
+        tally: Tally,
         on_partition: OnPartition,
         retry: frozenset[str],
         models: ModelPool,
@@ -170,7 +167,7 @@ class _Run:
         self._layout = layout
         self._ledger = ledger
         self._run_id = run_id
-        self._tally = tally
+        self._tell = tally
         self._on_partition = on_partition
         self._retry = retry
         self._selects = selects(pipeline.plan)
@@ -178,6 +175,7 @@ class _Run:
         self._versions = versions
         self._settings = pipeline.plan.config.run
         self._budget = FailureBudget(self._settings, began=time.monotonic())
+        self.made = self.adopted = self.removed = self.replayed = 0
         self.footers: dict[int, PartitionFooter] = {}
         self._held: LeaseKeeper
         self._runner: StageRunner
@@ -189,12 +187,17 @@ class _Run:
         forced = version.forced or (version.metadata is not None and version.metadata.forced)
         self._checkpoints = layout.checkpoints if forced else pipeline.layout.checkpoints
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was done, in sources."""
+        return {"made": self.made, "adopted": self.adopted, "removed": self.removed, "replayed": self.replayed}
+
     async def run(self, work: Sequence[PartitionStatus]) -> None:
         """Settle every partition. Raises RunAbortedError, StoreError, ClaimedError, ClaimLostError, FunctionError."""
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
         claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
-        on_trouble = on_lease_error(loop, lost=lost, observer=self._tally)
+        on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
             cells = await asyncio.to_thread(self._paid_cells, journal) if journal is not None and to_make else None
@@ -223,14 +226,14 @@ class _Run:
             cells,
             retry=self._retry,
             versions=self._versions,
-            observer=self._tally,
+            observer=self._tell,
         )
         self._publisher = Publisher(
             self._pipeline, self._layout, self._held, cells, run_id=self._run_id, on_published=self._published
         )
 
     def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
-        return open_executor(stages, self._settings, on_notice=lambda message: self._tally(Notice(message)))
+        return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
 
     def _paid_cells(self, journal: Journal) -> PaidCells:
         others = carry_sources(self._pipeline.layout, self._version)
@@ -277,7 +280,7 @@ class _Run:
             while isinstance(found := await self._intake.claim(status), Claim):
                 if in_the_way is not None:
                     if not in_the_way:
-                        self._tally(Notice(f"{found}; doing the rest first, then waiting for it"))
+                        self._tell(Notice(f"{found}; doing the rest first, then waiting for it"))
                     in_the_way[status.index] = found
                     return
                 self._budget.last_success = time.monotonic()
@@ -293,7 +296,8 @@ class _Run:
     def _adopt(self, status: PartitionStatus) -> None:
         if status.footer is None:  # a partition whose sources were all gone before it was ever made
             return
-        self._tally.adopted += len(status.footer.sources)
+        self.adopted += len(status.footer.sources)
+        self._tell.count(adopted=1)
         path = self._layout.row_group(status.partition.index)
         self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
 
@@ -387,9 +391,16 @@ class _Run:
         results = partition.results
         replayed = sum(result.replayed for result in results.values())
         self.footers[status.index] = footer
-        self._tally.published(status, results)
+        self.made += len(results)
+        self.removed += len(status.removed)
+        self.replayed += replayed
+        rows = sum(table.num_rows for table in partition.made.values())
+        failed = sum(len(result.failed) for result in results.values())
+        self._tell.count(generated=rows, replayed=replayed, failed=failed, written=1)
+        if status.footer is not None:
+            self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
         for key in status.removed:
-            self._tally(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
+            self._tell(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
         path = self._layout.row_group(status.index)
         self._on_partition(PartitionFinished(status.key, footer, path, False, made=status.to_make, replayed=replayed))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sdg_core.api import history, pipelines
+from sdg_core.api import pipelines
 from sdg_core.errors import SeedError
 from tests.support.pipelines import Project, check_accounts
 
@@ -138,15 +138,3 @@ def test_what_a_reader_gives_that_nothing_can_hold(tmp_path: Path) -> None:
     names.append("nameless")
     with pytest.raises(SeedError, match=r"has an item called '\\ud800'.*\n.*define locator"):
         project.write().open()
-
-
-def test_the_history_counts_sources(tmp_path: Path) -> None:
-    project = Project(tmp_path, [{"stage": "explode", "column": "of"}], {"reader": "jsonl", "path": "docs/*.jsonl"})
-    project.write(a='{"of": [1, 2]}', b='{"of": "no list"}')
-    project.generate()
-    project.write(c='{"of": [3]}').generate()
-    second, first = history(project.open().as_dataset())
-    assert (first.generated, first.failed, first.adopted, first.written) == (1, 1, 0, 2)
-    assert (first.outcome, first.message) == ("failed_records", "docs/b.jsonl: of holds a str, not a list")
-    assert (second.generated, second.failed, second.adopted, second.written) == (1, 0, 2, 1)
-    assert second.outcome == "done"
