@@ -68,7 +68,7 @@ def preview(
     from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     with waiting("preview", records=count) as on_event:
         result = api.preview(file, num_records=count, first=record or 0, root=root, on_event=on_event)
     show.preview(result, as_json=as_json, full=full)
@@ -85,12 +85,14 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse_estimate(file)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     with waiting("estimate", records=sample) as on_event:
         dataset = api.open_dataset(file, root=root, num_records=num_records)
         result = api.estimate(dataset, sample=sample, on_event=on_event)
@@ -157,8 +159,8 @@ def check_models(
     from sdg_core.cli import show_health
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
-    dataset = api.open_dataset(file, root=root)
+    ask_before_running(file, root=root)
+    dataset = pipeline.opened(file, root) if pipeline.is_pipeline(file) else api.open_dataset(file, root=root)
     models = api.check_models(dataset)
     tools = api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

@@ -55,7 +55,7 @@ def generate(
 
     if executor is not None:
         pipeline.refuse_for_dataset(file, "--executor")
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     with watching(dataset.name) as on_event:
@@ -90,7 +90,7 @@ def process(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_processing
 
-    ask_before_processing(file)
+    ask_before_processing(file, root=root)
     opened = pipeline.look_at_either(file, root=root, num_records=num_records)
     with watching(opened.name) as on_event:
         result = api.process(opened, allow_missing=allow_missing, on_event=on_event)
