@@ -7,29 +7,24 @@ version last generated into, whatever made it.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import dagster as dg
-import polars as pl
-import pyarrow as pa
 from pydantic import Field
 
 from sdg_assets.assets.catalog import FINISHED, PARTITIONED, Place, place_of
 from sdg_assets.resources import resolve_for
 from sdg_assets.wording import in_dagster
-from sdg_core.api import stored
-from sdg_core.api.stored import DatasetLayout, StoredFiles
+from sdg_core import api
 from sdg_core.errors import PlanError, SdgError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sdg_core.api.stored import DatasetLayout, StoredFiles
 
 ALLOW_MISSING = "allow_missing_partitions"
 """Metadata of an input by which, as with Dagster's own IO managers, partitions that have no file are left out."""
-
-_LOADERS: Mapping[Any, Callable[[StoredFiles], Any]] = {
-    pl.LazyFrame: lambda files: files.scan(),
-    pl.DataFrame: lambda files: files.scan().collect(),
-    pa.Table: lambda files: files.to_arrow(),
-}
-"""How each type of an argument is loaded; without an annotation it is the first."""
 
 
 class DatasetIOManager(dg.ConfigurableIOManagerFactory[dg.IOManager]):
@@ -79,18 +74,22 @@ class _Loader(dg.IOManager):
         load = _loader(get_args(wanted)[-1] if each else wanted, argument=context.name)
         layout = _layout(place, root=self._root)
         if context.asset_key.path[-1] not in PARTITIONED:
-            return load(stored.finished_files(layout))
+            return load(api.stored.finished_files(layout))
         keys = context.asset_partition_keys if context.has_asset_partitions else None
         if context.definition_metadata.get(ALLOW_MISSING):
-            there = stored.partition_files(layout)
+            there = api.stored.partition_files(layout)
             keys = [key for key in there if keys is None or key in keys]
-        files = stored.partition_files(layout, keys)
-        return {key: load(one) for key, one in files.items()} if each else load(StoredFiles.together(files.values()))
+        files = api.stored.partition_files(layout, keys)
+        return (
+            {key: load(one) for key, one in files.items()}
+            if each
+            else load(api.stored.StoredFiles.together(files.values()))
+        )
 
 
 def scan(
     dataset: str, *, partitions: Sequence[str] | Literal["all"] | None = None, root: str | None = None
-) -> pl.LazyFrame:
+) -> "pl.LazyFrame":
     """A dataset or pipeline as a lazy frame, for assets that name it in `deps`.
 
     dataset: its name; with its key prefix, as in `nlp/reviews`, where two have one name. partitions: keys, such as
@@ -100,29 +99,42 @@ def scan(
     """
     layout = _layout(_place_in_location(dataset) or Place(dataset.rpartition("/")[2]), root=root)
     if partitions is None:
-        return stored.finished_files(layout).scan()
-    return StoredFiles.together(
-        stored.partition_files(layout, None if partitions == "all" else partitions).values()
+        return api.stored.finished_files(layout).scan()
+    return api.stored.StoredFiles.together(
+        api.stored.partition_files(layout, None if partitions == "all" else partitions).values()
     ).scan()
 
 
-def _layout(place: Place, *, root: str | None) -> DatasetLayout:
+def _layout(place: Place, *, root: str | None) -> "DatasetLayout":
     """root: where the dataset has none of its own; a relative one starts at the project."""
     folder = place.folder or Path.cwd()
-    return stored.stored_layout(place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder)
+    return api.stored.stored_layout(place.name, root=resolve_for(place.root or root, folder / "file"), folder=folder)
 
 
-def _loader(wanted: Any, *, argument: str) -> Callable[[StoredFiles], Any]:
+def _loader(wanted: Any, *, argument: str) -> "Callable[[StoredFiles], Any]":
     """The loader of a type. Raises Failure."""
+    loaders = _loaders()
     if wanted in (None, Any):
-        wanted = next(iter(_LOADERS))
-    if wanted not in _LOADERS:
-        names = ", ".join(f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in _LOADERS)
+        wanted = next(iter(loaders))
+    if wanted not in loaders:
+        names = ", ".join(f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in loaders)
         raise dg.Failure(
             f"argument {argument}: a dataset cannot be loaded as {wanted}\n  -> annotate it as {names}, or dict[str, ...] of one",
             allow_retries=False,
         )
-    return _LOADERS[wanted]
+    return loaders[wanted]
+
+
+def _loaders() -> "Mapping[Any, Callable[[StoredFiles], Any]]":
+    """How each type of an argument is loaded; without an annotation it is the first."""
+    import polars as pl
+    import pyarrow as pa
+
+    return {
+        pl.LazyFrame: lambda files: files.scan(),
+        pl.DataFrame: lambda files: files.scan().collect(),
+        pa.Table: lambda files: files.to_arrow(),
+    }
 
 
 def _place_of_input(context: dg.InputContext, *, root: str | None) -> Place | None:

@@ -7,12 +7,16 @@ resources are called is its own affair. A store that is configured has the key `
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 from pydantic import Field
 
-from sdg_core.api import StorePath, project_of_data, resolve_root
+from sdg_core import api
+
+if TYPE_CHECKING:
+    from sdg_core.api import StorePath
+
 
 KEY = "sdg_store"
 FORMER_KEY = "store"
@@ -55,13 +59,13 @@ class StoreResource(dg.ConfigurableResource[None]):
         """What to open a dataset or pipeline with: its own root, else the one that this resource names, None without either."""
         return resolve_for(dataset.root or self.root, dataset.path)
 
-    def root_path(self, file: Path | None = None) -> StorePath:
+    def root_path(self, file: Path | None = None) -> "StorePath":
         """The root: an absolute path, or a place in an object store. Raises StoreError for a URL of no store.
 
         file: whose project a relative root, and the default, start at. Without it that is the project of the working directory.
         """
         folder = file.parent if file is not None else Path.cwd()
-        return resolve_root(self.root_for(folder / "file"), env=os.environ, base=project_of_data(folder))
+        return api.resolve_root(self.root_for(folder / "file"), env=os.environ, base=api.project_of_data(folder))
 
 
 def resolve_for(root: str | None, file: Path) -> str | None:
@@ -69,7 +73,7 @@ def resolve_for(root: str | None, file: Path) -> str | None:
     if not root:
         return None
     relative = "://" not in root and not Path(root).expanduser().is_absolute()
-    return str(project_of_data(file.parent) / root) if relative else root
+    return str(api.project_of_data(file.parent) / root) if relative else root
 
 
 def store_key(resources: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import dagster as dg
 
-from sdg_core.api import row_group_key
+from sdg_core import api
 
 CONFIG = "sdg/config"
 PIPELINE = "sdg/pipeline"
@@ -106,13 +106,13 @@ class DatasetRef(Ref):
 
     def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
         """Those of the loaded definitions."""
-        return [row_group_key(index) for index in range(self.num_row_groups)]
+        return [api.row_group_key(index) for index in range(self.num_row_groups)]
 
 
 @lru_cache(maxsize=256)
 def _row_group_partitions(count: int) -> dg.StaticPartitionsDefinition:
     """One object for all datasets of as many row groups: Dagster compares and checks each by all of its keys."""
-    return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(count)])
+    return dg.StaticPartitionsDefinition([api.row_group_key(index) for index in range(count)])
 
 
 @dataclass(frozen=True, kw_only=True)

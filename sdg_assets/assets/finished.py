@@ -1,6 +1,7 @@
 """`<name>/dataset`: post-generation of a dataset or a pipeline. Reads complete partitions, writes the finished dataset, seals."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -13,8 +14,11 @@ from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import finished_data_version
 from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
-from sdg_core.api import Event, Notice
+from sdg_core import api
 from sdg_core.errors import SdgError
+
+if TYPE_CHECKING:
+    from sdg_core.api import Event
 
 
 class FinishConfig(CheckedConfig):
@@ -59,7 +63,7 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
     )(dataset)
 
 
-def log_notice(log: logging.Logger, event: Event) -> None:
+def log_notice(log: logging.Logger, event: "Event") -> None:
     """Show in a run's log what a person should know."""
-    if isinstance(event, Notice):
+    if isinstance(event, api.Notice):
         log.warning(event.message)

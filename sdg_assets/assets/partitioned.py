@@ -6,7 +6,7 @@ purpose: a returned or yielded MaterializeResult would claim every partition of 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
 
@@ -17,8 +17,10 @@ from sdg_assets.assets.spec import FileSpec
 from sdg_assets.opened.base import Opened
 from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.recorder import Recorder
-from sdg_core.api import ResumeMode
 from sdg_core.errors import SdgError
+
+if TYPE_CHECKING:
+    from sdg_core.api import ResumeMode
 
 BACKFILL_TAG = "dagster/backfill"
 ROOT_RUN_TAG = "dagster/root_run_id"
@@ -60,7 +62,7 @@ class Maker(ABC, Generic[Spec, Config, Data]):
         opened: Data,
         *,
         partitions: Sequence[str],
-        resume: ResumeMode | None,
+        resume: "ResumeMode | None",
         recorder: Any,
     ) -> str:
         """Make partitions; returns what the run came to, for its log. Raises SdgError."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,8 +15,10 @@ from sdg_assets.opened.dataset import OpenedDataset
 from sdg_assets.recording.row_group_recorder import RowGroupRecorder
 from sdg_assets.resources import store_of_run
 from sdg_core import api
-from sdg_core.api import ResumeMode
 from sdg_core.errors import PlanError
+
+if TYPE_CHECKING:
+    from sdg_core.api import ResumeMode
 
 
 def row_group_partitions(file: str | Path) -> dg.StaticPartitionsDefinition:
@@ -79,7 +82,7 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
         opened: OpenedDataset,
         *,
         partitions: Sequence[str],
-        resume: ResumeMode | None,
+        resume: "ResumeMode | None",
         recorder: RowGroupRecorder,
     ) -> str:
         """See the base class."""

@@ -7,24 +7,18 @@ from collections.abc import Sequence
 from copy import copy
 from enum import Enum
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, create_model, model_validator
 
 from sdg_assets.assets.sealed_guard import RUN_CONFIG, refuse
-from sdg_core.api import (
-    RUN_SETTINGS,
-    ExecutorChoice,
-    ResumeChoice,
-    ResumeMode,
-    RunSettings,
-    WhenClaimedChoice,
-    format_ranges,
-    parse_row_groups,
-    resume_mode,
-)
+from sdg_core import api
+from sdg_core.api import RUN_SETTINGS, ExecutorChoice, ResumeChoice, WhenClaimedChoice
 from sdg_core.errors import PlanError
+
+if TYPE_CHECKING:
+    from sdg_core.api import ResumeMode, RunSettings
 
 
 def run_setting(name: str) -> Any:
@@ -80,13 +74,13 @@ class RunConfig(CheckedConfig):
     max_cost: float | None = run_setting("max_cost")
     max_tokens: int | None = run_setting("max_tokens")
 
-    def resume_mode(self) -> ResumeMode | None:
+    def resume_mode(self) -> "ResumeMode | None":
         """The resume mode as the engine knows it."""
-        return resume_mode(self.resume)
+        return api.resume_mode(self.resume)
 
     def changes(self) -> dict[str, Any]:
         """Run settings that this run replaces; the resume mode is an argument of its own."""
-        given = self.model_dump(include={*RunSettings.model_fields} - {"resume"}, exclude_none=True)
+        given = self.model_dump(include={*api.RunSettings.model_fields} - {"resume"}, exclude_none=True)
         return {name: value.value if isinstance(value, Enum) else value for name, value in given.items()}
 
 
@@ -106,7 +100,7 @@ class GenerateConfig(RunConfig):
         "are, and nothing is recorded for them.",
     )
 
-    def settings(self, base: RunSettings) -> RunSettings:
+    def settings(self, base: "RunSettings") -> "RunSettings":
         """The dataset's run settings with this run's on top."""
         return base.model_copy(update=self.changes())
 
@@ -115,20 +109,20 @@ class GenerateConfig(RunConfig):
         if self.subset is None:
             return list(partitions)
         try:
-            chosen = parse_row_groups(self.subset, count)
+            chosen = api.parse_row_groups(self.subset, count)
         except PlanError as error:
             raise PlanError(f"run config, subset: {error.message}", remedy=error.remedy) from None
         outside = sorted(set(chosen) - set(partitions))
         if outside:
             raise PlanError(
-                f"run config, subset: {self.subset!r} names row groups {format_ranges(outside)}, which are no partitions of "
-                f"this run; it has {format_ranges(partitions)}",
+                f"run config, subset: {self.subset!r} names row groups {api.format_ranges(outside)}, which are no partitions of "
+                f"this run; it has {api.format_ranges(partitions)}",
                 remedy="name some of these, or start the run for those partitions; nothing was generated",
             )
         return list(chosen)
 
 
-def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
+def offering(config: type[RunConfig], run: "RunSettings") -> type[RunConfig]:
     """The same run config with the settings of this `run` block as its defaults, so that the launchpad offers them to be changed.
     Definitions are loaded for every run, so they are what the file says."""
     known = {name: getattr(run, name) for name in config.model_fields if getattr(run, name, None) is not None}

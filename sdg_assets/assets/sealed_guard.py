@@ -6,13 +6,12 @@ A failed run would paint good partitions red. The guard stands in the asset, bec
 
 import hashlib
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 
 from sdg_assets.wording import in_dagster
 from sdg_core import api
-from sdg_core.api import Version, to_the_second
 from sdg_core.errors import (
     ClaimedError,
     ConfigDriftError,
@@ -22,6 +21,9 @@ from sdg_core.errors import (
     SdgError,
     ShrinkError,
 )
+
+if TYPE_CHECKING:
+    from sdg_core.api import Version
 
 REJECTED_TAG = "sdg/rejected"
 REASON_TAG = "sdg/reason"
@@ -42,7 +44,7 @@ def rejected_tags(reason: str, *, kind: str = SEALED, file: Path | None = None) 
     return {REJECTED_TAG: kind, REASON_TAG: reason, **({FILE_TAG: mark} if mark is not None else {})}
 
 
-def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
+def rejection(dataset: "api.Dataset", *, resume: str | None) -> str | None:
     """Why a run of this dataset must not start, or None. A run that starts a new version harms no sealed one."""
     sealed = api.seal_of(dataset)
     if sealed is None or resume == "never":
@@ -50,7 +52,7 @@ def rejection(dataset: api.Dataset, *, resume: str | None) -> str | None:
     return _reason(dataset, sealed)
 
 
-def refuse_sealed(context: dg.AssetExecutionContext, dataset: api.Dataset, *, resume: str | None) -> None:
+def refuse_sealed(context: dg.AssetExecutionContext, dataset: "api.Dataset", *, resume: str | None) -> None:
     """Cancel the run if the dataset is sealed. Raises DagsterExecutionInterruptedError."""
     reason = rejection(dataset, resume=resume or dataset.plan.config.run.resume)
     if reason is not None:
@@ -94,10 +96,10 @@ def _kind(error: SdgError) -> str:
             return "refused"
 
 
-def _reason(dataset: api.Dataset, sealed: Version) -> str:
+def _reason(dataset: "api.Dataset", sealed: "Version") -> str:
     assert sealed.metadata is not None
     what = "was post-processed" if sealed.metadata.post_generation_processed else "is being post-processed"
-    at = to_the_second(sealed.metadata.updated_at)
+    at = api.to_the_second(sealed.metadata.updated_at)
     return (
         f"Run rejected: dataset '{dataset.name}', version {sealed.layout.name}, {what} ({at}); "
         "nothing was generated. The job `reopen_dataset` (or `sdg reopen FILE`) removes the seal; resume: never starts a new "

@@ -4,6 +4,7 @@ Partitions are dynamic, because sources come and go: `discover_sources` (job or 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,7 +15,10 @@ from sdg_assets.checks.run_check import sources_check
 from sdg_assets.opened.pipeline import OpenedPipeline
 from sdg_assets.recording.sources_recorder import SourcesRecorder
 from sdg_assets.resources import store_of_run
-from sdg_core.api import ResumeMode, pipelines
+from sdg_core import api
+
+if TYPE_CHECKING:
+    from sdg_core.api import ResumeMode
 
 
 def build_sources(spec: PipelineSpec) -> dg.AssetsDefinition:
@@ -35,8 +39,8 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
 
     def open(self, context: dg.AssetExecutionContext, config: SourcesConfig) -> OpenedPipeline:
         """See the base class."""
-        opened = pipelines.open_pipeline(self.spec.path, root=store_of_run(context).root_of(self.spec))
-        return OpenedPipeline(pipelines.with_settings(opened, **config.changes()))
+        opened = api.pipelines.open_pipeline(self.spec.path, root=store_of_run(context).root_of(self.spec))
+        return OpenedPipeline(api.pipelines.with_settings(opened, **config.changes()))
 
     def recorder(self, context: dg.AssetExecutionContext, opened: OpenedPipeline, *, keep: bool) -> SourcesRecorder:
         """See the base class."""
@@ -49,11 +53,11 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         opened: OpenedPipeline,
         *,
         partitions: Sequence[str],
-        resume: ResumeMode | None,
+        resume: "ResumeMode | None",
         recorder: SourcesRecorder,
     ) -> str:
         """See the base class."""
-        summary = pipelines.generate(
+        summary = api.pipelines.generate(
             opened.pipeline,
             partitions=partitions,
             resume=resume,

@@ -6,26 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
 
 from sdg_assets.assets.catalog import DatasetRef, PipelineRef, Ref, dataset_key
 from sdg_assets.checks.rules import Checks
 from sdg_assets.recording.columns import column_table, described_schema
-from sdg_core.api import (
-    DatasetConfig,
-    DatasetSeedSource,
-    LocalSeedSource,
-    RunSettings,
-    config_part,
-    load_dataset,
-    open_dataset,
-    pipelines,
-    planned_schema,
-    row_group_count,
-)
+from sdg_core import api
 from sdg_core.errors import PlanError, SeedError
+
+if TYPE_CHECKING:
+    from sdg_core.api import DatasetConfig, RunSettings
 
 MAX_PER_RUN = 1000
 """Partitions of a requested run where the component does not say."""
@@ -51,7 +43,7 @@ class FileSpec(ABC):
     """
 
     path: Path
-    config: DatasetConfig | pipelines.PipelineConfig
+    config: "DatasetConfig | api.pipelines.PipelineConfig"
     code_version: str
     max_per_run: int | None = None
     schedule: Schedule | None = None
@@ -73,7 +65,7 @@ class FileSpec(ABC):
         return self.config.description or ""
 
     @property
-    def run(self) -> RunSettings:
+    def run(self) -> "RunSettings":
         """The settings of runs in the file."""
         return self.config.run
 
@@ -116,7 +108,7 @@ class FileSpec(ABC):
 class DatasetSpec(FileSpec):
     """A dataset file."""
 
-    config: DatasetConfig
+    config: "DatasetConfig"
 
     @property
     def num_records(self) -> int:
@@ -130,7 +122,7 @@ class DatasetSpec(FileSpec):
         return DatasetRef(
             name=self.name,
             path=self.path,
-            num_row_groups=row_group_count(self.num_records, self.config.row_group_size),
+            num_row_groups=api.row_group_count(self.num_records, self.config.row_group_size),
             max_per_run=self.max_per_run or MAX_PER_RUN,
             key_prefix=self.key_prefix,
             root=self.root,
@@ -153,9 +145,9 @@ class DatasetSpec(FileSpec):
     def upstream(self) -> list[dg.AssetKey]:
         """Assets that write the seed data."""
         match self.config.seed_config.source if self.config.seed_config is not None else None:
-            case LocalSeedSource(upstream_asset=str(asset)):
+            case api.LocalSeedSource(upstream_asset=str(asset)):
                 return [dg.AssetKey(asset.split("/"))]
-            case DatasetSeedSource(dataset=name):
+            case api.DatasetSeedSource(dataset=name):
                 return [dataset_key(name, self.key_prefix)]
             case _:
                 return []
@@ -165,7 +157,7 @@ class DatasetSpec(FileSpec):
 class PipelineSpec(FileSpec):
     """A pipeline file."""
 
-    config: pipelines.PipelineConfig
+    config: "api.pipelines.PipelineConfig"
 
     @property
     def ref(self) -> PipelineRef:
@@ -194,28 +186,28 @@ class PipelineSpec(FileSpec):
     def upstream(self) -> list[dg.AssetKey]:
         """The finished dataset or pipeline that it reads."""
         sources = self.config.sources
-        if isinstance(sources, pipelines.DatasetSources) and not sources.committed:
+        if isinstance(sources, api.pipelines.DatasetSources) and not sources.committed:
             return [dataset_key(sources.dataset, self.key_prefix)]
         return []
 
 
 def load_spec(path: Path, **attributes: Any) -> DatasetSpec:
     """Load a dataset file. Raises ConfigError, or PlanError if it does not say how many records."""
-    config = load_dataset(path, env=os.environ, offline=True).config
+    config = api.load_dataset(path, env=os.environ, offline=True).config
     if config.num_records == "seed":
         config = config.model_copy(update={"num_records": _seed_rows(path)})
     if config.num_records is None:
         raise PlanError(
             f"{path}: num_records is not set", remedy="an asset needs it for its partitions; add it to the file"
         )
-    spec = DatasetSpec(path=path, config=config, code_version=config_part(config), **attributes)
+    spec = DatasetSpec(path=path, config=config, code_version=api.config_part(config), **attributes)
     _check_rule_columns(spec)
     return spec
 
 
 def load_pipeline_spec(path: Path, **attributes: Any) -> PipelineSpec:
     """Load a pipeline file; looks at no source and runs no code of it. Raises ConfigError."""
-    plan = pipelines.load_pipeline(path, env=os.environ, offline=True)
+    plan = api.pipelines.load_pipeline(path, env=os.environ, offline=True)
     return PipelineSpec(path=path, config=plan.config, code_version=plan.fingerprint.config_part, **attributes)
 
 
@@ -226,7 +218,7 @@ def _seed_rows(path: Path) -> int:
     definitions are loaded again, and the sensor that resumes says that there are more.
     """
     try:
-        return open_dataset(path, offline=True).plan.num_records
+        return api.open_dataset(path, offline=True).plan.num_records
     except SeedError:
         return 1
 
@@ -235,7 +227,7 @@ def _check_rule_columns(spec: DatasetSpec) -> None:
     """Raise PlanError for a rule about a column that the finished dataset will not have; seed columns are not known yet."""
     if spec.checks is None or spec.config.seed_config is not None:
         return
-    kept = set(planned_schema(spec.config).names)
+    kept = set(api.planned_schema(spec.config).names)
     wrong = [
         f"check {name}: the dataset has no column {column!r}"
         for name, rule in spec.checks.rules()

@@ -6,7 +6,7 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import PipelineRef
 from sdg_assets.opened.pipeline import OpenedPipeline
-from sdg_core.api import pipelines
+from sdg_core import api
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Discovered:
 
 def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:
     """Write down the partitions of new sources, and compare them with Dagster's. Raises SdgError."""
-    pipeline = pipelines.open_pipeline(ref.path, root=root)
+    pipeline = api.pipelines.open_pipeline(ref.path, root=root)
     known = set(ref.known_partitions(instance))
-    found = pipelines.discover(pipeline)
-    vacant = {partition.key for partition in pipelines.without_anything(pipeline, found)}
+    found = api.pipelines.discover(pipeline)
+    vacant = {partition.key for partition in api.pipelines.without_anything(pipeline, found)}
     kept = [partition.key for partition in found if partition.key not in vacant]
     return Discovered(
         OpenedPipeline(pipeline), [key for key in kept if key not in known], sorted(vacant & known), len(kept)

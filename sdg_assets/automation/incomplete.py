@@ -9,7 +9,6 @@ from sdg_assets.assets.catalog import Ref
 from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_core import api
-from sdg_core.api import contiguous_ranges, row_group_key
 from sdg_core.errors import SdgError, SeedNotReadError
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -72,7 +71,7 @@ def _all_of_it(ref: Ref, *, root: str | None, known: Collection[str]) -> Incompl
 
 def ranges_of(ref: Ref, indices: Iterable[int]) -> list[Range]:
     """Contiguous ranges, none longer than one run may be."""
-    return contiguous_ranges(indices, at_most=ref.max_per_run)
+    return api.contiguous_ranges(indices, at_most=ref.max_per_run)
 
 
 def range_requests(
@@ -84,8 +83,8 @@ def range_requests(
             run_key=f"{ref.label}:{tick}:{first}-{last}",
             asset_selection=[ref.partitioned_key],
             tags={
-                RANGE_START: row_group_key(first),
-                RANGE_END: row_group_key(last),
+                RANGE_START: api.row_group_key(first),
+                RANGE_END: api.row_group_key(last),
                 DATASET_TAG: ref.name,
                 **(tags or {}),
             },

@@ -16,7 +16,7 @@ from sdg_assets.automation.incomplete import find_incomplete, range_requests, ra
 from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.opened.base import Opened
 from sdg_assets.resources import StoreResource, store_of_location
-from sdg_core.api import format_ranges
+from sdg_core import api
 
 REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"
@@ -130,10 +130,10 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
-        yield f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
+        yield f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
     if choice.given_up:
         yield (
-            f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
+            f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} gained nothing in "
             f"{choice.attempts.groups[choice.given_up[0]].count} runs and are not asked for any more; see their failures, then "
             "materialize them by hand or reset this sensor's cursor"
         )

@@ -2,21 +2,25 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import orjson
-import polars as pl
 
 from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.assets.spec import FileSpec
-from sdg_assets.checks.rule_evaluation import Measured, measure
-from sdg_assets.checks.rules import Rule
+from sdg_assets.checks.rules import Measured, Rule
 from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
-from sdg_core.api import StoredPartition, format_ranges, scan_parts
+from sdg_core import api
 from sdg_core.errors import SdgError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sdg_core.api import StoredPartition
 
 ALL_CURRENT = "row_groups_complete_and_current"
 SOURCES_CURRENT = "sources_complete_and_current"
@@ -76,20 +80,22 @@ def check_dataset(
     ref: Ref, *, rules: dict[str, Rule], chosen: set[str], root: str | None
 ) -> Iterator[tuple[str, Measured]]:
     """The chosen checks of a dataset or pipeline, measured. Raises SdgError if it cannot be opened."""
+    from sdg_assets.checks.rule_evaluation import measure
+
     opened = open_file(ref.path, root=root)
     if all_current(ref) in chosen:
         yield all_current(ref), _all_current(opened.partitions, ref.PARTITIONS)
     declared = [(name, rule) for name, rule in rules.items() if name in chosen]
     if not declared and ROW_COUNT not in chosen:
         return
-    with scan_parts(opened.finished_files()) as frame:
+    with api.scan_parts(opened.finished_files()) as frame:
         if ROW_COUNT in chosen:
             yield ROW_COUNT, _row_count(opened, frame)
         for name, rule in declared:
             yield name, measure(rule, frame)
 
 
-def _all_current(partitions: Sequence[StoredPartition], what: str) -> Measured:
+def _all_current(partitions: "Sequence[StoredPartition]", what: str) -> Measured:
     """What failed is not at fault here: the row count judges that."""
     others = [partition for partition in partitions if not partition.is_current]
     states = ", ".join(sorted({str(partition.state) for partition in others}))
@@ -97,13 +103,15 @@ def _all_current(partitions: Sequence[StoredPartition], what: str) -> Measured:
         passed=not others,
         value=len(partitions) - len(others),
         bound=f"{len(partitions)} {what}",
-        description=f"{states}: {format_ranges([partition.index for partition in others])}"
+        description=f"{states}: {api.format_ranges([partition.index for partition in others])}"
         if others
         else "all are there",
     )
 
 
-def _row_count(opened: Opened, frame: pl.LazyFrame) -> Measured:
+def _row_count(opened: Opened, frame: "pl.LazyFrame") -> Measured:
+    import polars as pl
+
     rows = int(frame.select(pl.len()).collect(engine="streaming").item())
     counts = opened.row_counts()
     return Measured(

@@ -1,25 +1,13 @@
 """Measuring a finished dataset against its rules, lazily: a check reads the columns it looks at and keeps no rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from sdg_assets.checks.rules import CategoryShares, DistinctShare, Length, Mean, NullShare, Rule, Unique
+from sdg_assets.checks.rules import CategoryShares, DistinctShare, Length, Mean, Measured, NullShare, Rule, Unique
 
 MAX_SHOWN_VALUES = 20
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A verdict with its number: what was measured, what is allowed, and more to look at."""
-
-    passed: bool
-    value: float | None
-    bound: str
-    description: str
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(rule: Rule, frame: pl.LazyFrame) -> Measured:

@@ -10,9 +10,22 @@ They say what data is good enough and never change the data, so they have no par
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A verdict with its number: what was measured, what is allowed, and more to look at."""
+
+    passed: bool
+    value: float | None
+    bound: str
+    description: str
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class Bounds(dg.Model, dg.Resolvable):

@@ -3,11 +3,16 @@
 A run over a range yields one result for all of its files: Dagster takes no more than one per check and step.
 """
 
-import dagster as dg
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
-from sdg_core.api import DatasetPlan, RowGroupFinished
-from sdg_core.api.pipelines import PartitionFinished
+import dagster as dg
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sdg_core.api import DatasetPlan, RowGroupFinished
+    from sdg_core.api.pipelines import PartitionFinished
+
 
 MATCH_PLAN = "row_groups_match_plan"
 SOURCES_MATCH_PLAN = "sources_match_plan"
@@ -87,11 +92,11 @@ class RowGroupsCheck(RunCheck):
     remaining = "records_missing"
     partitions = "row groups"
 
-    def __init__(self, plan: DatasetPlan) -> None:
+    def __init__(self, plan: "DatasetPlan") -> None:
         super().__init__()
         self._plan = plan
 
-    def add(self, event: RowGroupFinished, schema: pa.Schema) -> None:
+    def add(self, event: "RowGroupFinished", schema: "pa.Schema") -> None:
         """Look at one finished file."""
         footer = event.footer
         group = event.group
@@ -122,7 +127,7 @@ class SourcesCheck(RunCheck):
         super().__init__()
         self._config_hash = config_hash
 
-    def add(self, event: PartitionFinished) -> None:
+    def add(self, event: "PartitionFinished") -> None:
         """Look at one finished file."""
         footer = event.footer
         if footer.config_hash != self._config_hash:

@@ -10,7 +10,7 @@ import dagster as dg
 import yaml
 
 from sdg_assets.assets.catalog import prefix_of
-from sdg_core.api import projects
+from sdg_core import api
 from sdg_core.errors import PlanError
 
 DEFS = "defs.yaml"
@@ -42,7 +42,7 @@ _LATEST: list[tuple[dg.ComponentTree, _Names]] = []
 
 def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> PlanError | None:
     """What is wrong if another component of the project, one that comes before, describes something of the same name."""
-    name = projects.name_in(file)
+    name = api.projects.name_in(file)
     if name is None or not _is_in_project(context):
         return None
     mine = _component(context, file, prefix=prefix)
@@ -80,7 +80,7 @@ def is_second(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> b
     """Whether a component that comes before describes something of the same name under another key prefix."""
     if not _is_in_project(context):
         return False
-    name = projects.name_in(file)
+    name = api.projects.name_in(file)
     namesakes = (component for key, component in _names(context).first.items() if key[-1] == name)
     return next(namesakes, mine := _component(context, file, prefix=prefix)) != mine
 
@@ -89,7 +89,7 @@ def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> st
     """The name of the asset that stands for a file which cannot be used; no other component's."""
     mine = _component(context, file, prefix=prefix)
     stand_in = _names(context).stand_ins.get(mine) if _is_in_project(context) else None
-    return stand_in or projects.name_in(file) or _name_of(context.path)
+    return stand_in or api.projects.name_in(file) or _name_of(context.path)
 
 
 def _is_in_project(context: dg.ComponentLoadContext) -> bool:
@@ -110,7 +110,7 @@ def _names(context: dg.ComponentLoadContext) -> _Names:
 
 def _find_names(components: dict[_Component, str | None]) -> _Names:
     """components: each with a root of its own, if it has one."""
-    named = [(component, projects.name_in(component.file)) for component in components]
+    named = [(component, api.projects.name_in(component.file)) for component in components]
     first: dict[Key, _Component] = {}
     for component, name in named:
         if name is not None:
@@ -130,7 +130,7 @@ def _find_names(components: dict[_Component, str | None]) -> _Names:
 
 
 def _name_of(folder: Path) -> str:
-    return projects.name_of_folder(folder.name, otherwise="dataset")
+    return api.projects.name_of_folder(folder.name, otherwise="dataset")
 
 
 def _components(folder: Path) -> Iterator[tuple[_Component, str | None]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_core.api import projects
+from sdg_core import api
 
 
 class DatasetScaffolder(dg.Scaffolder):
@@ -15,7 +15,7 @@ class DatasetScaffolder(dg.Scaffolder):
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the files of a new dataset."""
         attributes = {"config": "dataset.yaml", "max_row_groups_per_run": 1000, "owners": [], "tags": {}}
-        _scaffold(request, attributes, projects.starter_dataset(_name(request, otherwise="dataset")))
+        _scaffold(request, attributes, api.projects.starter_dataset(_name(request, otherwise="dataset")))
 
 
 class PipelineScaffolder(dg.Scaffolder):
@@ -24,7 +24,7 @@ class PipelineScaffolder(dg.Scaffolder):
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the files of a new pipeline."""
         attributes = {"config": "pipeline.yaml", "max_partitions_per_run": 1000, "owners": [], "tags": {}}
-        _scaffold(request, attributes, projects.starter_pipeline(_name(request, otherwise="pipeline")))
+        _scaffold(request, attributes, api.projects.starter_pipeline(_name(request, otherwise="pipeline")))
 
 
 def _scaffold(request: dg.ScaffoldRequest[Any], attributes: dict[str, Any], files: Mapping[str, str]) -> None:
@@ -46,4 +46,4 @@ def _folder(request: dg.ScaffoldRequest[Any]) -> Any:
 
 def _name(request: dg.ScaffoldRequest[Any], *, otherwise: str) -> str:
     """The folder's name as that of a dataset: lower case, digits and underscores, beginning with a letter."""
-    return projects.name_of_folder(_folder(request).name, otherwise=otherwise)
+    return api.projects.name_of_folder(_folder(request).name, otherwise=otherwise)

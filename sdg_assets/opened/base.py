@@ -5,13 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from sdg_core import api
-from sdg_core.api import Observer, ProcessingResult, StoredPartition, StorePath, Version, VersionLayout, finished_parts
 from sdg_core.errors import IncompleteError
+
+if TYPE_CHECKING:
+    from sdg_core.api import Observer, ProcessingResult, StoredPartition, StorePath, Version, VersionLayout
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Opened(ABC):
 
     @property
     @abstractmethod
-    def dataset(self) -> api.Dataset:
+    def dataset(self) -> "api.Dataset":
         """What both have in common: versions, seal, ledger."""
 
     @property
@@ -56,26 +58,26 @@ class Opened(ABC):
         return self.dataset.plan.fingerprint.config_part
 
     @property
-    def seal(self) -> Version | None:
+    def seal(self) -> "Version | None":
         """The version that a run would be refused for."""
         return api.seal_of(self.dataset)
 
     @property
     @abstractmethod
-    def version(self) -> VersionLayout:
+    def version(self) -> "VersionLayout":
         """The version that this config's data lies in, there or not."""
 
     @cached_property
-    def partitions(self) -> Sequence[StoredPartition]:
+    def partitions(self) -> "Sequence[StoredPartition]":
         """Every partition with its state. Raises SdgError."""
         return self._measured()
 
     @abstractmethod
-    def _measured(self) -> Sequence[StoredPartition]:
+    def _measured(self) -> "Sequence[StoredPartition]":
         """Every partition with its state."""
 
     @abstractmethod
-    def data_version(self, partition: StoredPartition) -> str | None:
+    def data_version(self, partition: "StoredPartition") -> str | None:
         """Identifies what the file of a partition holds; None where there is none of this config that counts as made."""
 
     @abstractmethod
@@ -83,7 +85,7 @@ class Opened(ABC):
         """Keys of recorded partitions that would now be made otherwise. recorded: data versions of materializations by key."""
 
     @abstractmethod
-    def file_metadata(self, partition: StoredPartition) -> dict[str, Any]:
+    def file_metadata(self, partition: "StoredPartition") -> dict[str, Any]:
         """What the file of a partition says of itself."""
 
     def lineage(self, upstream: Sequence[dg.AssetKey]) -> dict[str, Any]:
@@ -96,22 +98,22 @@ class Opened(ABC):
 
     @abstractmethod
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: Observer
-    ) -> ProcessingResult:
+        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+    ) -> "ProcessingResult":
         """Write the finished dataset and seal. Raises SdgError."""
 
     @abstractmethod
-    def finished_metadata(self, result: ProcessingResult, *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
         """What the page of the finished dataset shows. partitioned: the asset that it is made of."""
 
     @abstractmethod
     def row_counts(self) -> RowCounts:
         """What the finished dataset should have."""
 
-    def finished_files(self) -> tuple[StorePath, ...]:
+    def finished_files(self) -> "tuple[StorePath, ...]":
         """The files of the finished dataset. Raises IncompleteError if the version of this config is not finished."""
         sealed = self.seal
-        parts = finished_parts(self.dataset.layout) if sealed is not None else ()
+        parts = api.finished_parts(self.dataset.layout) if sealed is not None else ()
         if sealed is None or not str(parts[0]).startswith(str(sealed.layout.processed_dataset)):
             raise IncompleteError(
                 f"{self.dataset.layout.directory} holds no finished dataset of this config",

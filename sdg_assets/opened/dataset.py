@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from sdg_assets.opened.base import Opened, RowCounts
 from sdg_assets.recording.columns import descriptions_of, lineage_metadata, row_groups_lineage, table_schema
 from sdg_assets.recording.metadata import (
-    PREVIEW_ROWS,
     data_version,
     failure_table,
     file_metadata,
@@ -20,15 +19,9 @@ from sdg_assets.recording.metadata import (
     spending_metadata,
 )
 from sdg_core import api
-from sdg_core.api import (
-    Observer,
-    ProcessingResult,
-    RowGroupState,
-    RowGroupStatus,
-    VersionLayout,
-    failures_of,
-    read_head,
-)
+
+if TYPE_CHECKING:
+    from sdg_core.api import Observer, ProcessingResult, RowGroupStatus, VersionLayout
 
 
 class OpenedDataset(Opened):
@@ -36,20 +29,20 @@ class OpenedDataset(Opened):
 
     unit = "records"
 
-    def __init__(self, dataset: api.Dataset) -> None:
+    def __init__(self, dataset: "api.Dataset") -> None:
         self._dataset = dataset
 
     @property
-    def dataset(self) -> api.Dataset:
+    def dataset(self) -> "api.Dataset":
         """See the base class."""
         return self._dataset
 
     @property
-    def version(self) -> VersionLayout:
+    def version(self) -> "VersionLayout":
         """See the base class. Raises a MetadataError."""
         return api.measured_version(self.dataset)[0]
 
-    def _measured(self) -> Sequence[RowGroupStatus]:
+    def _measured(self) -> "Sequence[RowGroupStatus]":
         return api.row_group_statuses(self.dataset)
 
     def data_version(self, partition: Any) -> str | None:
@@ -71,7 +64,7 @@ class OpenedDataset(Opened):
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
         path = self.version.row_group(partition.index)
-        return file_metadata(partition.footer, read_head(path, PREVIEW_ROWS), self.dataset.plan, uri=path.as_uri())
+        return file_metadata(partition.footer, api.read_head(path, api.HEAD_ROWS), self.dataset.plan, uri=path.as_uri())
 
     def lineage(self, upstream: Sequence[dg.AssetKey]) -> dict[str, Any]:
         """The columns of the seed data behind each column."""
@@ -82,8 +75,8 @@ class OpenedDataset(Opened):
         api.check_complete(self._measured(), self.dataset.plan, allow_missing=False)
 
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: Observer
-    ) -> ProcessingResult:
+        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+    ) -> "ProcessingResult":
         """See the base class."""
         opened = self.dataset
         if max_missing_rate is not None:
@@ -91,7 +84,7 @@ class OpenedDataset(Opened):
             opened = replace(opened, plan=opened.plan.with_settings(settings))
         return api.process(opened, allow_missing=allow_missing, on_event=on_event)
 
-    def finished_metadata(self, result: ProcessingResult, *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
         """See the base class."""
         plan = self.dataset.plan
         statuses = self._measured()
@@ -99,7 +92,7 @@ class OpenedDataset(Opened):
         failures = [
             failure
             for item in statuses
-            for failure in failures_of(result.version.failure_list(item.group.index), item.remaining)
+            for failure in api.failures_of(result.version.failure_list(item.group.index), item.remaining)
         ]
         return {
             "dagster/row_count": result.num_rows,
@@ -109,7 +102,9 @@ class OpenedDataset(Opened):
             **({"failures": failure_table(failures)} if failures else {}),
             **finished_metadata(result, status, plan.config.model_configs),
             **spending_metadata(status.spending, simulated=plan.simulated),
-            "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
+            "row_groups": sum(
+                len(keys) for state, keys in status.states.items() if state is not api.RowGroupState.MISSING
+            ),
             "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config, plan.seed_columns)),
             "dagster/column_lineage": row_groups_lineage(plan, partitioned),
         }

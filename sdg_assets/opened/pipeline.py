@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from sdg_assets.opened.base import Opened, RowCounts
 from sdg_assets.recording.columns import table_schema
-from sdg_assets.recording.metadata import PREVIEW_ROWS, finished_metadata, selection_metadata
+from sdg_assets.recording.metadata import finished_metadata, selection_metadata
 from sdg_assets.recording.sources import pipeline_descriptions, sources_data_version, sources_metadata
 from sdg_core import api
-from sdg_core.api import Observer, ProcessingResult, VersionLayout, part_files, pipelines, read_head
-from sdg_core.api.pipelines import OpenPipeline, PartitionStatus
+
+if TYPE_CHECKING:
+    from sdg_core.api import Observer, ProcessingResult, VersionLayout
+    from sdg_core.api.pipelines import OpenPipeline, PartitionStatus
 
 
 class OpenedPipeline(Opened):
@@ -20,25 +22,25 @@ class OpenedPipeline(Opened):
 
     unit = "sources"
 
-    def __init__(self, pipeline: OpenPipeline) -> None:
+    def __init__(self, pipeline: "OpenPipeline") -> None:
         self.pipeline = pipeline
 
     @cached_property
-    def dataset(self) -> api.Dataset:
+    def dataset(self) -> "api.Dataset":
         """See the base class."""
         return self.pipeline.as_dataset()
 
     @cached_property
-    def _found(self) -> tuple[VersionLayout, Sequence[PartitionStatus]]:
-        _, layout, statuses = pipelines.measured(self.pipeline)
+    def _found(self) -> "tuple[VersionLayout, Sequence[PartitionStatus]]":
+        _, layout, statuses = api.pipelines.measured(self.pipeline)
         return layout, statuses
 
     @property
-    def version(self) -> VersionLayout:
+    def version(self) -> "VersionLayout":
         """See the base class."""
         return self._found[0]
 
-    def _measured(self) -> Sequence[PartitionStatus]:
+    def _measured(self) -> "Sequence[PartitionStatus]":
         return self._found[1]
 
     def data_version(self, partition: Any) -> str | None:
@@ -58,23 +60,23 @@ class OpenedPipeline(Opened):
     def file_metadata(self, partition: Any) -> dict[str, Any]:
         """See the base class."""
         path = self.version.row_group(partition.index)
-        return sources_metadata(partition.footer, read_head(path, PREVIEW_ROWS), self.pipeline, uri=path.as_uri())
+        return sources_metadata(partition.footer, api.read_head(path, api.HEAD_ROWS), self.pipeline, uri=path.as_uri())
 
     def check_complete(self) -> None:
         """See the base class."""
-        pipelines.check_complete(self._measured(), allow_missing=False)
+        api.pipelines.check_complete(self._measured(), allow_missing=False)
 
     def process(
-        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: Observer
-    ) -> ProcessingResult:
+        self, *, allow_missing: bool = False, max_missing_rate: float | None = None, on_event: "Observer"
+    ) -> "ProcessingResult":
         """See the base class; pipelines have no `max_missing_rate`."""
-        return pipelines.process(self.pipeline, allow_missing=allow_missing, on_event=on_event)
+        return api.pipelines.process(self.pipeline, allow_missing=allow_missing, on_event=on_event)
 
-    def finished_metadata(self, result: ProcessingResult, *, partitioned: dg.AssetKey) -> dict[str, Any]:
+    def finished_metadata(self, result: "ProcessingResult", *, partitioned: dg.AssetKey) -> dict[str, Any]:
         """See the base class."""
-        status = pipelines.status(self.pipeline)
+        status = api.pipelines.status(self.pipeline)
         states = status.source_states()
-        rows = read_head(part_files(result.version.processed_dataset)[0], PREVIEW_ROWS)
+        rows = api.read_head(api.part_files(result.version.processed_dataset)[0], api.HEAD_ROWS)
         return {
             "dagster/row_count": result.num_rows,
             "sources": sum(len(found) for state, found in states.items() if state != "removed"),

@@ -7,6 +7,7 @@ forget a partition's events, so a run that was to make them, and failed, stands 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import dagster as dg
@@ -17,7 +18,10 @@ from sdg_assets.assets.finished import log_notice
 from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_assets.recording.metadata import finished_data_version, upstream_tags
-from sdg_core.api import StoredPartition, format_ranges, part_files
+from sdg_core import api
+
+if TYPE_CHECKING:
+    from sdg_core.api import StoredPartition
 
 RECONCILED_TAG = "sdg/reconciled"
 JOB = "reconcile"
@@ -34,8 +38,8 @@ class Differences:
 
     ref: Ref
     opened: Opened
-    unrecorded: Sequence[StoredPartition] = ()
-    lost: Sequence[StoredPartition] = ()
+    unrecorded: "Sequence[StoredPartition]" = ()
+    lost: "Sequence[StoredPartition]" = ()
     unknown: Sequence[str] = ()
     finished_unrecorded: bool = False
     finished_lost: str | None = None
@@ -149,7 +153,7 @@ def recorded_versions(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[st
     return {partition: tags.get(tag) for partition, tags in found.items()}
 
 
-def lost_reason(partitions: Sequence[StoredPartition]) -> str:
+def lost_reason(partitions: "Sequence[StoredPartition]") -> str:
     """Why partitions have no current file."""
     return ", ".join(sorted({_REASONS[str(one.state)] for one in partitions}))
 
@@ -171,7 +175,7 @@ def _compare_finished(instance: dg.DagsterInstance, ref: Ref, opened: Opened) ->
     shows_failed = last is not None and last.status is dg.DagsterRunStatus.FAILURE
     sealed = opened.seal
     complete = sealed is not None and sealed.metadata is not None and sealed.metadata.post_generation_processed
-    if complete and sealed is not None and part_files(sealed.layout.processed_dataset):
+    if complete and sealed is not None and api.part_files(sealed.layout.processed_dataset):
         recorded = (materialization.tags or {}).get("dagster/data_version") if materialization is not None else None
         return recorded != finished_data_version(sealed.layout) or shows_failed, None
     if materialization is None or shows_failed:
@@ -192,5 +196,5 @@ def _shown(instance: dg.DagsterInstance, ref: Ref) -> dict[str, str | None]:
     return {key: status.name if status is not None else None for key, status in (found or {}).items()}
 
 
-def _keys(partitions: Sequence[StoredPartition]) -> str:
-    return format_ranges([one.index for one in partitions])
+def _keys(partitions: "Sequence[StoredPartition]") -> str:
+    return api.format_ranges([one.index for one in partitions])

@@ -2,29 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pyarrow as pa
 
 from sdg_assets.recording.inert import inert, without_pictures
-from sdg_core.api import (
-    Column,
-    ColumnGraph,
-    DatasetConfig,
-    DatasetPlan,
-    DatasetSeedSource,
-    LocalSeedSource,
-    SamplerColumn,
-    build_graph,
-    dropped_columns,
-    planned_schema,
-)
+from sdg_core import api
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sdg_core.api import Column, ColumnGraph, DatasetConfig, DatasetPlan
 
 EVENT_COLUMNS = 16
 """Columns up to which the event of a row group has their types and lineage; each takes about 200 bytes."""
 
 
-def descriptions_of(config: DatasetConfig, seed_columns: Iterable[str] = ()) -> dict[str, str]:
+def descriptions_of(config: "DatasetConfig", seed_columns: Iterable[str] = ()) -> dict[str, str]:
     """What the config says of each column; of a seed column, where it comes from."""
     said = {
         column.name: without_pictures(column.description) for column in config.columns if column.description is not None
@@ -32,19 +26,19 @@ def descriptions_of(config: DatasetConfig, seed_columns: Iterable[str] = ()) -> 
     return {**dict.fromkeys(seed_columns, _seed_data(config)), **said}
 
 
-def _seed_data(config: DatasetConfig) -> str:
+def _seed_data(config: "DatasetConfig") -> str:
     match config.seed_config.source if config.seed_config is not None else None:
-        case LocalSeedSource(upstream_asset=str(asset)):
+        case api.LocalSeedSource(upstream_asset=str(asset)):
             return f"Seed data from the asset {asset}."
-        case LocalSeedSource(path=str(path)):
+        case api.LocalSeedSource(path=str(path)):
             return f"Seed data from {PurePath(path).name}."
-        case DatasetSeedSource(dataset=name):
+        case api.DatasetSeedSource(dataset=name):
             return f"Seed data from the dataset {name}."
         case _:
             return "Seed data."
 
 
-def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
+def table_schema(schema: "pa.Schema", descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:
     """An Arrow schema as Dagster shows it."""
     described = descriptions or {}
     return dg.TableSchema(
@@ -52,15 +46,15 @@ def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = Non
     )
 
 
-def described_schema(config: DatasetConfig) -> dg.TableSchema:
+def described_schema(config: "DatasetConfig") -> dg.TableSchema:
     """The columns that the config makes and keeps, known before any data is there; those of seed data are not."""
-    return table_schema(planned_schema(config), descriptions_of(config))
+    return table_schema(api.planned_schema(config), descriptions_of(config))
 
 
-def column_table(config: DatasetConfig) -> dg.MarkdownMetadataValue:
+def column_table(config: "DatasetConfig") -> dg.MarkdownMetadataValue:
     """Each column with its kind, the columns it reads, and its description."""
-    graph = build_graph(config)
-    dropped = dropped_columns(config, [column.name for column in config.columns])
+    graph = api.build_graph(config)
+    dropped = api.dropped_columns(config, [column.name for column in config.columns])
     rows = [
         (
             f"{column.name} (dropped)" if column.name in dropped else column.name,
@@ -89,7 +83,7 @@ def cell(value: object, *, width: int = 160) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
+def lineage_metadata(plan: "DatasetPlan", upstream: Sequence[dg.AssetKey]) -> dict[str, dg.TableColumnLineage]:
     """For each column the columns of the upstream asset that went into it, through whatever columns are in between."""
     if not upstream or not plan.seed_columns:
         return {}
@@ -104,12 +98,12 @@ def lineage_metadata(plan: DatasetPlan, upstream: Sequence[dg.AssetKey]) -> dict
     return {"dagster/column_lineage": dg.TableColumnLineage(lineage)}
 
 
-def row_groups_lineage(plan: DatasetPlan, row_groups: dg.AssetKey) -> dg.TableColumnLineage:
+def row_groups_lineage(plan: "DatasetPlan", row_groups: dg.AssetKey) -> dg.TableColumnLineage:
     """The finished dataset has the columns of the row groups."""
     return dg.TableColumnLineage({name: [dg.TableColumnDep(row_groups, name)] for name in plan.kept_schema.names})
 
 
-def seed_columns_behind(graph: ColumnGraph, seed_columns: Iterable[str]) -> dict[str, frozenset[str]]:
+def seed_columns_behind(graph: "ColumnGraph", seed_columns: Iterable[str]) -> dict[str, frozenset[str]]:
     """For each column, itself a seed column or not, the seed columns it depends on."""
     behind = {name: frozenset([name]) for name in seed_columns}
     for name in graph.order:
@@ -120,7 +114,9 @@ def seed_columns_behind(graph: ColumnGraph, seed_columns: Iterable[str]) -> dict
     return behind
 
 
-def _kind(column: Column) -> str:
+def _kind(column: "Column") -> str:
     return (
-        f"{column.column_type} {column.sampler_type}" if isinstance(column, SamplerColumn) else str(column.column_type)
+        f"{column.column_type} {column.sampler_type}"
+        if isinstance(column, api.SamplerColumn)
+        else str(column.column_type)
     )

@@ -4,39 +4,33 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import orjson
-import pyarrow as pa
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
 from sdg_assets.recording.inert import inert
-from sdg_core.api import (
-    HEAD_ROWS,
-    DatasetPlan,
-    DatasetSpending,
-    Failure,
-    Footer,
-    ModelConfig,
-    ProcessingResult,
-    RowGroup,
-    RowGroupFinished,
-    SelectionCounts,
-    StoredStatus,
-    UsageByModel,
-    VersionLayout,
-    costs,
-    count_selection,
-    failures_of,
-    finished_digest,
-    part_files,
-    read_head,
-    read_report,
-    totals,
-)
+from sdg_core import api
 
-PREVIEW_ROWS = HEAD_ROWS
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sdg_core.api import (
+        DatasetPlan,
+        DatasetSpending,
+        Failure,
+        Footer,
+        ModelConfig,
+        ProcessingResult,
+        RowGroup,
+        RowGroupFinished,
+        SelectionCounts,
+        StoredStatus,
+        UsageByModel,
+        VersionLayout,
+    )
+
 SAMPLE_ROWS = 5
 MAX_SHOWN_FAILURES = 20
 ALWAYS_COUNTED = ("requests", "prompt_tokens", "completion_tokens")
@@ -59,7 +53,7 @@ PLOTTED_VARIETY = (
 )
 
 
-def data_version(footer: Footer, *, version: str) -> str:
+def data_version(footer: "Footer", *, version: str) -> str:
     """Identifies what a row-group file holds: the version directory it lies in, its record range, the records without a row.
 
     The first half is that of version and range alone, so that a sensor can compare it with a plan and read no file.
@@ -68,17 +62,17 @@ def data_version(footer: Footer, *, version: str) -> str:
     return _made_in(version, footer.start, footer.size) + _half_digest(missing)
 
 
-def is_made_in(recorded: str | None, *, version: str, group: RowGroup) -> bool:
+def is_made_in(recorded: str | None, *, version: str, group: "RowGroup") -> bool:
     """Whether a recorded data version is that of a row group of this range in this version, whatever records it is missing."""
     return recorded is not None and recorded.startswith(_made_in(version, group.start, group.size))
 
 
-def finished_data_version(version: VersionLayout) -> str:
+def finished_data_version(version: "VersionLayout") -> str:
     """Identifies what a finished dataset holds: its version directory and the content of its files."""
-    return hashlib.sha256(f"{version.name}:{finished_digest(version)}".encode()).hexdigest()
+    return hashlib.sha256(f"{version.name}:{api.finished_digest(version)}".encode()).hexdigest()
 
 
-def is_made(footer: Footer, plan: DatasetPlan) -> bool:
+def is_made(footer: "Footer", plan: "DatasetPlan") -> bool:
     """Whether a file counts as made: it has a record, or there may be none (`run.max_missing_rate`). What only waits may not."""
     if not footer.nothing_made:
         return True
@@ -109,7 +103,7 @@ def upstream_tags(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> 
     return tags
 
 
-def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPlan) -> dict[str, Any]:
+def row_group_metadata(event: "RowGroupFinished", rows: "pa.Table", plan: "DatasetPlan") -> dict[str, Any]:
     """The metadata of one row group's materialization. carried, replayed: cells that this run took from an earlier version or
     from the journal instead of paying for them."""
     return {
@@ -126,7 +120,7 @@ def row_group_metadata(event: RowGroupFinished, rows: pa.Table, plan: DatasetPla
     }
 
 
-def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str) -> dict[str, Any]:
+def file_metadata(footer: "Footer", rows: "pa.Table", plan: "DatasetPlan", *, uri: str) -> dict[str, Any]:
     """What a row-group file says of itself. `row_group` and `start` are text: as numbers Dagster would plot them.
 
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
@@ -137,7 +131,7 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),
         **({"records_waiting": footer.waiting} if footer.waiting else {}),
-        **selection_metadata(count_selection([footer]), plan.config.model_configs),
+        **selection_metadata(api.count_selection([footer]), plan.config.model_configs),
         **cost_metadata(footer.usage, plan.config.model_configs, simulated=footer.simulated),
         **usage_metadata(footer.usage),
         "preview": preview(rows),
@@ -150,11 +144,11 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
     }
 
 
-def selection_metadata(selected: SelectionCounts | None, models: Sequence[ModelConfig]) -> dict[str, float]:
+def selection_metadata(selected: "SelectionCounts | None", models: "Sequence[ModelConfig]") -> dict[str, float]:
     """Records or tasks without a row, candidates that were rejected, and what those cost; nothing where nothing is selected."""
     if selected is None:
         return {}
-    cost = totals(costs(selected.usage, models))
+    cost = api.totals(api.costs(selected.usage, models))
     return {
         "records_dropped": selected.dropped,
         "candidates_rejected": selected.rejected,
@@ -162,7 +156,7 @@ def selection_metadata(selected: SelectionCounts | None, models: Sequence[ModelC
     }
 
 
-def usage_metadata(usage: UsageByModel) -> dict[str, int]:
+def usage_metadata(usage: "UsageByModel") -> dict[str, int]:
     """Usage summed over models, as numeric series; what is 0 (cached tokens, images) only where every model has it."""
     total: dict[str, int] = {}
     for counts in usage.values():
@@ -171,7 +165,7 @@ def usage_metadata(usage: UsageByModel) -> dict[str, int]:
     return {f"usage/{name}": count for name, count in total.items() if count or name in ALWAYS_COUNTED}
 
 
-def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
+def usage_by_model(usage: "UsageByModel") -> dg.MarkdownMetadataValue:
     """Usage per model as a table, without columns of zeros."""
     names = sorted({name for counts in usage.values() for name, count in counts.items() if count})
     rows = []
@@ -182,12 +176,12 @@ def usage_by_model(usage: UsageByModel) -> dg.MarkdownMetadataValue:
     return markdown_table(("model", *headings), rows)
 
 
-def cost_metadata(usage: UsageByModel, models: Sequence[ModelConfig], *, simulated: bool) -> dict[str, float]:
+def cost_metadata(usage: "UsageByModel", models: "Sequence[ModelConfig]", *, simulated: bool) -> dict[str, float]:
     """The cost per currency, where prices are configured, to a millionth. Of a rehearsal it is what it would cost."""
-    return _money("would_cost" if simulated else "cost", totals(costs(usage, models)))
+    return _money("would_cost" if simulated else "cost", api.totals(api.costs(usage, models)))
 
 
-def spending_metadata(spending: DatasetSpending, *, simulated: bool) -> dict[str, float]:
+def spending_metadata(spending: "DatasetSpending", *, simulated: bool) -> dict[str, float]:
     """What a dataset has cost over all versions that its cells came from, and what the datasets above it have cost."""
     total = spending.total if spending.earlier else {}
     return {
@@ -200,24 +194,26 @@ def _money(name: str, amounts: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}/{currency}": round(amount, 6) for currency, amount in amounts.items()}
 
 
-def failure_table(failures: Iterable[Failure]) -> dg.MarkdownMetadataValue:
+def failure_table(failures: "Iterable[Failure]") -> dg.MarkdownMetadataValue:
     """What failed how often, the most frequent first."""
     counts = Counter((failure.column, failure.kind, failure.message) for failure in failures)
     rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
     return markdown_table(("records", "column", "kind", "message"), rows)
 
 
-def finished_metadata(result: ProcessingResult, status: StoredStatus, models: Sequence[ModelConfig]) -> dict[str, Any]:
+def finished_metadata(
+    result: "ProcessingResult", status: "StoredStatus", models: "Sequence[ModelConfig]"
+) -> dict[str, Any]:
     """What the pages of finished datasets and pipelines have in common."""
     removed = result.removed_by_processor
-    files = part_files(result.version.processed_dataset)
+    files = api.part_files(result.version.processed_dataset)
     return {
         "dagster/row_count": result.num_rows,
         **({"records_removed": sum(removed.values())} if removed else {}),
         **{f"removed/{name}": count for name, count in removed.items()},
         **cost_metadata(status.usage, models, simulated=status.simulated),
         **report_metadata(result.version),
-        "sample": preview(read_head(files[0], SAMPLE_ROWS), rows=SAMPLE_ROWS),
+        "sample": preview(api.read_head(files[0], SAMPLE_ROWS)),
         **({"usage": usage_by_model(status.usage)} if status.usage else {}),
         **usage_metadata(status.usage),
         "simulated": status.simulated,
@@ -228,9 +224,9 @@ def finished_metadata(result: ProcessingResult, status: StoredStatus, models: Se
     }
 
 
-def report_metadata(version: VersionLayout) -> dict[str, Any]:
+def report_metadata(version: "VersionLayout") -> dict[str, Any]:
     """Where the report of a finished dataset is, its columns in short, and the mean of each score; nothing without a report."""
-    report = read_report(version)
+    report = api.read_report(version)
     if report is None or report["source"] != "dataset":
         return {}
     place = version.report_html
@@ -270,10 +266,12 @@ def _column_row(column: Mapping[str, Any]) -> tuple[object, ...]:
     return column["name"], column["summary"], f"{column['nulls']:,}", count, cell(column["type"], width=40)
 
 
-def preview(table: pa.Table, *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first rows: a table where they fit into one, else a block of lines per record."""
+def preview(table: "pa.Table") -> dg.MarkdownMetadataValue:
+    """A few rows: a table where they fit into one, else a block of lines per record."""
+    import pyarrow as pa
+
     names = table.schema.names
-    records = table.slice(0, rows).to_pylist()
+    records = table.to_pylist()
     if len(names) <= TABLE_COLUMNS and not any(pa.types.is_nested(kind) for kind in table.schema.types):
         return markdown_table([cell(name) for name in names], [[*map(_shown, record.values())] for record in records])
     return dg.MetadataValue.md("\n\n".join(_blocks(records, names)))
@@ -304,8 +302,8 @@ def _shown(value: object) -> object:
     return value
 
 
-def _failures_of(event: RowGroupFinished) -> dict[str, Any]:
+def _failures_of(event: "RowGroupFinished") -> dict[str, Any]:
     """The failures of records that a row group still lacks."""
-    version = VersionLayout(event.path.parent.parent)
-    found = failures_of(version.failure_list(event.group.index), event.footer.unfinished)
+    version = api.VersionLayout(event.path.parent.parent)
+    found = api.failures_of(version.failure_list(event.group.index), event.footer.unfinished)
     return {"failures": failure_table(found)} if found else {}

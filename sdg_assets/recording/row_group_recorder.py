@@ -2,30 +2,25 @@
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from sdg_assets.assets.spec import DatasetSpec
 from sdg_assets.checks.run_check import RowGroupsCheck
 from sdg_assets.recording.columns import lineage_metadata
-from sdg_assets.recording.metadata import PREVIEW_ROWS, data_version, is_made, row_group_metadata, upstream_tags
+from sdg_assets.recording.metadata import data_version, is_made, row_group_metadata, upstream_tags
 from sdg_assets.recording.recorder import Recorder
-from sdg_core.api import (
-    DatasetPlan,
-    Event,
-    Notice,
-    RecordsSettled,
-    RowGroupFinished,
-    RunStarted,
-    format_ranges,
-    read_head,
-)
+from sdg_core import api
+
+if TYPE_CHECKING:
+    from sdg_core.api import DatasetPlan, Event, RecordsSettled, RowGroupFinished, RunStarted
 
 PROGRESS_EVERY = 15.0
 """Seconds between two lines of the run's log that say how far it is."""
 
 
-class RowGroupRecorder(Recorder[RowGroupFinished]):
+class RowGroupRecorder(Recorder["RowGroupFinished"]):
     """An observer of a run.
 
     empty: row groups of which no record could be made, unless `run.max_missing_rate` allows for that; they are not recorded, so
@@ -35,30 +30,30 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
     verdict: RowGroupsCheck
 
     def __init__(
-        self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: DatasetPlan, keep: bool = False
+        self, context: dg.AssetExecutionContext, *, spec: DatasetSpec, plan: "DatasetPlan", keep: bool = False
     ) -> None:
         tags = {"dagster/code_version": spec.code_version, **upstream_tags(context.instance, spec.upstream)}
         super().__init__(context, tags=tags, keep=keep)
         self.verdict = RowGroupsCheck(plan)
-        self.empty: list[RowGroupFinished] = []
+        self.empty: list[api.RowGroupFinished] = []
         self._plan = plan
         self._lineage = lineage_metadata(plan, spec.upstream)
         self._progress = Progress(context)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         """Take note of an event of the engine."""
         match event:
-            case RecordsSettled():
+            case api.RecordsSettled():
                 self.has_made = self.has_made or event.made > 0
                 self._progress.settled(event)
-            case RowGroupFinished() if not is_made(event.footer, self._plan):
+            case api.RowGroupFinished() if not is_made(event.footer, self._plan):
                 self.empty.append(event)
-            case RowGroupFinished():
+            case api.RowGroupFinished():
                 self._add(event)
                 self._progress.finished(event)
-            case Notice():
+            case api.Notice():
                 self._context.log.info(event.message)
-            case RunStarted():
+            case api.RunStarted():
                 self._context.log.info(
                     f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
                     f"{event.complete} are complete"
@@ -88,8 +83,8 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
         for event in self.empty:
             self.verdict.add(event, self._plan.kept_schema)
 
-    def _described(self, made: RowGroupFinished) -> dg.AssetMaterialization:
-        rows = made.head if made.head is not None else read_head(made.path, PREVIEW_ROWS)
+    def _described(self, made: "RowGroupFinished") -> dg.AssetMaterialization:
+        rows = made.head if made.head is not None else api.read_head(made.path, api.HEAD_ROWS)
         self.verdict.add(made, rows.schema)
         version = made.path.parent.parent.name
         return dg.AssetMaterialization(
@@ -100,7 +95,7 @@ class RowGroupRecorder(Recorder[RowGroupFinished]):
         )
 
 
-def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
+def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
@@ -108,8 +103,8 @@ def _nothing_made(empty: Sequence[RowGroupFinished]) -> str:
     )
 
 
-def _numbers(groups: Sequence[RowGroupFinished]) -> str:
-    return format_ranges(sorted(event.group.index for event in groups))
+def _numbers(groups: "Sequence[RowGroupFinished]") -> str:
+    return api.format_ranges(sorted(event.group.index for event in groups))
 
 
 class Progress:
@@ -120,12 +115,12 @@ class Progress:
         self._next = time.monotonic() + PROGRESS_EVERY
         self._records = self._row_groups = self._made = self._failed = self._files = 0
 
-    def started(self, event: RunStarted) -> None:
+    def started(self, event: "RunStarted") -> None:
         """What lies ahead."""
         self._records = event.records
         self._row_groups = event.row_groups
 
-    def settled(self, event: RecordsSettled) -> None:
+    def settled(self, event: "RecordsSettled") -> None:
         """Some records more are made or have failed."""
         self._made += event.made
         self._failed += event.failed
@@ -133,7 +128,7 @@ class Progress:
         if time.monotonic() >= self._next:
             self._say()
 
-    def finished(self, event: RowGroupFinished) -> None:
+    def finished(self, event: "RowGroupFinished") -> None:
         """A file more is on disk."""
         self._files += not event.adopted
         if time.monotonic() >= self._next:

@@ -2,21 +2,17 @@
 
 import hashlib
 from collections import Counter
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
 from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, selection_metadata, usage_metadata
-from sdg_core.api.pipelines import (
-    OpenPipeline,
-    PartitionFinished,
-    PartitionFooter,
-    PipelineConfig,
-    selection_of,
-    stage_label,
-)
+from sdg_core import api
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, PipelineConfig
 
 FIRST = (
     "rows",
@@ -33,7 +29,7 @@ MAX_SHOWN_SOURCES = 20
 """Sources whose versions an event lists; a bucketed partition has thousands, and events are stored by the thousand."""
 
 
-def sources_data_version(footer: PartitionFooter, *, version: str) -> str:
+def sources_data_version(footer: "PartitionFooter", *, version: str) -> str:
     """Identifies the content: the version directory it lies in, and each source with its version and its failed tasks."""
     parts = []
     for entry in footer.sources:
@@ -42,7 +38,7 @@ def sources_data_version(footer: PartitionFooter, *, version: str) -> str:
     return hashlib.sha256(repr((version, parts)).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def partition_metadata(event: PartitionFinished, rows: pa.Table, pipeline: OpenPipeline) -> dict[str, Any]:
+def partition_metadata(event: "PartitionFinished", rows: "pa.Table", pipeline: "OpenPipeline") -> dict[str, Any]:
     """The metadata of one partition's materialization."""
     found = sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri())
     first = {name: found[name] for name in FIRST if name in found}
@@ -50,7 +46,9 @@ def partition_metadata(event: PartitionFinished, rows: pa.Table, pipeline: OpenP
     return {**first, **made, **found}
 
 
-def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipeline, *, uri: str) -> dict[str, Any]:
+def sources_metadata(
+    footer: "PartitionFooter", rows: "pa.Table", pipeline: "OpenPipeline", *, uri: str
+) -> dict[str, Any]:
     """What the file of a partition says of itself."""
     failed = [failure for entry in footer.sources for failure in entry.failed]
     filtered: Counter[str] = Counter()
@@ -73,7 +71,7 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
         "tasks_failed": len(failed),
         **{f"filtered/{reason}": count for reason, count in filtered.items()},
         **({"first_failure": failed[0].message, "failures": _failure_table(footer)} if failed else {}),
-        **selection_metadata(selection_of(footer.sources), models),
+        **selection_metadata(api.pipelines.selection_of(footer.sources), models),
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
         "preview": preview(rows),
@@ -89,7 +87,7 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
     }
 
 
-def pipeline_descriptions(config: PipelineConfig) -> dict[str, str]:
+def pipeline_descriptions(config: "PipelineConfig") -> dict[str, str]:
     """What there is to say of the columns of a pipeline: where a row comes from, and what the stages say that make columns."""
     made = [column for stage in config.stages if stage.stage == "columns" for column in stage.columns]
     said = {column.name: without_pictures(column.description) for column in made if column.description is not None}
@@ -100,9 +98,9 @@ def pipeline_descriptions(config: PipelineConfig) -> dict[str, str]:
     }
 
 
-def _failure_table(footer: PartitionFooter) -> Any:
+def _failure_table(footer: "PartitionFooter") -> Any:
     """What failed how often, the most frequent first."""
     failures = (failure for entry in footer.sources for failure in entry.failed)
-    counts = Counter((stage_label(failure.stage), failure.kind, failure.message) for failure in failures)
+    counts = Counter((api.pipelines.stage_label(failure.stage), failure.kind, failure.message) for failure in failures)
     rows = [(count, *what) for what, count in counts.most_common(MAX_SHOWN_FAILURES)]
     return markdown_table(("tasks", "stage", "kind", "message"), rows)

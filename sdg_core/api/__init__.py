@@ -14,6 +14,7 @@ from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdg_core.api import pipelines, projects, stored
     from sdg_core.api.finish import PushPlan, export, finished_digest, process, push, reopen, report
     from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.stored import scan
@@ -179,6 +180,7 @@ _MODULES = {
     "sdg_core.config.json_schema": "json_schema",
     "sdg_core.config.load": "is_pipeline",
     "sdg_core.plan.checks.prompts": "prompt_notices",
+    "sdg_core.api": "pipelines projects stored",
     "sdg_core.api.finish": "PushPlan export finished_digest process push reopen report",
     "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.stored": "scan",
@@ -407,6 +409,7 @@ __all__ = [
     "open_pipeline",
     "parse_row_groups",
     "part_files",
+    "pipelines",
     "plan",
     "plan_row_groups",
     "planned_schema",
@@ -414,6 +417,7 @@ __all__ = [
     "process",
     "producers_of",
     "project_of_data",
+    "projects",
     "prompt_notices",
     "prune",
     "push",
@@ -432,6 +436,7 @@ __all__ = [
     "seal_of",
     "status",
     "store_errors",
+    "stored",
     "to_the_second",
     "totals",
     "versions",
@@ -443,7 +448,8 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for. Raises AttributeError for a name that is not public."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    value = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
     if isfunction(value):
         value = import_module("sdg_core.api.arguments").checked(value, name=name)
     globals()[name] = value
