@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
 from sdg_core.execution.cells import RecordMaker
+from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
 from sdg_core.execution.samples import known_replies, sampled_hashes
@@ -172,9 +173,10 @@ async def make_sample(
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    group = await asyncio.to_thread(
+    opening = asyncio.to_thread(
         OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=maker.columns_read, paid=paid
     )
+    group = await unless_stalled(opening, watch_for_long_calls(on_event))
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 
@@ -204,5 +206,6 @@ async def make_sample(
                 await asyncio.to_thread(group.draw_again)
             seconds += clock() - began
 
-    together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
+    making = unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
+    together += await unless_stalled(making, watch_for_long_calls(on_event))
     return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)

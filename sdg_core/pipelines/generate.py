@@ -18,6 +18,7 @@ from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
+from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.run_state import window_size
 from sdg_core.execution.shutdown import first_error
@@ -213,7 +214,8 @@ class _Run:
                         self._runner = StageRunner(
                             stages, self._models, executor=executor, journal=journal, budget=self._budget
                         )
-                        watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
+                        watching = (self._watch_stall(), _watch(lost), watch_for_long_calls(self._tell))
+                        watches = [tasks.create_task(watch) for watch in watching]
                         await self._all(work)
                         for watch in watches:
                             watch.cancel()
