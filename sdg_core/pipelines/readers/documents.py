@@ -23,6 +23,8 @@ from sdg_core.seeds.files import SeedFile
 _PDFIUM = threading.Lock()
 _HYPHENATED = re.compile("\x02[ \t]*\r?\n?")
 """How PDFium marks the place where a word was divided at the end of a line."""
+_MOST_COLUMNS = 1_000
+"""Of a table of a Word document, in which Word itself makes 63."""
 _NOT_HTML = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture"}
 
 
@@ -125,15 +127,33 @@ def _check_docx(content: bytes) -> None:
         raise SourceError(f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it")
 
 
-def _table_row(row: Any) -> str:
-    cells = [" ".join(cell.text.split()) for cell in row.cells]
-    return f"| {' | '.join(cells)} |"
+def _table(table: Any) -> str:
+    """A line per row, its cells between bars. A merged cell stands in every place that it spans; what python-docx makes of
+    merged cells grows without bound. Raises SourceError for a row that spans more than tables have."""
+    from docx.table import _Cell
+
+    lines: list[str] = []
+    above: dict[int, str] = {}
+    for row in table.rows:
+        place = row.grid_cols_before
+        texts: dict[int, str] = {}
+        for cell in row._tr.tc_lst:
+            span = cell.grid_span
+            if len(texts) + span > _MOST_COLUMNS:
+                raise SourceError(f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out")
+            is_below = cell.vMerge == "continue" and place in above
+            text = above[place] if is_below else " ".join(_Cell(cell, table).text.split())
+            texts |= dict.fromkeys(range(place, place + span), text)
+            place += span
+        above = texts
+        lines.append(f"| {' | '.join(texts.values())} |")
+    return "\n".join(lines)
 
 
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        return "\n".join(_table_row(row) for row in block.rows)
+        return _table(block)
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")
