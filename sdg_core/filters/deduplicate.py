@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,10 @@ from sdg_core.plan.names import did_you_mean
 SEED = 1
 ROWS_AT_ONCE = 2048
 ROWS_MORE = 1 << 16
-TEXTS_AT_ONCE = 512
-"""Texts whose words and signatures are computed at one time: few enough for the processor's cache."""
+TEXTS_AT_ONCE = 1024
+"""Texts whose words are computed at one time: few enough for the processor's cache."""
+SIGNATURES_AT_ONCE = 64
+"""Signatures that are lists of numbers at one time."""
 ROUNDING = 1e-6
 Scores = Sequence[float | None] | None
 
@@ -176,8 +177,13 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
     rensa_version()
     from rensa import RMinHash
 
-    rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED).to_rows()
-    slots = array("I", chain.from_iterable(rows))  # the fastest of the ways from lists of numbers to memory
+    slots = array("I")
+    for first in range(0, len(offsets) - 1, SIGNATURES_AT_ONCE):
+        bounds = offsets[first : first + SIGNATURES_AT_ONCE + 1]
+        part = hashes[bounds[0] : bounds[-1]]
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(part, bounds - bounds[0], width, SEED)
+        for row in matrix.to_rows():
+            slots.fromlist(row)  # the fastest of the ways from lists of numbers to memory
     return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
 
 
@@ -252,6 +258,9 @@ def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArra
 def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
     words = words_of(texts.str.to_lowercase(), pattern=LETTERS_AND_DIGITS)
+    if n == 1:
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(words.row, minlength=len(texts)))])
+        return words.hash, offsets.astype(np.uint64)
     places, hashes = ngrams(words, n)
     rows = words.row[places]
     short = np.bincount(rows, minlength=len(texts))[words.row] == 0

@@ -70,7 +70,7 @@ Functions = Mapping[str, Callable[..., Any]]
 
 
 def load_pipeline(
-    path: Path,
+    path: str | Path,
     *,
     env: Mapping[str, str] | None = None,
     functions: Functions | None = None,
@@ -83,6 +83,7 @@ def load_pipeline(
     offline: run none of the code that it names; functions and classes are read from their source. untrusted: see `open_pipeline`.
     """
     env = os.environ if env is None else env
+    path = Path(path)
     read = read_pipeline(path, env=env)
     own = not untrusted and is_own(path, working_directory=Path.cwd())
     looking = Looking(own=own) if offline else None

@@ -270,6 +270,7 @@ class SourceRun:
             usage=work.usage,
             runs=list(dict.fromkeys(runs)),
             replayed=work.replayed,
+            carried=work.carried,
             extends=bool(self._targets),
         )
 

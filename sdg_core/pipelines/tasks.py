@@ -121,7 +121,7 @@ class SourceResult:
     """What became of one source. `state` is complete, partial (some of it may yet succeed) or failed (given up).
 
     extends: its rows are to stand beside those that an earlier run made of the same version. was_read: to its end; otherwise it
-    has no rows.
+    has no rows. carried: cells that earlier versions paid for, by version and column.
     """
 
     key: str
@@ -134,6 +134,7 @@ class SourceResult:
     usage: UsageByModel
     runs: list[str]
     replayed: int = 0
+    carried: UsageByModel = field(default_factory=dict)
     extends: bool = False
     was_read: bool = True
 

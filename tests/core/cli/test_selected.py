@@ -62,6 +62,7 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
     made = api.report(dataset)
     page = Path(str(made.path)).read_text(encoding="utf-8")
     assert f"{summary.dropped} records have no row" in page and "Usage of rejected candidates" in page
+    assert "a record is drawn up to 2 times until" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")
     assert f"each record drawn up to 2 times until `{KEEP}`" in card
