@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sdg_core.pipelines.readers import documents
 from sdg_core.pipelines.readers.base import SourceError
 from sdg_core.pipelines.readers.documents import read_docx
 from sdg_core.seeds.files import LocalFile
@@ -56,3 +57,15 @@ def test_merged_cells_stand_in_every_place(tmp_path: Path) -> None:
     (record,) = list(read_docx(file, None))
     assert isinstance(record, dict)
     assert record["content"].splitlines() == ["| a | top | top |"] + ["| b | top | top |"] * 1_500
+
+
+def test_merged_cells_with_tables_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each level multiplies the text of the one below by the places that its cell spans."""
+    monkeypatch.setattr(documents, "MAX_RECORD_BYTES", 20_000)
+    inner = cell("x", '<w:gridSpan w:val="900"/>')
+    for _ in range(2):
+        table = f"<w:tbl><w:tblPr/><w:tblGrid/><w:tr>{inner}</w:tr></w:tbl>"
+        inner = f'<w:tc><w:tcPr><w:gridSpan w:val="900"/></w:tcPr>{table}<w:p/></w:tc>'
+    file = LocalFile(docx_file(tmp_path / "a.docx", inner))
+    with pytest.raises(SourceError, match="longer than a record"):
+        list(read_docx(file, None))

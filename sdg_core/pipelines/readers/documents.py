@@ -25,6 +25,18 @@ _HYPHENATED = re.compile("\x02[ \t]*\r?\n?")
 """How PDFium marks the place where a word was divided at the end of a line."""
 _MOST_COLUMNS = 1_000
 """Of a table of a Word document, in which Word itself makes 63."""
+_HEAD = 2048
+_ENCODING = (
+    rb"utf-?8|iso-?8859-\d+|windows-\d+|cp\d+|koi8-[ru]|shift[-_]jis|sjis|euc-(?:jp|kr)|gb(?:k|2312|18030)|big5(?:-hkscs)?|"
+    rb"iso-2022-jp|(?:us-)?ascii|latin-?1"
+)
+"""Encodings of the web; Python's codecs have others, not all of which end soon on any content."""
+_DECLARED = re.compile(
+    rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?(""" + _ENCODING + rb""")["'\s/>;?]""",
+    re.IGNORECASE,
+)
+_AS_BROWSERS_DO = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252")
+"""Encodings that name another, because pages use its characters, too (WHATWG Encoding Standard)."""
 _NOT_HTML = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture"}
 
 
@@ -34,7 +46,7 @@ def read_html(file: SeedFile, config: HtmlSources) -> Iterator[Record]:
 
     content = read_whole(file)
     _check_html(content)
-    page: Any = content
+    page: Any = _as_declared(content)
     if config.encoding is not None:
         try:
             page = content.decode(config.encoding)
@@ -45,6 +57,18 @@ def read_html(file: SeedFile, config: HtmlSources) -> Iterator[Record]:
     title = trafilatura.extract_metadata(tree).title if tree is not None else None
     text = trafilatura.extract(tree, output_format="markdown") if tree is not None else None
     yield {"content": text, "title": title} if text else Filtered("no main text")
+
+
+def _as_declared(content: bytes) -> str | bytes:
+    """A page as text, if it is what it says it is; else as it is, for the library to guess."""
+    declared = _DECLARED.search(content, 0, _HEAD)
+    if declared is None or content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content
+    name = declared[1].decode("ascii").lower()
+    try:
+        return content.decode(_AS_BROWSERS_DO.get(name, name))
+    except (LookupError, UnicodeDecodeError):
+        return content
 
 
 def _check_html(content: bytes) -> None:
@@ -127,13 +151,27 @@ def _check_docx(content: bytes) -> None:
         raise SourceError(f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it")
 
 
-def _table(table: Any) -> str:
-    """A line per row, its cells between bars. A merged cell stands in every place that it spans; what python-docx makes of
-    merged cells grows without bound. Raises SourceError for a row that spans more than tables have."""
+def _cell_text(cell: Any) -> str:
+    """The text of a cell on one line, tables in it included. Raises SourceError as `_rows` does."""
+    texts: list[str] = []
+    for block in cell.iter_inner_content():
+        if hasattr(block, "rows"):
+            texts += [text for row in _rows(block) for text in row]
+        else:
+            texts.append(block.text)
+    return " ".join(" ".join(texts).split())
+
+
+def _rows(table: Any) -> Iterator[list[str]]:
+    """The texts of each row; a merged cell's stands in every place that it spans.
+
+    python-docx's own list of cells grows without bound with what a file claims to be merged, and looks for each merged cell in
+    all rows above. Raises SourceError for a row that spans more than tables have, and for more text than a record holds.
+    """
     from docx.table import _Cell
 
-    lines: list[str] = []
     above: dict[int, str] = {}
+    length = 0
     for row in table.rows:
         place = row.grid_cols_before
         texts: dict[int, str] = {}
@@ -142,18 +180,20 @@ def _table(table: Any) -> str:
             if len(texts) + span > _MOST_COLUMNS:
                 raise SourceError(f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out")
             is_below = cell.vMerge == "continue" and place in above
-            text = above[place] if is_below else " ".join(_Cell(cell, table).text.split())
+            text = above[place] if is_below else _cell_text(_Cell(cell, table))
             texts |= dict.fromkeys(range(place, place + span), text)
             place += span
+        length += sum(map(len, texts.values()))
+        if length > MAX_RECORD_BYTES:
+            raise SourceError("has a table longer than a record may be; leave it out")
         above = texts
-        lines.append(f"| {' | '.join(texts.values())} |")
-    return "\n".join(lines)
+        yield [*texts.values()]
 
 
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        return _table(block)
+        return "\n".join(f"| {' | '.join(texts)} |" for texts in _rows(block))
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")
