@@ -115,7 +115,8 @@ async def make_preview(
     samples: Journal | None = None,
 ) -> Preview:
     """Make these records; they are the same that a full run makes. samples: where replies are kept."""
-    sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
+    making = make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
+    sample = await unless_stalled(making, watch_for_long_calls(on_event))
     group = sample.group
     rows = sample.group.rows()
     failures = tuple(sorted(group.every_failure))
@@ -173,10 +174,9 @@ async def make_sample(
     room = asyncio.Semaphore(max(1, models.capacity))
     each: dict[int, float] = {}
     began = clock()
-    opening = asyncio.to_thread(
+    group = await asyncio.to_thread(
         OpenGroup, status, plan=plan, seeds=seeds, phases=phases, needed=maker.columns_read, paid=paid
     )
-    group = await unless_stalled(opening, watch_for_long_calls(on_event))
     together = clock() - began
     budget = FailureBudget(plan.config.run, began=clock())
 
@@ -206,6 +206,5 @@ async def make_sample(
                 await asyncio.to_thread(group.draw_again)
             seconds += clock() - began
 
-    making = unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
-    together += await unless_stalled(making, watch_for_long_calls(on_event))
+    together += await unless_stalled(all_phases(), watch_for_stall(budget, models, clock=clock, sleep=asyncio.sleep))
     return Sample(group, together, tuple(each.values()), seen.prompts, seen.used)

@@ -33,14 +33,7 @@ from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.executors.base import StageExecutor, open_executor
 from sdg_core.pipelines.executors.installed import check_executor
-from sdg_core.pipelines.handle import (
-    OpenPipeline,
-    PartitionStatus,
-    Versions,
-    check_partition_keys,
-    partitions_of,
-    scan,
-)
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, Versions, check_partition_keys, partitions_of, scan
 from sdg_core.pipelines.intake import InHand, Intake, Wanted
 from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.plan import StagePlan
