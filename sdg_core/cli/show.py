@@ -13,13 +13,11 @@ from rich.text import Text
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
 from sdg_core.cli.output import print_json, print_values, say, stdout, two_columns
 from sdg_core.cli.show_money import (
-    WOULD,
-    cost_lines,
     estimate_costs,
-    further_costs,
     run_costs,
     selection_lines,
     usage_lines,
+    used_and_paid,
 )
 from sdg_core.cli.show_versions import run_table, version_table
 
@@ -269,16 +267,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
         yield "failures", f"{current.failed:,}"
         for message, count in current.failure_messages:
             yield "", f"{count:,} x {message}"
-    for version, columns in current.carried.items():
-        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
-    for line in usage_lines(current.usage):
-        yield "usage", line
-    for alias, reasons in current.retry_reasons.items():
-        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
-    would = WOULD if current.simulated else ""
-    for line in cost_lines(current.cost):
-        yield "cost", would + line
-    yield from further_costs(current, would=would)
+    yield from used_and_paid(current)
     if current.selection is not None:
         yield from selection_lines(current.selection, current.rejected_cost, unit="records")
 

@@ -77,6 +77,16 @@ class Tally:
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
+    def count(
+        self, *, generated: int = 0, replayed: int = 0, failed: int = 0, adopted: int = 0, written: int = 0
+    ) -> None:
+        """Count what no event tells of: rows, replies, failures and partitions of a pipeline."""
+        self._generated += generated
+        self._replayed += replayed
+        self._failed += failed
+        self._adopted += adopted
+        self._written += written
+
     def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
         """The counts so far."""
         return RunSummary(

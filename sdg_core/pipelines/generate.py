@@ -13,7 +13,7 @@ from functools import partial
 import pyarrow as pa
 
 from sdg_core.config.run_settings import ResumeMode
-from sdg_core.dataset.events import Event, Notice, Observer
+from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
@@ -51,12 +51,7 @@ from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
 from sdg_core.pipelines.stages import StageRunner
-from sdg_core.pipelines.store import (
-    Partition,
-    PartitionFooter,
-    SourcesLayout,
-    write_down,
-)
+from sdg_core.pipelines.store import Partition, PartitionFooter, SourcesLayout, write_down
 from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
@@ -121,13 +116,14 @@ async def agenerate_pipeline(
                 tally(Notice(message))
             found = scan(pipeline, layout, known, retry=pick, versions=versions)
             work = [status for status in found if status.partition.index in wanted]
-            models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
+            models.spending.keep_to(pipeline_budget(pipeline, version, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models, versions)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
                 await run.run(work)
     after = scan(pipeline, layout, known, versions=versions, known=run.footers)
-    return summarize(layout, after, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
+    counts = {**run.counts, "cost": models.spending.cost}
+    return summarize(pipeline, layout, after, wanted=frozenset(wanted), run_id=run_id, counts=counts)
 
 
 def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
@@ -160,7 +156,7 @@ class _Run:
         layout: SourcesLayout,
         ledger: Ledger,
         run_id: str,
-        tally: Callable[[Event], None],
+        tally: Tally,
         on_partition: OnPartition,
         retry: frozenset[str],
         models: ModelPool,
@@ -301,6 +297,7 @@ class _Run:
         if status.footer is None:  # a partition whose sources were all gone before it was ever made
             return
         self.adopted += len(status.footer.sources)
+        self._tell.count(adopted=1)
         path = self._layout.row_group(status.partition.index)
         self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
 
@@ -397,6 +394,9 @@ class _Run:
         self.made += len(results)
         self.removed += len(status.removed)
         self.replayed += replayed
+        rows = sum(table.num_rows for table in partition.made.values())
+        failed = sum(len(result.failed) for result in results.values())
+        self._tell.count(generated=rows, replayed=replayed, failed=failed, written=1)
         if status.footer is not None:
             self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
         for key in status.removed:
