@@ -85,6 +85,8 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse_estimate(file)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import waiting
@@ -158,7 +160,7 @@ def check_models(
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file, root=root)
-    dataset = api.open_dataset(file, root=root)
+    dataset = pipeline.opened(file, root) if pipeline.is_pipeline(file) else api.open_dataset(file, root=root)
     models = api.check_models(dataset)
     tools = api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

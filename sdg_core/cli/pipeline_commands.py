@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -73,6 +73,23 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     raise PlanError(
         f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="leave the option out"
     )
+
+
+def refuse_estimate(file: Path) -> NoReturn:
+    """Raise PlanError for `sdg estimate`: what stages hand on shows only when it is made."""
+    from sdg_core.errors import PlanError
+
+    raise PlanError(
+        f"{file} is a pipeline; how many tasks its stages will make of the sources is not known beforehand",
+        remedy="bound what a run may cost by run.max_cost or run.max_tokens; `sdg preview` makes a few rows",
+    )
+
+
+def opened(file: Path, root: str | None) -> "api.Dataset":
+    """A pipeline as what it has in common with a dataset: its models and tools."""
+    from sdg_core.api import pipelines
+
+    return pipelines.open_pipeline(file, root=root).as_dataset()
 
 
 def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:

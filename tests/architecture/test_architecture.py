@@ -176,6 +176,13 @@ def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least
     assert sorted({f"{file}::{name}" for file, name in named if name not in defined.get(file, ())}) == []
 
 
+def test_every_defect_of_curator_has_a_row_with_a_test_of_its_name() -> None:
+    table = (ROOT / "docs" / "design" / "curator-counterparts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (D\d+b?) \| [^|]+ \| `tests/[\w/]+\.py::test_(d\d+b?)_\w+` \|$", table, re.MULTILINE)
+    assert [defect for defect, _ in rows] == ["D1", "D2", "D3", "D3b", *(f"D{number}" for number in range(4, 23))]
+    assert all(defect.lower() == name for defect, name in rows)
+
+
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
