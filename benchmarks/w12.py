@@ -4,7 +4,7 @@
 
 By hand: words split by white space, rensa's full-set signatures and its own index; survivors only, in the order of coming.
 datatrove (`benchmarks.w12_datatrove`): single words too, a Python that has datatrove[processing,io] and spacy; it is given fewer
-texts, because it takes about a hundred times as long.
+texts, because it takes over a hundred times as long.
 This project: words without punctuation and case, the same signatures, every candidate pair checked, clusters, any order.
 A third of the texts are copies in which 3 of 100 words are replaced. Each is timed in a process of its own, without start-up:
 seconds by the clock, and of the processors, which say more on a busy machine. Texts are made in batches, whose making is not
@@ -88,7 +88,7 @@ WAYS = {"hand": by_hand, "project": this_project}
 
 def measure(command: list[str], *, repeat: int) -> list[float]:
     """Median seconds by the clock and of the processors, peak MB, and how many texts stay, as a command prints them."""
-    runs = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout for _ in range(repeat)]
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeat)]
     answers = [map(float, run.split()) for run in runs]
     return [statistics.median(values) for values in zip(*answers, strict=True)]
 
