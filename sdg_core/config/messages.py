@@ -173,18 +173,18 @@ def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missin
         for name, field in model.model_fields.items():
             if any(key in part.model_fields for part in _models_in(field.annotation)):
                 return f"unknown key {key!r} here; it belongs under {name}, as in {name}: {{{key}: ...}}"
-    sections = [
-        name
-        for name in _SECTIONS
-        if len(loc) > 1
-        and any(key in part.model_fields for part in _models_in(DatasetConfig.model_fields[name].annotation))
-    ]
+    sections = [name for name in _SECTIONS if len(loc) > 1 and key in _keys_in(name)]
     if len(sections) == 1 and loc[0] != sections[0]:
         return f"unknown key {key!r} here; it belongs in {sections[0]}"
     everywhere = {name for model in _every_model() for name in model.model_fields}
     if key not in everywhere and (meant := _nearest(key, everywhere, cutoff=0.75)) is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
     return f"unknown key {key!r}{' here' if key in everywhere else ''}{_listed(here)}"
+
+
+def _keys_in(section: str) -> set[str]:
+    """The keys of the mappings in a part of a dataset file."""
+    return {name for part in _models_in(DatasetConfig.model_fields[section].annotation) for name in part.model_fields}
 
 
 def _listed(keys: Collection[str]) -> str:
