@@ -49,8 +49,8 @@ def generate(
             file, root=root, resume=resume_mode(resume), settings=changes, shard=shard, as_json=as_json
         )
     from sdg_core import api
-    from sdg_core.cli import show
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.show_run import run_summary
     from sdg_core.cli.trust import ask_before_running
 
     if executor is not None:
@@ -66,7 +66,7 @@ def generate(
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
-    show.run_summary(summary, following=named_again(file, root) if chosen is None else None, as_json=as_json)
+    run_summary(summary, following=named_again(file, root) if chosen is None else None, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
     if summary.remaining:

@@ -11,15 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import print_json, print_values, say, stdout, two_columns
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import (
     estimate_costs,
-    run_costs,
     selection_lines,
     usage_lines,
     used_and_paid,
 )
 from sdg_core.cli.show_versions import run_table, version_table
+from sdg_core.cli.tables import print_values, stdout, two_columns
 
 if TYPE_CHECKING:
     from sdg_core.api import (
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         Estimate,
         ModelProvider,
         Preview,
-        RunSummary,
     )
 
 _RARE = 0.03
@@ -179,46 +178,6 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
     if result.simulated:
         table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
     console.print(table)
-
-
-def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) -> None:
-    """The outcome of `sdg generate`. following: arguments of the next command; None after some row groups of several."""
-    if as_json:
-        return print_json(summary.to_dict())
-    console = stdout()
-    if not summary.written and not summary.remaining and not summary.adopted:
-        console.print("nothing to do: this slice has no row groups")
-    elif not summary.written and not summary.remaining:
-        console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
-    else:
-        console.print(
-            f"{summary.generated:,} records generated, {summary.failed:,} failed; {summary.written:,} row groups written, "
-            f"{summary.adopted:,} were complete",
-            soft_wrap=True,
-        )
-    for line in (*_details(summary), *run_costs(summary)):
-        console.print(line, soft_wrap=True)
-    console.print(f"in {summary.version.row_groups}", soft_wrap=True)
-    if summary.remaining > summary.waiting:
-        first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-        remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
-        console.print(Text.assemble(remaining, first), soft_wrap=True)
-    elif following is not None and not summary.waiting:
-        console.print(f"next: sdg process {following}", soft_wrap=True)
-
-
-def _details(summary: "RunSummary") -> Iterator[str]:
-    """What people should know beyond the counts."""
-    if summary.dropped:
-        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
-    if summary.waiting:
-        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
-    if summary.replayed - summary.sampled:
-        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
-    if summary.sampled:
-        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
-    if summary.carried:
-        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
 
 
 def status(current: "DatasetStatus", *, as_json: bool) -> None:

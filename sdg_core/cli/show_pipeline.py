@@ -17,9 +17,10 @@ from sdg_core.api.pipelines import (
     stage_label,
     unread_notice,
 )
-from sdg_core.cli.output import print_json, say, stdout, two_columns
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import run_costs, selection_lines, used_and_paid
 from sdg_core.cli.show_versions import run_table
+from sdg_core.cli.tables import stdout, two_columns
 
 _SHOWN = 5
 _STYLES = {

@@ -161,6 +161,7 @@ def test_constraints_are_plain_pins() -> None:
         ("curator-counterparts.md", 60),
         ("hostile-inputs.md", 60),
         ("true-and-kept.md", 90),
+        ("processing.md", 20),
     ],
 )
 def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:

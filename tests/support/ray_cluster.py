@@ -46,6 +46,10 @@ class RayCluster:
         self.others.append(node)
         return str(node.node_id)
 
+    def kill_head(self) -> None:
+        """End the head with everything on it; the cluster is of no use afterwards."""
+        self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
+
     def raylets(self) -> dict[str, int]:
         """The process that stands for each node, by the node's id."""
         nodes = [self.cluster.head_node, *self.others]
