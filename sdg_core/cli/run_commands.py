@@ -132,14 +132,18 @@ def prune(
         dataset = look_at(file, root=root)
         name = dataset.name
         found = pipelines.Prunable(api.prune(dataset, keep=keep, dry_run=True))
-    show_versions.prunable(found, as_json=as_json)
-    if dry_run or not found:
+    is_final = dry_run or not found
+    if is_final or not as_json:
+        show_versions.prunable(found, as_json=as_json)
+    if is_final:
         return
     _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
     if pipeline.is_pipeline(file):
         removed = pipelines.prune(opened, keep=keep)
     else:
         removed = pipelines.Prunable(api.prune(dataset, keep=keep))
+    if as_json:
+        show_versions.prunable(removed, as_json=True)
     typer.echo(f"{name}: {show_versions.how_much(removed)} removed", err=True)
 
 

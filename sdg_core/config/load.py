@@ -107,6 +107,9 @@ def interpret(
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
         raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
     data = dict(document.data)
+    if data.get("kind") == "pipeline":
+        wanted = "a pipeline, where a dataset is needed: api.open_pipeline opens it, sdg_assets.SourcePipeline is its component"
+        raise ConfigError(source, [Problem("kind", wanted, document.line(("kind",)))])
     block = data.pop(BLOCK, {})
     if not isinstance(block, dict):
         problem = Problem(BLOCK, "a mapping is needed", document.line((BLOCK,)))

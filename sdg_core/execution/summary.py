@@ -77,6 +77,24 @@ class Tally:
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
+    def add_sources(
+        self,
+        *,
+        made: int,
+        failed: int,
+        adopted: int,
+        replayed: int = 0,
+        written: int = 0,
+        first_failure: str | None = None,
+    ) -> None:
+        """Count the sources of a partition of a pipeline, as events count the records of a dataset. written: partitions."""
+        self._generated += made
+        self._failed += failed
+        self._adopted += adopted
+        self._replayed += replayed
+        self._written += written
+        self.first_failure = self.first_failure or first_failure
+
     def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
         """The counts so far."""
         return RunSummary(

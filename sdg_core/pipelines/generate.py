@@ -13,7 +13,7 @@ from functools import partial
 import pyarrow as pa
 
 from sdg_core.config.run_settings import ResumeMode
-from sdg_core.dataset.events import Event, Notice, Observer
+from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
@@ -160,7 +160,7 @@ class _Run:
         layout: SourcesLayout,
         ledger: Ledger,
         run_id: str,
-        tally: Callable[[Event], None],
+        tally: Tally,
         on_partition: OnPartition,
         retry: frozenset[str],
         models: ModelPool,
@@ -171,7 +171,7 @@ class _Run:
         self._layout = layout
         self._ledger = ledger
         self._run_id = run_id
-        self._tell = tally
+        self._tally = tally
         self._on_partition = on_partition
         self._retry = retry
         self._selects = selects(pipeline.plan)
@@ -201,7 +201,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
         claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
-        on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
+        on_trouble = on_lease_error(loop, lost=lost, observer=self._tally)
         async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
             cells = await asyncio.to_thread(self._paid_cells, journal) if journal is not None and to_make else None
@@ -230,14 +230,14 @@ class _Run:
             cells,
             retry=self._retry,
             versions=self._versions,
-            observer=self._tell,
+            observer=self._tally,
         )
         self._publisher = Publisher(
             self._pipeline, self._layout, self._held, cells, run_id=self._run_id, on_published=self._published
         )
 
     def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
-        return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
+        return open_executor(stages, self._settings, on_notice=lambda message: self._tally(Notice(message)))
 
     def _paid_cells(self, journal: Journal) -> PaidCells:
         others = carry_sources(self._pipeline.layout, self._version)
@@ -284,7 +284,7 @@ class _Run:
             while isinstance(found := await self._intake.claim(status), Claim):
                 if in_the_way is not None:
                     if not in_the_way:
-                        self._tell(Notice(f"{found}; doing the rest first, then waiting for it"))
+                        self._tally(Notice(f"{found}; doing the rest first, then waiting for it"))
                     in_the_way[status.index] = found
                     return
                 self._budget.last_success = time.monotonic()
@@ -301,6 +301,7 @@ class _Run:
         if status.footer is None:  # a partition whose sources were all gone before it was ever made
             return
         self.adopted += len(status.footer.sources)
+        self._tally.add_sources(made=0, failed=0, adopted=len(status.footer.sources))
         path = self._layout.row_group(status.partition.index)
         self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
 
@@ -393,14 +394,25 @@ class _Run:
         status = partition.in_hand.status
         results = partition.results
         replayed = sum(result.replayed for result in results.values())
+        before = {entry.key for entry in status.footer.sources} if status.footer is not None else set()
+        kept = len(before - set(results) - set(status.removed))
         self.footers[status.index] = footer
         self.made += len(results)
         self.removed += len(status.removed)
         self.replayed += replayed
-        if status.footer is not None:
-            self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
+        self.adopted += kept
+        incomplete = [result for result in results.values() if result.state != "complete"]
+        failures = [f"{result.locator}: {failure.message}" for result in incomplete for failure in result.failed]
+        self._tally.add_sources(
+            made=len(results) - len(incomplete),
+            failed=len(incomplete),
+            adopted=kept,
+            replayed=replayed,
+            written=1,
+            first_failure=next(iter(failures), None),
+        )
         for key in status.removed:
-            self._tell(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
+            self._tally(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
         path = self._layout.row_group(status.index)
         self._on_partition(PartitionFinished(status.key, footer, path, False, made=status.to_make, replayed=replayed))
 
