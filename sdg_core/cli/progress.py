@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
-from sdg_core.cli.output import printable
+from sdg_core.cli.output import counted, printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -219,6 +219,8 @@ class _Lines:
 
 def _announce(event: RunStarted, show: Callable[[str], None]) -> None:
     if event.complete:
-        show(f"{event.complete:,} row groups are complete already")
+        verb = "is" if event.complete == 1 else "are"
+        show(f"{counted(event.complete, 'row group')} {verb} complete already")
     if event.records:
-        show(f"generating {event.records:,} records in {event.row_groups:,} row groups, version {event.version}")
+        row_groups = counted(event.row_groups, "row group")
+        show(f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}")

@@ -66,7 +66,8 @@ def generate(
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
-    show.run_summary(summary, following=named_again(file, root) if chosen is None else None, as_json=as_json)
+    following = named_again(file, root, num_records=num_records) if chosen is None else None
+    show.run_summary(summary, following=following, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
     if summary.remaining:
