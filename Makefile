@@ -13,7 +13,7 @@ export DAGSTER_HOME := $(CURDIR)
 # Modules are compiled once and not by every process: the tests start about a thousand.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo handbook-qa code-qa test check ui bench clean
+.PHONY: help demo handbook-qa code-qa test dagster-range check ui bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ code-qa: .venv/.demo ## Run the example pipeline over code: this project's modul
 
 test: .venv/.dev ## Run all tests
 	@$(BIN)/pytest
+
+dagster-range: .venv/.dev ## Install the oldest and newest Dagster that are supported beside the environment's own, for their test
+	@$(BIN)/python -m tests.support.dagster_range
 
 check: .venv/.dev ## Lint, formatting, types, import contracts
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ sessions are left to the tests, because they need servers and files beside them.
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ import yaml
 
 from sdg_core import api
 from sdg_core.testing import ModelServer
+from sdg_core.testing.model_answers import PNG
 from tests.core.plan.test_recipes import RECIPES, write_seeds
 
 RECORDS = 3
@@ -78,10 +80,19 @@ async def theirs(recipe: Path, place: Path, endpoint: str, python: str | None) -
     )
     out, err = await process.communicate()
     if process.returncode != 0:
-        lines = err.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        return Side(time.monotonic() - began, fault=lines[-1][:120])
+        said = [line for line in err.decode(errors="replace").splitlines() if "Error" in line] or ["it said nothing"]
+        return Side(time.monotonic() - began, fault=said[-1].strip()[:120])
     made: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
     return Side(time.monotonic() - began, made["rows"], tuple(made["columns"]))
+
+
+def server_for(config: dict[str, Any]) -> ModelServer:
+    """A server whose models that draw answer with a picture."""
+    drawing = {column["model_alias"] for column in config["columns"] if column["column_type"] == "image"}
+    models = {model["model"] for model in config["model_configs"] if model["alias"] in drawing}
+    picture = {"image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
+    drawn = {"role": "assistant", "content": "", "images": [picture]}
+    return ModelServer(message=lambda body: drawn if body["model"] in models else None)
 
 
 async def main(python: str | None, only: str | None) -> None:
@@ -95,9 +106,9 @@ async def main(python: str | None, only: str | None) -> None:
             needs_more = raw["tool_configs"] or "rollout" in recipe.stem
             if needs_more or (only is not None and recipe.stem != only):
                 continue
-            async with ModelServer() as server:
+            async with server_for(raw) as server:
                 mine = await ours(recipe, place, server.url)
-            async with ModelServer() as server:
+            async with server_for(raw) as server:
                 other = await theirs(recipe, place, server.url, python)
             same = ""
             if other.columns:

@@ -1,8 +1,10 @@
-"""W12: near-duplicates in texts of 100 words. Side by side: this project's filter, rensa by hand.
+"""W12: near-duplicates in texts of 100 words. Side by side: this project's filter, rensa by hand, datatrove's MinHash.
 
-    python -m benchmarks.w12 [--texts 100000] [--repeat 1] [--way project]
+    python -m benchmarks.w12 [--texts 100000] [--repeat 1] [--way project] [--peer-python PATH] [--peer-texts 10000]
 
 By hand: words split by white space, rensa's full-set signatures and its own index; survivors only, in the order of coming.
+datatrove (`benchmarks.w12_datatrove`): single words too, a Python that has datatrove[processing,io] and spacy; it is given fewer
+texts, because it takes over a hundred times as long.
 This project: words without punctuation and case, the same signatures, every candidate pair checked, clusters, any order.
 A third of the texts are copies in which 3 of 100 words are replaced. Each is timed in a process of its own, without start-up:
 seconds by the clock, and of the processors, which say more on a busy machine. Texts are made in batches, whose making is not
@@ -84,9 +86,8 @@ def this_project(count: int, watch: Stopwatch) -> int:
 WAYS = {"hand": by_hand, "project": this_project}
 
 
-def measure(way: str, *, texts: int, repeat: int) -> list[float]:
-    """Median seconds by the clock and of the processors, peak MB, and how many texts stay."""
-    command = [sys.executable, "-m", "benchmarks.w12", "--texts", str(texts), "--way", way]
+def measure(command: list[str], *, repeat: int) -> list[float]:
+    """Median seconds by the clock and of the processors, peak MB, and how many texts stay, as a command prints them."""
     runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeat)]
     answers = [map(float, run.split()) for run in runs]
     return [statistics.median(values) for values in zip(*answers, strict=True)]
@@ -97,6 +98,8 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--way", choices=WAYS, help="time one way in this process")
+    parser.add_argument("--peer-python", help="a Python that has datatrove")
+    parser.add_argument("--peer-texts", type=int, default=10_000, help="how many texts datatrove is given")
     given = parser.parse_args()
     if given.way is not None:
         watch = Stopwatch()
@@ -104,15 +107,23 @@ def main() -> None:
         print(watch.seconds, watch.processors, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, kept)
         return
     print(f"W12, {given.texts:,} texts of 100 words, a third of them copies")
-    found = {way: measure(way, texts=given.texts, repeat=given.repeat) for way in WAYS}
-    for name, way in (("this project", "project"), ("rensa by hand", "hand")):
-        seconds, processors, peak, kept = found[way]
-        rate = given.texts / seconds
-        print(
-            f"  {name:14} {seconds:8.2f} s {processors:8.2f} CPU-s {rate:10,.0f} texts/s {peak:6.0f} MB {kept:,.0f} stay"
-        )
+    own = [sys.executable, "-m", "benchmarks.w12", "--texts", str(given.texts), "--way"]
+    found = {way: measure([*own, way], repeat=given.repeat) for way in WAYS}
+    show("this project", found["project"], texts=given.texts)
+    show("rensa by hand", found["hand"], texts=given.texts)
     ratios = [ours / theirs for ours, theirs in zip(found["project"][:2], found["hand"][:2], strict=True)]
     print(f"  ratio          {ratios[0]:8.2f} x {ratios[1]:8.2f} x rensa by hand")
+    if given.peer_python:
+        peer = [given.peer_python, "-m", "benchmarks.w12_datatrove", str(given.peer_texts)]
+        print(f"datatrove, {given.peer_texts:,} of these texts")
+        show("datatrove", measure(peer, repeat=given.repeat), texts=given.peer_texts)
+
+
+def show(name: str, measured: list[float], *, texts: int) -> None:
+    """One line of the table."""
+    seconds, processors, peak, kept = measured
+    rate = f"{texts / seconds:10,.0f} texts/s {texts / processors:10,.0f} texts/CPU-s"
+    print(f"  {name:14} {seconds:8.2f} s {processors:8.2f} CPU-s {rate} {peak:6.0f} MB {kept:,.0f} stay")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from sdg_assets.resources import resolve_for
 from sdg_assets.wording import in_dagster
 from sdg_core.api import stored
 from sdg_core.api.stored import DatasetLayout, StoredFiles
-from sdg_core.errors import SdgError
+from sdg_core.errors import PlanError, SdgError
 
 ALLOW_MISSING = "allow_missing_partitions"
 """Metadata of an input by which, as with Dagster's own IO managers, partitions that have no file are left out."""
@@ -93,11 +93,12 @@ def scan(
 ) -> pl.LazyFrame:
     """A dataset or pipeline as a lazy frame, for assets that name it in `deps`.
 
-    dataset: its name. partitions: keys, such as `context.partition_keys`, or `all` that there are; None is the finished dataset.
+    dataset: its name; with its key prefix, as in `nlp/reviews`, where two have one name. partitions: keys, such as
+    `context.partition_keys`, or `all` that there are; None is the finished dataset.
     Inside an asset it is the dataset of that name in the same code location; elsewhere, that of the project of the working
     directory. Raises IncompleteError where there is no such data, with what to materialize.
     """
-    layout = _layout(_place_in_location(dataset) or Place(dataset), root=root)
+    layout = _layout(_place_in_location(dataset) or Place(dataset.rpartition("/")[2]), root=root)
     if partitions is None:
         return stored.finished_files(layout).scan()
     return StoredFiles.together(
@@ -148,4 +149,10 @@ def _place_in_location(name: str) -> Place | None:
         return None
     graph = context.job_def.asset_layer.asset_graph
     places = (place_of(key, graph.get(key).metadata) for key in graph.get_all_asset_keys())
-    return next((place for place in places if place is not None and place.name == name), None)
+    by_label = {place.label: place for place in places if place is not None}
+    found = [name] if name in by_label else sorted(label for label, place in by_label.items() if place.name == name)
+    if len(found) > 1:
+        raise PlanError(
+            f"{name!r} is the name of {' and of '.join(found)}", remedy=f"say which, as in scan({found[0]!r})"
+        )
+    return by_label[found[0]] if found else None

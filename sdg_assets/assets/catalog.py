@@ -1,9 +1,11 @@
 """The datasets and pipelines of a code location, as sensors and jobs find them: from the metadata of their assets, without
 loading anything. Their files are read when it is time, so that what is measured is what the files say now."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,6 +53,16 @@ class Ref(ABC):
     """Whether partitions can be added while definitions are loaded."""
 
     @property
+    def label(self) -> str:
+        """Its name with its prefix, which no other one of the code location has."""
+        return "/".join((*self.key_prefix, self.name))
+
+    @property
+    def identifier(self) -> str:
+        """The same, as what is named after it begins: schedule, checks, dynamic partitions."""
+        return re.sub(r"\W", "_", "__".join((*self.key_prefix, self.name)))
+
+    @property
     def partitioned_key(self) -> dg.AssetKey:
         """The partitioned asset."""
         return dg.AssetKey([*self.key_prefix, self.name, self.ASSET])
@@ -90,11 +102,17 @@ class DatasetRef(Ref):
     @property
     def partitions_def(self) -> dg.StaticPartitionsDefinition:
         """One key per row group."""
-        return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(self.num_row_groups)])
+        return _row_group_partitions(self.num_row_groups)
 
     def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
         """Those of the loaded definitions."""
         return [row_group_key(index) for index in range(self.num_row_groups)]
+
+
+@lru_cache(maxsize=256)
+def _row_group_partitions(count: int) -> dg.StaticPartitionsDefinition:
+    """One object for all datasets of as many row groups: Dagster compares and checks each by all of its keys."""
+    return dg.StaticPartitionsDefinition([row_group_key(index) for index in range(count)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +129,7 @@ class PipelineRef(Ref):
     @property
     def partitions_name(self) -> str:
         """The name of its dynamic partitions."""
-        return f"{self.name}_sources"
+        return f"{self.identifier}_sources"
 
     @property
     def partitions_def(self) -> dg.DynamicPartitionsDefinition:
@@ -125,11 +143,12 @@ class PipelineRef(Ref):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data of an asset lies. folder: of its file; None if that is unknown. root: of its own."""
+    """Where the data of an asset lies. folder: of its file; None if that is unknown. root: of its own. label: as of a `Ref`."""
 
     name: str
     folder: Path | None = None
     root: str | None = None
+    label: str = ""
 
 
 def place_metadata(key: str, file: Path, *, root: str | None) -> dict[str, Any]:
@@ -142,7 +161,7 @@ def place_of(key: dg.AssetKey, metadata: Mapping[str, Any]) -> Place | None:
     file = next((found for name in (CONFIG, PIPELINE, FINISHED_OF) if (found := _path_in(metadata, name))), None)
     if file is None or len(key.path) < 2:
         return None
-    return Place(key.path[-2], file.parent, root_in(metadata))
+    return Place(key.path[-2], file.parent, root_in(metadata), label="/".join(key.path[:-1]))
 
 
 def prefix_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -168,7 +187,7 @@ def refs_in(definitions: dg.Definitions) -> list[Ref]:
 
 def _refs(definitions: Iterable[dg.AssetsDefinition]) -> list[Ref]:
     found = (ref_of(definition, key) for definition in definitions for key in definition.keys)
-    return sorted((ref for ref in found if ref is not None), key=lambda ref: ref.name)
+    return sorted((ref for ref in found if ref is not None), key=lambda ref: (ref.name, ref.key_prefix))
 
 
 def ref_of(definition: dg.AssetsDefinition, key: dg.AssetKey) -> Ref | None:

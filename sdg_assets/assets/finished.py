@@ -52,7 +52,7 @@ def build_finished(spec: FileSpec) -> dg.AssetsDefinition:
         deps=[spec.partitioned_key],
         backfill_policy=dg.BackfillPolicy.single_run(),  # else no command could select it with a range of partitions
         code_version=spec.code_version,
-        description=f"{spec.name}, finished: post-generation, which seals it. {described}".strip(),
+        description=f"The finished dataset {spec.name}. Materializing it runs post-generation and seals it. {described}".strip(),
         kinds=set(spec.kinds or {"parquet"}),
         metadata={**place_metadata(FINISHED_OF, spec.path, root=spec.root), **spec.columns},
         **spec.asset_attributes,

@@ -92,10 +92,14 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
             run_id=context.run.run_id,
             begun_by=beginner_of(context.run),
         )
-        waiting = f" ({summary.waiting} of them wait for replies)" if summary.waiting else ""
-        return (
-            f"{summary.generated} records generated, {summary.failed} failed, {summary.dropped} dropped by select, "
-            f"{summary.adopted} row groups adopted, "
-            f"{summary.carried} cells carried over, {summary.replayed} taken from the journal, "
-            f"{summary.remaining} records remaining{waiting}; in {summary.version.row_groups}"
-        )
+        counts = {
+            "dropped by select": summary.dropped,
+            "row groups adopted": summary.adopted,
+            "cells carried over": summary.carried,
+            "replies taken from the journal": summary.replayed,
+            "records remaining": summary.remaining,
+            "of them waiting for replies": summary.waiting,
+        }
+        more = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        where = summary.version.row_groups
+        return f"{summary.generated} records generated, {summary.failed} failed{more}; in {where}"

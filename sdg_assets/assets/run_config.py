@@ -6,6 +6,7 @@ What is left out comes from the dataset file. Values that cannot be used end the
 from collections.abc import Sequence
 from copy import copy
 from enum import Enum
+from functools import cache
 from typing import Any, Self
 
 import dagster as dg
@@ -134,8 +135,14 @@ def offering(config: type[RunConfig], run: RunSettings) -> type[RunConfig]:
     known |= {"resume": ResumeChoice(run.resume), "when_claimed": WhenClaimedChoice(run.when_claimed)}
     if "executor" in known:
         known["executor"] = ExecutorChoice(run.executor)
+    return _with_defaults(config, tuple(known.items()))
+
+
+@cache
+def _with_defaults(config: type[RunConfig], defaults: tuple[tuple[str, Any], ...]) -> type[RunConfig]:
+    """One class for all files with the same settings: making one takes longer than reading a file."""
     fields: dict[str, Any] = {}
-    for name, value in known.items():
+    for name, value in defaults:
         field = copy(config.model_fields[name])
         field.default = value
         fields[name] = (field.annotation, field)

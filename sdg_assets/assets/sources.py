@@ -67,10 +67,14 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
             context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
         if len(summary.failures) > MAX_LOGGED:
             context.log.warning(f"and {len(summary.failures) - MAX_LOGGED:,} more failures; the files list them")
-        return (
-            f"{summary.made} sources made, {summary.adopted} adopted, {summary.removed} removed, {summary.replayed} replies "
-            f"taken from the journal, {summary.remaining} sources remaining; in {summary.version.row_groups}"
-        )
+        counts = {
+            "adopted": summary.adopted,
+            "removed": summary.removed,
+            "replies taken from the journal": summary.replayed,
+            "sources remaining": summary.remaining,
+        }
+        more = "".join(f", {count} {what}" for what, count in counts.items() if count)
+        return f"{summary.made} sources made{more}; in {summary.version.row_groups}"
 
 
 MAX_LOGGED = 50

@@ -4,6 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -143,7 +144,7 @@ class DatasetSpec(FileSpec):
             return dg.BackfillPolicy.single_run()
         return dg.BackfillPolicy.multi_run(max_partitions_per_run=self.ref.max_per_run)
 
-    @property
+    @cached_property
     def columns(self) -> Mapping[str, Any]:
         """See the base class."""
         return {"dagster/column_schema": described_schema(self.config), "columns": column_table(self.config)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from sdg_assets.assets.catalog import PipelineRef
-from sdg_assets.automation.discovery import bring_up_to_date, discover
+from sdg_assets.automation.discovery import Discovered, bring_up_to_date, discover
 from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.automation.resume_sensor import resume_refs
 from sdg_assets.reconcile.jobs import op_of
@@ -30,10 +30,10 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: b
             try:
                 found = bring_up_to_date(context.instance, ref, root=store.root_of(ref))
             except SdgError as error:  # one whose sources cannot be found does not keep the others from theirs
-                faults.append(f"{ref.name}: {in_dagster(error)}")
+                faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
-            context.log.info(f"{ref.name}: {len(found.new)} new partitions, {found.total} in all")
+            context.log.info(f"{ref.label}: {len(found.new)} new partitions, {found.total} in all")
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
@@ -61,7 +61,7 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
     def discover_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
         store = store_of_location(context.repository_def, context.instance)
-        added: dict[str, list[str]] = {}
+        seen: dict[str, Discovered] = {}
         additions: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
         found: list[PipelineRef] = []
         reasons: list[str] = []
@@ -69,17 +69,18 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
             if not isinstance(ref, PipelineRef):
                 continue
             try:
-                seen = discover(context.instance, ref, root=store.root_of(ref))
+                new = discover(context.instance, ref, root=store.root_of(ref))
             except SdgError as error:
-                reasons.append(f"{ref.name}: {in_dagster(error)}")
+                reasons.append(f"{ref.label}: {in_dagster(error)}")
                 continue
             found.append(ref)
-            if seen.new:
-                added[ref.name] = seen.new
-                additions.append(ref.partitions_def.build_add_request(seen.new))
-            if seen.empty:
-                additions.append(ref.partitions_def.build_delete_request(seen.empty))
-        result = resume_refs(context, found, requested_by=NAME, added=added, at_most=lambda ref: ref.max_per_run)
+            seen[ref.label] = new
+            seen[ref.label] = new
+            if new.new:
+                additions.append(ref.partitions_def.build_add_request(new.new))
+            if new.empty:
+                additions.append(ref.partitions_def.build_delete_request(new.empty))
+        result = resume_refs(context, found, requested_by=NAME, seen=seen, at_most=lambda ref: ref.max_per_run)
         skip = None
         if not result.run_requests and not additions:
             skip = dg.SkipReason(

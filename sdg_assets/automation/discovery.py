@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from sdg_assets.assets.catalog import PipelineRef
+from sdg_assets.opened.pipeline import OpenedPipeline
 from sdg_core.api import pipelines
 
 
@@ -12,10 +13,12 @@ from sdg_core.api import pipelines
 class Discovered:
     """What Dagster does not know yet.
 
+    opened: the pipeline with the sources that were found; looking for them is what costs, and is done once.
     new: keys of partitions to add. empty: keys to remove, of partitions that never had a file and whose sources are gone; should
     one come back, it gets its old partition. total: how many there are then.
     """
 
+    opened: OpenedPipeline
     new: list[str]
     empty: list[str]
     total: int
@@ -28,7 +31,9 @@ def discover(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None
     found = pipelines.discover(pipeline)
     vacant = {partition.key for partition in pipelines.without_anything(pipeline, found)}
     kept = [partition.key for partition in found if partition.key not in vacant]
-    return Discovered([key for key in kept if key not in known], sorted(vacant & known), len(kept))
+    return Discovered(
+        OpenedPipeline(pipeline), [key for key in kept if key not in known], sorted(vacant & known), len(kept)
+    )
 
 
 def bring_up_to_date(instance: dg.DagsterInstance, ref: PipelineRef, *, root: str | None) -> Discovered:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sdg_assets.assets.catalog import PipelineRef, Ref
+from sdg_assets.assets.catalog import Ref
+from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_core import api
 from sdg_core.api import contiguous_ranges, row_group_key
@@ -29,32 +30,34 @@ class Incomplete:
     total: int
 
 
-def find_incomplete(ref: Ref, *, root: str | None, known: Collection[str]) -> Incomplete | str:
+def find_incomplete(
+    ref: Ref, *, root: str | None, known: Collection[str], opened: Opened | None = None
+) -> Incomplete | str:
     """What there is to make by the files, or why nothing may be asked for: it is complete, sealed, or at fault.
 
-    known: the partitions that Dagster knows; others are not asked for. Callers have looked for the sources of a pipeline,
-    so they are looked at here, too; a dataset's code is not run.
+    known: the partitions that Dagster knows; others are not asked for. opened: what the caller has opened already; without it,
+    no code of the file is run.
     """
     try:
-        opened = open_file(ref.path, root=root, offline=not isinstance(ref, PipelineRef))
+        opened = opened or open_file(ref.path, root=root)
         if (sealed := opened.seal) is not None:
-            return f"{ref.name} is sealed: version {sealed.layout.name} has been post-processed"
+            return f"{ref.label} is sealed: version {sealed.layout.name} has been post-processed"
         layout = opened.dataset.layout
         if (other := layout.other_place()) is not None and not layout.root_given:
-            return f"{ref.name} holds no data in {layout.directory}, but {other} does: set SDG_ROOT, or move it"
+            return f"{ref.label} holds no data in {layout.directory}, but {other} does: set SDG_ROOT, or move it"
         partitions = opened.partitions
     except SeedNotReadError as error:
-        return _all_of_it(ref, root=root, known=known) or f"{ref.name}: {error}"
+        return _all_of_it(ref, root=root, known=known) or f"{ref.label}: {error}"
     except SdgError as error:
-        return f"{ref.name}: {error}"
+        return f"{ref.label}: {error}"
     if opened.name != ref.name:
         return f"{ref.path} now describes {opened.name!r} instead of {ref.name!r}: reload the code location"
     left = [one for one in partitions if not one.is_settled]
     if not left:
-        return f"all {len(partitions)} {ref.PARTITIONS} of {ref.name} are complete"
+        return f"all {len(partitions)} {ref.PARTITIONS} of {ref.label} are complete"
     found = {one.index: one.num_remaining for one in left if one.key in known}
     if not found:
-        return f"{ref.name} has {len(left)} {ref.PARTITIONS} that this code location does not know yet: {ref.LEARNS}"
+        return f"{ref.label} has {len(left)} {ref.PARTITIONS} that this code location does not know yet: {ref.LEARNS}"
     return Incomplete(opened.config_hash, found, len(partitions))
 
 
@@ -78,7 +81,7 @@ def range_requests(
     """One run request per range. `tick` tells the requests of one evaluation from those of the next."""
     for first, last in ranges:
         yield dg.RunRequest(
-            run_key=f"{ref.name}:{tick}:{first}-{last}",
+            run_key=f"{ref.label}:{tick}:{first}-{last}",
             asset_selection=[ref.partitioned_key],
             tags={
                 RANGE_START: row_group_key(first),

@@ -11,8 +11,10 @@ import dagster as dg
 from sdg_assets.assets.catalog import DatasetRef, Ref
 from sdg_assets.automation.activity import keys_at_work, stopped
 from sdg_assets.automation.backoff import BackoffState, Choice, choose, dump_cursor, load_cursor
+from sdg_assets.automation.discovery import Discovered
 from sdg_assets.automation.incomplete import find_incomplete, range_requests, ranges_of
 from sdg_assets.automation.parts import claim, refs_for
+from sdg_assets.opened.base import Opened
 from sdg_assets.resources import StoreResource, store_of_location
 from sdg_core.api import format_ranges
 
@@ -52,10 +54,10 @@ def resume_refs(
     refs: Sequence[Ref],
     *,
     requested_by: str,
-    added: Mapping[str, Collection[str]] = MappingProxyType({}),
+    seen: Mapping[str, Discovered] = MappingProxyType({}),
     at_most: Callable[[Ref], int | None] = lambda ref: None,
 ) -> dg.SensorResult:
-    """The requests of one tick. added: keys of partitions, by name, that this tick itself adds. at_most: partitions of a tick."""
+    """The requests of one tick. seen: what this tick has found of pipelines, by label. at_most: partitions of a tick."""
     repository = context.repository_def
     instance = context.instance
     assert repository is not None
@@ -63,7 +65,8 @@ def resume_refs(
         refs,
         store=store_of_location(repository, instance),
         cursor=context.cursor,
-        known=lambda ref: {*ref.known_partitions(instance), *added.get(ref.name, ())},
+        known=lambda ref: {*ref.known_partitions(instance), *(seen[ref.label].new if ref.label in seen else ())},
+        opened=lambda ref: seen[ref.label].opened if ref.label in seen else None,
         busy=keys_at_work(instance, repository),
         held=stopped(instance, {ref.partitioned_key: ref.path for ref in refs}),
         now=datetime.now(UTC),
@@ -79,6 +82,7 @@ def resume_all(
     store: StoreResource,
     cursor: str | None,
     known: Callable[[Ref], Collection[str]],
+    opened: Callable[[Ref], Opened | None] = lambda ref: None,
     busy: frozenset[dg.AssetKey],
     now: datetime,
     held: Mapping[dg.AssetKey, str] = MappingProxyType({}),
@@ -86,27 +90,27 @@ def resume_all(
     requested_by: str = NAME,
     at_most: Callable[[Ref], int | None] = lambda ref: None,
 ) -> dg.SensorResult:
-    """The requests of one tick. known: keys of the partitions that Dagster has. busy: assets that an unfinished run or backfill
-    works on. held: those that nothing is asked for until a person acts, and why. log: takes what is not asked for, and why,
-    at a tick that asks for something."""
+    """The requests of one tick. known: keys of the partitions that Dagster has. opened: what the tick has opened already.
+    busy: assets that an unfinished run or backfill works on. held: those that nothing is asked for until a person acts, and why.
+    log: takes what is not asked for, and why, at a tick that asks for something."""
     before = load_cursor(cursor)
     after: dict[str, BackoffState] = {}
     requests: list[dg.RunRequest] = []
     reasons: list[str] = []
     for ref in refs:
-        after[ref.name] = before.get(ref.name, BackoffState())
+        after[ref.label] = before.get(ref.label, BackoffState())
         if ref.partitioned_key in busy:
-            reasons.append(f"{ref.name}: a run is queued or in progress")
+            reasons.append(f"{ref.label}: a run is queued or in progress")
             continue
         if ref.partitioned_key in held:
             reasons.append(held[ref.partitioned_key])
             continue
-        found = find_incomplete(ref, root=store.root_of(ref), known=known(ref))
+        found = find_incomplete(ref, root=store.root_of(ref), known=known(ref), opened=opened(ref))
         if isinstance(found, str):
             reasons.append(found)
             continue
-        choice = choose(found, after[ref.name], now=now, at_most=at_most(ref))
-        after[ref.name] = choice.attempts
+        choice = choose(found, after[ref.label], now=now, at_most=at_most(ref))
+        after[ref.label] = choice.attempts
         requests += range_requests(
             ref,
             ranges_of(ref, choice.requested),
@@ -126,10 +130,10 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
-        yield f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
+        yield f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
     if choice.given_up:
         yield (
-            f"{ref.name}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
+            f"{ref.label}: {ref.PARTITIONS} {format_ranges(choice.given_up)} gained nothing in "
             f"{choice.attempts.groups[choice.given_up[0]].count} runs and are not asked for any more; see their failures, then "
             "materialize them by hand or reset this sensor's cursor"
         )

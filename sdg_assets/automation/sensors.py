@@ -142,16 +142,16 @@ def request_reconciliation(
     reasons = []
     for ref in refs:
         if ref.partitioned_key in busy:
-            reasons.append(f"{ref.name}: a run is queued or in progress")
+            reasons.append(f"{ref.label}: a run is queued or in progress")
             continue
         try:
             found = compare(context.instance, ref, root=store.root_of(ref))
         except SdgError as error:
-            reasons.append(f"{ref.name}: {error}")
+            reasons.append(f"{ref.label}: {error}")
             continue
         reasons.append(str(found))
         if found:
-            differing.append(ref.name)
+            differing.append(ref.label)
     if not differing:
         return dg.SkipReason("\n".join(reasons) or "there are no datasets")
     config = {"ops": {op_of(job_name): {"config": {"datasets": differing}}}}

@@ -41,7 +41,7 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             ROW_COUNT,
             asset=key,
-            description="A row for each that was made, but for those listed as failed or removed by a processor.",
+            description="A row for everything that was made, except what is listed as failed or was removed by a processor.",
         ),
         *(
             dg.AssetCheckSpec(name, asset=key, description=_describe(rule), blocking=rule.blocking)
@@ -49,7 +49,7 @@ def build_dataset_checks(spec: FileSpec) -> dg.AssetChecksDefinition:
         ),
     ]
 
-    @dg.multi_asset_check(name=f"{spec.name}__dataset_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{spec.ref.identifier}__dataset_checks", specs=specs, can_subset=True)
     def dataset_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         try:

@@ -33,7 +33,7 @@ class Dataset(FileComponent):
     )
     group: str | None = Field(default=None, description="Asset group. Default: the dataset's name.")
 
-    def definitions_of(self, path: Path) -> dg.Definitions:
-        """The definitions of a file that can be used. Raises SdgError."""
+    def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
+        """See the base class."""
         spec = load_spec(path, max_per_run=self.max_row_groups_per_run, **self.spec_attributes())
-        return self.assemble(spec, build_row_groups)
+        return self.assemble(spec, build_row_groups, is_second=is_second)

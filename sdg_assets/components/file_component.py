@@ -17,7 +17,7 @@ from sdg_assets.automation.stale_or_missing import stale_or_missing
 from sdg_assets.checks.asset_checks import build_dataset_checks
 from sdg_assets.checks.rules import Checks
 from sdg_assets.components.broken import broken
-from sdg_assets.components.names import name_taken, shown_as
+from sdg_assets.components.names import is_second, name_taken, shown_as
 from sdg_assets.resources import resolve_for
 from sdg_core.errors import SdgError
 
@@ -59,7 +59,7 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         path = Path(os.path.realpath(context.path / self.config))
         prefix = prefix_of(self.key_prefix)
         try:
-            made = self.definitions_of(path)
+            made = self.definitions_of(path, is_second=is_second(context, path, prefix=prefix))
             if taken := name_taken(context, path, prefix=prefix):
                 raise taken
             return made
@@ -68,8 +68,11 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
             return broken(context, path, error, prefix=prefix, group=self.group, owners=self.owners, name=name)
 
     @abstractmethod
-    def definitions_of(self, path: Path) -> dg.Definitions:
-        """The definitions of a file that can be used. Raises SdgError."""
+    def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
+        """The definitions of a file that can be used. is_second: another one has its name, under another key prefix.
+
+        Raises SdgError.
+        """
 
     def spec_attributes(self) -> dict[str, Any]:
         """What the spec of the file takes from the component."""
@@ -85,7 +88,9 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
             "kinds": frozenset(self.kinds) if self.kinds is not None else None,
         }
 
-    def assemble(self, spec: FileSpec, build_partitioned: Callable[[Any], dg.AssetsDefinition]) -> dg.Definitions:
+    def assemble(
+        self, spec: FileSpec, build_partitioned: Callable[[Any], dg.AssetsDefinition], *, is_second: bool
+    ) -> dg.Definitions:
         """The definitions of a spec: both assets, the checks, the schedule."""
         root = resolve_for(self.root, spec.path)
         spec = spec.with_attributes(
@@ -98,5 +103,5 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(
             assets=[build_partitioned(spec), build_finished(spec)],
             asset_checks=[build_dataset_checks(spec)],
-            schedules=[build_schedule(spec)] if spec.schedule is not None else [],
+            schedules=[build_schedule(spec, with_prefix=is_second)] if spec.schedule is not None else [],
         )

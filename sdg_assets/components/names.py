@@ -29,10 +29,11 @@ class _Component:
 
 @dataclass(frozen=True)
 class _Names:
-    """Which component has each name, and what the others are shown as; no two are shown as the same."""
+    """Which component has each name, and what the others are shown as; no two are shown as the same. roots: their own ones."""
 
     first: dict[Key, _Component]
     stand_ins: dict[_Component, str]
+    roots: dict[_Component, str | None]
 
 
 _LATEST: list[tuple[dg.ComponentTree, _Names]] = []
@@ -45,9 +46,10 @@ def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
     if name is None or not _is_in_project(context):
         return None
     mine = _component(context, file, prefix=prefix)
-    first = _names(context).first.get((*prefix, name), mine)
+    names = _names(context)
+    first = names.first.get((*prefix, name), mine)
     if first == mine:
-        return None
+        return _data_taken(names, mine, name)
     if first.file == file:
         return PlanError(
             f"{file} is a component in {first.folder} already: the assets would have the same keys",
@@ -55,8 +57,32 @@ def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
         )
     return PlanError(
         f"{file} is named {name!r}, and so is {first.file}: their assets would have the same keys",
-        remedy="give one of them another name, or a key_prefix of its own",
+        remedy="give one of them another name, or a key_prefix and a root of its own",
     )
+
+
+def _data_taken(names: _Names, mine: _Component, name: str) -> PlanError | None:
+    """What is wrong if another file that comes before has this name under another prefix, and the same place for its data."""
+    if mine not in names.roots:
+        return None
+    root = names.roots[mine]
+    together = (found for key, found in names.first.items() if key[-1] == name and names.roots[found] == root)
+    first = next(together, mine)
+    if first.file == mine.file:
+        return None
+    return PlanError(
+        f"{mine.file} is named {name!r}, and so is {first.file}: below one root each would take the other's data for its own",
+        remedy="give one of them another name, or a root of its own",
+    )
+
+
+def is_second(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> bool:
+    """Whether a component that comes before describes something of the same name under another key prefix."""
+    if not _is_in_project(context):
+        return False
+    name = projects.name_in(file)
+    namesakes = (component for key, component in _names(context).first.items() if key[-1] == name)
+    return next(namesakes, mine := _component(context, file, prefix=prefix)) != mine
 
 
 def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> str:
@@ -78,11 +104,12 @@ def _component(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
 def _names(context: dg.ComponentLoadContext) -> _Names:
     tree = context.component_tree
     if not _LATEST or _LATEST[0][0] is not tree:
-        _LATEST[:] = [(tree, _find_names(list(_components(context.defs_module_path))))]
+        _LATEST[:] = [(tree, _find_names(dict(_components(context.defs_module_path))))]
     return _LATEST[0][1]
 
 
-def _find_names(components: list[_Component]) -> _Names:
+def _find_names(components: dict[_Component, str | None]) -> _Names:
+    """components: each with a root of its own, if it has one."""
     named = [(component, projects.name_in(component.file)) for component in components]
     first: dict[Key, _Component] = {}
     for component, name in named:
@@ -99,14 +126,14 @@ def _find_names(components: list[_Component]) -> _Names:
         chosen = next(one for one in chain([wanted], numbered) if (*component.prefix, one) not in taken)
         taken.add((*component.prefix, chosen))
         stand_ins[component] = chosen
-    return _Names(first, stand_ins)
+    return _Names(first, stand_ins, roots=components)
 
 
 def _name_of(folder: Path) -> str:
     return projects.name_of_folder(folder.name, otherwise="dataset")
 
 
-def _components(folder: Path) -> Iterator[_Component]:
+def _components(folder: Path) -> Iterator[tuple[_Component, str | None]]:
     for file in sorted(folder.rglob(DEFS)):
         try:
             documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
@@ -119,4 +146,5 @@ def _components(folder: Path) -> Iterator[_Component]:
             config = attributes.get("config")
             if isinstance(config, str) and "{{" not in config:
                 path = Path(os.path.realpath(file.parent / config))
-                yield _Component(Path(os.path.realpath(file.parent)), path, prefix_of(attributes.get("key_prefix")))
+                place = Path(os.path.realpath(file.parent))
+                yield _Component(place, path, prefix_of(attributes.get("key_prefix"))), attributes.get("root")

@@ -31,7 +31,7 @@ class SourcePipeline(FileComponent):
     )
     group: str | None = Field(default=None, description="Asset group. Default: the pipeline's name.")
 
-    def definitions_of(self, path: Path) -> dg.Definitions:
-        """The definitions of a file that can be used. Raises SdgError."""
+    def definitions_of(self, path: Path, *, is_second: bool) -> dg.Definitions:
+        """See the base class."""
         spec = load_pipeline_spec(path, max_per_run=self.max_partitions_per_run, **self.spec_attributes())
-        return self.assemble(spec, build_sources)
+        return self.assemble(spec, build_sources, is_second=is_second)

@@ -110,7 +110,7 @@ class OpenedDataset(Opened):
             **finished_metadata(result, status, plan.config.model_configs),
             **spending_metadata(status.spending, simulated=plan.simulated),
             "row_groups": sum(len(keys) for state, keys in status.states.items() if state is not RowGroupState.MISSING),
-            "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config)),
+            "dagster/column_schema": table_schema(plan.kept_schema, descriptions_of(plan.config, plan.seed_columns)),
             "dagster/column_lineage": row_groups_lineage(plan, partitioned),
         }
 

@@ -9,7 +9,7 @@ import dagster as dg
 from sdg_assets.opened.base import Opened, RowCounts
 from sdg_assets.recording.columns import table_schema
 from sdg_assets.recording.metadata import PREVIEW_ROWS, finished_metadata, selection_metadata
-from sdg_assets.recording.sources import sources_data_version, sources_metadata
+from sdg_assets.recording.sources import pipeline_descriptions, sources_data_version, sources_metadata
 from sdg_core import api
 from sdg_core.api import Observer, ProcessingResult, VersionLayout, part_files, pipelines, read_head
 from sdg_core.api.pipelines import OpenPipeline, PartitionStatus
@@ -85,7 +85,7 @@ class OpenedPipeline(Opened):
             **selection_metadata(status.selection, self.pipeline.plan.config.model_configs),
             **finished_metadata(result, status, self.pipeline.plan.config.model_configs),
             "partitions": sum(status.footer is not None for status in self._measured()),
-            "dagster/column_schema": table_schema(rows.schema),
+            "dagster/column_schema": table_schema(rows.schema, pipeline_descriptions(self.pipeline.plan.config)),
             "dagster/column_lineage": dg.TableColumnLineage(
                 {name: [dg.TableColumnDep(partitioned, name)] for name in rows.schema.names}
             ),

@@ -91,7 +91,7 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = Fal
             try:
                 found.append(_reconcile(context, ref, root=store.root_of(ref), dry_run=config.dry_run))
             except SdgError as error:  # one that cannot be compared does not keep the others from it
-                faults.append(f"{ref.name}: {error}")
+                faults.append(f"{ref.label}: {error}")
                 context.log.error(faults[-1])
         context.add_output_metadata(
             {
@@ -116,10 +116,12 @@ def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dr
 
 
 def _named(refs: Sequence[Ref], name: str) -> Ref:
-    names = [ref.name for ref in refs]
-    if name not in names:
-        raise _refused(f"There is no dataset {name!r}; there are {', '.join(names) or 'none'}.")
-    return refs[names.index(name)]
+    found = [ref for ref in refs if ref.label == name] or [ref for ref in refs if ref.name == name]
+    if not found:
+        raise _refused(f"There is no dataset {name!r}; there are {', '.join(ref.label for ref in refs) or 'none'}.")
+    if len(found) > 1:
+        raise _refused(f"{name!r} is the name of {' and of '.join(ref.label for ref in found)}; say which.")
+    return found[0]
 
 
 def _refused(reason: str) -> dg.Failure:

@@ -44,10 +44,10 @@ class Differences:
         return bool(self.unrecorded or self.lost or self.finished_unrecorded or self.finished_lost)
 
     def __str__(self) -> str:
-        return "; ".join(self._parts()) or f"{self.ref.name}: events agree with files"
+        return "; ".join(self._parts()) or f"{self.ref.label}: events agree with files"
 
     def _parts(self) -> Iterator[str]:
-        name = self.ref.name
+        name = self.ref.label
         kind = self.ref.PARTITIONS
         if self.unrecorded:
             yield f"{name}: {kind} {_keys(self.unrecorded)} have files without a current event"
@@ -105,7 +105,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
             )
         )
     if found.lost:
-        reason = f"{ref.name}: {_keys(found.lost)}: {lost_reason(found.lost)}"
+        reason = f"{ref.label}: {_keys(found.lost)}: {lost_reason(found.lost)}"
         mark_missing(context.instance, ref.partitioned_key, [one.key for one in found.lost], reason=reason)
     if found.finished_unrecorded:
         result = opened.process(on_event=lambda event: log_notice(context.log, event))
@@ -113,7 +113,7 @@ def repair(context: dg.OpExecutionContext, found: Differences) -> None:
         tags["dagster/data_version"] = finished_data_version(result.version)
         context.log_event(dg.AssetMaterialization(ref.dataset_key, metadata=metadata, tags=tags))
     if found.finished_lost is not None:
-        reason = f"{ref.name}: {found.finished_lost}"
+        reason = f"{ref.label}: {found.finished_lost}"
         mark_missing(context.instance, ref.dataset_key, [None], reason=reason)
 
 

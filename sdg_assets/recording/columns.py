@@ -1,6 +1,7 @@
 """Columns as Dagster shows them: their schema and descriptions, what each reads, and where it comes from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 
 import dagster as dg
 import pyarrow as pa
@@ -11,6 +12,8 @@ from sdg_core.api import (
     ColumnGraph,
     DatasetConfig,
     DatasetPlan,
+    DatasetSeedSource,
+    LocalSeedSource,
     SamplerColumn,
     build_graph,
     dropped_columns,
@@ -21,11 +24,24 @@ EVENT_COLUMNS = 16
 """Columns up to which the event of a row group has their types and lineage; each takes about 200 bytes."""
 
 
-def descriptions_of(config: DatasetConfig) -> dict[str, str]:
-    """What the config says of each column."""
-    return {
+def descriptions_of(config: DatasetConfig, seed_columns: Iterable[str] = ()) -> dict[str, str]:
+    """What the config says of each column; of a seed column, where it comes from."""
+    said = {
         column.name: without_pictures(column.description) for column in config.columns if column.description is not None
     }
+    return {**dict.fromkeys(seed_columns, _seed_data(config)), **said}
+
+
+def _seed_data(config: DatasetConfig) -> str:
+    match config.seed_config.source if config.seed_config is not None else None:
+        case LocalSeedSource(upstream_asset=str(asset)):
+            return f"Seed data from the asset {asset}."
+        case LocalSeedSource(path=str(path)):
+            return f"Seed data from {PurePath(path).name}."
+        case DatasetSeedSource(dataset=name):
+            return f"Seed data from the dataset {name}."
+        case _:
+            return "Seed data."
 
 
 def table_schema(schema: pa.Schema, descriptions: Mapping[str, str] | None = None) -> dg.TableSchema:

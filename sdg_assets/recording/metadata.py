@@ -132,7 +132,7 @@ def file_metadata(footer: Footer, rows: pa.Table, plan: DatasetPlan, *, uri: str
     Thousands of events are stored, so a wide table has its columns in the definition's metadata only.
     """
     narrow = len(rows.schema.names) <= EVENT_COLUMNS
-    schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config))}
+    schema = {"dagster/column_schema": table_schema(rows.schema, descriptions_of(plan.config, plan.seed_columns))}
     return {
         "dagster/partition_row_count": footer.num_rows,
         "records_missing": len(footer.unfinished),

@@ -7,9 +7,28 @@ from typing import Any
 import pyarrow as pa
 
 from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_schema
+from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, selection_metadata, usage_metadata
-from sdg_core.api.pipelines import OpenPipeline, PartitionFinished, PartitionFooter, selection_of, stage_label
+from sdg_core.api.pipelines import (
+    OpenPipeline,
+    PartitionFinished,
+    PartitionFooter,
+    PipelineConfig,
+    selection_of,
+    stage_label,
+)
 
+FIRST = (
+    "rows",
+    "sources",
+    "sources_failed",
+    "tasks_read",
+    "tasks_filtered",
+    "tasks_failed",
+    "first_failure",
+    "failures",
+)
+"""What one looks for, at the top of a partition's page."""
 MAX_SHOWN_SOURCES = 20
 """Sources whose versions an event lists; a bucketed partition has thousands, and events are stored by the thousand."""
 
@@ -25,12 +44,10 @@ def sources_data_version(footer: PartitionFooter, *, version: str) -> str:
 
 def partition_metadata(event: PartitionFinished, rows: pa.Table, pipeline: OpenPipeline) -> dict[str, Any]:
     """The metadata of one partition's materialization."""
-    return {
-        "sources_made": len(event.made),
-        "adopted": event.adopted,
-        "replayed": event.replayed,
-        **sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri()),
-    }
+    found = sources_metadata(event.footer, rows, pipeline, uri=event.path.as_uri())
+    first = {name: found[name] for name in FIRST if name in found}
+    made = {"sources_made": len(event.made), "adopted": event.adopted, "replayed": event.replayed}
+    return {**first, **made, **found}
 
 
 def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipeline, *, uri: str) -> dict[str, Any]:
@@ -65,8 +82,21 @@ def sources_metadata(footer: PartitionFooter, rows: pa.Table, pipeline: OpenPipe
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,
         **(
-            {"dagster/column_schema": table_schema(rows.schema)} if narrow else {"columns": str(len(rows.schema.names))}
+            {"dagster/column_schema": table_schema(rows.schema, pipeline_descriptions(pipeline.plan.config))}
+            if narrow
+            else {"columns": str(len(rows.schema.names))}
         ),
+    }
+
+
+def pipeline_descriptions(config: PipelineConfig) -> dict[str, str]:
+    """What there is to say of the columns of a pipeline: where a row comes from, and what the stages say that make columns."""
+    made = [column for stage in config.stages if stage.stage == "columns" for column in stage.columns]
+    said = {column.name: without_pictures(column.description) for column in made if column.description is not None}
+    return {
+        "_source": "The source that the row was made from.",
+        "_task": "The positions by which the row came out of the stages.",
+        **said,
     }
 
 

@@ -10,6 +10,7 @@ only what it calls. Type checkers read the imports below; `_MODULES` says the sa
 """
 
 from importlib import import_module
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -443,6 +444,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
+    if isfunction(value):
+        value = import_module("sdg_core.api.arguments").checked(value, name=name)
     globals()[name] = value
     return value
 

@@ -3,16 +3,18 @@
 Both are finished in the same steps; `GeneratedVersion` answers where they differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polars.exceptions import PanicException
 
+from sdg_core.config.dataset import DatasetConfig
+from sdg_core.config.load import is_pipeline
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.generated_version import GeneratedVersion
-from sdg_core.dataset.handle import Dataset, existing_version, open_source
+from sdg_core.dataset.handle import ConfigLike, Dataset, existing_version, open_source, opened
 from sdg_core.dataset.ledger import exclusive_access, runs_to_report
 from sdg_core.dataset.resume import check_not_shrunk, check_row_group_size
 from sdg_core.dataset.spending import DatasetSpending, spending_of
@@ -44,7 +46,7 @@ from sdg_core.store.parts import resolve_parts
 from sdg_core.store.row_group_state import RowGroupStatus, scan_row_groups
 
 if TYPE_CHECKING:
-    from sdg_core.pipelines.handle import OpenPipeline
+    from sdg_core.pipelines.handle import OpenPipeline, PipelineLike
 
 
 class GeneratedDataset(GeneratedVersion):
@@ -78,6 +80,25 @@ class GeneratedDataset(GeneratedVersion):
             return None
 
 
+def _opened(data: "ConfigLike | Dataset | PipelineLike") -> "Dataset | OpenPipeline":
+    """An open dataset or pipeline as it is; what `open_dataset` or `open_pipeline` takes opened. Raises what those raise."""
+    if isinstance(data, Dataset):
+        return data
+    in_file = isinstance(data, str | Path) and is_pipeline(data)
+    if isinstance(data, DatasetConfig) or (isinstance(data, str | Path) and not in_file):
+        return opened(data)
+    from sdg_core.config.pipeline import PipelineConfig
+    from sdg_core.pipelines.build import Pipeline
+    from sdg_core.pipelines.handle import OpenPipeline, open_pipeline
+
+    if isinstance(data, OpenPipeline):
+        return data
+    in_mapping = isinstance(data, Mapping) and data.get("kind") == "pipeline"
+    if in_file or in_mapping or isinstance(data, Pipeline | PipelineConfig):
+        return open_pipeline(data)  # type: ignore[arg-type]
+    return opened(data)
+
+
 def _generated(data: "Dataset | OpenPipeline") -> GeneratedVersion:
     if isinstance(data, Dataset):
         return GeneratedDataset(data)
@@ -91,7 +112,7 @@ def _dataset_of(data: "Dataset | OpenPipeline") -> Dataset:
 
 
 def process(
-    data: "Dataset | OpenPipeline",
+    data: "ConfigLike | Dataset | PipelineLike",
     *,
     allow_missing: bool = False,
     on_row_group: Callable[[int], None] = lambda index: None,
@@ -102,6 +123,7 @@ def process(
     Raises IncompleteError if row groups or records remain, ClaimedError while a run works on the version.
     allow_missing: leave records out that failed for good. on_row_group: told the index of each row group that is read.
     """
+    data = _opened(data)
     dataset = _dataset_of(data)
     try:
         with exclusive_access(dataset, action="process") as commit_guard:
@@ -147,11 +169,12 @@ def _report_on_finished(version: GeneratedVersion, result: ProcessingResult, *, 
         on_event(Notice(f"no report was written: {error}"))
 
 
-def reopen(data: "Dataset | OpenPipeline") -> bool:
+def reopen(data: "ConfigLike | Dataset | PipelineLike") -> bool:
     """Remove the seal, the processed output and the report on it; row groups stay. Returns False if it was not sealed.
 
     Raises ClaimedError while a run works on the version.
     """
+    data = _opened(data)
     dataset = _dataset_of(data)
     with exclusive_access(dataset, action="reopen"):
         version = existing_version(dataset)
@@ -163,12 +186,13 @@ def reopen(data: "Dataset | OpenPipeline") -> bool:
         return True
 
 
-def report(data: "Dataset | OpenPipeline", *, output: str | Path | None = None) -> MadeReport:
+def report(data: "ConfigLike | Dataset | PipelineLike", *, output: str | Path | None = None) -> MadeReport:
     """Describe the finished dataset, or the row groups there are so far: statistics, how it was made, what failed.
 
     Writes report.html and report.json beside the data, or only the page, to `output`. Raises IncompleteError if there is no
     record, StoreError.
     """
+    data = _opened(data)
     return _report(_generated(data), output=output)
 
 
@@ -188,7 +212,7 @@ def _report(version: GeneratedVersion, *, output: str | Path | None = None) -> M
 
 
 def push(
-    data: "Dataset | OpenPipeline",
+    data: "ConfigLike | Dataset | PipelineLike",
     repo: str,
     *,
     confirm: Callable[[PushPlan], bool],
@@ -203,6 +227,7 @@ def push(
     What the hub has already is not sent again, so an upload that broke off goes on. Raises IncompleteError if the dataset is not
     finished, HubError, StoreError.
     """
+    data = _opened(data)
     version = _generated(data)
     check_finished(version.layout, version.metadata)
     return push_finished(
@@ -211,7 +236,7 @@ def push(
 
 
 def export(
-    data: "Dataset | OpenPipeline",
+    data: "ConfigLike | Dataset | PipelineLike",
     path: str | Path,
     *,
     partial: bool = False,
@@ -229,6 +254,7 @@ def export(
     defuse_formulas: in csv, put an apostrophe before text that a spreadsheet would take for a formula.
     Raises IncompleteError, RefusedError if a file exists, PlanError for what does not fit, StoreError.
     """
+    data = _opened(data)
     target = Path(path).absolute()
     options = ExportOptions(processor, columns, split, overwrite, defuse_formulas)
     check_target(target, overwrite=overwrite or split is not None)

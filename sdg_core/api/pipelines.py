@@ -5,10 +5,14 @@ pipelines.generate(pipeline)
 print(pipelines.process(pipeline).outputs)
 """
 
+import functools
+import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from sdg_core.api.arguments import checked
 from sdg_core.api.finish import export, process, push, reopen, report
 from sdg_core.config.load import is_pipeline
 from sdg_core.config.pipeline import PipelineConfig
@@ -24,13 +28,24 @@ from sdg_core.pipelines.compile import load_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import check_complete
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
-from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, open_pipeline, with_settings
+from sdg_core.pipelines.handle import (
+    OpenPipeline,
+    PartitionStatus,
+    PipelineLike,
+    measured,
+    open_pipeline,
+    with_settings,
+)
 from sdg_core.pipelines.preview import PipelinePreview, preview_pipeline
 from sdg_core.pipelines.prune import Prunable, prunable_of, prune_pipeline
 from sdg_core.pipelines.rejected import selection_of
-from sdg_core.pipelines.status import PipelineRunPlan, PipelineStatus, unread_notice
-from sdg_core.pipelines.status import describe_pipeline as status
-from sdg_core.pipelines.status import plan_pipeline_run as plan
+from sdg_core.pipelines.status import (
+    PipelineRunPlan,
+    PipelineStatus,
+    describe_pipeline,
+    plan_pipeline_run,
+    unread_notice,
+)
 from sdg_core.pipelines.store import Partition, PartitionFooter, PipelineLayout, stage_label, write_down
 from sdg_core.plan.row_groups import Shard
 from sdg_core.store.atomic import ensure_writable
@@ -82,7 +97,33 @@ __all__ = [
     "without_anything",
 ]
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
+
+def takes_pipeline(
+    function: Callable[Concatenate[OpenPipeline, Parameters], Result],
+) -> Callable[Concatenate[PipelineLike, Parameters], Result]:
+    """The same for what `open_pipeline` takes as well."""
+
+    @functools.wraps(function)
+    def call(pipeline: PipelineLike, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        opened = pipeline if isinstance(pipeline, OpenPipeline) else open_pipeline(pipeline)
+        return function(opened, *args, **kwargs)
+
+    signature = inspect.signature(function)
+    first, *others = signature.parameters.values()
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first.replace(annotation=PipelineLike), *others]
+    )
+    return cast("Callable[Concatenate[PipelineLike, Parameters], Result]", call)
+
+
+plan = takes_pipeline(plan_pipeline_run)
+status = takes_pipeline(describe_pipeline)
+
+
+@takes_pipeline
 def generate(
     pipeline: OpenPipeline,
     *,
@@ -114,9 +155,9 @@ def generate(
     )
 
 
-def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
+def preview(path: PipelineLike, *, num_records: int = 10, root: str | Path | None = None) -> PipelinePreview:
     """The first rows, made in memory; nothing is stored."""
-    pipeline = open_pipeline(path, root=root)
+    pipeline = path if isinstance(path, OpenPipeline) else open_pipeline(path, root=root)
 
     async def main() -> PipelinePreview:
         async with open_models_of(pipeline.plan.shell, env=pipeline.env) as models:
@@ -126,6 +167,7 @@ def preview(path: str | Path | Pipeline, *, num_records: int = 10, root: str | P
     return run_until_signalled(main)
 
 
+@takes_pipeline
 def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Prunable:
     """Remove old versions but the `keep` changed last, and checkpoints that no version that stays would use; returns what was
     removed. dry_run: only say what it is.
@@ -138,6 +180,7 @@ def prune(pipeline: OpenPipeline, *, keep: int = 0, dry_run: bool = False) -> Pr
     return found if dry_run else prune_pipeline(pipeline, found, keep=keep)
 
 
+@takes_pipeline
 def discover(pipeline: OpenPipeline) -> list[Partition]:
     """Write down which partitions new sources belong to; returns all partitions. Makes nothing else. Raises StoreError."""
     ensure_writable(pipeline.layout.directory)
@@ -145,6 +188,7 @@ def discover(pipeline: OpenPipeline) -> list[Partition]:
     return write_down(pipeline.layout, [*pipeline.sources.values()], per_partition=config.sources_per_partition)
 
 
+@takes_pipeline
 def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) -> list[Partition]:
     """Partitions whose sources are all gone, and that never had a file in the version of this config: nothing is to be made of
     them."""
@@ -159,6 +203,7 @@ def without_anything(pipeline: OpenPipeline, partitions: Sequence[Partition]) ->
     return found
 
 
+@takes_pipeline
 def partition_statuses(pipeline: OpenPipeline) -> list[PartitionStatus]:
     """The state of every partition in the version that this config's data lies in."""
     return measured(pipeline)[2]
@@ -176,6 +221,12 @@ def open_unread(path: str | Path, *, root: str | None = None, env: Mapping[str, 
     return OpenPipeline(plan, {}, layout, env, is_current=False, offline=True)
 
 
+@takes_pipeline
 def seal(pipeline: OpenPipeline) -> Version | None:
     """The version that a run would be refused for, because it is sealed; None if there is none."""
     return seal_of(pipeline.as_dataset())
+
+
+for _name in __all__:
+    if inspect.isfunction(globals()[_name]):
+        globals()[_name] = checked(globals()[_name], name=_name)

@@ -8,6 +8,8 @@ from typing import Literal
 import polars as pl
 
 from sdg_core.config.load import is_pipeline, read_pipeline
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset
+from sdg_core.pipelines.handle import OpenPipeline
 from sdg_core.plan.load import load_dataset
 from sdg_core.store.layout import DatasetLayout
 from sdg_core.store.roots import choose_root
@@ -18,7 +20,7 @@ AllPartitions = Literal["all"]
 
 
 def scan(
-    dataset: str | Path,
+    dataset: ConfigLike | Dataset | OpenPipeline,
     *,
     partitions: Sequence[str] | AllPartitions | None = None,
     root: str | None = None,
@@ -26,11 +28,17 @@ def scan(
 ) -> pl.LazyFrame:
     """The finished dataset as a lazy frame, or partitions of it as they are now.
 
-    dataset: its name, or the path of its dataset or pipeline file. partitions: keys such as `00003`, or `all` that there are;
-    None is the finished dataset. root: as everywhere; for a name, the project is that of the working directory. It reads the
-    version last generated into. Raises IncompleteError where there is no such data, StoreError.
+    dataset: its name, or the path of its dataset or pipeline file; or an open one, or a config as for `open_dataset`.
+    partitions: keys such as `00003`, or `all` that there are; None is the finished dataset. root: as everywhere; for a name, the
+    project is that of the working directory. It reads the version last generated into. Raises IncompleteError where there is no
+    such data, StoreError.
     """
-    layout = stored_layout(dataset, root=root, env=env)
+    if isinstance(dataset, str | Path):
+        layout = stored_layout(dataset, root=root, env=env)
+    elif isinstance(dataset, Dataset | OpenPipeline):
+        layout = dataset.layout
+    else:
+        layout = open_dataset(dataset, root=root, env=env, offline=True).layout
     if partitions is None:
         return finished_files(layout).scan()
     found = partition_files(layout, None if partitions == "all" else partitions)

@@ -9,7 +9,7 @@ from sdg_core.config.load import is_pipeline, read_config, read_pipeline
 from sdg_core.config.run import RunSettings
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, scan_version
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, opened, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
@@ -20,6 +20,7 @@ from sdg_core.ledger.history import RunRecord
 from sdg_core.models.pool import ModelPool, open_models_of
 from sdg_core.plan.project import is_own
 from sdg_core.seeds.readers import UnreadSeeds
+from sdg_core.store.roots import choose_root
 from sdg_core.system.gc_pause import relaxed_gc
 from sdg_core.system.signals import run_until_signalled
 
@@ -87,13 +88,14 @@ def import_builder_config(
     return import_config(Path(path), env=os.environ if env is None else env, untrusted=untrusted)
 
 
-def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> "Estimate":
+def estimate(dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observer = lambda event: None) -> "Estimate":
     """What making the remaining records will take, judged by a sample of them. Asks models for the sample, and keeps the replies
     of real models in the journal, so that a run need not ask again.
 
     Cells that a run would take over (from the journal, from earlier versions) are not counted. Raises RefusedError where a run
     would be refused.
     """
+    dataset = opened(dataset)
     from sdg_core.dataset.estimates import keep_estimate
     from sdg_core.dataset.spending import spending_of
     from sdg_core.execution.estimate import make_estimate, remaining_work
@@ -120,21 +122,24 @@ def estimate(dataset: Dataset, *, sample: int = 5, on_event: Observer = lambda e
     return made
 
 
-def check_models(dataset: Dataset) -> "tuple[ModelHealth, ...]":
+def check_models(dataset: ConfigLike | Dataset) -> "tuple[ModelHealth, ...]":
     """Ask each model that the dataset uses once. A model that cannot be used is a row of the answer, not an error."""
+    dataset = opened(dataset)
     return _ask(dataset, ModelPool.check_models, checked=False)
 
 
-def check_tools(dataset: Dataset) -> "tuple[ToolHealth, ...]":
+def check_tools(dataset: ConfigLike | Dataset) -> "tuple[ToolHealth, ...]":
     """Open each MCP provider that the dataset uses and list its tools. Failures are rows of the answer, not errors."""
+    dataset = opened(dataset)
     return _ask(dataset, ModelPool.check_tools, checked=False) if dataset.plan.tools.configs else ()
 
 
-def measure_constraints(dataset: Dataset) -> "tuple[Acceptance, ...]":
+def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...]":
     """How often draws satisfy the constraints, from the first few thousand records. Raises ConstraintError if none does.
 
     Nothing is drawn for seed data that is not read (`open_dataset(..., offline=True)`).
     """
+    dataset = opened(dataset)
     if isinstance(dataset.seeds, UnreadSeeds):
         return ()
     return measure_acceptance(dataset.plan, dataset.seeds)
@@ -153,7 +158,7 @@ def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, ch
 
 
 def generate(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     *,
     row_groups: Sequence[int] | None = None,
     resume: ResumeMode | None = None,
@@ -165,6 +170,7 @@ def generate(
 ) -> RunSummary:
     """Bring row groups (default: all) to completion. See `agenerate`; SIGINT and SIGTERM stop it in order and raise
     KeyboardInterrupt."""
+    dataset = opened(dataset)
     with relaxed_gc():
         return run_until_signalled(
             lambda: agenerate(
@@ -180,16 +186,18 @@ def generate(
         )
 
 
-def effects_of_file(path: str | Path) -> "Effects":
+def effects_of_file(path: str | Path, *, root: str | Path | None = None) -> "Effects":
     """What running a file does beside asking models: code, processes, variables, files. Does none of it. Raises ConfigError."""
     from sdg_core.plan.effects import effects_of
 
-    if is_pipeline(Path(path)):
-        return effects_of(read_pipeline(Path(path), env=os.environ).config, Path(path))
-    parsed = read_config(Path(path), env=os.environ)
+    file = Path(path)
+    chosen = str(choose_root(root, env=os.environ, folder=file.parent).path)
+    if is_pipeline(file):
+        return effects_of(read_pipeline(file, env=os.environ).config, file, root=chosen)
+    parsed = read_config(file, env=os.environ)
     if parsed.config is None:
         raise ConfigError(parsed.source, parsed.problems)
-    return effects_of(parsed.config, Path(path))
+    return effects_of(parsed.config, file, root=chosen)
 
 
 def is_own_file(path: str | Path) -> bool:
@@ -197,37 +205,43 @@ def is_own_file(path: str | Path) -> bool:
     return is_own(Path(path), working_directory=Path.cwd())
 
 
-def status(dataset: Dataset) -> "DatasetStatus":
+def status(dataset: ConfigLike | Dataset) -> "DatasetStatus":
     """What is on disk of a dataset, measured against its plan. Raises a MetadataError if that cannot be told."""
+    dataset = opened(dataset)
     from sdg_core.dataset.status import describe
 
     return describe(dataset)
 
 
-def plan(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None) -> "RunPlan":
+def plan(
+    dataset: ConfigLike | Dataset, *, row_groups: Sequence[int] | None = None, resume: ResumeMode | None = None
+) -> "RunPlan":
     """What `generate` with the same arguments would do: where, what is taken over, what is made. Asks no model, writes nothing.
 
     A run that would be refused is part of the answer. Raises PlanError or LedgerError.
     """
+    dataset = opened(dataset)
     from sdg_core.execution.dry_run import plan_run
 
     return plan_run(dataset, row_groups=row_groups, resume=resume)
 
 
-def versions(dataset: Dataset) -> "tuple[VersionInfo, ...]":
+def versions(dataset: ConfigLike | Dataset) -> "tuple[VersionInfo, ...]":
     """Every version of a dataset, the one changed last first."""
+    dataset = opened(dataset)
     from sdg_core.dataset.prune import describe_versions
 
     return describe_versions(dataset)
 
 
-def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> "tuple[VersionInfo, ...]":
+def prune(dataset: ConfigLike | Dataset, *, keep: int = 0, dry_run: bool = False) -> "tuple[VersionInfo, ...]":
     """Remove old versions but the `keep` changed last; returns those removed. dry_run: only say which they are.
 
     The current version and the one that the config names always stay. Raises PlanError, a MetadataError if the current one is
     not known, ClaimedError if a live run works on any version of the dataset (then none is removed): it may take cells over
     from an old one.
     """
+    dataset = opened(dataset)
     from sdg_core.dataset.prune import prunable, remove_versions
 
     if keep < 0:
@@ -236,6 +250,7 @@ def prune(dataset: Dataset, *, keep: int = 0, dry_run: bool = False) -> "tuple[V
     return old if dry_run else remove_versions(dataset, old, keep=keep)
 
 
-def history(dataset: Dataset, *, at_most: int = 10) -> list[RunRecord]:
+def history(dataset: ConfigLike | Dataset, *, at_most: int = 10) -> list[RunRecord]:
     """The latest runs of a dataset, newest first; none before the first run. Raises LedgerError."""
+    dataset = opened(dataset)
     return latest_runs(dataset, at_most=at_most)

@@ -68,7 +68,7 @@ def preview(
     from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     with waiting("preview", records=count) as on_event:
         result = api.preview(file, num_records=count, first=record or 0, root=root, on_event=on_event)
     show.preview(result, as_json=as_json, full=full)
@@ -85,18 +85,14 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    if pipeline.is_pipeline(file):
+        pipeline.refuse_estimate(file)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
-    from sdg_core.errors import RefusedError
 
-    if pipeline.is_pipeline(file):
-        raise RefusedError(
-            f"{file} is a pipeline, of which nothing is estimated",
-            remedy="`sdg plan` counts the sources to make, `sdg preview` makes a few rows; run.max_cost bounds a run",
-        )
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     with waiting("estimate", records=sample) as on_event:
         dataset = api.open_dataset(file, root=root, num_records=num_records)
         result = api.estimate(dataset, sample=sample, on_event=on_event)
@@ -160,15 +156,11 @@ def check_models(
     """Ask each model once: does it answer, how fast, does it keep to a schema; and list the tools that models may call. A few
     tokens each; writes nothing."""
     from sdg_core import api
-    from sdg_core.api import pipelines
     from sdg_core.cli import show_health
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
-    if pipeline.is_pipeline(file):
-        dataset = pipelines.open_pipeline(file, root=root).as_dataset()
-    else:
-        dataset = api.open_dataset(file, root=root)
+    ask_before_running(file, root=root)
+    dataset = pipeline.opened(file, root) if pipeline.is_pipeline(file) else api.open_dataset(file, root=root)
     models = api.check_models(dataset)
     tools = api.check_tools(dataset)
     show_health.health(models, tools, as_json=as_json)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -75,6 +75,23 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     )
 
 
+def refuse_estimate(file: Path) -> NoReturn:
+    """Raise PlanError for `sdg estimate`: what stages hand on shows only when it is made."""
+    from sdg_core.errors import PlanError
+
+    raise PlanError(
+        f"{file} is a pipeline; how many tasks its stages will make of the sources is not known beforehand",
+        remedy="bound what a run may cost by run.max_cost or run.max_tokens; `sdg preview` makes a few rows",
+    )
+
+
+def opened(file: Path, root: str | None) -> "api.Dataset":
+    """A pipeline as what it has in common with a dataset: its models and tools."""
+    from sdg_core.api import pipelines
+
+    return pipelines.open_pipeline(file, root=root).as_dataset()
+
+
 def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     """`sdg validate`."""
     from sdg_core.cli import show_pipeline
@@ -89,7 +106,7 @@ def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) ->
     from sdg_core.cli import show_pipeline
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     result = pipelines.preview(file, num_records=num_records, root=root)
     show_pipeline.preview(result, as_json=as_json)
     if result.failures:
@@ -114,7 +131,7 @@ def generate(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_running
 
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     pipeline = pipelines.with_settings(pipelines.open_pipeline(file, root=root), **(settings or {}))
     with watching(pipeline.name) as on_event:
         result = pipelines.generate(

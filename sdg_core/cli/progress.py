@@ -1,14 +1,11 @@
 """Progress of a run: a bar on a terminal, log lines elsewhere. Both go to stderr, results go to stdout."""
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
 from sdg_core.cli.output import counted, printable
@@ -22,10 +19,11 @@ WAITING_INTERVAL = 5.0
 @contextmanager
 def waiting(name: str, *, records: int) -> Iterator[Observer]:
     """An observer that shows how far a few records are while the block lasts, and what is waited for."""
-    console = Console(stderr=True, emoji=False)
     state = _Waiting(records)
-    if console.is_terminal:
-        with console.status(name) as spinner:
+    if _on_terminal():
+        from rich.console import Console
+
+        with Console(stderr=True, emoji=False).status(name) as spinner:
             state.show = lambda text: spinner.update(f"{name}: {text}")
             yield state
         return
@@ -72,23 +70,18 @@ class _Waiting:
 @contextmanager
 def watching(name: str) -> Iterator[Observer]:
     """An observer that shows a run while the block lasts."""
-    console = Console(stderr=True, emoji=False)
-    if not console.is_terminal:
+    if not _on_terminal():
         yield _Lines(name, clock=time.monotonic)
         return
-    progress = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} records"),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[groups]}"),
-        TextColumn("{task.fields[spent]}"),
-        TextColumn("[red]{task.fields[failures]}"),
-        console=console,
-    )
-    with progress:
-        yield _Bar(name, progress)
+    from sdg_core.cli.progress_bar import Bar, progress_bar
+
+    with progress_bar() as progress:
+        yield Bar(name, progress)
+
+
+def _on_terminal() -> bool:
+    """Whether stderr is a terminal; asked before rich is imported, which takes longer than a small run."""
+    return sys.stderr.isatty() and os.environ.get("TTY_COMPATIBLE") != "0"
 
 
 def rate_text(per_second: float) -> str:
@@ -101,16 +94,7 @@ def rate_text(per_second: float) -> str:
     return f"{per_second * 3600:.1f}/h"
 
 
-class _Rate(ProgressColumn):
-    """Records per second, or minute."""
-
-    def render(self, task: Task) -> Text:
-        """The text of the column."""
-        speed = task.finished_speed or task.speed
-        return Text(rate_text(speed) if speed else "-/s", style="cyan")
-
-
-class _Counts:
+class Counts:
     """What both displays keep count of."""
 
     def __init__(self) -> None:
@@ -119,6 +103,7 @@ class _Counts:
         self.spent = ""
 
     def add(self, event: Event) -> None:
+        """Count an event."""
         match event:
             case RunStarted():
                 self.records = event.records
@@ -142,6 +127,7 @@ class _Counts:
 
     @property
     def failures(self) -> str:
+        """Records without a row so far; empty if there are none."""
         counts = {"failed": self.failed, "without a candidate that was kept": self.dropped}
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
@@ -156,37 +142,11 @@ def _spent(event: RecordsSettled) -> str:
     return ", ".join([*money, f"{event.retries:,} {noun}"])
 
 
-class _Bar:
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name = name
-        self._progress = progress
-        self._counts = _Counts()
-        self._task: TaskID | None = None
-
-    def __call__(self, event: Event) -> None:
-        counts = self._counts
-        counts.add(event)
-        if isinstance(event, Notice):
-            self._progress.console.print(printable(event.message), highlight=False, markup=False)
-        elif isinstance(event, RunStarted):
-            _announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
-            if event.records:
-                self._task = self._progress.add_task(self._name, total=event.records, groups="", spent="", failures="")
-        if self._task is not None:
-            self._progress.update(
-                self._task,
-                completed=counts.settled + counts.elsewhere,
-                groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
-                spent=counts.spent,
-                failures=counts.failures,
-            )
-
-
 class _Lines:
     def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
         self._name = name
         self._clock = clock
-        self._counts = _Counts()
+        self._counts = Counts()
         self._began = self._last = clock()
 
     def __call__(self, event: Event) -> None:
@@ -194,7 +154,7 @@ class _Lines:
         if isinstance(event, Notice):
             self._print(event.message)
         elif isinstance(event, RunStarted):
-            _announce(event, self._print)
+            announce(event, self._print)
         elif self._clock() - self._last >= LINE_INTERVAL:
             counts = self._counts
             now = self._clock()
@@ -217,7 +177,8 @@ class _Lines:
         sys.stderr.flush()
 
 
-def _announce(event: RunStarted, show: Callable[[str], None]) -> None:
+def announce(event: RunStarted, show: Callable[[str], None]) -> None:
+    """Show what a run is about to do."""
     if event.complete:
         verb = "is" if event.complete == 1 else "are"
         show(f"{counted(event.complete, 'row group')} {verb} complete already")

@@ -49,13 +49,13 @@ def generate(
             file, root=root, resume=resume_mode(resume), settings=changes, shard=shard, as_json=as_json
         )
     from sdg_core import api
-    from sdg_core.cli import show
     from sdg_core.cli.progress import watching
+    from sdg_core.cli.show_run import run_summary
     from sdg_core.cli.trust import ask_before_running
 
     if executor is not None:
         pipeline.refuse_for_dataset(file, "--executor")
-    ask_before_running(file)
+    ask_before_running(file, root=root)
     dataset = api.open_dataset(file, root=root, num_records=num_records)
     chosen = chosen_row_groups(len(dataset.plan.row_groups), row_groups=row_groups, shard=shard)
     with watching(dataset.name) as on_event:
@@ -67,7 +67,7 @@ def generate(
             on_event=on_event,
         )
     following = named_again(file, root, num_records=num_records) if chosen is None else None
-    show.run_summary(summary, following=following, as_json=as_json)
+    run_summary(summary, following=following, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
     if summary.remaining:
@@ -91,7 +91,7 @@ def process(
     from sdg_core.cli.progress import watching
     from sdg_core.cli.trust import ask_before_processing
 
-    ask_before_processing(file)
+    ask_before_processing(file, root=root)
     opened = pipeline.look_at_either(file, root=root, num_records=num_records)
     with watching(opened.name) as on_event:
         result = api.process(opened, allow_missing=allow_missing, on_event=on_event)

@@ -11,17 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import counted, print_json, print_values, say, stdout, two_columns
+from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.show_money import (
-    WOULD,
-    cost_lines,
     estimate_costs,
-    further_costs,
-    run_costs,
     selection_lines,
     usage_lines,
+    used_and_paid,
 )
 from sdg_core.cli.show_versions import run_table, version_table
+from sdg_core.cli.tables import print_values, stdout, two_columns
 
 if TYPE_CHECKING:
     from sdg_core.api import (
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
         Estimate,
         ModelProvider,
         Preview,
-        RunSummary,
     )
 
 _RARE = 0.03
@@ -184,47 +181,6 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
     console.print(table)
 
 
-def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) -> None:
-    """The outcome of `sdg generate`. following: arguments of the next command; None after some row groups of several."""
-    if as_json:
-        return print_json(summary.to_dict())
-    console = stdout()
-    if not summary.written and not summary.remaining and not summary.adopted:
-        console.print("nothing to do: this slice has no row groups")
-    elif not summary.written and not summary.remaining:
-        console.print(f"nothing to do: all {summary.adopted:,} row groups are complete")
-    else:
-        console.print(
-            f"{counted(summary.generated, 'record')} generated, {summary.failed:,} failed; "
-            f"{counted(summary.written, 'row group')} written, "
-            f"{summary.adopted:,} were complete",
-            soft_wrap=True,
-        )
-    for line in (*_details(summary), *run_costs(summary)):
-        console.print(line, soft_wrap=True)
-    console.print(f"in {summary.version.row_groups}", soft_wrap=True)
-    if summary.remaining > summary.waiting:
-        first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-        remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
-        console.print(Text.assemble(remaining, first), soft_wrap=True)
-    elif following is not None and not summary.waiting:
-        console.print(f"next: sdg process {following}", soft_wrap=True)
-
-
-def _details(summary: "RunSummary") -> Iterator[str]:
-    """What people should know beyond the counts."""
-    if summary.dropped:
-        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
-    if summary.waiting:
-        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
-    if summary.replayed - summary.sampled:
-        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
-    if summary.sampled:
-        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
-    if summary.carried:
-        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
-
-
 def status(current: "DatasetStatus", *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
@@ -271,16 +227,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
         yield "failures", f"{current.failed:,}"
         for message, count in current.failure_messages:
             yield "", f"{count:,} x {message}"
-    for version, columns in current.carried.items():
-        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
-    for line in usage_lines(current.usage):
-        yield "usage", line
-    for alias, reasons in current.retry_reasons.items():
-        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
-    would = WOULD if current.simulated else ""
-    for line in cost_lines(current.cost):
-        yield "cost", would + line
-    yield from further_costs(current, would=would)
+    yield from used_and_paid(current)
     if current.selection is not None:
         yield from selection_lines(current.selection, current.rejected_cost, unit="records")
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from rich.table import Table
 
 from sdg_core.api import ModelHealth, ToolHealth
-from sdg_core.cli.output import print_json, say, stdout
+from sdg_core.cli.output import print_json, say
+from sdg_core.cli.tables import stdout
 
 
 def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_json: bool) -> None:

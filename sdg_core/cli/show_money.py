@@ -10,6 +10,7 @@ from sdg_core.api import comparison_text, money_text, totals
 
 if TYPE_CHECKING:
     from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, SelectionCounts, UsageByModel
+    from sdg_core.api.pipelines import PipelineStatus, PipelineSummary
 
 WOULD = "simulated, would cost "
 
@@ -22,9 +23,18 @@ def cost_lines(cost: "Mapping[str, Cost]") -> list[str]:
     return lines
 
 
-def further_costs(current: "DatasetStatus", *, would: str) -> Iterator[tuple[str, str]]:
-    """What a dataset has cost beside its files: replies that wait in the journal, earlier versions, its upstream; and what it was
-    estimated to cost."""
+def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[str, str]]:
+    """What a dataset has used and cost: its files, replies that wait in the journal, earlier versions, its upstream; and what it
+    was estimated to cost."""
+    for version, columns in current.carried.items():
+        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
+    for line in usage_lines(current.usage):
+        yield "usage", line
+    for alias, reasons in current.retry_reasons.items():
+        yield "retries", f"{alias}: " + ", ".join(f"{count:,} x {reason}" for reason, count in reasons.items())
+    would = WOULD if current.simulated else ""
+    for line in cost_lines(current.cost):
+        yield "cost", would + line
     spending = current.spending
     for version, spent in spending.earlier.items():
         if spent.total:
@@ -33,8 +43,9 @@ def further_costs(current: "DatasetStatus", *, would: str) -> Iterator[tuple[str
         yield "in all", f"{would}{sums(spending.total)}"
     for name, cost in spending.upstream.items():
         yield "upstream", f"{name}: {sums(cost)}"
-    if current.estimate is not None:
-        yield "estimate", comparison_text(current.estimate, simulated=current.simulated)
+    estimate = getattr(current, "estimate", None)
+    if estimate is not None:
+        yield "estimate", comparison_text(estimate, simulated=current.simulated)
 
 
 def sums(total: Mapping[str, float]) -> str:
@@ -55,7 +66,7 @@ def estimate_costs(result: "Estimate") -> Iterator[str]:
         yield f"{would}between {money_text(ends[0])} and {money_text(ends[1])} {currency}, nine times of ten"
 
 
-def run_costs(summary: "RunSummary") -> Iterator[str]:
+def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
     """What a run has cost, and what its dataset has cost so far; nothing without prices."""
     spending = summary.spending
     would = WOULD if summary.simulated else ""

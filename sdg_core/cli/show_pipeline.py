@@ -17,9 +17,10 @@ from sdg_core.api.pipelines import (
     stage_label,
     unread_notice,
 )
-from sdg_core.cli.output import counted, print_json, say, stdout, two_columns
-from sdg_core.cli.show_money import selection_lines
+from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.show_money import run_costs, selection_lines, used_and_paid
 from sdg_core.cli.show_versions import run_table
+from sdg_core.cli.tables import stdout, two_columns
 
 _SHOWN = 5
 _STYLES = {
@@ -94,7 +95,7 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
             for locator, failure in result.failures
         ]
         place = {"version": result.version.name, "directory": str(result.version.directory)}
-        return print_json({**vars(result), **place, "failures": failures})
+        return print_json({**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()})
     console = stdout()
     if not result.made and not result.removed and not result.remaining:
         console.print(f"nothing to do: all {result.adopted:,} sources are complete")
@@ -117,6 +118,8 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
     if len(result.failures) > _SHOWN:
         table.add_row("", f"and {len(result.failures) - _SHOWN:,} more; see `sdg status --json`")
     console.print(table)
+    for line in run_costs(result):
+        console.print(line, soft_wrap=True)
     console.print(f"in {result.version.row_groups}", soft_wrap=True)
     for text in _what_to_do(result, following=following):
         console.print(text, soft_wrap=True)
@@ -159,7 +162,9 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
             table.add_row("sources", f"{found['count']:,} {state}")
     for reason, count in data["filtered"].items():
         table.add_row("filtered", f"{count:,} x {reason}")
-    _troubles_and_usage(data, table)
+    _troubles(data, table)
+    for name, line in used_and_paid(current):
+        table.add_row(name, line)
     _add_selection(current, table)
     table.add_row("sealed", "yes" if data["sealed"] else "no")
     console.print(table)
@@ -174,14 +179,12 @@ def _add_selection(current: PipelineStatus, table: Table) -> None:
             table.add_row(name, line)
 
 
-def _troubles_and_usage(data: Mapping[str, Any], table: Table) -> None:
+def _troubles(data: Mapping[str, Any], table: Table) -> None:
     for failure in data["failures"]["tasks"][:_SHOWN]:
         where = f"{failure['source']}, task {failure['task'] or 'all'}, {failure['stage']}"
         table.add_row("failure", f"{where}, attempt {failure['attempts']}: {failure['message']}")
     for fault in data["faults"]:
         table.add_row("", fault)
-    for alias, counts in data["usage"].items():
-        table.add_row("usage", f"{alias}: " + ", ".join(f"{value:,} {name}" for name, value in counts.items() if value))
 
 
 def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from sdg_core.api import PushPlan
-from sdg_core.cli.output import stdout
+from sdg_core.cli.tables import stdout
 from sdg_core.errors import RefusedError
 
 SHOWN = 20

@@ -3,7 +3,8 @@
 from rich.table import Table
 
 from sdg_core.api import MadeReport, distinct, one_line_summary
-from sdg_core.cli.output import print_json, stdout
+from sdg_core.cli.output import print_json
+from sdg_core.cli.tables import stdout
 
 
 def report(made: MadeReport, *, as_json: bool) -> None:

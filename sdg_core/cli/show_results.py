@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 
 from sdg_core.api import Exported, ProcessingResult
-from sdg_core.cli.output import counted, print_json, say, stdout
+from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.tables import stdout
 
 _LOADERS = {".parquet": "parquet", ".jsonl": "json", ".csv": "csv"}
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from sdg_core.cli.output import print_json, stdout
+from sdg_core.cli.output import print_json
+from sdg_core.cli.tables import stdout
 
 if TYPE_CHECKING:
     from sdg_core.api import RunRecord, VersionInfo

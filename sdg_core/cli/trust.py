@@ -21,17 +21,23 @@ if TYPE_CHECKING:
     from sdg_core.api.pipelines import OpenPipeline
 
 
-def ask_before_running(file: Path) -> None:
+def ask_before_running(file: Path, *, root: str | None) -> None:
     """Show what a foreign file is about to do. Raises RefusedError if that is not wanted."""
-    _ask(file, api.effects_of_file(file))
+    if is_untrusted() or not api.is_own_file(file):
+        _ask(file, api.effects_of_file(file, root=root))
+
+
+def ask_before_processing(file: Path, *, root: str | None) -> None:
+    """The same for what post-generation does of it: reading evaluation sets."""
+    if is_untrusted() or not api.is_own_file(file):
+        _ask(file, api.effects_of_file(file, root=root).of_processing)
 
 
 def _ask(file: Path, effects: "api.Effects") -> None:
-    untrusted = is_untrusted()
-    if not effects.lines or (api.is_own_file(file) and not untrusted):
+    if not effects.lines:
         return
     block = "\n".join("  " + printable(line).replace("\n", "\\n") for line in effects.lines)
-    if untrusted:
+    if is_untrusted():
         raise RefusedError(
             f"{file} may not do this (--untrusted):\n{block}", remedy="read the file, then leave the option out"
         )
@@ -43,11 +49,6 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     if not typer.confirm("Go on, now and whenever this content is run?", err=True):
         raise RefusedError("nothing was run", remedy="--untrusted refuses such files without asking")
     _remember(effects.digest)
-
-
-def ask_before_processing(file: Path) -> None:
-    """The same for what post-generation does of it: reading evaluation sets."""
-    _ask(file, api.effects_of_file(file).of_processing)
 
 
 def look_at(file: Path, *, root: str | None, num_records: int | None = None) -> "api.Dataset":

@@ -62,6 +62,18 @@ def check_json(value: Any) -> None:
 
 
 QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it"
+"""What to do about a truth value in the place of text; `in_language` says it of other files than YAML."""
+
+
+def in_language(message: str, language: str) -> str:
+    """A message about a value in words that hold where it was written: in `YAML`, `JSON` or `Python`."""
+    if language == "YAML":
+        return message
+    written = {"True": "true", "False": "false"} if language == "JSON" else {}
+    for word, here in written.items():
+        message = message.replace(f"got {word}; {QUOTE_TRUTH}", f"got {here}; {QUOTE_TRUTH}")
+    return message.replace(QUOTE_TRUTH, "a truth value is not text: put it in quotes to make it text")
+
 
 LONGEST_NAME = 200
 """Bytes of a name that becomes the name of a file: file systems take 255, temporary names and suffixes included."""

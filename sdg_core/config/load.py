@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sdg_core.config.base import in_language
 from sdg_core.config.data_designer import BLOCK, drop_inert_keys, placeholders
 from sdg_core.config.data_designer_meaning import with_their_meaning
 from sdg_core.config.dataset import DatasetConfig
@@ -106,10 +107,12 @@ def interpret(
     if not isinstance(document.data, dict):
         found = "an empty file" if document.data is None else f"a {type(document.data).__name__}"
         raise ConfigError(source, [Problem("(top level)", f"expected a mapping with `columns`, found {found}")])
+    if document.data.get("kind") == "pipeline" and "columns" not in document.data:
+        problem = Problem(
+            "kind", "a pipeline, not a dataset; in Python, open it with api.open_pipeline", document.line(("kind",))
+        )
+        raise ConfigError(source, [problem])
     data = dict(document.data)
-    if data.get("kind") == "pipeline":
-        wanted = "a pipeline, where a dataset is needed: api.open_pipeline opens it, sdg_assets.SourcePipeline is its component"
-        raise ConfigError(source, [Problem("kind", wanted, document.line(("kind",)))])
     block = data.pop(BLOCK, {})
     if not isinstance(block, dict):
         problem = Problem(BLOCK, "a mapping is needed", document.line((BLOCK,)))
@@ -156,8 +159,9 @@ class ParsedPipeline:
     parsed: ParsedConfig
 
 
-def is_pipeline(path: FilePath) -> bool:
+def is_pipeline(path: str | FilePath) -> bool:
     """Whether a file says that it is a pipeline. One that cannot be read or parsed is none; loading it says why."""
+    path = FilePath(path)
     try:
         data = parse_document(document_text(path), is_json=path.suffix == ".json").data
     except (OSError, UnicodeDecodeError, DocumentSyntaxError):
@@ -262,6 +266,7 @@ def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig)
     found: dict[str, Problem] = {}
     faults = error.errors()[:_MOST_FAULTS]
     renamed = renamed_keys(faults)
+    language = _language(parsed.source) if parsed.document.lines else "Python"
     for item in faults:
         if item["type"] == "too_short" and item["input"]:
             continue  # only because its items are faulty, and they are reported themselves
@@ -269,7 +274,8 @@ def _problems(error: ValidationError, raw: dict[str, Any], parsed: ParsedConfig)
             continue
         path = _yaml_path(item["loc"], raw, names_a_key=item["type"] in ("missing", "extra_forbidden"))
         missing = [loc[-1] for loc in renamed if loc[:-1] == item["loc"][:-1]]
-        problem = parsed.problem(path, message_of(item, path, around=_at(raw, path[:-1]), missing=missing))
+        message = message_of(item, path, around=_at(raw, path[:-1]), missing=missing)
+        problem = parsed.problem(path, in_language(message, language))
         previous = found.get(problem.path)
         if previous is not None and previous.message != problem.message:
             problem = Problem(problem.path, f"{previous.message}; or: {problem.message}", problem.line)

@@ -38,17 +38,21 @@ class FileSources(SourcesBase):
     reader: files gives one record per file (`content`); jsonl, csv and parquet one per line or row. Every record also has
     `source`, the file's path relative to the config, or its URL.
     front_matter: of `files`: the YAML block that a Markdown file may begin with becomes a column of that name.
+    separator: of `csv`, one character; default a comma, a tab in `.tsv` files, and what a first line such as `sep=;` says.
     """
 
     reader: Literal["files", "jsonl", "csv", "parquet"]
     path: NonEmptyStr
     encoding: Encoding = "utf-8"
     front_matter: Bool = False
+    separator: Annotated[str, Field(strict=True, pattern=r"^[^\"\r\n]$")] | None = None
 
     @model_validator(mode="after")
     def _only_of_text(self) -> "FileSources":
         if self.front_matter and self.reader != "files":
             raise ValueError(f"front_matter belongs to the reader files; {self.reader} has none")
+        if self.separator is not None and self.reader != "csv":
+            raise ValueError(f"separator belongs to the reader csv; {self.reader} has none")
         return self
 
 

@@ -53,10 +53,14 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where YAML 1.1 counts lines."""
 MAX_VALUES = 1_000_000
 """Values a document may hold, aliases spelt out; a file beyond it is a mistake or an attack ("billion laughs")."""
-
-
+MAX_REPEATED = 100_000
+"""Values of a document that has more of them than characters, which only aliases and merge keys bring about."""
 MAX_CHARACTERS = 64 * 2**20
 MAX_DEPTH = 200
+_MOST_EVENTS = 2 * MAX_VALUES + 4
+"""What a parser may report of so many values and their keys, the stream and the document."""
+_MAX_STEPS = 16 * 2**20
+"""Keys and places on the paths to all values together: many values deep down take as much memory."""
 
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
@@ -64,6 +68,34 @@ _VALUE = "tag:yaml.org,2002:value"
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(\.[0-9]*)?")
+
+
+class _Lines:
+    """Lines of values, of as many as a text may have. Raises DocumentSyntaxError for more."""
+
+    def __init__(self, text: str) -> None:
+        self.by_path: dict[Path, int] = {}
+        self.most = min(MAX_VALUES, max(MAX_REPEATED, len(text)))
+        self._steps = _MAX_STEPS
+
+    @property
+    def left(self) -> int:
+        """How many more values there may be."""
+        return self.most - len(self.by_path)
+
+    def note_first(self, path: Path, line: int) -> None:
+        """A value, unless it is known already."""
+        if path not in self.by_path:
+            self.note(path, line)
+
+    def note(self, path: Path, line: int) -> None:
+        """A value, or another line of it."""
+        self._steps -= len(path)
+        if self.left < 0:
+            raise DocumentSyntaxError(f"more than {self.most:,} values; do aliases multiply them?", line)
+        if self._steps < 0:
+            raise DocumentSyntaxError("too many values that are nested too deeply", line)
+        self.by_path[path] = line
 
 
 def _resolvers_without(*tags: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
@@ -146,13 +178,13 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
     """Parse one YAML document, or one of JSON. Raises DocumentSyntaxError."""
     if len(text) > MAX_CHARACTERS:
         raise DocumentSyntaxError(f"{len(text):,} characters; at most {MAX_CHARACTERS:,} are read", None)
-    _check_depth(text)
+    _check_size(text)
     if is_json:
         return _parse_json(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        lines: dict[Path, int] = {}
+        lines = _Lines(text)
         if node is not None:
             _walk(node, (), lines, frozenset())
         data = loader.construct_document(node) if node is not None else None
@@ -173,7 +205,7 @@ def parse_document(text: str, *, is_json: bool = False) -> Document:
         raise DocumentSyntaxError("nested too deeply", None) from error
     finally:
         loader.dispose()
-    return Document(data, lines)
+    return Document(data, lines.by_path)
 
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+|\n')
@@ -201,7 +233,8 @@ def _no_constant(name: str) -> float:
 
 def _json_lines(text: str) -> dict[Path, int]:
     """The line of every value of a JSON text that is known to parse. Raises DocumentSyntaxError for a key given twice."""
-    lines: dict[Path, int] = {(): 1}
+    lines = _Lines(text)
+    lines.note((), 1)
     around: list[tuple[Path, str]] = []
     path: Path = ()
     line = 1
@@ -211,7 +244,7 @@ def _json_lines(text: str) -> dict[Path, int]:
         if token == "\n":
             line += 1
         elif token in ("{", "["):
-            lines.setdefault(path, line)
+            lines.note_first(path, line)
             around.append((path, token))
             key_comes = token == "{"
             path = (*path, 0) if token == "[" else path
@@ -227,12 +260,12 @@ def _json_lines(text: str) -> dict[Path, int]:
             key_comes = False
         elif key_comes:
             path = (*around[-1][0], json.loads(token))
-            if path in lines:
+            if path in lines.by_path:
                 raise DocumentSyntaxError(f"key {path[-1]!r} is given twice", line)
-            lines[path] = line
+            lines.note(path, line)
         else:
-            lines.setdefault(path, line)
-    return lines
+            lines.note_first(path, line)
+    return lines.by_path
 
 
 def ord_of(character: str | int) -> int:
@@ -240,54 +273,57 @@ def ord_of(character: str | int) -> int:
     return character if isinstance(character, int) else ord(character)
 
 
-def _walk(node: yaml.Node, path: Path, lines: dict[Path, int], inside: frozenset[int]) -> None:
+def _walk(node: yaml.Node, path: Path, lines: _Lines, inside: frozenset[int]) -> None:
     """Note the line of a node and of everything in it; `inside` holds the ids of the nodes around it."""
     line = node.start_mark.line + 1
     if id(node) in inside:
         raise DocumentSyntaxError("an alias refers to a value that contains it", line)
-    if len(lines) > MAX_VALUES:
-        raise DocumentSyntaxError(f"more than {MAX_VALUES:,} values; do aliases multiply them?", line)
-    lines[path] = line
+    lines.note(path, line)
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             _walk(child, (*path, index), lines, inside | {id(node)})
     elif isinstance(node, yaml.MappingNode):
         for key, child in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                _check_merge(child, left=MAX_VALUES - len(lines), line=line)
+                _check_merge(child, lines, line)
                 continue
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise DocumentSyntaxError("a key must be text, not a list or mapping", line)
             child_path = (*path, key.value)
-            if child_path in lines:
+            if child_path in lines.by_path:
                 raise DocumentSyntaxError(f"key {key.value!r} is given twice", line)
             _walk(child, child_path, lines, inside | {id(node)})
-            lines[child_path] = line
+            lines.note(child_path, line)
 
 
-def _check_depth(text: str) -> None:
-    """Raise DocumentSyntaxError for text nested so deeply that composing it would exhaust the stack of the C library."""
+def _check_size(text: str) -> None:
+    """Raise DocumentSyntaxError for text with too many values, or nested so deeply that composing it exhausts the C library's
+    stack."""
     depth = 0
+    values = 0
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > MAX_DEPTH:
-                    raise DocumentSyntaxError("nested too deeply", None)
-            elif isinstance(event, yaml.CollectionEndEvent):
+            if isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
+                continue
+            values += 1
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            if depth > MAX_DEPTH:
+                raise DocumentSyntaxError("nested too deeply", None)
+            if values > _MOST_EVENTS:
+                raise DocumentSyntaxError(f"more than {MAX_VALUES:,} values", None)
     except yaml.YAMLError:  # reported with its place when the document is composed
         return
 
 
-def _check_merge(node: yaml.Node, *, left: int, line: int) -> None:
-    """Raise DocumentSyntaxError if merging a node copies more than `left` values."""
+def _check_merge(node: yaml.Node, lines: _Lines, line: int) -> None:
+    """Raise DocumentSyntaxError if merging a node copies more values than there may be."""
     waiting = [node]
+    left = lines.left
     while waiting:
         if left < 0:
-            message = f"more than {MAX_VALUES:,} values; do merge keys multiply them?"
-            raise DocumentSyntaxError(message, line)
+            raise DocumentSyntaxError(f"more than {lines.most:,} values; do merge keys multiply them?", line)
         found = waiting.pop()
         left -= 1
         if isinstance(found, yaml.SequenceNode):

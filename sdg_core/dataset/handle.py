@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, Reading
 from sdg_core.config.seeds import SeedConfig, SeedSource
 from sdg_core.dataset.resume import check_row_group_size
+from sdg_core.dataset.shown_tables import as_html
 from sdg_core.errors import ConfigError, IncompleteError, PlanError
 from sdg_core.plan.compile import compile_plan
 from sdg_core.plan.dataset_plan import DatasetPlan, SeedInfo
@@ -38,20 +39,30 @@ ConfigLike = str | Path | Mapping[str, Any] | DatasetConfig | SupportsToDict
 """A dataset file, or the config itself: a mapping of what a file would hold, a config object, or a builder of Data Designer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """An open dataset: its checked config, its plan, its seed data, and where it is stored."""
 
-    loaded: LoadedDataset = field(repr=False)
-    plan: DatasetPlan = field(repr=False)
-    seeds: Seeds | None = field(repr=False)
+    loaded: LoadedDataset
+    plan: DatasetPlan
+    seeds: Seeds | None
     layout: DatasetLayout
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
 
     @property
     def name(self) -> str:
         """The dataset's name."""
         return self.plan.config.name
+
+    def __repr__(self) -> str:
+        directory = self.layout.directory
+        return f"<Dataset {self.name!r}: {self.plan.num_records:,} records of {len(self.plan.schema)} columns, in {directory}>"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: its columns. Nothing is read."""
+        kinds: dict[str, str] = {column.name: column.column_type for column in self.plan.config.columns}
+        rows = [(field.name, kinds.get(field.name, ""), str(field.type)) for field in self.plan.schema]
+        return as_html(("column", "made by", "type"), enumerate(rows), [repr(self)])
 
     def scan(self) -> "pl.LazyFrame":
         """The finished dataset, or before that the rows there are so far, read when they are asked for.
@@ -134,6 +145,11 @@ def open_dataset(
     return Dataset(loaded, plan, seeds, layout, env)
 
 
+def opened(dataset: ConfigLike | Dataset) -> Dataset:
+    """An open dataset as it is, and what `open_dataset` takes opened. Raises what that raises."""
+    return dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+
+
 def open_source(dataset: Dataset, source: SeedSource) -> Seeds:
     """Open a seed source that a dataset names beside its seed data. Raises SeedError."""
     return _open_seeds(dataset.loaded, SeedConfig(source=source), dataset.layout, dataset.env)
@@ -164,20 +180,23 @@ def _named_from(base: Path, seed: SeedInfo) -> SeedInfo:
     return replace(seed, files=names)
 
 
-def row_group_statuses(dataset: Dataset) -> list[RowGroupStatus]:
+def row_group_statuses(dataset: ConfigLike | Dataset) -> list[RowGroupStatus]:
     """The status of every planned row group in the version that this config's data lies in."""
+    dataset = opened(dataset)
     return scan_version(dataset, measured_version(dataset)[0])
 
 
-def seal_of(dataset: Dataset) -> Version | None:
+def seal_of(dataset: ConfigLike | Dataset) -> Version | None:
     """The version that a run of this dataset would be refused for, because it is sealed; None if there is none."""
+    dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
     sealed = version is not None and version.metadata is not None and version.metadata.sealed
     return version if sealed else None
 
 
-def measured_version(dataset: Dataset) -> tuple[VersionLayout, Metadata | None]:
+def measured_version(dataset: ConfigLike | Dataset) -> tuple[VersionLayout, Metadata | None]:
     """The version to measure the plan against. Raises a MetadataError, or RowGroupSizeError if the two cannot be compared."""
+    dataset = opened(dataset)
     version = find_version(dataset.layout, dataset.plan)
     if version is None:
         return dataset.layout.version(dataset.plan.fingerprint.version), None

@@ -56,12 +56,14 @@ def remove_versions(
     *,
     keep: int = 0,
     then: Callable[[Sequence[VersionInfo]], None] = lambda removed: None,
+    note_costs: Callable[[Dataset, Ledger | None], None] = _note_costs,
 ) -> tuple[VersionInfo, ...]:
     """Remove versions, each at once under its name, and what the ledger holds of them; returns those removed.
 
     Every version of the dataset is claimed first, also those that stay, because a run on one of them may take cells over from an
     old one. What may go is decided again then, and before each removal: a run may have returned to a version meanwhile. The
-    claims are renewed until all is removed. then: called with what was removed, while they are still held. Raises ClaimedError,
+    claims are renewed until all is removed. note_costs: writes down what the versions have
+    cost, before one of them goes. then: called with what was removed, while they are still held. Raises ClaimedError,
     before anything is removed, if a live run holds one of them; StoreError or LedgerError.
     """
     with open_ledger_readonly(dataset) as ledger, ExitStack() as held:
@@ -75,7 +77,7 @@ def remove_versions(
                 claim = whole_version(ledger, dataset=dataset.name, version=name, action="prune")
                 guards[name] = held.enter_context(claim)
         wanted = {version.name for version in versions}
-        _note_costs(dataset, ledger)
+        note_costs(dataset, ledger)
         removed: list[VersionInfo] = []
         for version in prunable(dataset, keep=keep):
             if version.name not in wanted or _is_in_use(dataset, version.name):

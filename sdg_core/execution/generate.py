@@ -11,7 +11,7 @@ from sdg_core.config.run import RunSettings
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.estimates import adopt_estimate
 from sdg_core.dataset.events import Notice, Observer
-from sdg_core.dataset.handle import Dataset, scan_version
+from sdg_core.dataset.handle import ConfigLike, Dataset, opened, scan_version
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.dataset.spending import DatasetSpending, budget_of, spending_of
@@ -42,7 +42,7 @@ _LOG = logging.getLogger(__name__)
 
 
 async def agenerate(
-    dataset: Dataset,
+    dataset: ConfigLike | Dataset,
     *,
     row_groups: Sequence[int] | None = None,
     resume: ResumeMode | None = None,
@@ -58,9 +58,9 @@ async def agenerate(
     on_event: told what happens, as it happens. on_row_group: called in a thread for every row group of the run once its file is
     durable, for complete ones (`adopted`) too; if it raises, the run ends with CallbackError and all data is kept.
     begun_by: whose version it is that `never` begins; runs of one backfill give its id and share one. Default: run_id.
-    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`;
-    finished work is on disk whatever happens.
+    Everything that can be checked is checked before anything is written or asked of a model. Raises errors of `sdg_core.errors`.
     """
+    dataset = opened(dataset)
     settings = settings or dataset.plan.config.run
     plan = dataset.plan.with_settings(settings)
     indices = chosen_row_groups(plan.row_groups, row_groups)
@@ -98,8 +98,8 @@ async def agenerate(
                 async with stock.kept(sleep=context.sleep, observer=tally):
                     await _run(context, work, ledger, carry_sources(dataset.layout, version))
             statuses = await stock.take_in_turn(models.spending, sleep=context.sleep)
-    remaining = sum(len(statuses[index].remaining) for index in indices)
-    return _with_costs(tally.summary(version.layout, run_id=run_id, remaining=remaining), dataset, statuses, models)
+    summary = tally.summary(version.layout, run_id=run_id, remaining=sum(len(statuses[i].remaining) for i in indices))
+    return _with_costs(summary, dataset, statuses, models)
 
 
 def _with_costs(

@@ -270,10 +270,11 @@ class OpenGroup:
     def take(self, found: FoundCell, position: int, column: str) -> Cell:
         """Count a cell of a row that was paid for before; the cell, with the usage that no file counts yet."""
         cell = found.cell
-        if found.version is not None:
-            self.carried_over += 1
-            self.carried_from = add_usage(self.carried_from, {found.version: {column: 1}})
         paid = found.journaled
+        version = found.version or (paid.version if paid is not None else "")
+        if version:
+            self.carried_over += 1
+            self.carried_from = add_usage(self.carried_from, {version: {column: 1}})
         if paid is None:
             return cell
         self.replayed += 1

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
+from sdg_core.dataset.shown_tables import LONGEST, as_html, shown_value
 from sdg_core.execution.cells import RecordMaker
 from sdg_core.execution.open_row_group import OpenGroup
-from sdg_core.execution.preview_table import LONGEST, as_html, shown_value
 from sdg_core.execution.samples import known_replies, sampled_hashes
 from sdg_core.execution.settle import settle_record
 from sdg_core.execution.stop_rules import FailureBudget, unless_stalled, watch_for_stall

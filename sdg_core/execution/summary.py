@@ -77,23 +77,15 @@ class Tally:
             self.first_failure = self.first_failure or event.first_failure
         self._observer(event)
 
-    def add_sources(
-        self,
-        *,
-        made: int,
-        failed: int,
-        adopted: int,
-        replayed: int = 0,
-        written: int = 0,
-        first_failure: str | None = None,
+    def count(
+        self, *, generated: int = 0, replayed: int = 0, failed: int = 0, adopted: int = 0, written: int = 0
     ) -> None:
-        """Count the sources of a partition of a pipeline, as events count the records of a dataset. written: partitions."""
-        self._generated += made
+        """Count what no event tells of: rows, replies, failures and partitions of a pipeline."""
+        self._generated += generated
+        self._replayed += replayed
         self._failed += failed
         self._adopted += adopted
-        self._replayed += replayed
         self._written += written
-        self.first_failure = self.first_failure or first_failure
 
     def summary(self, version: VersionLayout, *, run_id: str, remaining: int) -> RunSummary:
         """The counts so far."""

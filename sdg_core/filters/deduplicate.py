@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,15 +27,17 @@ from numpy.typing import NDArray
 from sdg_core.errors import FilterError
 from sdg_core.filters.clusters import Duplicates, Ids, Records, checked_threshold, components
 from sdg_core.filters.lsh import Signatures, similar_components
-from sdg_core.filters.words import LETTERS_AND_DIGITS, as_texts, mixed, ngrams, words_of
+from sdg_core.filters.words import LETTERS_AND_DIGITS, Words, as_texts, mixed, ngrams, words_of
 from sdg_core.filters.words import VERSION as WORDS_VERSION
 from sdg_core.plan.names import did_you_mean
 
 SEED = 1
 ROWS_AT_ONCE = 2048
 ROWS_MORE = 1 << 16
-TEXTS_AT_ONCE = 512
-"""Texts whose words and signatures are computed at one time: few enough for the processor's cache."""
+TEXTS_AT_ONCE = 1024
+"""Texts whose words are computed at one time: few enough for the processor's cache."""
+SIGNATURES_AT_ONCE = 64
+"""Signatures that are lists of numbers at one time."""
 ROUNDING = 1e-6
 Scores = Sequence[float | None] | None
 
@@ -74,9 +75,10 @@ class ExactDuplicates:
 class MinhashDuplicates:
     """Records whose texts have a Jaccard similarity of about `threshold` or more, over n-grams of words.
 
-    Words are compared in lower case and without punctuation; a text of fewer than `ngram` words is one n-gram. Signatures are
-    full-set R-MinHash (rensa; Dahlgaard et al. 2017, arXiv 1704.04370) of `width` 32-bit slots: 4 * width + 16 bytes a record;
-    the standard error of a similarity of 0.7 is 0.04 with 128 slots. `signatures_of` may be given in rensa's place.
+    Words are compared in lower case and without punctuation, texts without letters and digits by their signs; a text of fewer
+    than `ngram` words is one n-gram. Signatures are full-set R-MinHash (rensa; Dahlgaard et al. 2017, arXiv 1704.04370) of
+    `width` 32-bit slots: 4 * width + 16 bytes a record; the standard error of a similarity of 0.7 is 0.04 with 128 slots.
+    `signatures_of` may be given in rensa's place.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class MinhashDuplicates:
             self._empty.append(np.diff(offsets) == 0)
 
     def decide(self) -> Duplicates:
-        """The clusters and who stays; a text without a word is like no other. Raises FilterError for an id given twice."""
+        """The clusters and who stays; a blank text is like no other. Raises FilterError for an id given twice."""
         order = self._records.order()
         empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])
         labels = similar_components(self._signatures[: self._count], threshold=self._threshold)
@@ -176,8 +178,13 @@ def rensa_signatures(hashes: NDArray[np.uint64], offsets: NDArray[np.uint64], wi
     rensa_version()
     from rensa import RMinHash
 
-    rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, width, SEED).to_rows()
-    slots = array("I", chain.from_iterable(rows))  # the fastest of the ways from lists of numbers to memory
+    slots = array("I")
+    for first in range(0, len(offsets) - 1, SIGNATURES_AT_ONCE):
+        bounds = offsets[first : first + SIGNATURES_AT_ONCE + 1]
+        part = hashes[bounds[0] : bounds[-1]]
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(part, bounds - bounds[0], width, SEED)
+        for row in matrix.to_rows():
+            slots.fromlist(row)  # the fastest of the ways from lists of numbers to memory
     return np.frombuffer(slots, dtype=np.uint32).reshape(-1, width)
 
 
@@ -251,7 +258,10 @@ def _close_components(units: NDArray[np.float32], *, threshold: float) -> NDArra
 
 def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The hashes of each text's n-grams one after another, and where each text's begin, with the end of the last."""
-    words = words_of(texts.str.to_lowercase(), pattern=LETTERS_AND_DIGITS)
+    words = _compared_words(texts.str.to_lowercase())
+    if n == 1:
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(words.row, minlength=len(texts)))])
+        return words.hash, offsets.astype(np.uint64)
     places, hashes = ngrams(words, n)
     rows = words.row[places]
     short = np.bincount(rows, minlength=len(texts))[words.row] == 0
@@ -265,6 +275,19 @@ def _shingles(texts: pl.Series, n: int) -> tuple[NDArray[np.uint64], NDArray[np.
         rows = np.sort(rows, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))]).astype(np.uint64)
     return hashes, offsets
+
+
+def _compared_words(texts: pl.Series) -> Words:
+    """The words of each text without their punctuation; of a text without any, such as one of emoji, all between blanks."""
+    words = words_of(texts, pattern=LETTERS_AND_DIGITS)
+    bare = np.flatnonzero(np.bincount(words.row, minlength=len(texts)) == 0)
+    signs = words_of(texts.gather(bare))
+    if not len(signs.row):
+        return words
+    rows = np.concatenate([words.row, bare[signs.row]])
+    order = np.argsort(rows, kind="stable")
+    found = zip((words.hash, words.length), (signs.hash, signs.length), strict=True)
+    return Words(rows[order], *(np.concatenate(pair)[order] for pair in found))
 
 
 def _hash_of(words: NDArray[np.uint64]) -> np.uint64:

@@ -3,8 +3,10 @@
 Invariant: the words of a text stand together and in order, so that an n-gram is n neighbouring entries with the same row.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,18 +15,22 @@ from numpy.typing import NDArray
 
 from sdg_core.errors import FilterError
 
-VERSION = 1
+VERSION = 2
 """Of words, their hashes and n-grams; changes with whatever makes other n-grams of the same text."""
 RUNS = r"\S+"
 """A word is a run of characters that are not white space (Unicode's White_Space): the definition of Gopher and C4."""
-LETTERS_AND_DIGITS = r"[\p{L}\p{M}\p{N}]+"
-"""A word without its punctuation, for comparing texts."""
+LETTERS_AND_DIGITS = r"[[\p{Han}\p{Hiragana}]&&[\p{L}\p{M}\p{N}]]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}]]+"
+"""A word without its punctuation, for comparing texts. Chinese and Japanese put no spaces between words: there each ideograph and
+each hiragana is a word of its own, as in Unicode's UAX #29."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_OF_SEVERAL = 0xC0
 """The smallest byte that begins a character of several bytes in UTF-8."""
+LONG = 64
 _NO = 0
 _YES = 1
 _UNKNOWN = 2
+_ALONE = 3
+"""A character that is a word of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,12 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
 
     Memory: 24 bytes a word, and a megabyte, or 20 times the longest text, while it is computed.
     """
-    column = texts.fill_null("").rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
+    column = (
+        (texts.fill_null("") + _BETWEEN)
+        .rechunk()
+        .to_arrow(compat_level=pl.CompatLevel.oldest())
+        .cast(pa.large_string())
+    )
     _, offsets, content = column.buffers()
     if content is None or not len(column):
         return Words(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))
@@ -72,20 +83,17 @@ def words_of(texts: pl.Series, *, pattern: str = RUNS) -> Words:
 def _words_between(
     bounds: NDArray[np.int64], text: NDArray[np.uint8], *, first: int, pattern: str
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
-    """Rows, hashes and lengths of the words of some texts, which stand between neighbouring bounds. first: the row of the
-    first text."""
+    """Rows, hashes and lengths of the words of some texts, which stand between neighbouring bounds and end with what is in no
+    word. first: the row of the first text."""
     block = text[bounds[0] : bounds[-1]]
     edges = bounds - bounds[0]
-    inside = _in_words(block, pattern)
-    begins = inside.copy()
-    begins[1:] &= ~inside[:-1]
-    ends = inside.copy()
-    ends[:-1] &= ~inside[1:]
-    filled = edges[:-1] < edges[1:]  # a word ends with its text
-    for flags, places in ((begins, edges[:-1][filled]), (ends, edges[1:][filled] - 1)):
-        flags[places] = inside[places]
-    starts = np.flatnonzero(begins)
-    stops = np.flatnonzero(ends) + 1
+    inside, alone, after = _in_words(block, pattern)
+    changes = np.flatnonzero(np.diff(inside, prepend=False))
+    starts = changes[0::2]
+    stops = changes[1::2]
+    if len(alone):
+        starts = np.union1d(starts, np.concatenate([alone, after[inside[after]]]))
+        stops = np.union1d(stops, np.concatenate([after, alone[inside[alone - 1] & (alone > 0)]]))
     counts = np.diff(np.searchsorted(starts, edges))
     lengths = stops - starts
     if block.max(initial=0) >= _FIRST_OF_SEVERAL:
@@ -94,12 +102,14 @@ def _words_between(
     return np.repeat(np.arange(first, first + len(counts)), counts), _hashes(block, starts, stops), lengths
 
 
-def _in_words(block: NDArray[np.uint8], pattern: str) -> NDArray[np.bool_]:
-    """Whether each byte of UTF-8 text belongs to a character of a word."""
+def _in_words(block: NDArray[np.uint8], pattern: str) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+    """Whether each byte of UTF-8 text belongs to a character of a word; where characters that are words of their own begin, and
+    where what follows them does."""
     classes = _classes(pattern)
     inside: NDArray[np.bool_] = np.take(classes[:256] == _YES, block)  # faster than an index
+    nowhere = np.zeros(0, dtype=np.intp)
     if block.max(initial=0) < _FIRST_OF_SEVERAL:
-        return inside
+        return inside, nowhere, nowhere
     first = np.flatnonzero(block >= _FIRST_OF_SEVERAL)
     width = 2 + (block[first] >= 0xE0).astype(np.int64) + (block[first] >= 0xF0)
     code = block[first] & (0x7F >> width)
@@ -109,22 +119,30 @@ def _in_words(block: NDArray[np.uint8], pattern: str) -> NDArray[np.bool_]:
     found = classes[code]
     if (found == _UNKNOWN).any():
         new = np.unique(code[found == _UNKNOWN])
-        matches = pl.Series(list(map(chr, new.tolist()))).str.contains(f"^{pattern}$")
-        classes[new] = np.where(matches.to_numpy(), _YES, _NO)
+        classes[new] = _classified(new, pattern)
         found = classes[code]
     for step in range(4):
         longer = width > step
-        inside[first[longer] + step] = found[longer] == _YES
-    return inside
+        inside[first[longer] + step] = (found[longer] == _YES) | (found[longer] == _ALONE)
+    alone = np.flatnonzero(found == _ALONE)
+    return inside, first[alone], first[alone] + width[alone]
 
 
 @lru_cache(maxsize=2)
 def _classes(pattern: str) -> NDArray[np.uint8]:
     """For each code point whether it belongs to a word; those beyond ASCII are looked up when they are met."""
     classes = np.full(0x110000, _UNKNOWN, dtype=np.uint8)
-    matches = pl.Series(list(map(chr, range(128)))).str.contains(f"^(?s:{pattern})$")
-    classes[:128] = np.where(matches.to_numpy(), _YES, _NO)
+    classes[:128] = _classified(np.arange(128), pattern)
     return classes
+
+
+def _classified(codes: NDArray[Any], pattern: str) -> NDArray[np.uint8]:
+    """What each code point is to a pattern: of two that are alone, two words are made."""
+    characters = pl.Series([chr(code) for code in codes.tolist()], dtype=pl.String)
+    whole = rf"\A(?:{pattern})\z"
+    inside = characters.str.contains(whole).to_numpy()
+    joins = (characters + characters).str.contains(whole).to_numpy()
+    return np.where(inside, np.where(joins, _YES, _ALONE), _NO).astype(np.uint8)
 
 
 def _is_first_byte(block: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -136,30 +154,23 @@ def _is_first_byte(block: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _hashes(block: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.uint64]:
     """A 64-bit hash of each word, the same in every release and on every machine.
 
-    A polynomial over its bytes, each mapped to 64 random bits (Karp and Rabin 1987; Cohen 1997 for the table), modulo 2^64:
-    the difference of two prefix sums, divided by the power at which the word begins.
+    SplitMix64's finaliser over each eight bytes (the last ones filled up by zeros), which start from the number of bytes; BLAKE2
+    of words of more than LONG bytes, which would take numpy too many steps.
     """
-    hashes = np.zeros(len(starts), dtype=np.uint64)
-    for place in range(0, len(starts), _WORDS_AT_ONCE):
-        some = slice(place, place + _WORDS_AT_ONCE)
-        offset = starts[place]
-        text = block[offset : stops[some][-1]]
-        size = 1 << len(text).bit_length()
-        prefix = np.zeros(len(text) + 1, dtype=np.uint64)
-        np.cumsum(np.take(_BYTES, text) * _powers(_BASE, size)[: len(text)], out=prefix[1:])
-        begin = starts[some] - offset
-        sums = np.take(prefix, stops[some] - offset) - np.take(prefix, begin)
-        hashes[some] = sums * np.take(_powers(_INVERSE, size), begin)
-    return mixed(hashes)
-
-
-@lru_cache(maxsize=4)
-def _powers(base: int, count: int) -> NDArray[np.uint64]:
-    """base^0, base^1, ... modulo 2^64."""
-    powers = np.full(count, base, dtype=np.uint64)
-    powers[:1] = 1
-    result: NDArray[np.uint64] = np.cumprod(powers, dtype=np.uint64)
-    return result
+    padded = np.concatenate([block, np.zeros(8, dtype=np.uint8)])
+    eights = np.ndarray(len(block) + 1, dtype="<u8", buffer=padded, strides=(1,))
+    size = stops - starts
+    hashes = size.astype(np.uint64) * _MIX
+    some: slice | NDArray[np.intp] = slice(None)
+    for place in range(0, min(int(size.max(initial=0)), LONG), 8):
+        if place:
+            some = np.flatnonzero(size > place)
+        left = np.minimum(size[some] - place, 8)
+        hashes[some] = mixed(hashes[some] ^ (eights[starts[some] + place] & _FIRST_BYTES[left]))
+    for word in np.flatnonzero(size > LONG).tolist():
+        digest = hashlib.blake2b(block[starts[word] : stops[word]].tobytes(), digest_size=8).digest()
+        hashes[word] = int.from_bytes(digest, "little")
+    return hashes
 
 
 def ngrams(words: Words, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -184,8 +195,8 @@ def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values
 
 
-_BASE = 0xD1342543DE82EF95
-_INVERSE = pow(_BASE, -1, 2**64)
 _BYTES_AT_ONCE = 1 << 18
-_WORDS_AT_ONCE = 16_384
-_BYTES = mixed(np.arange(256, dtype=np.uint64))
+_BETWEEN = "\n"
+"""Ends each text in the block: in no word of any pattern."""
+_FIRST_BYTES = np.array([2 ** (8 * count) - 1 for count in range(9)], dtype=np.uint64)
+"""Masks of so many bytes of eight, the first of which is the lowest."""

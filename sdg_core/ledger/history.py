@@ -16,9 +16,7 @@ class RunRecord:
     """One run. Times are seconds since 1970.
 
     outcome: done, failed_records, stopped, refused, interrupted or failed; None while a run is under way, or if it was killed.
-    replayed: replies that were taken from the journal. Of a dataset, generated and failed count records, adopted and written row
-    groups. Of a pipeline, generated counts the sources that this run completed, failed those that it left partial or gave up,
-    adopted those that needed nothing, and written partitions.
+    replayed: replies that were taken from the journal.
     """
 
     run_id: str

@@ -35,7 +35,8 @@ class JournaledCell:
 
     record: what the random words of its row are counted by: the record, unless a function changed the rows. inputs: a digest of
     the values that it was made from, empty if unknown. run_id: the run that paid, empty for what no journal holds.
-    counted: the usage in a row-group file counts it already.
+    counted: the usage in a row-group file counts it already. version: the earlier version that the cell was taken from, empty
+    for the journal's own.
     """
 
     record: int
@@ -46,6 +47,7 @@ class JournaledCell:
     inputs: str = ""
     run_id: str = ""
     counted: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True)

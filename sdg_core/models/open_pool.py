@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from random import random as system_random
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from sdg_core.models.mcp.server import McpServer
 from sdg_core.models.mcp.toolbox import Toolbox
 from sdg_core.models.parameter_support import ParameterSupport
 from sdg_core.models.pool import ModelPool
+from sdg_core.models.providers.client import client_of
 from sdg_core.models.retry import RetryPolicy
 from sdg_core.models.secrets import api_key, extra_headers
 from sdg_core.models.spending import Spending
@@ -30,7 +32,10 @@ from sdg_core.models.types import ChatClient
 from sdg_core.plan.models import UsedTools
 
 if TYPE_CHECKING:
+    from sdg_core.models.serving.nodes import NodesClient
     from sdg_core.models.serving.open import Served
+
+    Running = Mapping[str, Served | NodesClient]
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,11 +70,10 @@ async def open_models(
     headers = {name: extra_headers(provider, env) for name, provider in providers.items()}
     keys = {name: api_key(provider, env) for name, provider in providers.items()}
     async with AsyncExitStack() as cleanup:
-        running: Mapping[str, Served] = {}
+        running: Running = {}
         if any(provider.serve is not None for provider in providers.values()):
-            from sdg_core.models.serving.open import model_servers
-
-            started = model_servers([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
+            start = _how_to_start(settings)
+            started = start([*providers.values()], env=env, base=tools.base, on_notice=on_notice)
             running = await cleanup.enter_async_context(started)
         placed = {
             alias: (model, running[provider.name].provider if provider.name in running else provider)
@@ -96,7 +100,7 @@ async def open_models(
 @asynccontextmanager
 async def _open_pool(
     models: Models,
-    running: "Mapping[str, Served]",
+    running: "Running",
     *,
     headers: Mapping[str, Mapping[str, str]],
     keys: Mapping[str, str | None],
@@ -120,8 +124,10 @@ async def _open_pool(
     async with AsyncExitStack() as cleanup:
         opened: dict[str, ChatClient] = {}
         for name, provider in providers.items():
-            client = _client(provider, clients, api_key=keys[name], extra_headers=headers[name], sleep=sleep)
-            opened[name] = running[name].watch(client) if name in running else client
+            make = partial(
+                client_of, provider, api_key=keys[name], extra_headers=headers[name], own=clients, sleep=sleep
+            )
+            opened[name] = running[name].client(make) if name in running else make()
             cleanup.push_async_callback(opened[name].aclose)
         cleanup.push_async_callback(_close, servers.values())
         for gate in gates.values():
@@ -153,6 +159,17 @@ async def _open_pool(
         )
 
 
+def _how_to_start(settings: RunSettings) -> "Callable[..., AbstractAsyncContextManager[Running]]":
+    """What starts model servers: here, or on the nodes where a pipeline's stages run."""
+    if settings.executor == "ray":
+        from sdg_core.models.serving.nodes import servers_on_nodes
+
+        return servers_on_nodes
+    from sdg_core.models.serving.open import model_servers
+
+    return model_servers
+
+
 def _link_fallbacks(models: Models, endpoints: Mapping[str, ModelEndpoint]) -> None:
     for alias, (model, _) in models.items():
         if model.fallback is not None and model.fallback in endpoints:
@@ -171,33 +188,6 @@ def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[Structu
         StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
         ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),
     )
-
-
-def _client(
-    provider: ModelProvider,
-    own: Mapping[str, Any],
-    *,
-    api_key: str | None,
-    extra_headers: Mapping[str, str],
-    sleep: Callable[[float], Awaitable[None]],
-) -> ChatClient:
-    match provider.provider_type:
-        case "openai":
-            from sdg_core.models.providers.openai import OpenAIClient
-
-            return OpenAIClient(provider, api_key=api_key, extra_headers=extra_headers)
-        case "anthropic":
-            from sdg_core.models.providers.anthropic import AnthropicClient
-
-            return AnthropicClient(provider, api_key=api_key, extra_headers=extra_headers)
-        case "simulated":
-            from sdg_core.models.simulated.client import SimulatedClient
-
-            return SimulatedClient(provider, sleep=sleep)
-        case "custom":
-            from sdg_core.models.providers.custom import CustomClient
-
-            return CustomClient(provider, own[provider.name])
 
 
 def _account(model: ModelConfig, provider: ModelProvider, key: str | None) -> Account:

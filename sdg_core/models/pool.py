@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sdg_core.models.health import ModelHealth
     from sdg_core.models.mcp.server import McpServer
     from sdg_core.models.mcp.toolbox import Toolbox, ToolHealth
+    from sdg_core.models.serving.nodes import NodesClient
     from sdg_core.models.serving.open import Served
 
 _LOG = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
         servers: "Mapping[str, McpServer]",
         toolboxes: "Mapping[str, Toolbox]",
         spending: Spending,
-        served: Iterable["Served"] = (),
+        served: "Iterable[Served | NodesClient]" = (),
     ) -> None:
         self.capacity = capacity
         self.spending = spending
@@ -62,7 +63,7 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
     @property
     def starting(self) -> bool:
         """Whether a model server of this run has died and is not ready again yet."""
-        return any(served.server.is_starting for served in self._served)
+        return any(served.is_starting for served in self._served)
 
     @property
     def last_fault(self) -> str | None:

@@ -6,14 +6,13 @@ name is accepted, and looked up when the task is there.
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sdg_core.config.columns import Column
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import ParsedPipeline, read_pipeline
 from sdg_core.config.pipeline import (
@@ -34,7 +33,8 @@ from sdg_core.config.yaml_document import Path as YamlPath
 from sdg_core.custom import Stage as UserStage
 from sdg_core.errors import ConfigError, PlanError, Problem
 from sdg_core.pipelines.executors.installed import missing_executor
-from sdg_core.pipelines.plan import PipelinePlan, StagePlan
+from sdg_core.pipelines.known_columns import KnownColumns
+from sdg_core.pipelines.plan import PipelinePlan, StagePlan, columns_made
 from sdg_core.pipelines.readers.custom import custom_mark
 from sdg_core.pipelines.readers.find import columns_of, missing_extra
 from sdg_core.pipelines.split import DEFAULT_SIZES
@@ -50,7 +50,7 @@ from sdg_core.plan.fingerprint import CONFIG_HASH_VERSION, Fingerprint, digest, 
 from sdg_core.plan.graph import build_graph
 from sdg_core.plan.kinds import is_whole_column, producers_of, references_of
 from sdg_core.plan.load import LoadedDataset
-from sdg_core.plan.models import UsedTools, used_models
+from sdg_core.plan.models import used_models, used_tools
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.project import is_own
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
@@ -70,7 +70,7 @@ Functions = Mapping[str, Callable[..., Any]]
 
 
 def load_pipeline(
-    path: Path,
+    path: str | Path,
     *,
     env: Mapping[str, str] | None = None,
     functions: Functions | None = None,
@@ -83,6 +83,7 @@ def load_pipeline(
     offline: run none of the code that it names; functions and classes are read from their source. untrusted: see `open_pipeline`.
     """
     env = os.environ if env is None else env
+    path = Path(path)
     read = read_pipeline(path, env=env)
     own = not untrusted and is_own(path, working_directory=Path.cwd())
     looking = Looking(own=own) if offline else None
@@ -102,7 +103,7 @@ def compile_pipeline(
 
 
 class _Compiler:
-    """Goes through the stages once. known: the columns so far, None while they cannot be known."""
+    """Goes through the stages once."""
 
     def __init__(
         self,
@@ -185,34 +186,48 @@ class _Compiler:
                 plan = self._columns(plan, stage)
                 own = self._column_marks(plan, stage)
             case ExplodeStage():
-                self._need(stage.column.partition(".")[0], ("stages", place, "column"))
-                self._known = None
+                self._explode(place, stage)
             case FunctionStage():
                 plan, mark = self._function(plan, stage)
                 own |= {"source_hash": mark, "checkpoint": False}  # which it had when it could not be true
-                self._known = None
+                self._known = KnownColumns(None)
             case SelectStage():
                 for number, name in enumerate(stage.columns):
                     self._need(name, ("stages", place, "columns", number))
-                self._known = frozenset(stage.columns)
+                self._known = self._known.only(frozenset(stage.columns))
             case RenameStage():
                 self._rename(place, stage)
         self._hash = digest({"before": self._hash, "stage": own})
         return replace(plan, prefix=self._hash)
 
     def _need(self, name: str, path: YamlPath) -> None:
-        if self._known is not None and name not in self._known:
-            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, self._known)}")
+        known = self._known.names
+        if known is not None and name not in known:
+            self._problem(path, f"no stage before makes a column {name!r}{did_you_mean(name, known)}")
+
+    def _need_text(self, name: str, path: YamlPath) -> None:
+        self._need(name, path)
+        if not self._known.is_text(name):
+            self._problem(path, f"{name} is {self._known.types[name]}, not text")
+
+    def _explode(self, place: int, stage: ExplodeStage) -> None:
+        path = ("stages", place, "column")
+        self._need(stage.column.partition(".")[0], path)
+        try:
+            self._known = self._known.exploded(stage.column)
+        except ValueError as error:
+            self._problem(path, str(error))
+            self._known = KnownColumns(None)
 
     def _split(self, place: int, stage: SplitStage) -> None:
-        self._need(stage.column, ("stages", place, "column"))
+        self._need_text(stage.column, ("stages", place, "column"))
         size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
         if stage.overlap >= size:
             self._problem(
                 ("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it"
             )
-        if self._known is not None:
-            self._known |= {f"{stage.column}_start"}
+        start = f"{stage.column}_start"
+        self._known = self._known.adding(frozenset({start}), {start: pa.int64()})
 
     def _tokenizer(self, plan: StagePlan, stage: SplitStage) -> tuple[StagePlan, str]:
         """The stage with its tokenizer, and what stands for it in the fingerprint: what the file says, not where it lies."""
@@ -228,7 +243,7 @@ class _Compiler:
 
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:
-            self._need(stage.column, ("stages", place, "column"))
+            self._need_text(stage.column, ("stages", place, "column"))
             return
         try:
             names = sorted(template_references(stage.keep))
@@ -241,16 +256,14 @@ class _Compiler:
     def _rename(self, place: int, stage: RenameStage) -> None:
         for old in stage.columns:
             self._need(old, ("stages", place, "columns", old))
-        if self._known is None:
-            return
-        kept = self._known - set(stage.columns)
+        kept = (self._known.names or frozenset()) - set(stage.columns)
         for old, new in stage.columns.items():
             if new in kept:
                 self._problem(
                     ("stages", place, "columns", old), f"there is a column {new!r} already; choose another name"
                 )
             kept |= {new}
-        self._known = kept
+        self._known = self._known.renamed(stage.columns)
 
     def _function(self, plan: StagePlan, stage: FunctionStage) -> tuple[StagePlan, str | None]:
         try:
@@ -286,7 +299,7 @@ class _Compiler:
         except TemplateSyntaxError:
             references = []  # checking the columns says what is wrong with it
         read = {name: None for name in references if name not in made}
-        seeds = sorted(self._known) if self._known is not None else sorted(read)
+        seeds = sorted(read if self._known.names is None else self._known.names)
         found = [*resolved.problems, *check_config(config, seed_columns=seeds)]
         found += [
             (("columns", number), "a function of a whole column has no row group to see here; use a `function` stage")
@@ -298,14 +311,14 @@ class _Compiler:
             self._problem(
                 ("stages", plan.place, *path) if inside else path, message.replace("the seed data", "the tasks")
             )
-        if self._known is not None:
-            self._known |= made
+        self._known = self._known.adding(frozenset(made), {})
         if found:
             return plan
         loaded = LoadedDataset(config, self._parsed, self._base, resolved.functions, self._clients)
         schema = pa.schema([(name, pa.string()) for name in read])
         compiled = compile_plan(loaded, SeedInfo(schema, 1, self._hash))
         own = pa.schema([field for field in compiled.schema if field.name not in read])
+        self._known = self._known.adding(frozenset(own.names), {part.name: part.type for part in own})
         self._hashes |= {name: compiled.fingerprint.column_hashes[name] for name in made}
         return replace(plan, columns=replace(compiled, schema=own), reads=tuple(read))
 
@@ -320,23 +333,31 @@ class _Compiler:
         sink = self._config.sink
         for number, name in enumerate(sink.columns or ()):
             self._need(name, ("sink", "columns", number))
-            if sink.lineage and name in LINEAGE:
-                self._problem(("sink", "columns", number), f"{name!r} is a column of the lineage; rename yours")
+            self._check_lineage(name, ("sink", "columns", number))
         seen: set[str] = set()
         for plan in stages:
+            if isinstance(plan.stage, RenameStage):
+                for old, new in plan.stage.columns.items():
+                    self._check_lineage(new, ("stages", plan.place, "columns", old))
             if isinstance(plan.stage, ColumnsStage):
                 for number, column in enumerate(plan.stage.columns):
-                    if column.name in seen and self._known is None:
+                    self._check_lineage(column.name, ("stages", plan.place, "columns", number, "name"))
+                    if column.name in seen and self._known.names is None:
                         path = ("stages", plan.place, "columns", number, "name")
                         self._problem(path, f"an earlier stage makes a column {column.name!r}; rename one")
                     seen.add(column.name)
 
+    def _check_lineage(self, name: str, path: YamlPath) -> None:
+        """A column of the user's that the sink would put another one in the place of."""
+        if self._config.sink.lineage and name in LINEAGE:
+            self._problem(path, f"{name!r} is a column of the lineage; rename yours, or set sink.lineage: false")
+
     def _check_processors(self, stages: tuple[StagePlan, ...]) -> None:
         """Check processors against the columns that are written, as far as those are known."""
-        columns, types = _made(stages)
+        columns, types = columns_made(stages)
         config = self._as_dataset(columns).model_copy(update={"processors": self._config.processors})
         sink = self._config.sink
-        there = frozenset(sink.columns) if sink.columns is not None else self._known
+        there = frozenset(sink.columns) if sink.columns is not None else self._known.names
         if there is None:
             problems = [*check_processors(config, None)]
         else:
@@ -353,7 +374,7 @@ class _Compiler:
     def _plan(self, stages: tuple[StagePlan, ...]) -> PipelinePlan:
         config = self._config
         drops = [hashed_fields(p) for p in config.processors if isinstance(p, DropColumnsProcessor)]
-        columns, _ = _made(stages)
+        columns, _ = columns_made(stages)
         fields = [field for plan in stages if plan.columns is not None for field in plan.columns.schema]
         dropped = dropped_columns(self._as_dataset(columns), [field.name for field in fields])
         beside = dropped - {column.name for column in columns}
@@ -383,25 +404,7 @@ class _Compiler:
             models=models,
             simulated=any(provider.provider_type == "simulated" for _, provider in models.values()),
             clients=self._clients,
-            tools=UsedTools(base=self._base),
+            tools=used_tools(dataset, base=self._base),
         )
         types = {field.name: field.type for field in fields}
         return PipelinePlan(config, stages, fingerprint, dropped, shell, types, self._parsed, self._base)
-
-
-def _made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
-    """The columns that stages add, and the types of those that no later stage may put another value in the place of."""
-    columns: list[Column] = []
-    types: dict[str, pa.DataType] = {}
-    for plan in stages:
-        match plan.stage:
-            case ColumnsStage() if plan.columns is not None:
-                columns += plan.columns.config.columns
-                types |= {field.name: field.type for field in plan.columns.schema}
-            case SplitStage(column=name):
-                types[f"{name}_start"] = pa.int64()
-            case FunctionStage() | ExplodeStage() | RenameStage():
-                types = {}
-            case _:
-                pass
-    return tuple(columns), types

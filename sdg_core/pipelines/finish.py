@@ -7,10 +7,11 @@ from functools import cached_property
 import pyarrow as pa
 
 from sdg_core.dataset.generated_version import GeneratedVersion
-from sdg_core.dataset.spending import DatasetSpending, upstream_cost
-from sdg_core.errors import ConfigError, IncompleteError
+from sdg_core.dataset.spending import DatasetSpending
+from sdg_core.errors import ConfigError, IncompleteError, LedgerError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, partitions_of, scan
 from sdg_core.pipelines.rejected import selection_of
+from sdg_core.pipelines.spending import footers_of, spending_of_pipeline
 from sdg_core.pipelines.store import PartitionFooter, SourcesLayout
 from sdg_core.plan.checks.processors import check_processor_types, check_processors
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -67,9 +68,12 @@ class GeneratedPipeline(GeneratedVersion):
         """Raise IncompleteError unless every partition is there and, unless `allow_missing`, every source complete."""
         check_complete(self.partitions, allow_missing=allow_missing)
 
-    def spending(self) -> DatasetSpending:
-        """What the datasets above it have cost; its own usage has the prices of its models."""
-        return DatasetSpending(upstream=upstream_cost(self.dataset))
+    def spending(self) -> DatasetSpending | None:
+        """What files and journal say of all its versions."""
+        try:
+            return spending_of_pipeline(self._pipeline, self._sources, footers_of(self.partitions))
+        except LedgerError:
+            return None
 
     def selection(self) -> SelectionCounts | None:
         """As the accounts of sources say."""
@@ -104,6 +108,7 @@ def _as_row_group(footer: PartitionFooter, group: RowGroup) -> Footer:
         simulated=footer.simulated,
         created_at=footer.created_at,
         run_id=footer.run_id,
+        carried=footer.carried,
     )
 
 

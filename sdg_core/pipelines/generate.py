@@ -51,12 +51,7 @@ from sdg_core.pipelines.row_buffer import RowBuffer
 from sdg_core.pipelines.source_run import SourceRun
 from sdg_core.pipelines.spending import pipeline_budget, spending_counted
 from sdg_core.pipelines.stages import StageRunner
-from sdg_core.pipelines.store import (
-    Partition,
-    PartitionFooter,
-    SourcesLayout,
-    write_down,
-)
+from sdg_core.pipelines.store import Partition, PartitionFooter, SourcesLayout, write_down
 from sdg_core.pipelines.summary import summarize
 from sdg_core.pipelines.tasks import RejectedCandidate, SourceResult, Task
 from sdg_core.plan.row_groups import Shard
@@ -121,13 +116,14 @@ async def agenerate_pipeline(
                 tally(Notice(message))
             found = scan(pipeline, layout, known, retry=pick, versions=versions)
             work = [status for status in found if status.partition.index in wanted]
-            models.spending.keep_to(pipeline_budget(pipeline, layout, before, ledger))
+            models.spending.keep_to(pipeline_budget(pipeline, version, before, ledger))
             run = _Run(pipeline, version, layout, ledger, run_id, tally, on_partition, pick, models, versions)
             place = {"dataset": pipeline.name, "version": layout.name, "run_id": run_id}
             with in_history(ledger, **place, resume=mode, tally=tally), spending_counted(layout, models.spending):
                 await run.run(work)
     after = scan(pipeline, layout, known, versions=versions, known=run.footers)
-    return summarize(layout, after, wanted=frozenset(wanted), run_id=run_id, counts=run.counts)
+    counts = {**run.counts, "cost": models.spending.cost}
+    return summarize(pipeline, layout, after, wanted=frozenset(wanted), run_id=run_id, counts=counts)
 
 
 def _chosen(planned: Sequence[Partition], partitions: Sequence[str] | None, shard: Shard | None) -> Sequence[int]:
@@ -171,7 +167,7 @@ class _Run:
         self._layout = layout
         self._ledger = ledger
         self._run_id = run_id
-        self._tally = tally
+        self._tell = tally
         self._on_partition = on_partition
         self._retry = retry
         self._selects = selects(pipeline.plan)
@@ -201,7 +197,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
         claims = Claims(self._ledger, dataset=self._pipeline.name, version=self._layout.name, run_id=self._run_id)
-        on_trouble = on_lease_error(loop, lost=lost, observer=self._tally)
+        on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
             cells = await asyncio.to_thread(self._paid_cells, journal) if journal is not None and to_make else None
@@ -230,14 +226,14 @@ class _Run:
             cells,
             retry=self._retry,
             versions=self._versions,
-            observer=self._tally,
+            observer=self._tell,
         )
         self._publisher = Publisher(
             self._pipeline, self._layout, self._held, cells, run_id=self._run_id, on_published=self._published
         )
 
     def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
-        return open_executor(stages, self._settings, on_notice=lambda message: self._tally(Notice(message)))
+        return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
 
     def _paid_cells(self, journal: Journal) -> PaidCells:
         others = carry_sources(self._pipeline.layout, self._version)
@@ -284,7 +280,7 @@ class _Run:
             while isinstance(found := await self._intake.claim(status), Claim):
                 if in_the_way is not None:
                     if not in_the_way:
-                        self._tally(Notice(f"{found}; doing the rest first, then waiting for it"))
+                        self._tell(Notice(f"{found}; doing the rest first, then waiting for it"))
                     in_the_way[status.index] = found
                     return
                 self._budget.last_success = time.monotonic()
@@ -301,7 +297,7 @@ class _Run:
         if status.footer is None:  # a partition whose sources were all gone before it was ever made
             return
         self.adopted += len(status.footer.sources)
-        self._tally.add_sources(made=0, failed=0, adopted=len(status.footer.sources))
+        self._tell.count(adopted=1)
         path = self._layout.row_group(status.partition.index)
         self._on_partition(PartitionFinished(status.partition.key, status.footer, path, adopted=True))
 
@@ -394,25 +390,17 @@ class _Run:
         status = partition.in_hand.status
         results = partition.results
         replayed = sum(result.replayed for result in results.values())
-        before = {entry.key for entry in status.footer.sources} if status.footer is not None else set()
-        kept = len(before - set(results) - set(status.removed))
         self.footers[status.index] = footer
         self.made += len(results)
         self.removed += len(status.removed)
         self.replayed += replayed
-        self.adopted += kept
-        incomplete = [result for result in results.values() if result.state != "complete"]
-        failures = [f"{result.locator}: {failure.message}" for result in incomplete for failure in result.failed]
-        self._tally.add_sources(
-            made=len(results) - len(incomplete),
-            failed=len(incomplete),
-            adopted=kept,
-            replayed=replayed,
-            written=1,
-            first_failure=next(iter(failures), None),
-        )
+        rows = sum(table.num_rows for table in partition.made.values())
+        failed = sum(len(result.failed) for result in results.values())
+        self._tell.count(generated=rows, replayed=replayed, failed=failed, written=1)
+        if status.footer is not None:
+            self.adopted += len(set(entry.key for entry in status.footer.sources) - set(results) - set(status.removed))
         for key in status.removed:
-            self._tally(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
+            self._tell(Notice(f"source {key} is gone; its rows have left partition {status.key}"))
         path = self._layout.row_group(status.index)
         self._on_partition(PartitionFinished(status.key, footer, path, False, made=status.to_make, replayed=replayed))
 

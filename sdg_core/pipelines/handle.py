@@ -7,13 +7,16 @@ partitions as they were written down, the sources that are there now, and the fo
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from sdg_core.config.load import parse_pipeline
+from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.yaml_document import Document
 from sdg_core.dataset.handle import Dataset
-from sdg_core.errors import ConfigError, CorruptFileError, PlanError, StoreError
+from sdg_core.dataset.shown_tables import as_html
+from sdg_core.errors import ConfigError, CorruptFileError, PlanError, Problem, StoreError
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import compile_pipeline, load_pipeline
 from sdg_core.pipelines.plan import PipelinePlan
@@ -38,7 +41,7 @@ from sdg_core.store.roots import choose_root
 from sdg_core.store.versions import Version, earlier_versions, find_version
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenPipeline:
     """An open pipeline: its checked file, its sources, and where it is stored.
 
@@ -46,10 +49,10 @@ class OpenPipeline:
     user's code was read, not loaded, so nothing can be made.
     """
 
-    plan: PipelinePlan = field(repr=False)
-    sources: Mapping[str, Source] = field(repr=False)
+    plan: PipelinePlan
+    sources: Mapping[str, Source]
     layout: PipelineLayout
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
     is_current: bool = True
     offline: bool = False
 
@@ -57,6 +60,18 @@ class OpenPipeline:
     def name(self) -> str:
         """The pipeline's name."""
         return self.plan.config.name
+
+    def __repr__(self) -> str:
+        through = f"{len(self.sources):,} sources through {len(self.plan.stages)} stages"
+        return f"<Pipeline {self.name!r}: {through}, in {self.layout.directory}>"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: its stages. Nothing is read."""
+        rows = []
+        for stage in self.plan.stages:
+            columns = [column.name for column in stage.columns.config.columns] if stage.columns is not None else []
+            rows.append((stage.stage.stage, ", ".join(columns)))
+        return as_html(("stage", "columns"), enumerate(rows), [repr(self)])
 
     def check_loaded(self) -> None:
         """Raise PlanError if nothing can be made because the pipeline was only looked at."""
@@ -72,8 +87,16 @@ class OpenPipeline:
         return Dataset(loaded, shell, None, self.layout, self.env)
 
 
+PipelineConfigLike = str | Path | Pipeline | Mapping[str, Any] | PipelineConfig
+"""A pipeline file, a pipeline written in Python, or what a file would hold as a mapping or a config object."""
+
+
+PipelineLike = PipelineConfigLike | OpenPipeline
+"""What `open_pipeline` takes, or an open pipeline."""
+
+
 def open_pipeline(
-    path: str | Path | Pipeline,
+    path: PipelineConfigLike,
     *,
     root: str | Path | None = None,
     env: Mapping[str, str] | None = None,
@@ -82,8 +105,9 @@ def open_pipeline(
     offline: bool = False,
     untrusted: bool = False,
 ) -> OpenPipeline:
-    """Read and check a pipeline file, or a pipeline written in Python, and look for its sources.
+    """Read and check a pipeline file, or a pipeline that is given in Python, and look for its sources.
 
+    Relative paths of what is not a file start at the working directory.
     offline: run none of the code that the file names and open no connection. Functions and classes are read from their source,
     and sources that need code or a network are those that were there when somebody last looked. What only running code shows is
     run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
@@ -97,6 +121,13 @@ def open_pipeline(
         named = f"pipeline {path.name!r}"
         read = parse_pipeline(Document(written.data, {}), source=named, default_name=path.name, env=env)
         plan = compile_pipeline(read, written.base, functions={**(functions or {}), **objects}, clients=clients)
+    elif isinstance(path, Mapping | PipelineConfig):
+        data = path.model_dump(mode="json", exclude_unset=True) if isinstance(path, PipelineConfig) else dict(path)
+        read = parse_pipeline(Document(data, {}), source="config", default_name="pipeline", env=env)
+        plan = compile_pipeline(read, Path.cwd(), functions=functions, clients=clients)
+    elif not isinstance(path, str | PathLike):
+        message = f"a path, a Pipeline, a mapping or a config object is needed, got {type(path).__name__}"
+        raise ConfigError("pipeline", [Problem("(top level)", message)])
     else:
         plan = load_pipeline(
             Path(path), env=env, functions=functions, clients=clients, offline=offline, untrusted=untrusted

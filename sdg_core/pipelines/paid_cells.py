@@ -50,12 +50,12 @@ class PaidCells:
         for version in self.earlier:
             there = read_cells(version, index)
             for key in wanted & there.keys():
-                self._add(found[key], there[key])
+                self._add(found[key], there[key], version=version.name)
             if version.name in self.journaled:
                 for key in wanted:
                     start, stop = source_range(key)
                     cells = self.journal.load(start=start, stop=stop, column_hashes=self.hashes, version=version.name)
-                    self._add(found[key], cells)
+                    self._add(found[key], cells, version=version.name)
         return {key: [*cells.values()] for key, cells in found.items()}
 
     def journaled_of(self, key: str, *, counted: Sequence[str]) -> list[JournaledCell]:
@@ -69,10 +69,12 @@ class PaidCells:
         ranges = [source_range(key) for key in wanted]
         return dict(zip(wanted, self.journal.load_ranges(ranges, column_hashes=self.hashes), strict=True))
 
-    def _add(self, found: dict[tuple[int, str], JournaledCell], cells: Iterable[JournaledCell]) -> None:
+    def _add(
+        self, found: dict[tuple[int, str], JournaledCell], cells: Iterable[JournaledCell], *, version: str = ""
+    ) -> None:
         for cell in cells:
             if self.hashes.get(cell.column) == cell.column_hash:
-                found.setdefault((cell.record, cell.column), replace(cell, usage={}, run_id=""))
+                found.setdefault((cell.record, cell.column), replace(cell, usage={}, run_id="", version=version))
 
     def file(self, index: int, results: Mapping[str, SourceResult], carried: CellsBySource) -> NewFile | None:
         """The file that keeps the cells of the sources of a partition that are complete now, to be written before the partition's

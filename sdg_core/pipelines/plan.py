@@ -1,14 +1,23 @@
 """What `sdg_core.pipelines.compile` makes of a pipeline file: its stages, resolved, and what a run needs to know of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from sdg_core.config.columns import Column
 from sdg_core.config.load import ParsedConfig
-from sdg_core.config.pipeline import PipelineConfig, Stage
+from sdg_core.config.pipeline import (
+    ColumnsStage,
+    ExplodeStage,
+    FunctionStage,
+    PipelineConfig,
+    RenameStage,
+    SplitStage,
+    Stage,
+)
 from sdg_core.custom import Resources
 from sdg_core.custom import Stage as UserStage
 from sdg_core.pipelines.tokens import Tokenize
@@ -78,3 +87,21 @@ class PipelinePlan:
     types: Mapping[str, pa.DataType]
     parsed: ParsedConfig
     base: Path
+
+
+def columns_made(stages: Sequence[StagePlan]) -> tuple[tuple[Column, ...], dict[str, pa.DataType]]:
+    """The columns that stages add, and the types of those that no later stage may put another value in the place of."""
+    columns: list[Column] = []
+    types: dict[str, pa.DataType] = {}
+    for plan in stages:
+        match plan.stage:
+            case ColumnsStage() if plan.columns is not None:
+                columns += plan.columns.config.columns
+                types |= {field.name: field.type for field in plan.columns.schema}
+            case SplitStage(column=name):
+                types[f"{name}_start"] = pa.int64()
+            case FunctionStage() | ExplodeStage() | RenameStage():
+                types = {}
+            case _:
+                pass
+    return tuple(columns), types

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from sdg_core.dataset.shown_tables import as_html
 from sdg_core.execution.stop_rules import FailureBudget
 from sdg_core.models.pool import ModelPool
 from sdg_core.pipelines.executors.local import local_executor
@@ -15,7 +16,7 @@ from sdg_core.pipelines.readers.base import SourceError, opened
 from sdg_core.pipelines.source_records import SourceRecords
 from sdg_core.pipelines.source_run import SourceRun, row_values
 from sdg_core.pipelines.stages import StageRunner
-from sdg_core.pipelines.store import to_table
+from sdg_core.pipelines.store import stage_label, to_table
 from sdg_core.pipelines.tasks import FailedTask, Task
 
 
@@ -25,6 +26,12 @@ class PipelinePreview:
 
     table: pa.Table
     failures: tuple[tuple[str, FailedTask], ...]
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        remarks = [f"{locator} failed, {stage_label(each.stage)}: {each.message}" for locator, each in self.failures]
+        rows = [list(record.values()) for record in self.table.to_pylist()]
+        return as_html(self.table.column_names, enumerate(rows), remarks)
 
 
 async def preview_pipeline(pipeline: OpenPipeline, *, rows: int, models: ModelPool) -> PipelinePreview:

@@ -7,12 +7,14 @@ every version is claimed, so never under a live run; what is lost with one is wo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
 from sdg_core.dataset.prune import prunable, remove_versions
 from sdg_core.pipelines.checkpoints import prefix_directory, source_directory
 from sdg_core.pipelines.handle import OpenPipeline
+from sdg_core.pipelines.spending import note_costs
 from sdg_core.pipelines.store import PipelineLayout, SourcesLayout
 from sdg_core.store.access import storage_of
 from sdg_core.store.atomic import read_or_none, remove_directory, write_atomic
@@ -64,7 +66,13 @@ def prune_pipeline(pipeline: OpenPipeline, found: Prunable, *, keep: int = 0) ->
             remove_directory(place)
             removed.append(place)
 
-    versions = remove_versions(pipeline.as_dataset(), found.versions, keep=keep, then=remove_checkpoints)
+    versions = remove_versions(
+        pipeline.as_dataset(),
+        found.versions,
+        keep=keep,
+        then=remove_checkpoints,
+        note_costs=partial(note_costs, pipeline),
+    )
     return Prunable(versions, tuple(removed), found.size)
 
 

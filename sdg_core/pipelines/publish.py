@@ -33,6 +33,7 @@ def build_partition(
     before = status.footer
     entries = {entry.key: entry for entry in before.sources} if before is not None else {}
     usage: UsageByModel = before.usage if before is not None else {}
+    carried: UsageByModel = before.carried if before is not None else {}
     found: list[SourceEntry] = []
     parts: list[pa.Table] = []
     for key, _ in status.partition.sources:
@@ -44,6 +45,7 @@ def build_partition(
             table = _merged(made[key], table if result.extends else None)
             entry = _entry(result, table.num_rows)
             usage = add_usage(usage, result.usage)
+            carried = add_usage(carried, result.carried)
         if entry is not None and table is not None:
             found.append(entry)
             parts.append(table)
@@ -60,6 +62,7 @@ def build_partition(
         simulated=plan.shell.simulated,
         created_at=utc_now(),
         run_id=run_id,
+        carried=carried,
     )
     return joined(parts, where=layout.row_group(status.partition.index)), footer
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sdg_core.custom import Failed, Filtered
+from sdg_core.errors import writable
 from sdg_core.ledger.journal import JournaledCell
 from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints, storable
 from sdg_core.pipelines.plan import StagePlan
@@ -26,10 +27,13 @@ from sdg_core.pipelines.tasks import (
     StageAccount,
     Task,
     are_light,
+    why_no_row,
 )
 
 BATCH = 1000
 """Records of a source that are on their way at once."""
+MAX_REASON = 2000
+"""Characters of why a task failed or was left out."""
 Path = tuple[int, ...]
 
 
@@ -148,10 +152,7 @@ class SourceRun:
                 taken, last = await asyncio.to_thread(records.take, start, count)
             batch = _Batch(number, start, len(taken), last, self._new_accounts())
             tasks = [Task((start + at,), _values(record, source)) for at, record in enumerate(taken)]
-            outcomes: list[Outcome] = [
-                record if isinstance(record, Failed | Filtered) else task.values
-                for task, record in zip(tasks, taken, strict=True)
-            ]
+            outcomes = [_as_read(record, task) for task, record in zip(tasks, taken, strict=True)]
             tasks = self._settle(READ_STAGE, self._marked(READ_STAGE, tasks), outcomes, batch)
         for plan in self._stages[stage + 1 :]:
             tasks = self._marked(plan.place, tasks)
@@ -213,7 +214,8 @@ class SourceRun:
                 else:
                     self._fail_again(task, outcome)
                 return []
-            case Filtered(reason=reason):
+            case Filtered():
+                reason = _in_words(outcome.reason)
                 if task.counted:
                     account.filtered[reason] = account.filtered.get(reason, 0) + 1
                 else:
@@ -231,7 +233,7 @@ class SourceRun:
     def _fail(self, path: Path, stage: int, failure: Failed) -> None:
         attempts = self._attempts.get((path, stage), 0) + 1
         name = "/".join(map(str, path))
-        found = FailedTask(name, stage, failure.kind, failure.reason, attempts)
+        found = FailedTask(name, stage, _in_words(failure.kind), _in_words(failure.reason), attempts)
         self.failures.append((found, failure.retryable and attempts < self._max_attempts))
 
     def _fail_again(self, task: Task, failure: Failed) -> None:
@@ -270,8 +272,22 @@ class SourceRun:
             usage=work.usage,
             runs=list(dict.fromkeys(runs)),
             replayed=work.replayed,
+            carried=work.carried,
             extends=bool(self._targets),
         )
+
+
+def _in_words(reason: object) -> str:
+    """A reason as a footer can hold it, whatever code of the user gave as one."""
+    text = writable(str(reason))
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}... ({len(text):,} characters)"
+
+
+def _as_read(record: Record, task: Task) -> Outcome:
+    if isinstance(record, Failed | Filtered):
+        return record
+    fault = why_no_row(task.values)
+    return Failed(f"no row can hold the record: {fault}", retryable=False, kind="read") if fault else task.values
 
 
 def _values(record: Record, source: Source) -> dict[str, Any]:

@@ -1,45 +1,83 @@
-"""What a pipeline has used of its budget before a run: by its partitions, and by replies in the journal that none counts yet."""
+"""What a pipeline has cost: by its partitions, by replies in the journal that no partition counts yet, and in the versions that
+its cells were carried over from.
+
+A reply in the journal is counted by its source's entry if that names the run that paid. Which versions cells came from is in the
+footers (`carried`); `metadata.json` keeps what those have cost, so that the sum survives `sdg prune`.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 
-from sdg_core.dataset.spending import paid_replies
-from sdg_core.errors import StoreError
+from sdg_core.config.models import ModelConfig
+from sdg_core.dataset.handle import Dataset
+from sdg_core.dataset.ledger import open_ledger_readonly
+from sdg_core.dataset.resume import carry_sources
+from sdg_core.dataset.spending import DatasetSpending, Replies, paid_replies, upstream_cost
+from sdg_core.errors import CorruptFileError, StoreError
 from sdg_core.ledger.database import Ledger
 from sdg_core.models.spending import Budget, Spending, tokens_of
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
+from sdg_core.pipelines.store import PartitionFooter, PipelineLayout, SourcesLayout, read_footer
 from sdg_core.pipelines.tasks import source_range
-from sdg_core.plan.usage import UsageByModel, add_usage, exact_costs
-from sdg_core.store.layout import VersionLayout
-from sdg_core.store.metadata import count_run, metadata_or_none
-from sdg_core.store.spending import PaidReply
+from sdg_core.plan.usage import UsageByModel, add_usage, exact_amount
+from sdg_core.store.metadata import count_run, metadata_or_none, note_earlier_versions
+from sdg_core.store.spending import PaidReply, Spent, follow_carried, priced
+from sdg_core.store.versions import Version
+
+
+def footers_of(statuses: Sequence[PartitionStatus]) -> list[PartitionFooter]:
+    """The footers of the partitions that have a file."""
+    return [status.footer for status in statuses if status.footer is not None]
+
+
+def spending_of_pipeline(
+    pipeline: OpenPipeline, version: SourcesLayout, footers: Sequence[PartitionFooter]
+) -> DatasetSpending:
+    """What a pipeline has cost, as its files and the journal say. footers: of the version. Raises LedgerError, StoreError."""
+    dataset = pipeline.as_dataset()
+    models = pipeline.plan.config.model_configs
+    if not models and not any(footer.usage or footer.carried for footer in footers):
+        return DatasetSpending(upstream=upstream_cost(dataset))
+    with open_ledger_readonly(dataset) as ledger:
+        replies = paid_replies(ledger, pipeline.name)
+    own = _spent(version, footers, models, replies)
+    return DatasetSpending(own, _earlier(pipeline.layout, version, footers, models, replies), upstream_cost(dataset))
 
 
 def pipeline_budget(
-    pipeline: OpenPipeline, version: VersionLayout, statuses: Sequence[PartitionStatus], ledger: Ledger
+    pipeline: OpenPipeline, version: Version, statuses: Sequence[PartitionStatus], ledger: Ledger
 ) -> Budget:
-    """The limits of a run, with what was used of them before in its version. Raises LedgerError."""
+    """The limits of a run, with what was used of them before: in its version, in those that its cells were carried over from, and
+    in those that it may yet take cells from. Raises LedgerError."""
     run = pipeline.plan.config.run
     if run.max_cost is None and run.max_tokens is None:
         return Budget()
-    spent = _used(statuses, paid_replies(ledger, pipeline.name).get(version.name, ()))
-    metadata = metadata_or_none(version)
-    spent = add_usage(spent, metadata.abandoned_usage if metadata is not None else {})
-    models = [model for model, _ in pipeline.plan.shell.models.values()]
-    amounts = [amount for amount, _ in exact_costs(spent, models).values()]
+    models = pipeline.plan.config.model_configs
+    layout = pipeline.layout.version(version.layout.name)
+    replies = paid_replies(ledger, pipeline.name)
+    footers = footers_of(statuses)
+    spent = _earlier(pipeline.layout, layout, footers, models, replies)
+    for source in carry_sources(pipeline.layout, version):
+        if source.name not in spent and _shares_columns(pipeline, pipeline.layout.version(source.name)):
+            other = pipeline.layout.version(source.name)
+            spent[source.name] = _spent(other, _footers_in(other), models, replies)
+    spent[layout.name] = _spent(layout, footers, models, replies)
+    used = [model for model, _ in pipeline.plan.shell.models.values()]
+    currency = next((model.prices.currency for model in used if model.prices is not None), "")
+    amounts = [cost.amount for item in spent.values() for cost in item.cost.values() if cost.currency == currency]
     return Budget(
         run.max_cost,
         run.max_tokens,
-        spent_tokens=tokens_of(spent),
-        spent_cost=sum(amounts, Decimal(0)),
-        currency=next((model.prices.currency for model in models if model.prices is not None), ""),
+        spent_tokens=sum(tokens_of(item.usage) for item in spent.values()),
+        spent_cost=sum(map(exact_amount, amounts), Decimal(0)),
+        currency=currency,
     )
 
 
 @contextmanager
-def spending_counted(version: VersionLayout, spending: Spending) -> Iterator[None]:
+def spending_counted(version: SourcesLayout, spending: Spending) -> Iterator[None]:
     """Write down, however the block ends, what only the run itself knows of its requests."""
     try:
         yield
@@ -49,13 +87,67 @@ def spending_counted(version: VersionLayout, spending: Spending) -> Iterator[Non
                 count_run(version.metadata, retry_reasons=spending.retry_reasons, abandoned=spending.unaccounted)
 
 
-def _used(statuses: Sequence[PartitionStatus], replies: Sequence[PaidReply]) -> UsageByModel:
+def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) -> None:
+    """Write down, in each version, what those that its cells came from have cost, because they may be gone afterwards."""
+    models = dataset.plan.config.model_configs
+    replies = paid_replies(ledger, pipeline.name)
+    for name in pipeline.layout.versions():
+        version = pipeline.layout.version(name)
+        earlier = _earlier(pipeline.layout, version, _footers_in(version), models, replies)
+        if earlier and metadata_or_none(version) is not None:
+            note_earlier_versions(version.metadata, {name: spent.to_dict() for name, spent in earlier.items()})
+
+
+def _earlier(
+    layout: PipelineLayout,
+    version: SourcesLayout,
+    footers: Sequence[PartitionFooter],
+    models: Sequence[ModelConfig],
+    replies: Replies,
+) -> dict[str, Spent]:
+    def look(name: str) -> tuple[Spent, set[str]]:
+        earlier = layout.version(name)
+        there = _footers_in(earlier)
+        return _spent(earlier, there, models, replies), _carried_from(there)
+
+    return follow_carried(version, _carried_from(footers), look=look)
+
+
+def _carried_from(footers: Sequence[PartitionFooter]) -> set[str]:
+    return {name for footer in footers for name in footer.carried}
+
+
+def _footers_in(version: SourcesLayout) -> list[PartitionFooter]:
+    """The footers of a version's files; a damaged one says nothing."""
+    found = []
+    for index in version.existing_row_groups():
+        with suppress(CorruptFileError):
+            found.append(read_footer(version.row_group(index)))
+    return found
+
+
+def _shares_columns(pipeline: OpenPipeline, version: SourcesLayout) -> bool:
+    """Whether a version has a column of today's config that models write, so that a run may take cells from it."""
+    metadata = metadata_or_none(version)
+    theirs = metadata.config_column_hashes if metadata is not None else {}
+    return any(theirs.get(name) == own for name, own in pipeline.plan.fingerprint.config_column_hashes.items())
+
+
+def _spent(
+    version: SourcesLayout, footers: Sequence[PartitionFooter], models: Sequence[ModelConfig], replies: Replies
+) -> Spent:
+    """What a version has used: in its files, in its journal, and in cells under way when a run ended."""
+    metadata = metadata_or_none(version)
+    used = _used(footers, replies.get(version.name, ()))
+    return priced(version, add_usage(used, metadata.abandoned_usage if metadata is not None else {}), models)
+
+
+def _used(footers: Sequence[PartitionFooter], replies: Sequence[PaidReply]) -> UsageByModel:
     usage: UsageByModel = {}
     counted: list[tuple[int, int, frozenset[str]]] = []
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-            counted += [(*source_range(entry.key), frozenset(entry.runs)) for entry in status.footer.sources]
+    for footer in footers:
+        usage = add_usage(usage, footer.usage)
+        counted += [(*source_range(entry.key), frozenset(entry.runs)) for entry in footer.sources]
     counted.sort(key=lambda source: source[0])
     starts = [start for start, _, _ in counted]
     for reply in replies:

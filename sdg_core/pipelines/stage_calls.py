@@ -15,8 +15,8 @@ from sdg_core.config.pipeline import FunctionStage
 from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
-from sdg_core.pipelines.tasks import Outcome, Task
-from sdg_core.system.user_calls import await_user, call_user
+from sdg_core.pipelines.tasks import Outcome, Task, why_no_row
+from sdg_core.system.user_calls import await_user, call_user, what_raised
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
 
@@ -51,7 +51,7 @@ async def _function_batch(plan: StagePlan, stage: FunctionStage, batch: list[dic
     try:
         made = await _invoke(call, given, *more)
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
-        return [Failed(f"{type(error).__name__}: {error}")] * len(batch)
+        return [Failed(what_raised(error))] * len(batch)
     return _slots(plan, stage.function, made if stage.batch_size is not None else [made], batch)
 
 
@@ -64,7 +64,7 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
-            return [Failed(f"{type(error).__name__}: {error}")] * len(batch)
+            return [Failed(what_raised(error))] * len(batch)
     outcomes: list[Outcome] = []
     for record in batch:
         try:
@@ -72,7 +72,7 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
-            outcomes.append(Failed(f"{type(error).__name__}: {error}"))
+            outcomes.append(Failed(what_raised(error)))
     return outcomes
 
 
@@ -90,14 +90,22 @@ def _slot(slot: Any, what: str) -> Outcome:
         case None:
             return Filtered(f"{what} returned nothing")
         case Mapping():
-            return dict(slot)
+            fault = why_no_row(slot)
+            return _no_row(fault) if fault is not None else dict(slot)
+        case list() | tuple() if not slot:
+            return Filtered(f"{what} returned no record")
         case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
-            return [dict(item) for item in slot] if slot else Filtered(f"{what} returned no record")
+            fault = next((fault for item in slot if (fault := why_no_row(item)) is not None), None)
+            return _no_row(fault) if fault is not None else [dict(item) for item in slot]
         case _:
             raise FunctionError(
                 f"{what} returned a {type(slot).__name__}",
                 remedy="return a record, a list of records, Filtered(reason) or Failed(reason)",
             )
+
+
+def _no_row(fault: str) -> Failed:
+    return Failed(f"the function returned a record that no row can hold: {fault}", retryable=False, kind="output")
 
 
 def _takes_params(call: Callable[..., Any]) -> bool:
@@ -131,7 +139,7 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
     except Exception as error:
         name = type(plan.own).__name__
         raise FunctionError(
-            f"{plan.label}: {what} of {name} raised {type(error).__name__}: {error}",
+            f"{plan.label}: {what} of {name} raised {what_raised(error)}",
             remedy="fix it and run again; "
             + ("nothing was made yet" if what == "setup" else "what was finished is kept"),
         ) from error

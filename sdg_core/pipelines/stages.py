@@ -46,6 +46,7 @@ TASKS_AT_ONCE = 1000
 @dataclass
 class SourceWork:
     """What stages need to know of the source whose tasks they do. paid: its cells in the journal. usage: of this run.
+    carried: its cells that earlier versions paid for, by version and column.
 
     rejected: candidates that were not kept of the tasks done since it was emptied. selected: what that came to in the account of
     the stage.
@@ -55,6 +56,7 @@ class SourceWork:
     paid: Sequence[JournaledCell]
     usage: UsageByModel
     replayed: int = 0
+    carried: UsageByModel = field(default_factory=dict)
     rejected: list[RejectedCandidate] = field(default_factory=list)
     selected: StageAccount = field(default_factory=lambda: StageAccount("select"))
 
@@ -146,6 +148,7 @@ class StageRunner:
             _note_rejected(plan, group, {numbers[at]: tasks[at] for at in order}, work)
             work.usage = add_usage(work.usage, group.usage)
             work.replayed += group.replayed
+            work.carried = add_usage(work.carried, group.carried_from)
         for at, number in enumerate(numbers):
             if not absent[at] and first[number] != at:  # another task has its number
                 (made[at],) = await self._columns(plan, [tasks[at]], work)

@@ -7,10 +7,12 @@ from typing import Any
 
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.resume import choose_version
+from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.dataset.status import StoredStatus
 from sdg_core.errors import RefusedError
 from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, measured, partitions_of, scan
 from sdg_core.pipelines.rejected import selection_of
+from sdg_core.pipelines.spending import footers_of, spending_of_pipeline
 from sdg_core.pipelines.store import SourceEntry, stage_label
 from sdg_core.plan.row_groups import Shard
 from sdg_core.plan.usage import Cost, UsageByModel, add_usage, costs
@@ -24,12 +26,17 @@ class PipelineStatus(StoredStatus):
     """What is on disk. partitions: every one with its state.
 
     selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
+    carried: cells taken over from earlier versions, by version and column. retry_reasons: why requests were sent again, by model
+    alias. spending: what the pipeline has cost, replies in the journal and earlier versions included.
     """
 
     pipeline: OpenPipeline
     partitions: tuple[PartitionStatus, ...]
     selection: SelectionCounts | None = None
     rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
+    carried: UsageByModel = field(default_factory=dict)
+    retry_reasons: UsageByModel = field(default_factory=dict)
+    spending: DatasetSpending = field(default_factory=DatasetSpending)
 
     @property
     def entries(self) -> list[SourceEntry]:
@@ -76,6 +83,9 @@ class PipelineStatus(StoredStatus):
             "filtered": dict(filtered),
             "selection": {**vars(self.selection), "cost": cost_of_rejected} if self.selection is not None else None,
             "failures": {"count": len(failures), "tasks": failures},
+            "carried": self.carried,
+            "retry_reasons": self.retry_reasons,
+            **self.spending.to_dict(),
             "sources_current": self.pipeline.is_current,
         }
 
@@ -84,19 +94,25 @@ def describe_pipeline(pipeline: OpenPipeline) -> PipelineStatus:
     """Put together what the files say, and the ledger of earlier runs. Raises a MetadataError, LedgerError, StoreError."""
     version, layout, statuses = measured(pipeline)
     usage: UsageByModel = {}
-    for status in statuses:
-        if status.footer is not None:
-            usage = add_usage(usage, status.footer.usage)
-    entries = [entry for status in statuses if status.footer is not None for entry in status.footer.sources]
+    carried: UsageByModel = {}
+    footers = footers_of(statuses)
+    for footer in footers:
+        usage = add_usage(usage, footer.usage)
+        carried = add_usage(carried, footer.carried)
+    entries = [entry for footer in footers for entry in footer.sources]
+    metadata = version.metadata if version is not None else None
     selection = selection_of(entries)
     models = pipeline.plan.config.model_configs
     return PipelineStatus(
-        **StoredStatus.common(pipeline.as_dataset(), layout, version.metadata if version is not None else None),
+        **StoredStatus.common(pipeline.as_dataset(), layout, metadata),
         pipeline=pipeline,
         partitions=tuple(statuses),
         usage=usage,
         cost=costs(usage, models),
         selection=selection,
+        carried=carried,
+        retry_reasons=metadata.retry_reasons if metadata is not None else {},
+        spending=spending_of_pipeline(pipeline, layout, footers),
         rejected_cost=costs(selection.usage, models) if selection is not None else {},
         faults=tuple(f"partition {s.key}: {s.reason}" for s in statuses if s.reason is not None),
     )

@@ -9,7 +9,7 @@ The rest of a version is a dataset's (`sdg_core.store.layout`).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import IO, Any
 
@@ -194,7 +194,8 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class PartitionFooter:
-    """What a partition's file says of itself. removed: sources that are gone, with their last version."""
+    """What a partition's file says of itself. removed: sources that are gone, with their last version. carried: cells
+    that earlier versions paid for, by version and column."""
 
     dataset: str
     config_hash: str
@@ -207,6 +208,7 @@ class PartitionFooter:
     created_at: str
     run_id: str
     schema_version: int = SCHEMA_VERSION
+    carried: UsageByModel = field(default_factory=dict)
 
     @property
     def num_rows(self) -> int:

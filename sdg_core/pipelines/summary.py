@@ -1,21 +1,29 @@
 """What a run of a pipeline comes to, once it is through."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sdg_core.dataset.spending import DatasetSpending
+from sdg_core.errors import LedgerError, StoreError
 from sdg_core.pipelines.events import PipelineSummary
-from sdg_core.pipelines.handle import PartitionStatus
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus
+from sdg_core.pipelines.spending import spending_of_pipeline
 from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.plan.usage import UsageByModel, add_usage
 from sdg_core.store.versions import update_metadata
 
+_LOG = logging.getLogger(__name__)
+
 
 def summarize(
+    pipeline: OpenPipeline,
     layout: SourcesLayout,
     statuses: Sequence[PartitionStatus],
     *,
     wanted: frozenset[int],
     run_id: str,
-    counts: Mapping[str, int],
+    counts: Mapping[str, Any],
 ) -> PipelineSummary:
     """The counts of the run, and the states of its partitions (`wanted`) after it. Brings the version's metadata up to date,
     which is of all partitions. statuses: of all partitions, after the run."""
@@ -32,7 +40,14 @@ def summarize(
         usage = add_usage(usage, footer.usage)
     rows = sum(footer.num_rows for footer in written.values())
     settled = sum(status.is_settled for status in statuses)
-    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage)
+    changes: dict[str, Any] = {}
+    try:
+        spending = spending_of_pipeline(pipeline, layout, [*written.values()])
+        changes["earlier_versions"] = {name: spent.to_dict() for name, spent in spending.earlier.items()}
+    except (LedgerError, StoreError) as error:  # no failure of a run whose data is there
+        _LOG.warning("what the pipeline has cost is not known: %s", error)
+        spending = DatasetSpending()
+    update_metadata(layout, actual_num_records=rows, num_completed_batches=settled, usage=usage, **changes)
     return PipelineSummary(
         version=layout,
         run_id=run_id,
@@ -40,5 +55,7 @@ def summarize(
         states=states,
         filtered=filtered,
         failures=tuple((entry.locator, failure) for entry in entries for failure in entry.failed),
+        spending=spending,
+        simulated=pipeline.plan.shell.simulated,
         **counts,
     )

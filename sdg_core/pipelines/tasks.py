@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_core.custom import Failed, Filtered
+from sdg_core.plan.foreign import check_value
 from sdg_core.plan.usage import UsageByModel, add_usage
 
 READ_STAGE = -1
@@ -45,6 +46,18 @@ def are_light(tasks: Sequence[Task]) -> bool:
     """Whether tasks are so few and short that simple work on all of them is not worth a thread."""
     texts = (value for task in tasks for value in task.values.values() if isinstance(value, str | list))
     return len(tasks) <= _FEW and sum(map(len, texts)) <= _SHORT
+
+
+def why_no_row(values: Mapping[Any, Any]) -> str | None:
+    """Why no row can hold a record, whatever a later stage makes of it; None if one can."""
+    unnamed = [name for name in values if not isinstance(name, str)]
+    if unnamed:
+        return f"{unnamed[0]!r} is not the name of a column, which is text"
+    try:
+        check_value(values, where="the record")
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 Outcome = Mapping[str, Any] | list[Mapping[str, Any]] | Filtered | Failed
@@ -106,8 +119,9 @@ class StageAccount:
         self.expanded += other.expanded
         self.made += other.made
         self.rejected += other.rejected
-        self.rejected_usage = add_usage(self.rejected_usage, other.rejected_usage)
         self.fallback += other.fallback
+        if other.rejected_usage:
+            self.rejected_usage = add_usage(self.rejected_usage, other.rejected_usage)
         for reason, count in other.filtered.items():
             self.filtered[reason] = self.filtered.get(reason, 0) + count
 
@@ -121,7 +135,7 @@ class SourceResult:
     """What became of one source. `state` is complete, partial (some of it may yet succeed) or failed (given up).
 
     extends: its rows are to stand beside those that an earlier run made of the same version. was_read: to its end; otherwise it
-    has no rows.
+    has no rows. carried: cells that earlier versions paid for, by version and column.
     """
 
     key: str
@@ -134,6 +148,7 @@ class SourceResult:
     usage: UsageByModel
     runs: list[str]
     replayed: int = 0
+    carried: UsageByModel = field(default_factory=dict)
     extends: bool = False
     was_read: bool = True
 

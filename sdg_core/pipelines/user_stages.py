@@ -10,7 +10,7 @@ from sdg_core.custom import Stage
 from sdg_core.plan.usercode.functions import UserFunctionError, hash_of_text
 from sdg_core.plan.usercode.loader import Definition
 from sdg_core.plan.usercode.static import read_constructor
-from sdg_core.system.user_calls import call_user
+from sdg_core.system.user_calls import call_user, what_raised
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def made_stage(kind: type[Stage], params: Mapping[str, Any]) -> Stage:
     try:
         return call_user(partial(kind, **params))
     except Exception as error:  # user code may raise anything
-        raise UserFunctionError("params", f"{kind.__name__} raised {type(error).__name__}: {error}") from error
+        raise UserFunctionError("params", f"{kind.__name__} raised {what_raised(error)}") from error
 
 
 def _check_params(taken: inspect.Signature, params: Mapping[str, Any], *, name: str) -> None:

@@ -5,7 +5,6 @@ For the question that a person is asked before a stranger's file does it.
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,38 +14,22 @@ from sdg_core.config.columns import Column, CustomColumn, LlmStructuredColumn, V
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.pipeline import ColumnsStage, FunctionStage, PipelineConfig
 from sdg_core.config.processors import DecontaminateProcessor
-from sdg_core.config.seeds import (
-    CustomSeedSource,
-    DirectorySeedSource,
-    FileContentsSeedSource,
-    HuggingFaceSeedSource,
-    LocalSeedSource,
-    SqlSeedSource,
-)
-from sdg_core.config.sources import (
-    CustomSources,
-    DocumentSources,
-    FileSources,
-    HtmlSources,
-    HubSources,
-    SqlSources,
-)
+from sdg_core.config.seeds import CustomSeedSource
+from sdg_core.config.sources import CustomSources
 from sdg_core.config.tools import StdioMcpProvider
 from sdg_core.config.validators import LocalCallableParams
-from sdg_core.plan.project import project_of
+from sdg_core.plan.outside import outside
 from sdg_core.plan.usercode.loader import INSTALLED, UserCodeError, find_definition
 from sdg_core.plan.variables import host_of, sent_variables
 
-_USER = re.compile(r"//[^/]*@")
-_PASSWORD = re.compile(r"((?:pass\w*|pwd)=)[^&]*", re.IGNORECASE)
 _MOST_FILES = 2_000
 """Python files, and directories, that are looked through for what code may import."""
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """lines: a sentence each, for people. digest: of the file and of all code that it names, so that a change asks again.
+    """lines: a sentence each, for people. digest: of the file and of all code that it names, and of what links lead to, so
+    that a change asks again.
 
     processing: those of the lines that post-generation does.
     """
@@ -61,14 +44,14 @@ class Effects:
         return replace(self, lines=self.processing)
 
 
-def effects_of(config: DatasetConfig | PipelineConfig, path: Path) -> Effects:
-    """What running the dataset or pipeline file at `path` does; nothing is run for the answer."""
+def effects_of(config: DatasetConfig | PipelineConfig, path: Path, *, root: str) -> Effects:
+    """What running the dataset or pipeline file at `path` with a storage root does; nothing is run for the answer."""
     base = path.resolve().parent
     state = hashlib.sha256(path.read_bytes())
     code = _lines_of_code(_code(config), base, state)
     sets = _evaluation_sources(config)
     processing = _lines_of_code([source.reader for source in sets if isinstance(source, CustomSeedSource)], base, state)
-    processing += [line for source in sets for line in _outside(source, base)]
+    processing += [line for source in sets for line in outside(source, base, root=root)]
     lines = [*code, *processing]
     for server in config.mcp_providers:
         if isinstance(server, StdioMcpProvider):
@@ -85,8 +68,10 @@ def effects_of(config: DatasetConfig | PipelineConfig, path: Path) -> Effects:
     ]
     lines += [line for _, line in sent]
     processing += [line for where, line in sent if where[0] == "processors"]
-    lines += [line for source in _sources(config) for line in _outside(source, base)]
-    return Effects(tuple(dict.fromkeys(lines)), state.hexdigest(), tuple(dict.fromkeys(processing)))
+    lines += [line for source in _sources(config) for line in outside(source, base, root=root)]
+    lines = [*dict.fromkeys(lines)]
+    state.update("\n".join(lines).encode("utf-8", "surrogateescape"))
+    return Effects(tuple(lines), state.hexdigest(), tuple(dict.fromkeys(processing)))
 
 
 def _lines_of_code(references: Sequence[str], base: Path, state: Any) -> list[str]:
@@ -119,11 +104,6 @@ def _add_code(directory: Path, state: Any) -> None:
     for path in found:
         content = Path(path).read_bytes()
         state.update(f"{path} {len(content)} ".encode("utf-8", "surrogateescape") + content)
-
-
-def _without_login(url: str) -> str:
-    """The URL of a database: options may name hosts as well, so it is shown as a whole."""
-    return _PASSWORD.sub(r"\1***", _USER.sub("//", url))
 
 
 def _columns(config: DatasetConfig | PipelineConfig) -> list[Column]:
@@ -163,30 +143,3 @@ def _code(config: DatasetConfig | PipelineConfig) -> list[str]:
             case CustomSeedSource(reader=reference) | CustomSources(reader_class=reference):
                 found.append(reference)
     return [reference for reference in dict.fromkeys(found) if ":" in reference]
-
-
-def _outside(source: Any, base: Path) -> list[str]:
-    """Data from outside the directory of the file and its project."""
-    match source:
-        case LocalSeedSource() as local:
-            paths = [local.path] if isinstance(local.path, str) else [*local.path]
-        case DirectorySeedSource() | FileContentsSeedSource() | FileSources() | HtmlSources() | DocumentSources():
-            paths = [source.path]
-        case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
-            return [
-                f"reads the database {f'that {variable} names' if variable is not None else _without_login(url or '')}"
-            ]
-        case HuggingFaceSeedSource(endpoint=endpoint) | HubSources(endpoint=endpoint):
-            return [f"downloads from {host_of(endpoint)}"]
-        case _:  # data of the storage root, of Python, or of a class, whose code is named
-            return []
-    own = (base, project_of(base))
-    urls = [path for path in paths if _URL.match(path)]
-    outside = []
-    for path in paths:
-        if path in urls or path.startswith("{root}"):
-            continue
-        real = Path(os.path.realpath(base / path))
-        if not any(real.is_relative_to(place) for place in own):
-            outside.append(real)
-    return [f"reads {place}" for place in (*urls, *outside)]

@@ -1,5 +1,6 @@
 """The column graph: what each column reads, and an order in which columns can be computed."""
 
+import heapq
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -13,6 +14,8 @@ from sdg_core.config.dataset import DatasetConfig
 from sdg_core.plan.kinds import producers_of, references_of, resizes, values_read
 from sdg_core.plan.phases import Slot, assign_slots, with_resize_edges
 from sdg_core.plan.sampling.constraint_groups import ConstraintGroup, find_bounds, in_order, with_bound_edges
+
+_MOST_CYCLES = 100
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,14 @@ def _generated_reads(reads: Iterable[str], producers: Mapping[str, str], generat
 
 def find_cycles(config: DatasetConfig) -> list[list[str]]:
     """Reference cycles between columns, none sharing a member with another; each begins and ends with its first column in
-    config order. A column that reads itself is not among them."""
+    config order; no more than a person reads. A column that reads itself is not among them."""
     producers = producers_of(config.columns)
     reads: dict[str, set[str]] = {}
     for column in config.columns:
         made_by = {producers.get(name, name) for name in references_of(column)}
         reads[column.name] = made_by - {column.name}
     cycles: list[list[str]] = []
-    while True:
+    while len(cycles) < _MOST_CYCLES:
         try:
             present = reads.keys()
             TopologicalSorter({name: sorted(deps & present) for name, deps in reads.items()}).prepare()
@@ -111,19 +114,21 @@ def find_cycles(config: DatasetConfig) -> list[list[str]]:
             cycles.append([*members[first:], *members[: first + 1]])
             reads = {name: deps for name, deps in reads.items() if name not in members}
         else:
-            return cycles
+            break
+    return cycles
 
 
 def _stable_order(inner: Mapping[str, list[str]]) -> tuple[str, ...]:
-    position = {name: place for place, name in enumerate(inner)}
+    """Each column after those that it reads, and otherwise in config order."""
+    names = [*inner]
+    position = {name: place for place, name in enumerate(names)}
     sorter = TopologicalSorter(inner)
     sorter.prepare()
     order: list[str] = []
-    ready = list(sorter.get_ready())
-    while ready:
-        ready.sort(key=position.__getitem__)
-        name = ready.pop(0)
-        order.append(name)
-        sorter.done(name)
-        ready.extend(sorter.get_ready())
+    ready: list[int] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, position[name])
+        order.append(names[heapq.heappop(ready)])
+        sorter.done(order[-1])
     return tuple(order)

@@ -52,7 +52,7 @@ class LoadedDataset:
 
 
 def load_dataset(
-    path: FilePath,
+    path: str | FilePath,
     *,
     env: Mapping[str, str] | None = None,
     functions: Functions | None = None,
@@ -68,6 +68,7 @@ def load_dataset(
     offline: run none of the code that the file names; functions and classes are read from their source. What only running them
     shows is run if the file lies in the project of the working directory, and not even then if it is `untrusted`.
     """
+    path = FilePath(path)
     parsed = read_config(path, env=os.environ if env is None else env, reading=reading)
     own = not untrusted and is_own(path, working_directory=FilePath.cwd())
     return _check(

@@ -4,6 +4,7 @@ A project is the nearest directory upwards that holds `pyproject.toml`, `setup.p
 itself. A dataset file is the user's own if it lies in the project of the working directory.
 """
 
+import os
 from pathlib import Path
 
 _MARKS = ("pyproject.toml", "setup.py", ".git")
@@ -23,4 +24,4 @@ def project_of(directory: Path) -> Path:
 
 def is_own(path: Path, *, working_directory: Path) -> bool:
     """Whether a dataset file lies in the project of the working directory."""
-    return path.resolve().is_relative_to(project_of(working_directory))
+    return Path(os.path.realpath(path)).is_relative_to(project_of(working_directory))

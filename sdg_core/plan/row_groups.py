@@ -93,6 +93,17 @@ class Shard:
     index: int
     count: int
 
+    def __post_init__(self) -> None:
+        """Raise PlanError for a slice that does not exist."""
+        if self.count < 1:
+            raise PlanError(f"shard {str(self)!r}: there are no slices", remedy="let the count be at least 1")
+        if not 0 <= self.index < self.count:
+            slices = f"0/{self.count} to {self.count - 1}/{self.count}" if self.count > 1 else "0/1 alone"
+            raise PlanError(
+                f"shard {str(self)!r}: slice {self.index} does not exist",
+                remedy=f"slices count from 0: there are {slices}",
+            )
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
@@ -103,24 +114,13 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Self:
         """`3/8`, the fourth of eight slices. Raises PlanError for other text and for a slice that does not exist."""
-        match = re.fullmatch(r"\s*([0-9]+)\s*/\s*([0-9]+)\s*", text)
+        match = re.fullmatch(r"\s*([0-9]{1,18})\s*/\s*([0-9]{1,18})\s*", text)
         if match is None:
             raise PlanError(
                 f"shard {text!r} cannot be read",
                 remedy="write INDEX/COUNT, as in 3/8; where variables stand in it, see that they are set",
             )
-        index = int(match[1])
-        count = int(match[2])
-        if count == 0:
-            raise PlanError(
-                f"shard {text!r}: there are no slices", remedy="write INDEX/COUNT with a count of at least 1"
-            )
-        if index >= count:
-            raise PlanError(
-                f"shard {text!r}: slice {index} does not exist",
-                remedy=f"slices count from 0: {count} of them are 0/{count} to {count - 1}/{count}",
-            )
-        return cls(index, count)
+        return cls(int(match[1]), int(match[2]))
 
 
 def contiguous_ranges(indices: Iterable[int], *, at_most: int | None = None) -> list[tuple[int, int]]:

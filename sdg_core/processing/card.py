@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from sdg_core.config.select import SelectConfig
 from sdg_core.plan.checks.processors import WITH_PICTURES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import producers_of
@@ -97,13 +98,19 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
     for alias, (model, provider) in plan.models.items():
         lines.append(f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})")
     if plan.config.select is not None:
-        keep = f" until `{plan.config.select.keep}`" if plan.config.select.keep is not None else ""
-        lines.append(f"- each record drawn up to {plan.config.select.candidates} times{keep}")
+        lines.append(f"- {_how_selected(plan.config.select)}")
     for outcome in outcomes:
         lines.append(
             f"- processor `{outcome.name}` ({outcome.method}): {outcome.kept:,} records kept, {outcome.removed:,} removed"
         )
     return "\n".join(lines)
+
+
+def _how_selected(select: SelectConfig) -> str:
+    if select.keep is None:
+        return f"of {select.candidates} candidates, a record is the one with the highest `{select.best}`"
+    best = f", else the candidate with the highest `{select.best}`" if select.best is not None else ""
+    return f"each record drawn up to {select.candidates} times until `{select.keep}`{best}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

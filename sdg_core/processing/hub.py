@@ -3,6 +3,9 @@
 The card goes first, in a commit of its own; files then go to the hub's storage one after the other, and one last commit makes all
 of them visible and removes what an earlier upload left there. So a reader sees the old files or the new ones, never some of each,
 and an upload that was interrupted goes on: files whose content the hub has are not sent again.
+
+Pictures go there once, inside of the rows that the card names; the same rows with paths in their place, and the files that those
+paths name, stay at home.
 """
 
 import hashlib
@@ -13,19 +16,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from sdg_core.errors import HubError
-from sdg_core.plan.checks.processors import REMOVED
+from sdg_core.plan.checks.processors import FINISHED, REMOVED
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.processing.pictures import picture_columns
 from sdg_core.processing.process import output_names
 from sdg_core.store.layout import VersionLayout, part_files
 from sdg_core.store.objects import StorePath
 from sdg_core.store.os_errors import store_errors
-from sdg_core.store.row_groups import read_rows
 
 HUB = "https://huggingface.co"
 CARD = "README.md"
-IMAGES = "images/"
-"""How the path of a stored picture begins; a cell of a pipeline may hold the picture itself."""
+EARLIER = (f"processed/{FINISHED}/", "images/")
+"""Where uploads of earlier releases put pictures and their paths besides."""
 FILES_PER_COMMIT = 5_000
 _KIND = "dataset"
 _BLOCK = 2**20
@@ -90,20 +92,19 @@ class Hub:
         self.endpoint = endpoint
         self._api: Any = HfApi(endpoint=endpoint, token=token or False)
 
-    def plan(self, version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str] = ()) -> PushPlan:
-        """Compare the finished dataset with the repository. outputs: names of directories in `processed/` that are part of it.
-        pictures: columns of the dataset that name pictures.
+    def plan(self, version: VersionLayout, outputs: Sequence[str]) -> PushPlan:
+        """Compare the finished dataset with the repository. outputs: names of directories in `processed/` that go there.
 
         Raises HubError if the hub refuses or cannot be reached, StoreError.
         """
-        local = files_of(version, outputs, pictures=pictures)
+        local = files_of(version, outputs)
         with self._errors():
             creates = not self._api.repo_exists(self.repo, repo_type=_KIND)
             there = {} if creates else self._there()
         changed = tuple(file for file in local if not _is_same(file, there.get(file.name)))
         names = {file.name for file in local}
         ours = tuple(f"processed/{name}/" for name in outputs)
-        stale = tuple(sorted(name for name in there if name.startswith((*ours, IMAGES)) and name not in names))
+        stale = tuple(sorted(name for name in there if name.startswith((*ours, *EARLIER)) and name not in names))
         return PushPlan(self.repo, self.endpoint, creates, changed, len(local) - len(changed), stale)
 
     def push(self, plan: PushPlan, *, private: bool, message: str) -> str:
@@ -162,19 +163,19 @@ def push_finished(
 ) -> str | None:
     """Upload a finished version; see `sdg_core.api.push`. Returns its address, None if it was not confirmed."""
     hub = Hub(repo, endpoint=(endpoint or HUB).rstrip("/"), token=token)
-    outputs = [name for name in output_names(plan) if name != REMOVED]
-    found = replace(hub.plan(version, outputs, pictures=picture_columns(plan)), simulated=plan.simulated)
+    stay = {REMOVED, FINISHED} if picture_columns(plan) else {REMOVED}
+    outputs = [name for name in output_names(plan) if name not in stay]
+    found = replace(hub.plan(version, outputs), simulated=plan.simulated)
     if not confirm(found):
         return None
     return hub.push(found, private=private, message=f"{plan.config.name} {version.name}")
 
 
-def files_of(version: VersionLayout, outputs: Sequence[str], *, pictures: Sequence[str]) -> tuple[HubFile, ...]:
-    """The card, the parts of each output, and the pictures that rows of the dataset name. Raises StoreError, CorruptFileError."""
+def files_of(version: VersionLayout, outputs: Sequence[str]) -> tuple[HubFile, ...]:
+    """The card and the parts of each output. Raises StoreError."""
     names = [CARD]
     for output in outputs:
         names += [f"{version.processed.name}/{output}/{part.name}" for part in part_files(version.processed / output)]
-    names += sorted(_named(version, pictures))
     found = []
     for name in names:
         path = _below(version.directory, name)
@@ -187,15 +188,6 @@ def _below(directory: StorePath, name: str) -> StorePath:
     for part in name.split("/"):
         directory = directory / part
     return directory
-
-
-def _named(version: VersionLayout, columns: Sequence[str]) -> set[str]:
-    """The paths of pictures in these columns of the dataset; those of records that were removed or rejected stay at home."""
-    names: set[str] = set()
-    for part in part_files(version.processed_dataset) if columns else ():
-        for column in read_rows(part, columns=columns).columns:
-            names.update(name for cell in column.to_pylist() for name in cell or () if name.startswith(IMAGES))
-    return names
 
 
 def _is_same(file: HubFile, entry: Any) -> bool:

@@ -140,6 +140,10 @@ def process(
             kept_by_processor={outcome.name: outcome.kept for outcome in rows.outcomes},
             removed_by_processor={outcome.name: outcome.removed for outcome in rows.outcomes},
             processor_marks={outcome.name: outcome.mark for outcome in rows.outcomes},
+            processor_methods={outcome.name: outcome.method for outcome in rows.outcomes},
+            removal_examples={
+                outcome.name: outcome.example for outcome in rows.outcomes if outcome.example is not None
+            },
         )
     failpoint("processing.after_seal")
     outputs = tuple(version.processed / name for name in output_names(plan))

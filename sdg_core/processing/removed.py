@@ -18,7 +18,13 @@ from sdg_core.processing.row_processors import Outcome, Reasons
 from sdg_core.store.staged_output import StagedOutput
 
 METHOD_KEY = b"sdg_method"
-NOTHING_REMOVED: Mapping[str, Any] = {"kept_by_processor": {}, "removed_by_processor": {}, "processor_marks": {}}
+NOTHING_REMOVED: Mapping[str, Any] = {
+    "kept_by_processor": {},
+    "removed_by_processor": {},
+    "processor_marks": {},
+    "processor_methods": {},
+    "removal_examples": {},
+}
 """The fields of `metadata.json` on removed records while there is no finished dataset."""
 
 

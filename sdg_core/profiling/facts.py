@@ -71,7 +71,10 @@ def gather_facts(
             ProcessorCount(name, metadata.kept_by_processor.get(name, 0), count)
             for name, count in metadata.removed_by_processor.items()
         ),
+        processor_methods=metadata.processor_methods,
+        removal_examples=metadata.removal_examples,
         selection=selection,
+        selection_rule=plan.selection,
         rejected_cost=costs(selection.usage, plan.config.model_configs) if selection is not None else {},
         **spending.to_dict(),
         estimate=compare(metadata, [status.footer for status in statuses if status.footer is not None], spending.own),

@@ -48,6 +48,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
+        "with_share": words.count_with_share,
         "money": money_text,
         "distinct": words.distinct,
         "one_line_summary": words.one_line_summary,
@@ -132,9 +133,9 @@ def _written(value: Any) -> str:
 
 
 def _yaml_like(value: Any) -> str:
-    """Settings on one line."""
+    """Settings on one line, but for those that are empty."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_yaml_like(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {_yaml_like(item)}" for name, item in value.items() if item not in ({}, [], ()))
     return orjson.dumps(value).decode() if not isinstance(value, str) else value
 
 

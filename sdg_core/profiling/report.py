@@ -72,9 +72,11 @@ class Facts:
     source: `dataset` (the finished one) or `row_groups` (those there are so far). row_groups: files, of so many.
     remaining: records of the plan without a row. config: the resolved config as YAML. runs: newest first;
     history_fault: why there are none. dropped: columns that are stored beside the dataset.
-    removed: what processors left out of the finished dataset, in order; those records have not failed.
+    removed: what processors left out of the finished dataset, in order; those records have not failed. processor_methods: by
+    which algorithm each judges, with its version; removal_examples: why the first record of each was removed.
     resized: functions change how many rows there are.
-    selection: what `select` came to; its dropped records have not failed. rejected_cost: of rejected candidates.
+    selection: what `select` came to; its dropped records have not failed. selection_rule: what it asks for, in words.
+    rejected_cost: of rejected candidates.
     total_cost: money per currency over all versions that cells came from (`earlier_versions`: usage and cost of each).
     upstream_cost: of the datasets above this one, by name. estimate: what was expected before the run.
     Money of a simulated dataset is what it would cost.
@@ -105,8 +107,11 @@ class Facts:
     failures: tuple[FailureCount, ...]
     dropped: tuple[str, ...]
     removed: tuple[ProcessorCount, ...] = ()
+    processor_methods: Mapping[str, str] = field(default_factory=dict)
+    removal_examples: Mapping[str, str] = field(default_factory=dict)
     resized: bool = False
     selection: SelectionCounts | None = None
+    selection_rule: str | None = None
     rejected_cost: Mapping[str, Cost] = field(default_factory=dict)
     total_cost: Mapping[str, float] = field(default_factory=dict)
     earlier_versions: Mapping[str, Any] = field(default_factory=dict)

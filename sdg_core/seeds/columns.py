@@ -1,6 +1,7 @@
 """Types of seed columns: plain Arrow types, the same whatever wrote the file and however much of it has been read."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -13,12 +14,26 @@ _EXTENSION_NAME = b"ARROW:extension:name"
 _KEPT_EXTENSIONS = frozenset({"arrow.json", "arrow.uuid"})
 
 
+@cache
+def _is_unknown_zone(name: str) -> bool:
+    """Whether the time zone database has no such zone. Polars panics when it is handed one in an Arrow type."""
+    try:
+        pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(name)
+    except pl.exceptions.PolarsError:
+        return True
+    return False
+
+
 _UNKEPT: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (pa.types.is_decimal256, "a decimal of more digits than can be read"),
     (pa.types.is_interval, "a span of calendar months that cannot be kept"),
     (
         lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[0] in "+-",
         "moments with a fixed offset, which cannot be kept: convert them to UTC or a named zone",
+    ),
+    (
+        lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None and _is_unknown_zone(kind.tz),
+        "moments in a zone that the time zone database does not have: convert them to UTC or to one such as Europe/Berlin",
     ),
     (
         lambda kind: pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind),

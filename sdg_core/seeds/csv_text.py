@@ -15,8 +15,9 @@ import pyarrow.csv
 from sdg_core.errors import SeedError
 from sdg_core.seeds.text_options import TextOptions, TypeName, check_names
 
-_SEPARATORS = (";", "\t", "|")
-_STATED_SEPARATOR = re.compile(r"\A\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r)", re.IGNORECASE)
+SEPARATORS = (";", "\t", "|")
+"""What may separate columns where a header has no comma."""
+STATED_SEPARATOR = re.compile(r"\A\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r)", re.IGNORECASE)
 """The line with which spreadsheets say what separates the columns."""
 _INTEGER = r"^(?:0|-?[1-9][0-9]*)$"
 _PLAIN_NUMBER = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]+)$"
@@ -29,7 +30,7 @@ _DATA_TYPES = {"int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean}
 def read_csv(text: str, *, source: str, options: TextOptions) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The rows below the header, and notices of columns that got another name. Raises SeedError naming the line or column that
     cannot be kept."""
-    stated = _STATED_SEPARATOR.match(text)
+    stated = STATED_SEPARATOR.match(text)
     if stated is not None:
         text = text[stated.end() :]
     separator = options.separator or (stated and stated[1]) or _separator_of(text, source=source)
@@ -75,7 +76,7 @@ def _separator_of(text: str, *, source: str) -> str:
     if len(header) > 1:
         return ","
     lines = [line for line in text.splitlines() if line]
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         if separator not in header[0]:
             continue
         if len({line.count(separator) for line in lines}) == 1:

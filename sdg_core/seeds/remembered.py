@@ -30,7 +30,7 @@ def needs_code_or_network(config: SeedConfig, env: Mapping[str, str]) -> bool:
             return True
         case SqlSeedSource(url=url, url_env=variable):
             text = url if url is not None else env.get(variable or "", "")
-            return not text.startswith("sqlite")
+            return not text.startswith(("sqlite:", "sqlite+pysqlite:"))
         case _:
             return False
 

@@ -18,6 +18,7 @@ from sdg_core.seeds.base import SeedReader
 from sdg_core.seeds.database_login import Login, login_for
 from sdg_core.seeds.forbidden import check_readable
 from sdg_core.seeds.local import resolve
+from sdg_core.seeds.read_only import is_file, read_only, remedy_for
 from sdg_core.seeds.tables import TableReader, table_digest
 
 BATCH_ROWS = 10_000
@@ -46,8 +47,8 @@ def fetch_table(
         ) from None
     except sa.exc.SQLAlchemyError as error:
         original = getattr(error, "orig", None) or error
-        message = f"seed database {_shown(url)}: {_without_password(str(original), url)}"
-        raise SeedError(message, remedy=login.remedy) from None
+        reason = _without_password(str(original), url)
+        raise SeedError(f"seed database {_shown(url)}: {reason}", remedy=login.remedy or remedy_for(reason)) from None
 
 
 def table_query(
@@ -81,7 +82,8 @@ def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]
         raise SeedError(
             f"{where}: {place} holds no database URL", remedy="as in postgresql+psycopg://user@host/name"
         ) from None
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+    if is_file(url):
+        assert url.database is not None
         path = resolve(url.database, base=base, root=root)
         check_readable(path)
         if not path.is_file():
@@ -91,7 +93,10 @@ def _url(source: SqlSeedSource, *, base: Path, root: str, env: Mapping[str, str]
 
 
 def _fetch(url: sa.URL, query: str, where: str, login: Login) -> pa.Table:
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={**login.arguments})
+    arguments = {**login.arguments}
+    if is_file(url) and url.get_backend_name() == "duckdb":
+        arguments["read_only"] = True
+    engine = read_only(sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=arguments), query)
     try:
         with engine.connect().execution_options(stream_results=True) as connection:
             result = connection.exec_driver_sql(query)

@@ -53,7 +53,8 @@ class Metadata(BaseModel):
     forced: started beside existing data by `resume: never`, so nothing is carried over. begun_by: the run, or the backfill,
     that began it by `never` and may go on in it by `never`. config_column_hashes: fingerprints of columns without the seed data's
     content, by which carry-over finds what was made from seed rows that are still the same. kept_by_processor,
-    removed_by_processor: records of each processor, in order; processor_marks: what each was asked for.
+    removed_by_processor: records of each processor, in order; processor_marks: what each was asked for; processor_methods: by
+    which algorithm, with its version; removal_examples: why the first record of each was removed.
     earlier_versions: usage and cost of the versions that cells were carried over from, by name. retry_reasons: how often
     requests were sent again, by model alias and reason. abandoned_usage: of cells under way when a run ended, which neither
     files nor the journal count. estimate: what was expected before a run, last."""
@@ -85,6 +86,8 @@ class Metadata(BaseModel):
     kept_by_processor: dict[str, int] = {}
     removed_by_processor: dict[str, int] = {}
     processor_marks: dict[str, str] = {}
+    processor_methods: dict[str, str] = {}
+    removal_examples: dict[str, str] = {}
     earlier_versions: dict[str, dict[str, Any]] = {}
     retry_reasons: dict[str, dict[str, int]] = {}
     abandoned_usage: UsageByModel = {}

@@ -6,7 +6,7 @@ Prices are those of today's config where it still asks the same model under the 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,10 +130,29 @@ def earlier_spending(
     replies: by version, those that the journal has. A version that is no more counts as it was written down.
     """
     layout = DatasetLayout(version.directory.parent.parent, version.directory.parent.name)
+
+    def look(name: str) -> tuple[Spent, set[str]]:
+        earlier = layout.version(name)
+        of_files = [f for f in find_row_groups(earlier).values() if isinstance(f, Footer)]
+        if not of_files:  # of a pipeline, whose files are others
+            metadata = metadata_or_none(earlier)
+            return priced(earlier, metadata.usage if metadata is not None else {}, models), set()
+        spent = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
+        return spent, {other for footer in of_files for other in footer.carried}
+
+    return follow_carried(version, {name for footer in footers for name in footer.carried}, look=look)
+
+
+def follow_carried(
+    version: VersionLayout, carried_from: set[str], *, look: Callable[[str], tuple[Spent, set[str]]]
+) -> dict[str, Spent]:
+    """By name, what each version has used that cells of `version` came from, directly or through others. look: what a version
+    that exists has used, and which its cells came from. One that is no more counts as it was written down."""
+    layout = DatasetLayout(version.directory.parent.parent, version.directory.parent.name)
     existing = set(layout.versions())
     written: dict[str, Mapping[str, Any]] = {}
     found: dict[str, Spent] = {}
-    todo = [(version, {name for footer in footers for name in footer.carried})]
+    todo = [(version, carried_from)]
     while todo:
         place, names = todo.pop()
         metadata = metadata_or_none(place)
@@ -142,10 +161,8 @@ def earlier_spending(
             names |= set(metadata.earlier_versions)
         for name in sorted(names - set(found) - {version.name}):
             if name in existing:
-                earlier = layout.version(name)
-                of_files = [f for f in find_row_groups(earlier).values() if isinstance(f, Footer)]
-                found[name] = spent_in(earlier, of_files, models, replies=replies.get(name, ()))
-                todo.append((earlier, {other for footer in of_files for other in footer.carried}))
+                found[name], further = look(name)
+                todo.append((layout.version(name), further))
             elif name in written:
                 found[name] = Spent.from_dict(written[name])
     return found

@@ -45,6 +45,16 @@ def as_exception(error: BaseException) -> Exception:
     return RuntimeError(f"{type(error).__name__}{f': {text}' if text else ''}")
 
 
+def what_raised(error: BaseException) -> str:
+    """An exception of the user's in words: its class, and what it says if it can be asked."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - __str__ of the user's class may raise anything
+        return name
+    return f"{name}: {text}" if text else name
+
+
 @contextmanager
 def under_way() -> Iterator[None]:
     """Mark this thread as one in which code of the user runs."""

@@ -155,7 +155,14 @@ def test_constraints_are_plain_pins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "least"), [("data-designer-tests.md", 100), ("curator-counterparts.md", 60), ("hostile-inputs.md", 60)]
+    ("document", "least"),
+    [
+        ("data-designer-tests.md", 100),
+        ("curator-counterparts.md", 60),
+        ("hostile-inputs.md", 60),
+        ("true-and-kept.md", 90),
+        ("processing.md", 20),
+    ],
 )
 def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least: int) -> None:
     table = (ROOT / "docs" / "design" / document).read_text(encoding="utf-8")
@@ -168,6 +175,13 @@ def test_the_tests_that_a_table_of_counterparts_names_exist(document: str, least
         if path.is_file()
     }
     assert sorted({f"{file}::{name}" for file, name in named if name not in defined.get(file, ())}) == []
+
+
+def test_every_defect_of_curator_has_a_row_with_a_test_of_its_name() -> None:
+    table = (ROOT / "docs" / "design" / "curator-counterparts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (D\d+b?) \| [^|]+ \| `tests/[\w/]+\.py::test_(d\d+b?)_\w+` \|$", table, re.MULTILINE)
+    assert [defect for defect, _ in rows] == ["D1", "D2", "D3", "D3b", *(f"D{number}" for number in range(4, 23))]
+    assert all(defect.lower() == name for defect, name in rows)
 
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

@@ -1,52 +1,52 @@
 """The oldest and the newest Dagster that pyproject.toml allows: the assets' tests run on both.
 
-`SDG_LONG=1` only: each is installed beside the environment's own, and a bounded part of the suite runs with it in front.
+The bounded form takes what `make dagster-range` has installed, as continuous integration does, and runs a few files of the suite;
+with `SDG_LONG=1` the newest that there is now is looked for, and more of them run.
 """
 
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.support.dagster_range import NEWEST_TRIED, PLACE, allowed, install
+from tests.support.requirements import require
 from tests.support.sdg import PROJECT
 
-TESTS = ("broken_file", "slicing", "scaffold")
-PACKAGES = ("dagster", "dagster-shared", "dagster-pipes")
+BOUNDED = ("attributes", "data_versions", "slicing")
+LONG = (*BOUNDED, "broken_file", "merged_operations", "namesakes", "own_assets", "pages", "resume", "scaffold")
 
 
-def allowed() -> tuple[str, str]:
-    """The oldest version that the project allows, and what the newest is below."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    [found] = [text for text in project["dependencies"] if text.startswith("dagster>=")]
-    oldest, below = found.removeprefix("dagster>=").split(",<")
-    return oldest, below
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [allowed()[0], NEWEST_TRIED])
+def test_the_assets_run_on_it(version: str) -> None:
+    require((PLACE / version).is_dir(), f"Dagster {version} (make dagster-range)")
+    run_tests(BOUNDED, PLACE / version, version=version)
 
 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("end", ["oldest", "newest"])
-def test_the_assets_run_on_it(tmp_path: Path, end: str) -> None:
+def test_more_of_the_suite_runs_on_it(tmp_path: Path, end: str) -> None:
     oldest, below = allowed()
-    wanted = f"=={oldest}" if end == "oldest" else f">={oldest},<{below}"
-    target = tmp_path / "dagster"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target)]
-    subprocess.run([*install, *(f"{package}{wanted}" for package in PACKAGES)], check=True)
-    env = {**os.environ, "PYTHONPATH": f"{target}{os.pathsep}{PROJECT}", "SDG_LONG": ""}
-    shown = subprocess.run(
-        [sys.executable, "-c", "import dagster; print(dagster.__version__)"],
-        env=env,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    version = shown.stdout.strip()
-    assert version == oldest if end == "oldest" else version.split(".") >= oldest.split(".")
-    files = [f"tests/assets/test_{name}.py" for name in TESTS]
+    install(f"=={oldest}" if end == "oldest" else f">={oldest},<{below}", to=tmp_path / "dagster")
+    run_tests(LONG, tmp_path / "dagster", version=oldest if end == "oldest" else None)
+
+
+def run_tests(names: tuple[str, ...], place: Path, *, version: str | None) -> None:
+    """Run files of the suite with the Dagster that is installed there. version: what it must say that it is."""
+    env = {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{PROJECT}", "SDG_LONG": ""}
+    env.pop("PYTEST_XDIST_WORKER", None)
+    check = "import dagster; print(dagster.__version__, dagster.__file__)"
+    shown = subprocess.run([sys.executable, "-c", check], env=env, check=True, capture_output=True, text=True)
+    found, file = shown.stdout.split()
+    assert Path(file).is_relative_to(place)
+    assert version in (None, found)
+    files = [f"tests/assets/test_{name}.py" for name in names]
     # Dagster warns of what it uses itself; that is its own affair.
-    options = ["-n", "2", "-q", "-m", "not slow and not daemon", "-W", "default::DeprecationWarning"]
+    options = ["-n", "0", "-q", "-m", "not slow and not daemon", "-W", "default::DeprecationWarning"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", *files],
         cwd=PROJECT,
@@ -55,4 +55,4 @@ def test_the_assets_run_on_it(tmp_path: Path, end: str) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, f"Dagster {version}:\n{done.stdout[-5000:]}"
+    assert done.returncode == 0, f"Dagster {found}:\n{done.stdout[-5000:]}"

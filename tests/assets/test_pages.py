@@ -138,3 +138,39 @@ def test_the_reason_of_a_rejection_is_on_the_run(tmp_path: Path, instance: dg.Da
     assert run is not None
     assert "was post-processed" in run.tags[REASON_TAG]
     assert "`reopen_dataset`" in run.tags[REASON_TAG]
+
+
+def test_columns_that_nobody_described_say_where_they_come_from(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    location = CodeLocation(tmp_path)
+    (tmp_path / "products.csv").write_text("product\nlamp\n", encoding="utf-8")
+    seeds = {"seed_config": {"source": {"seed_type": "local", "path": "products.csv"}}, "num_records": 1}
+    location.write(dataset_config({**expression("text", "{{ product }}"), "description": "A product."}, **seeds))
+    location.materialize(instance, "tickets/row_groups", "tickets/dataset", partition="00000")
+    for name in ("row_groups", "dataset"):
+        event = instance.get_latest_materialization_event(dg.AssetKey(["tickets", name]))
+        assert event is not None and event.asset_materialization is not None
+        schema = event.asset_materialization.metadata["dagster/column_schema"].value
+        assert isinstance(schema, dg.TableSchema)
+        described = {column.name: column.description for column in schema.columns}
+        assert described == {"product": "Seed data from products.csv.", "text": "A product."}, name
+
+
+def test_the_page_of_sources_begins_with_rows_and_failures(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    location = CodeLocation(tmp_path)
+    (tmp_path / "a.txt").write_text("one two", encoding="utf-8")
+    columns = [{**expression("loud", "{{ content | upper }}"), "description": "The same, louder."}]
+    stages = [{"stage": "columns", "columns": columns}]
+    location.write(
+        {"kind": "pipeline", "name": "notes", "sources": {"reader": "files", "path": "*.txt"}, "stages": stages}
+    )
+    location.tick(instance, "discover_sources")
+    location.materialize(instance, "notes/sources", partition="00000")
+    event = instance.get_latest_materialization_event(dg.AssetKey(["notes", "sources"]))
+    assert event is not None and event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert list(metadata)[:4] == ["rows", "sources", "sources_failed", "tasks_read"]
+    schema = metadata["dagster/column_schema"].value
+    assert isinstance(schema, dg.TableSchema)
+    described = {column.name: column.description for column in schema.columns}
+    assert described["loud"] == "The same, louder."
+    assert described["_source"] == "The source that the row was made from."

@@ -314,3 +314,19 @@ def test_parts_are_named_left_out_and_split_as_for_datasets(notes: Notes) -> Non
     assert "docs_discover_sources" in names and "docs_automation" not in names
     merged = dg.Definitions.merge(dg.Definitions(jobs=built.jobs, sensors=built.sensors), prefixed)
     merged.get_repository_def().load_all_definitions()
+
+
+def test_a_tick_looks_for_sources_once(
+    notes: Notes, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    look = pipelines.open_pipeline
+
+    def counted(path: Path, **options: Any) -> pipelines.OpenPipeline:
+        looked.append(path)
+        return look(path, **options)
+
+    monkeypatch.setattr(pipelines, "open_pipeline", counted)
+    requests, _, _ = notes.tick(instance, SENSOR)
+    assert ranges(requests) == [("00000", "00001")]
+    assert len(looked) == 1

@@ -6,6 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+from PIL import Image
+
+from tests.assets.test_pipeline import make_project
 from tests.support.browser import browser_page
 from tests.support.dagster_process import PROJECT, Server, dagster_server, make_home
 from tests.support.location import MODULE, write_project
@@ -18,7 +22,10 @@ STEPS = (
     ("python_qa/row_groups", ["--partition-range", "00000...00007"]),
     ("python_qa/dataset", []),
     ("support_tickets/row_groups", ["--partition-range", "00000...00002"]),
+    ("notes/sources", ["--partition", "00001"]),
 )
+COLOURS = 128
+"""Of a picture; more make it several times as large and are not to be seen."""
 SLOW, GROUPS = "reviews", 40
 MADE = 14
 """Row groups of it that are made when it is photographed."""
@@ -33,6 +40,9 @@ def main(out_dir: Path) -> None:
         write_project(home.directory, {**config, "description": "Product reviews, written by a model."})
         for name in DATASETS:
             shutil.copytree(PROJECT / "sdg_assets" / "defs" / name, home.directory / "synthetic" / "defs" / name)
+        make_project(home)
+        with home.instance() as instance:
+            instance.add_dynamic_partitions("notes_sources", ["00000", "00001"])
         for select, options in STEPS:
             result = home.materialize(select, *options)
             if result.returncode != 0:
@@ -42,6 +52,10 @@ def main(out_dir: Path) -> None:
             row_groups(page, server.url, out_dir / "row-groups.png")
             lineage(page, server.url, out_dir / "lineage.png")
             dataset(page, server.url, out_dir / "dataset.png")
+            sources(page, server.url, out_dir / "sources.png")
+            checks(page, server.url, out_dir / "checks.png")
+            launchpad(page, server.url, out_dir / "launchpad.png")
+            run(page, server, out_dir / "run.png")
             backfill_id = server.launch_backfill(asset(SLOW), keys(0, GROUPS - 1))
             rejected_run(page, server, out_dir / "rejected-run.png")
             until_recorded(home, SLOW, MADE)
@@ -73,6 +87,44 @@ def dataset(page: Any, url: str, path: Path) -> None:
     """The finished dataset: row count, columns, samples."""
     page.goto(f"{url}/assets/python_qa/dataset?view=overview")
     page.get_by_text("Columns").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def sources(page: Any, url: str, path: Path) -> None:
+    """A partition of a pipeline: what it read, filtered and made."""
+    page.goto(f"{url}/assets/notes/sources?view=partitions&partition=00001")
+    page.get_by_role("row").filter(has_text="filtered/skipped").wait_for()
+    settled(page)
+    save(page, path)
+
+
+def checks(page: Any, url: str, path: Path) -> None:
+    """The checks of a finished dataset."""
+    page.goto(f"{url}/assets/python_qa/dataset?view=checks")
+    page.get_by_text("Latest execution").wait_for()
+    page.get_by_text("Passed").first.wait_for()
+    settled(page)
+    save(page, path)
+
+
+def launchpad(page: Any, url: str, path: Path) -> None:
+    """The settings of a run, as the dataset file has them."""
+    page.goto(f"{url}/assets/support_tickets/row_groups?view=overview")
+    page.get_by_text("Latest materialization").first.wait_for()
+    page.get_by_role("button", name="Materialize").first.click(modifiers=["Shift"])
+    page.get_by_text("max_failure_rate").first.wait_for()
+    page.get_by_text("No errors").wait_for()
+    settled(page)
+    save(page, path)
+
+
+def run(page: Any, server: Server, path: Path) -> None:
+    """A finished run and the end of its log."""
+    key = dg.AssetKey(["support_tickets", "row_groups"])
+    made = next(run for run in server.home.runs() if run.asset_selection == {key})
+    page.goto(f"{server.url}/runs/{made.run_id}")
+    page.get_by_text("RUN_SUCCESS").wait_for()
     settled(page)
     save(page, path)
 
@@ -113,6 +165,9 @@ def save(page: Any, path: Path) -> None:
     """Write the picture once fonts are there."""
     page.evaluate("() => document.fonts.ready")
     page.screenshot(path=str(path), animations="disabled")
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS)
+    small.save(path, optimize=True)
     print(f"{path}  {path.stat().st_size // 1024} KB")
 
 

@@ -5,7 +5,10 @@ Functions are called in other processes, so what they have seen is in files.
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +18,13 @@ import pytest
 
 from sdg_core.api import pipelines
 from sdg_core.custom import Stage
-from sdg_core.errors import ConfigError, FunctionError, PlanError, RunAbortedError
-from tests.support.pipelines import WORDS, Project, check_accounts
+from sdg_core.dataset.events import Event, Notice
+from sdg_core.errors import ConfigError, FunctionError, ModelError, PlanError, RunAbortedError
+from sdg_core.testing import answer_to
+from tests.support.pipelines import WORDS, Project, check_accounts, llm_stage
 from tests.support.ray_cluster import RayCluster, connected, ray_cluster
+from tests.support.sdg import PROJECT, started_sdg, wait_until
+from tests.support.serving import is_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -264,6 +271,152 @@ def test_without_ray_the_pipeline_says_what_to_install(tmp_path: Path, monkeypat
     with pytest.raises(PlanError, match=r"pip install 'sdg-dagster\[ray\]'"):
         pipelines.generate(chosen)
     assert not (tmp_path / "data").exists()
+
+
+SERVER = """
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+from sdg_core.testing import ModelServer
+
+def note(name):
+    line = (os.environ["RAY_RAYLET_PID"], str(os.getpid()), os.environ.get("CUDA_VISIBLE_DEVICES", "-"))
+    with Path(name).open("a") as file:
+        file.write(" ".join(line) + "\\n")
+
+def message(body):
+    note("asked")
+    if is_broken():
+        Path("go on").touch()
+        os._exit(9)
+    while not Path("go on").exists():
+        time.sleep(0.01)
+
+def is_broken():
+    return Path("broken").exists() and os.environ["RAY_RAYLET_PID"] == Path("broken").read_text()
+
+async def main():
+    note("servers")
+    if is_broken() and Path("go on").exists():
+        sys.exit(3)
+    async with ModelServer(port=int(sys.argv[1]), api_key=os.environ["THEIR_KEY"], message=message):
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class NodeServer:
+    """A model server on a node, which the node's raylet stands for. devices: what it may use."""
+
+    raylet: int
+    pid: int
+    devices: str
+
+
+def noted(project: Project, name: str) -> list[NodeServer]:
+    """The servers that wrote down that they began, or were asked."""
+    found = [line.split() for line in lines(project, name)]
+    return [NodeServer(int(raylet), int(pid), devices) for raylet, pid, devices in found]
+
+
+@pytest.fixture
+def served_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What servers on nodes need: their key, and this project."""
+    monkeypatch.setenv("OUR_KEY", "very-secret-4711")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+
+
+def served_on_nodes(directory: Path, *, words: int, **serve: Any) -> Project:
+    """A pipeline with a model on nodes: every server holds its first reply back."""
+    (directory / "server.py").write_text(SERVER, encoding="utf-8")
+    project = project_of(directory, "ray", WORDS, llm_stage("answer", "about {{ content }}"))
+    command = [sys.executable, "server.py", "{port}"]
+    serve = {"command": command, "env": {"THEIR_KEY": "OUR_KEY"}, **serve}
+    project.more |= {
+        "model_providers": [{"name": "home", "api_key": "OUR_KEY", "serve": serve}],
+        "model_configs": [{"alias": "m", "model": "test", "provider": "home"}],
+    }
+    return project.write(a=" ".join(f"w{number}" for number in range(words)))
+
+
+def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
+    cluster: RayCluster, tmp_path: Path, served_here: None
+) -> None:
+    """A node dies in the middle: what it was asked is asked on the others."""
+    doomed = cluster.add_node()
+    project = served_on_nodes(tmp_path, words=12)
+    raylets = cluster.raylets()
+
+    def kill() -> None:
+        wait_until(
+            lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()}, "all are asked"
+        )
+        cluster.kill_node(doomed)
+        (lost,) = [server for server in noted(project, "servers") if server.raylet == raylets[doomed]]
+        wait_until(lambda: not is_running(lost.pid), "its server is gone")
+        (tmp_path / "go on").touch()
+
+    with ThreadPoolExecutor(1) as threads:
+        killed = threads.submit(kill)
+        summary = project.generate()
+        killed.result()
+    assert summary.states == {"complete": 1}
+    assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
+    servers = noted(project, "servers")
+    assert len(raylets) == 3 and sorted(server.raylet for server in servers) == sorted(raylets.values())
+    assert not any(is_running(server.pid) for server in servers)
+    assert len(noted(project, "asked")) > 12, "what the lost node had"
+
+
+def test_a_node_whose_server_does_not_come_back_is_done_without(
+    cluster: RayCluster, tmp_path: Path, served_here: None
+) -> None:
+    project = served_on_nodes(tmp_path, words=12)
+    broken, sound = cluster.raylets().values()
+    (tmp_path / "broken").write_text(str(broken))
+    notices: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Notice):
+            notices.append(event.message)
+
+    assert project.generate(on_event=on_event).states == {"complete": 1}
+    assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
+    lives = Counter(server.raylet for server in noted(project, "servers"))
+    assert lives == {broken: 2, sound: 1}, notices
+    (gone,) = [notice for notice in notices if "its model server is gone, 1 are left" in notice]
+    assert "ended before it was ready (status 3)" in gone
+
+
+def test_servers_on_nodes_end_with_a_run_that_is_killed(cluster: RayCluster, tmp_path: Path, served_here: None) -> None:
+    project = served_on_nodes(tmp_path, words=4)
+    command = ("generate", project.file, "--root", project.root)
+    with started_sdg(*command, env={"RAY_ADDRESS": cluster.address}) as running:
+        wait_until(lambda: len({server.pid for server in noted(project, "asked")}) == 2, "both servers are asked")
+        assert all(is_running(server.pid) for server in noted(project, "servers"))
+        running.kill()
+        wait_until(lambda: not any(is_running(server.pid) for server in noted(project, "servers")), "they ended")
+
+
+def test_servers_go_where_their_gpus_are(cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", "very-secret-4711")
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    project = served_on_nodes(tmp_path, words=1, gpus=2)
+    (tmp_path / "go on").touch()
+    with pytest.raises(ModelError, match="take 2 GPUs of a node; the nodes of the Ray cluster have 0, 0"):
+        project.generate()
+    node = cluster.add_node(gpus=3)
+    try:
+        assert project.generate().states == {"complete": 1}
+        (server,) = noted(project, "servers")
+        assert (server.raylet, server.devices) == (cluster.raylets()[node], "0,1")
+    finally:
+        cluster.kill_node(node)
 
 
 def test_a_node_that_dies_costs_what_it_had(cluster: RayCluster, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Random pipelines through random histories: kills at points where something becomes durable, sources that come, change and go,
-stages that are edited, tasks that fail. They end in the rows of one undisturbed run over the final state, and nothing is paid for
-twice. Every sum of the accounts holds.
+"""Random pipelines through random histories: kills at points where something becomes durable, two runs at once, sources that
+come, change and go, stages that are edited, tasks that fail. They end in the rows of one undisturbed run over the final state,
+and nothing is paid for twice. Every sum of the accounts holds, after every run.
 """
 
 import random
@@ -13,7 +13,7 @@ from sdg_core.api import pipelines
 from sdg_core.system.failpoints import VARIABLE
 from tests.support.pipelines import Project, check_accounts, llm_stage, served_by
 from tests.support.s3 import S3Server
-from tests.support.sdg import ServerProcess, sdg
+from tests.support.sdg import ServerProcess, sdg, started_sdg
 
 FUNCTIONS = """
 from pathlib import Path
@@ -99,10 +99,17 @@ class History:
 
     def run(self, *, may_die: bool) -> None:
         point = f"{self.draw.choice(POINTS)}:{self.draw.randint(1, 9)}" if may_die else ""
-        command = self.draw.choice(("generate", "generate", "retry"))
-        done = sdg(command, self.project.file, "--root", self.project.root, env={VARIABLE: point})
+        command = (self.draw.choice(("generate", "generate", "retry")), self.project.file, "--root", self.project.root)
+        if self.draw.random() < 0.3:
+            with started_sdg(*command) as beside:
+                done = sdg(*command, env={VARIABLE: point})
+                said = beside.communicate()
+            assert beside.returncode in (0, 1), said
+        else:
+            done = sdg(*command, env={VARIABLE: point})
         assert done.returncode in (0, 1, -9), done.stderr
         self.kills += done.returncode == -9
+        check_accounts(self.project.footers())
 
 
 @pytest.mark.slow

@@ -1,13 +1,8 @@
 """deploy/kubernetes: manifests against the published schemas of Kubernetes' API, the launcher's part of the values through the
-launcher's own code, and every command, variable and exit status against what runs here."""
+launcher's own code, and variables and exit statuses against those of the command. `test_kubernetes_chart.py` has the values,
+`tests/assets/test_image.py` the image and the commands in it."""
 
-import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +12,7 @@ import yaml
 from sdg_core.cli.app import FAILED_RECORDS, INTERRUPTED, REFUSED
 from sdg_core.plan.variables import is_credential
 from tests.support.requirements import require_module
-from tests.support.sdg import PROJECT, dataset_config, environment, only_version, uuid, write_config
+from tests.support.sdg import PROJECT
 
 DEPLOY = PROJECT / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33", "1.37")
@@ -53,20 +48,6 @@ def job() -> tuple[dict[str, Any], dict[str, Any]]:
     spec = read("generate-job.yaml")["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     return spec, container
-
-
-def test_the_job_makes_every_slice_once(tmp_path: Path) -> None:
-    spec, container = job()
-    variables = {entry["name"]: entry["value"] for entry in container["env"]}
-    assert int(variables["SDG_SHARDS"]) == spec["completions"] == 8
-    file = write_config(tmp_path / "tickets.yaml", dataset_config(uuid(), num_records=10, row_group_size=2))
-    here = {"SDG_FILE": str(file), "SDG_ROOT": str(tmp_path / "root")}
-    assert here.keys() < variables.keys(), "what is set here, is set there"
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = environment(**{**variables, **here}, JOB_COMPLETION_INDEX="1", PATH=path)
-    done = subprocess.run(container["command"], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert only_version(tmp_path / "root").existing_row_groups() == [1]
 
 
 def test_what_the_job_takes_for_final_is_what_the_command_means() -> None:
@@ -135,90 +116,6 @@ def test_the_launcher_makes_pods_of_the_values_that_kubernetes_takes() -> None:
     assert container["resources"] == job()[1]["resources"]
     assert {"name": "SDG_ROOT", "value": "s3://synthetic-data/sdg"} in container["env"]
     assert {"secretRef": {"name": "sdg"}} in container["envFrom"]
-
-
-def test_the_code_location_and_the_image_name_what_exists() -> None:
-    (deployment,) = read("values.yaml")["dagster-user-deployments"]["deployments"]
-    option, module = deployment["codeServerArgs"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        __import__(module)
-    assert option == "-m"
-    import tomllib
-
-    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-    (named,) = re.findall(r"sdg-dagster\[([^]]*)\]", text)
-    assert set(named.split(",")) <= extras.keys()
-
-
-def test_the_lines_of_the_image_fit_each_other_and_the_job() -> None:
-    """There is no docker here: every line is held against what it must agree with."""
-    import tomllib
-
-    lines = [line for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines() if line[:1] not in "#"]
-    steps = [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
-    assert [word for word, _ in steps] == ["FROM", "RUN", "WORKDIR", "COPY", "RUN", "USER"]
-    image, user, workdir, copy, install, runs_as = (rest for _, rest in steps)
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    least = project["requires-python"].removeprefix(">=")
-    assert image == f"python:{least}-slim", "the oldest Python that is tested"
-    assert user.split()[-1] == runs_as and shutil.which(user.split()[0]), "a user that is made, and not root"
-    assert copy == f". {workdir}" and install.endswith(" ."), "the project lies where it is installed from"
-    words = shlex.split(install)
-    assert words[:2] == ["pip", "install"] and words[3].partition("[")[0] == project["name"]
-    known = subprocess.run(
-        [sys.executable, "-m", "pip", *words[1:2], "--help"], capture_output=True, text=True, check=True
-    )
-    assert words[2] in known.stdout
-    variables = {entry["name"]: entry["value"] for entry in job()[1]["env"]}
-    assert variables["SDG_FILE"].startswith(f"{workdir}/")
-
-
-CHART = {
-    "global": "postgresqlSecretName dagsterHome serviceAccountName celeryConfigSecretName",
-    "generatePostgresqlPasswordSecret": None,
-    "postgresql": "image enabled postgresqlHost postgresqlUsername postgresqlPassword postgresqlDatabase postgresqlParams "
-    "postgresqlScheme service",
-    "dagster-user-deployments": "enabled enableSubchart imagePullSecrets deployments",
-    "runLauncher": "type config",
-    "dagsterDaemon": "enabled image runCoordinator runMonitoring runRetries sensors schedules resources env envConfigMaps "
-    "envSecrets labels annotations nodeSelector tolerations affinity",
-    "telemetry": "enabled",
-}
-"""What the values of Dagster's chart may name, as helm/dagster/schema has it; Helm passes over names that it does not know. None:
-no object."""
-DEPLOYMENT = set(
-    "name image port dagsterApiGrpcArgs codeServerArgs includeConfigInLaunchedRuns env envConfigMaps envSecrets annotations "
-    "nodeSelector affinity tolerations podSecurityContext securityContext resources livenessProbe readinessProbe startupProbe "
-    "labels volumeMounts volumes schedulerName".split()
-)
-LAUNCHER = set(
-    "image imagePullPolicy jobNamespace loadInclusterConfig kubeconfigFile envConfigMaps envSecrets envVars volumeMounts volumes "
-    "labels failPodOnRunFailure resources schedulerName securityContext runK8sConfig".split()
-)
-POD = set("containerConfig podSpecConfig podTemplateSpecMetadata jobSpecConfig jobMetadata".split())
-QUEUE = set("maxConcurrentRuns tagConcurrencyLimits dequeueIntervalSeconds dequeueNumWorkers dequeueUseThreads".split())
-
-
-def test_the_values_name_what_the_chart_knows() -> None:
-    values = read("values.yaml")
-    assert values.keys() <= CHART.keys()
-    for name, known in CHART.items():
-        if known is not None:
-            assert values[name].keys() <= set(known.split()), name
-    (deployment,) = values["dagster-user-deployments"]["deployments"]
-    assert {"name", "image", "port"} <= deployment.keys() <= DEPLOYMENT
-    assert deployment["image"].keys() == {"repository", "tag", "pullPolicy"} and isinstance(
-        deployment["image"]["tag"], str
-    )
-    assert deployment["includeConfigInLaunchedRuns"].keys() == {"enabled"}
-    launcher, coordinator = values["runLauncher"], values["dagsterDaemon"]["runCoordinator"]
-    assert launcher["type"] == "K8sRunLauncher" and launcher["config"].keys() == {"k8sRunLauncher"}
-    assert launcher["config"]["k8sRunLauncher"].keys() <= LAUNCHER
-    assert launcher["config"]["k8sRunLauncher"]["runK8sConfig"].keys() <= POD
-    assert coordinator["type"] == "QueuedRunCoordinator" and coordinator["config"].keys() == {"queuedRunCoordinator"}
-    assert coordinator["config"]["queuedRunCoordinator"].keys() <= QUEUE
 
 
 def test_dagster_takes_what_the_chart_makes_of_the_values(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.support.model_datasets import EVERYTHING, PARALLEL, SIZE, HeldModel, 
 from tests.support.pipelines import WORDS, check_accounts, llm_stage, served_by
 from tests.support.postgres import dagster_and_ledger
 from tests.support.ray_cluster import RayCluster, ray_cluster
-from tests.support.sdg import only_version, wait_until, write_config
+from tests.support.sdg import only_version, sdg, started_sdg, wait_until, write_config
 from tests.support.serving import of_slices, served, slice_servers
 
 pytestmark = [
@@ -41,13 +41,15 @@ FUNCTION = """
 import time
 from pathlib import Path
 
-import ray
-
 HERE = Path(__file__).parent
+
+def node():
+    import ray
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
 
 def slowly(record):
     with (HERE / "nodes").open("a") as file:
-        file.write(ray.get_runtime_context().get_node_id() + "\\n")
+        file.write(node() + "\\n")
     while not (HERE / "go on").exists():
         time.sleep(0.01)
     return {**record, "loud": record["question"].upper()}
@@ -233,3 +235,34 @@ def test_jobs_on_one_node_have_model_servers_of_their_own_that_end_with_them(
     client.stop_job(stopped)
     wait_until(lambda: not first.is_running and not second.is_running, "both ended with their jobs")
     assert only_version(tmp_path / "data").existing_row_groups() == [0, 2]
+
+
+def test_a_lost_head_ends_runs_and_the_next_goes_on_from_there(
+    cluster: RayCluster, models: dict[str, HeldModel], tmp_path: Path
+) -> None:
+    """The last test of this cluster. Ray ends the run's process, a minute later unless it is told otherwise."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("x1 x2 x3")
+    (tmp_path / "own.py").write_text(FUNCTION)
+    stages = [
+        WORDS,
+        llm_stage("question", "after the loss of {{ content }}"),
+        {"stage": "function", "function": "./own.py:slowly", "concurrency": 1},
+    ]
+    sources = {"reader": "files", "path": "docs/*.txt"}
+    config = {"kind": "pipeline", "name": "headless", "sources": sources, "stages": stages}
+    file = write_config(tmp_path / "pipeline.yaml", {**config, **served_by(models["notes"].url)})
+    command = ("generate", file, "--root", tmp_path / "data")
+    env = {"RAY_ADDRESS": cluster.address, "RAY_gcs_rpc_server_reconnect_timeout_s": "3"}
+    with started_sdg(*command, "--executor", "ray", env=env) as running:
+        wait_until((tmp_path / "nodes").exists, "a worker is at work")
+        cluster.kill_head()
+        _, words = running.communicate()
+    assert running.returncode != 0, words
+    (tmp_path / "go on").touch()
+    again = sdg(*command, "--executor", "local")
+    assert again.returncode == 0, again.stderr
+    (made,) = (tmp_path / "data" / "headless").glob("*/sources/*.parquet")
+    assert [row["content"] for row in read_rows(made).to_pylist()] == ["x1", "x2", "x3"]
+    asked = {prompt: count for prompt, count in models["notes"].asked.items() if "after the loss" in prompt}
+    assert len(asked) == 3 and set(asked.values()) == {1}

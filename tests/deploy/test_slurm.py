@@ -2,6 +2,7 @@
 end of its time. Afterwards the dataset is that of one run, and nothing that was paid for was paid for twice."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,3 +102,23 @@ def test_slices_on_one_node_have_model_servers_of_their_own_that_end_with_them(s
     wait_until(lambda: not servers[2].is_running, "the third ended with its slice")
     version = only_version(tmp_path / "root")
     assert [index for index in version.existing_row_groups() if index % 3 != 2] == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("array", "tasks"),
+    [
+        pytest.param((1, 4), 4, id="1-4"),
+        pytest.param((0, 6), 4, id="0-6:2"),
+        pytest.param((3, 5), 2, id="3,5"),
+        pytest.param((3, 3), 1, id="3"),
+    ],
+)
+def test_an_array_that_would_leave_slices_out_is_refused(array: tuple[int, int], tasks: int) -> None:
+    first, last = array
+    numbers = {"TASK_ID": first, "TASK_MIN": first, "TASK_MAX": last, "TASK_COUNT": tasks, "JOB_ID": 7}
+    env = {**os.environ, **{f"SLURM_ARRAY_{name}": str(number) for name, number in numbers.items()}}
+    env.pop("SDG_SHARDS", None)
+    refused = subprocess.run(["bash", SCRIPT, "tickets.yaml"], env=env, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"{tasks} tasks, up to number {last}" in refused.stderr
+    assert f"--array=0-{tasks - 1} ...; for some of N: SDG_SHARDS=N" in refused.stderr

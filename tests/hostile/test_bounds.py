@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdg_core.cli.output import printable
+from sdg_core.config import yaml_document
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.errors import SeedError
 from sdg_core.generators.models.code import fenced_blocks
@@ -18,20 +19,38 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
     f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
 )
 
+ALIASES = "a0: &a0 [x, y, z]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 6))
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (ALIASES, "more than 100,000 values; do aliases multiply them"),
         (MERGES, "do merge keys multiply them"),
         ("[" * 100_000, "nested too deeply"),
         ("- " * 50_000 + "a", "nested too deeply"),
         ("{a: " * 100_000, "nested too deeply"),
     ],
-    ids=["merges", "lists", "items", "mappings"],
+    ids=["aliases", "merges", "lists", "items", "mappings"],
 )
 def test_documents(text: str, message: str) -> None:
     with pytest.raises(DocumentSyntaxError, match=message):
         parse_document(text)
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_many_values(monkeypatch: pytest.MonkeyPatch, is_json: bool) -> None:
+    monkeypatch.setattr(yaml_document, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(yaml_document, "_MOST_EVENTS", 2_004)
+    monkeypatch.setattr(yaml_document, "_MAX_STEPS", 10_000)
+    for fitting in ("[" + "1, " * 998 + "1]", "[" * 80 + "1, " * 60 + "1" + "]" * 80):
+        parse_document(fitting, is_json=is_json)
+    with pytest.raises(DocumentSyntaxError, match="more than 1,000 values"):
+        parse_document("[" + "1, " * 1_200 + "1]", is_json=is_json)
+    with pytest.raises(DocumentSyntaxError, match="more than 1,000 values"):
+        parse_document("[" + "1, " * 5_000 + "1]", is_json=is_json)
+    with pytest.raises(DocumentSyntaxError, match="nested too deeply"):
+        parse_document("[" * 80 + "1, " * 200 + "1" + "]" * 80, is_json=is_json)
 
 
 def test_a_merge_that_is_meant_stays_possible() -> None:

@@ -38,12 +38,22 @@ class RayCluster:
     def address(self) -> str:
         return str(self.cluster.address)
 
-    def add_node(self) -> str:
+    def add_node(self, *, gpus: int = 0) -> str:
         """Add a node, which has a resource with its number, such as `node1`; returns its id."""
         name = f"node{len(self.others) + 1}"
-        node = self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE, resources={name: CPUS})
+        more = {"num_gpus": gpus} if gpus else {}
+        node = self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE, resources={name: CPUS}, **more)
         self.others.append(node)
         return str(node.node_id)
+
+    def kill_head(self) -> None:
+        """End the head with everything on it; the cluster is of no use afterwards."""
+        self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
+
+    def raylets(self) -> dict[str, int]:
+        """The process that stands for each node, by the node's id."""
+        nodes = [self.cluster.head_node, *self.others]
+        return {str(node.node_id): node.all_processes["raylet"][0].process.pid for node in nodes}
 
     def kill_node(self, node_id: str) -> None:
         """End one of the others with everything on it, as the loss of its machine does."""

@@ -32,15 +32,24 @@ _ENDED_BADLY = {
 _SHOWN_TEXT = 200
 
 
-def incomplete(reply: ChatResponse, *, keep_truncated: bool = False) -> str | None:
-    """Why a reply is not the whole answer, by its finish reason, with the text that came; None for a whole one."""
+def incomplete(
+    reply: ChatResponse, *, keep_truncated: bool = False, model: str = "the model", max_tokens: int | None = None
+) -> str | None:
+    """Why a reply is not the whole answer, by its finish reason, with the text that came; None for a whole one.
+
+    model: what the file calls it. max_tokens: what it was asked with; None where the server set the limit.
+    """
     reason = reply.finish_reason or ""
     found = _ENDED_BADLY.get(reason)
     if found is None and not keep_truncated:
         found = _CUT_SHORT.get(reason)
     if found is None:
         return None
-    advice = "; raise inference_parameters.max_tokens of the model" if reason == "length" else ""
+    advice = ""
+    if reason == "length" and max_tokens is not None:
+        advice = f"; raise inference_parameters.max_tokens of {model} above {max_tokens}"
+    elif reason == "length":
+        advice = f"; set inference_parameters.max_tokens of {model}, which the server limits by itself"
     text = reply.text.strip()
     shown = text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
     return f"{found} (finish_reason {reason}){advice}; the text so far: {shown!r}"
@@ -188,7 +197,12 @@ class Conversation:
         state = state.counting(reply.usages(self.alias), requests=reply.usage.requests)
         if reply.tool_calls and self._tools_are_open(state):
             return self._call_tools(state, reply)
-        cut = incomplete(reply, keep_truncated=self.keep_truncated)
+        cut = incomplete(
+            reply,
+            keep_truncated=self.keep_truncated,
+            model=f"model {self.alias!r}",
+            max_tokens=state.request.parameters.max_tokens,
+        )
         if cut is not None:
             return GiveUp(_unusable(state, cut, reply, kind="truncated"))
         try:

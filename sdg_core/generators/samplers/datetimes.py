@@ -1,6 +1,7 @@
 """Time samplers: exact times first, text last, so that timedeltas and constraints see what a format may leave out."""
 
 import datetime
+import re
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,10 @@ from sdg_core.plan.sampling.datetimes import UNIT_SECONDS, chrono_format, steps_
 from sdg_core.plan.sampling.rng import Words, to_unit
 
 EXACT = pl.Datetime("us")
+_FIRST = datetime.datetime(1, 1, 1)  # noqa: DTZ001 - exact times have no zone
+_LAST = datetime.datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001
+_END_OF_DAY = re.compile(r"(\d[T ])24(:?00(?::?00(?:[.,]0+)?)?)(?=[Zz+-]|$)")
+_LEAP_SECOND = re.compile(r"(:\d\d:)60(?=[.,Zz+-]|$)")
 
 
 def draw_datetime(column: SamplerColumn, params: DatetimeParams, words: Words) -> tuple[pl.Series, pl.Series]:
@@ -29,7 +34,7 @@ def draw_datetime(column: SamplerColumn, params: DatetimeParams, words: Words) -
 def draw_timedelta(
     column: SamplerColumn, params: TimedeltaParams, words: Words, *, reference: pl.Series
 ) -> tuple[pl.Series, pl.Series, dict[int, str]]:
-    """Text, exact time, and the reasons of records whose reference is no time."""
+    """Text, exact time, and the reasons of records whose reference is no time, or too near the end of the calendar."""
     start = exact_times(reference)
     steps = params.dt_min + pick(to_unit(words[:, 0]), params.dt_max - params.dt_min)
     offset = pl.Series((steps * (1_000_000 * UNIT_SECONDS[params.unit])).astype("m8[us]"))
@@ -38,6 +43,12 @@ def draw_timedelta(
         position: f"{params.reference_column_name} is {reference[position]!r}, which is not an ISO 8601 date or time"
         for position in (start.is_null().arg_true().to_list() if start.null_count() else ())
     }
+    for position in ((exact < _FIRST) | (exact > _LAST)).arg_true().to_list():
+        failed[position] = (
+            f"{params.reference_column_name} is {reference[position]!r}, from where {int(steps[position])} {params.unit} "
+            "lead out of the years 1 to 9999"
+        )
+        exact[position] = None
     return time_text(column, exact), exact, failed
 
 
@@ -55,7 +66,7 @@ def time_text(column: SamplerColumn, exact: pl.Series) -> pl.Series:
 def exact_times(series: pl.Series) -> pl.Series:
     """A column's moments, to the microsecond: those with a zone in UTC, others as they are; null where it is no time.
 
-    Text is read as ISO 8601, so 10:00+02:00 comes before 09:00Z.
+    Text is read as ISO 8601, so 10:00+02:00 comes before 09:00Z; a leap second is the second after it, as in POSIX time.
     """
     if series.dtype == EXACT:
         return series
@@ -75,8 +86,10 @@ def exact_times(series: pl.Series) -> pl.Series:
 
 
 def _parsed(text: str) -> datetime.datetime | None:
+    plain, days = _END_OF_DAY.subn(r"\g<1>00\2", text)
+    plain, seconds = _LEAP_SECOND.subn(r"\g<1>59", plain)
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        moment = datetime.datetime.fromisoformat(plain) + datetime.timedelta(days=days, seconds=seconds)
         if moment.tzinfo is not None:
             moment = moment.astimezone(datetime.UTC)
         return moment.replace(tzinfo=None)

@@ -9,7 +9,9 @@ import orjson
 
 from sdg_core.config.models import ModelProvider
 from sdg_core.errors import ModelError, PermanentModelError, TransientModelError
+from sdg_core.models.providers.event_stream import answer_of_stream, is_event_stream
 from sdg_core.models.providers.http_errors import Caller, error_from_status, excerpt, server_words
+from sdg_core.models.providers.reasoning_text import split_reasoning
 from sdg_core.models.structured import native_schema
 from sdg_core.models.types import (
     AudioPart,
@@ -30,12 +32,8 @@ from sdg_core.plan.foreign import dump_exactly
 from sdg_core.plan.foreign import read_json as read_json_value
 
 _LONGEST_NAME = 200
-_THINK = "<think>"
-_THOUGHT = "</think>"
 _COUNT = re.compile(r"[0-9]{1,15}(\.[0-9]+)?", re.ASCII)
 _STATUS = re.compile(r"[45]\d\d", re.ASCII)
-_CLOSED_THOUGHT = re.compile(r"^[ \t]*</think>", re.MULTILINE)
-"""The closing tag at the start of a line; in running text it is part of the answer."""
 
 
 def encode_request(request: ChatRequest, provider: ModelProvider) -> bytes:
@@ -69,17 +67,26 @@ def write_json(body: dict[str, Any], *, model: str) -> bytes:
 
 
 def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
-    """The body of a 200. Raises TransientModelError if it is not JSON."""
+    """The body of a 200, of which a stream of events is put together. Raises TransientModelError if it is not JSON."""
     try:
-        return read_json_value(body)
+        if not is_event_stream(body):
+            return read_json_value(body)
     except ValueError:
         raise TransientModelError(
             f"{caller.where(model)} answered 200 with a body that is not JSON: {excerpt(body, caller)}"
         ) from None
+    try:
+        answer = answer_of_stream(body)
+        return read_json_value(caller.redaction.body(dump_exactly(answer)))  # a secret may have come in several pieces
+    except ValueError as error:
+        raise TransientModelError(
+            f"{caller.where(model)} answered 200 with a stream of events, which was not asked for, and {error}: "
+            f"{excerpt(body, caller)}"
+        ) from None
 
 
-def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
-    """The reply in the body of a 2xx.
+def decode_reply(body: bytes, *, caller: Caller, model: str, asked: str = "") -> ChatResponse:
+    """The reply in the body of a 2xx. asked: the body of the request.
 
     Raises the fault that an error object in it stands for, PermanentModelError for a refusal, TransientModelError if there
     is no reply.
@@ -95,7 +102,7 @@ def decode_reply(body: bytes, *, caller: Caller, model: str) -> ChatResponse:
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise TransientModelError(f"{caller.where(model)} answered 200 without a message: {server_words(body, caller)}")
     finish_reason = usual_finish_reason(name_or_none(choice.get("finish_reason")))
-    thought, text = split_reasoning(_text(message.get("content")))
+    thought, text = split_reasoning(_text(message.get("content")), asked_for=asked)
     reasoning = text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or thought
     calls = _calls(message.get("tool_calls"))
     pictures = _picture_urls(message)
@@ -147,21 +154,6 @@ def _error_inside(error: object, *, caller: Caller, model: str) -> ModelError:
     words = {name: value for name, value in given.items() if isinstance(value, str)}
     body = json.dumps({"error": words or repr(given)[:_LONGEST_NAME]}).encode()
     return error_from_status(status, {}, body, caller=caller, model=model, now=0.0)
-
-
-def split_reasoning(text: str) -> tuple[str | None, str]:
-    """What a model thought and what it said, where it writes both into one text: `<think>...</think>` first.
-
-    The opening tag may be missing, because templates of chat models write it themselves.
-    """
-    start = text.lstrip()
-    if not start.startswith(_THINK):
-        closing = _CLOSED_THOUGHT.search(start)
-        if closing is None or _THINK in start[: closing.start()]:
-            return None, text
-        return start[: closing.start()].strip() or None, start[closing.end() :].lstrip()
-    thought, end, said = start.removeprefix(_THINK).partition(_THOUGHT)
-    return thought.strip() or None, said.lstrip() if end else ""
 
 
 def billed(error: ModelError, usage: Usage) -> ModelError:

@@ -25,9 +25,14 @@ class Served:
     provider: ModelProvider
     server: ModelServerProcess
 
-    def watch(self, client: ChatClient) -> ChatClient:
-        """A client of the provider that waits for the server where it has died, and asks again."""
-        return ServedClient(client, self.server)
+    def client(self, make: Callable[[], ChatClient]) -> ChatClient:
+        """The client of the provider that `make` makes, which waits for the server where it has died, and asks again."""
+        return ServedClient(make(), self.server)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the server has died and is not ready again yet."""
+        return self.server.is_starting
 
 
 @asynccontextmanager

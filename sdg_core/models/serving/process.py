@@ -75,6 +75,11 @@ class ModelServerProcess:
         """Whether it is being started again."""
         return not self._ready.is_set() and self._failure is None
 
+    @property
+    def failure(self) -> PermanentModelError | None:
+        """Why it was given up, if it was."""
+        return self._failure
+
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises PermanentModelError."""
         handle, name = tempfile.mkstemp(prefix=f"sdg-{_for_files(self._name)}-", suffix=".log")

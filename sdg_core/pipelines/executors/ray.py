@@ -7,10 +7,6 @@ die again and again is halved, so that the record that kills them fails alone.
 """
 
 import asyncio
-import logging
-import os
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,8 +17,9 @@ from ray.exceptions import ObjectLostError
 
 from sdg_core.custom import Failed
 from sdg_core.errors import StoreError
+from sdg_core.models.serving.ray_driver import WORKER_DEATHS, connected
 from sdg_core.pipelines.executors.base import StageExecutor
-from sdg_core.pipelines.executors.ray_pool import WORKER_DEATHS, Pool, Pools, function_error
+from sdg_core.pipelines.executors.ray_pool import Pool, Pools, function_error
 from sdg_core.pipelines.executors.ray_worker import Pick, StageFault, Values, Verdict, packed, unpacked
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task
@@ -88,7 +85,7 @@ async def ray_executor(
     Every stage has been set up once when it begins. patience: seconds that a stage waits for a place while nothing goes on.
     Raises FunctionError, RunAbortedError, StoreError.
     """
-    async with _connected():
+    async with connected():
         pools = Pools(patience=patience, on_notice=on_notice)
         executor = RayExecutor(pools.add(stages, [_pickled(plan) for plan in stages]), pools)
         try:
@@ -291,40 +288,3 @@ def _pickled(plan: StagePlan) -> bytes:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]
     return data
-
-
-@asynccontextmanager
-async def _connected() -> AsyncIterator[None]:
-    """This process as a driver of a cluster; one that is a driver already stays it."""
-    if ray.is_initialized():
-        yield
-        return
-    await asyncio.to_thread(_connect)
-    _keep_signals()
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(ray.shutdown)
-
-
-def _connect() -> None:
-    """Connect to a cluster, or start one for this run. Raises StoreError."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = os.environ.get("RAY_ADDRESS", "on this machine")
-        raise StoreError(
-            f"the Ray cluster {where} cannot be reached: {error}",
-            remedy="start it (`ray start --head`), correct RAY_ADDRESS, or set run.executor to local",
-        ) from error
-    # Ray prints what happens to workers on stdout, where results belong; it has no setting for this.
-    ray._private.worker._worker_logs_enabled = False
-
-
-def _keep_signals() -> None:
-    """Put this process's handlers of signals back: Ray's core takes SIGTERM, and aborts the process three seconds later."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.getsignal(number))

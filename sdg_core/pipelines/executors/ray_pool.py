@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from sdg_core.custom import Resources
 from sdg_core.errors import FunctionError, RunAbortedError, SdgError
+from sdg_core.models.serving.ray_driver import WORKER_DEATHS
 from sdg_core.pipelines.executors.ray_worker import StageFault, StageWorker
 from sdg_core.pipelines.plan import StagePlan
 
-WORKER_DEATHS = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
-"""What Ray raises where a worker is gone."""
 AT_MOST = 64
 """Workers of a stage that says nothing about it."""
 STARTS = 3

@@ -8,14 +8,14 @@ from typing import Any
 
 from sdg_core.config.sources import CustomSources
 from sdg_core.custom import Failed, Filtered
-from sdg_core.errors import SeedError
+from sdg_core.errors import SeedError, writable
 from sdg_core.pipelines.readers.base import OpenSource, Record, Source, SourceError
 from sdg_core.pipelines.readers.tables import row_text
 from sdg_core.plan.fingerprint import digest
 from sdg_core.plan.usercode.functions import source_hash_of
 from sdg_core.plan.usercode.loader import UserCodeError, find_definition, load_definition
 from sdg_core.seeds.custom import called
-from sdg_core.system.user_calls import call_user
+from sdg_core.system.user_calls import call_user, what_raised
 
 _PLACE = "sources.reader_class"
 
@@ -48,6 +48,11 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has two items called {locator!r}",
                 remedy="define locator(item) so that every item has a name of its own, the same in every run",
+            )
+        if locator != writable(locator):
+            raise SeedError(
+                f"{_PLACE}: {config.reader_class} has an item called {locator!r}, which is not text that can be stored",
+                remedy="define locator(item) so that it gives text without half surrogates",
             )
         sources[locator] = ItemSource(locator, reader, item)
     return [*sources.values()]
@@ -108,9 +113,9 @@ class OpenItem(OpenSource):
         try:
             given = call_user(known, self._item) if callable(known) else None
         except Exception as error:  # user code may raise anything
-            raise SourceError(f"has no version: {type(error).__name__}: {error}") from error
+            raise SourceError(f"has no version: {what_raised(error)}") from error
         if given is not None:
-            return f"custom:{given}"
+            return writable(f"custom:{given}")
         state = hashlib.sha256()
         for record in self.records():
             state.update((row_text(record) if isinstance(record, Mapping) else repr(record).encode()) + b"\n")
@@ -124,7 +129,7 @@ class OpenItem(OpenSource):
                     raise TypeError(f"expand gave a {type(record).__name__}, not a mapping")
                 yield dict(record) if isinstance(record, Mapping) else record
         except Exception as error:  # user code may raise anything
-            raise SourceError(f"cannot be read: {type(error).__name__}: {error}") from error
+            raise SourceError(f"cannot be read: {what_raised(error)}") from error
 
 
 def _each(records: Any) -> Iterator[Any]:

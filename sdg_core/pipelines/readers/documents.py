@@ -23,6 +23,18 @@ from sdg_core.seeds.files import SeedFile
 _PDFIUM = threading.Lock()
 _HYPHENATED = re.compile("\x02[ \t]*\r?\n?")
 """How PDFium marks the place where a word was divided at the end of a line."""
+_HEAD = 2048
+_ENCODING = (
+    rb"utf-?8|iso-?8859-\d+|windows-\d+|cp\d+|koi8-[ru]|shift[-_]jis|sjis|euc-(?:jp|kr)|gb(?:k|2312|18030)|big5(?:-hkscs)?|"
+    rb"iso-2022-jp|(?:us-)?ascii|latin-?1"
+)
+"""Encodings of the web; Python's codecs have others, not all of which end soon on any content."""
+_DECLARED = re.compile(
+    rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?(""" + _ENCODING + rb""")["'\s/>;?]""",
+    re.IGNORECASE,
+)
+_AS_BROWSERS_DO = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "cp1252")
+"""Encodings that name another, because pages use its characters, too (WHATWG Encoding Standard)."""
 _NOT_HTML = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture"}
 
 
@@ -32,7 +44,7 @@ def read_html(file: SeedFile, config: HtmlSources) -> Iterator[Record]:
 
     content = read_whole(file)
     _check_html(content)
-    page: Any = content
+    page: Any = _as_declared(content)
     if config.encoding is not None:
         try:
             page = content.decode(config.encoding)
@@ -43,6 +55,18 @@ def read_html(file: SeedFile, config: HtmlSources) -> Iterator[Record]:
     title = trafilatura.extract_metadata(tree).title if tree is not None else None
     text = trafilatura.extract(tree, output_format="markdown") if tree is not None else None
     yield {"content": text, "title": title} if text else Filtered("no main text")
+
+
+def _as_declared(content: bytes) -> str | bytes:
+    """A page as text, if it is what it says it is; else as it is, for the library to guess."""
+    declared = _DECLARED.search(content, 0, _HEAD)
+    if declared is None or content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content
+    name = declared[1].decode("ascii").lower()
+    try:
+        return content.decode(_AS_BROWSERS_DO.get(name, name))
+    except (LookupError, UnicodeDecodeError):
+        return content
 
 
 def _check_html(content: bytes) -> None:
@@ -125,8 +149,19 @@ def _check_docx(content: bytes) -> None:
         raise SourceError(f"unpacks to {size:,} bytes, more than the {MAX_RECORD_BYTES:,} of a record; divide it")
 
 
+def _cell_text(cell: Any) -> str:
+    """The text of a cell on one line, tables in it included."""
+    texts: list[str] = []
+    for block in cell.iter_inner_content():
+        if hasattr(block, "rows"):
+            texts += [_cell_text(inner) for row in block.rows for inner in row.cells]
+        else:
+            texts.append(block.text)
+    return " ".join(" ".join(texts).split())
+
+
 def _table_row(row: Any) -> str:
-    cells = [" ".join(cell.text.split()) for cell in row.cells]
+    cells = [_cell_text(cell) for cell in row.cells]
     return f"| {' | '.join(cells)} |"
 
 

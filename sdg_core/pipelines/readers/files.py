@@ -6,6 +6,7 @@ store is asked for its etag instead, which it changes with the content, so that 
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -21,6 +22,7 @@ from sdg_core.store.objects import ObjectPath, object_path
 Format = Callable[[SeedFile], Iterator[Record]]
 """Reads the records of a file."""
 _WILDCARDS = frozenset("*?[")
+_ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _TEXTS = ("files", "jsonl", "csv")
 """Readers to which a file is text."""
 _SHORT = 2**20
@@ -128,9 +130,18 @@ def local_sources(pattern: str, *, reader: str, base: Path, read: Format) -> lis
     sources: list[Source] = []
     for name in found:
         place = os.path.relpath(name, base)
-        locator = os.fsencode(place).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+        locator = _in_text(os.fsencode(place)).replace(os.sep, "/")
         sources.append(FileSource(f"{reader}:{locator}", locator, name, read, reader=reader))
     return sources
+
+
+def _in_text(name: bytes) -> str:
+    """The name of a file as text, another for every file: bytes that are not UTF-8 are escaped, such as `\\xff`, and so are
+    backslashes where that would look the same."""
+    text = name.decode("utf-8", "backslashreplace")
+    if _ESCAPED_BYTE.search(text):
+        return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return text
 
 
 def is_url(pattern: str) -> bool:

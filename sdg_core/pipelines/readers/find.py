@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, assert_never
 
+import pyarrow as pa
+
 from sdg_core.config.sources import (
     CustomSources,
     DatasetSources,
@@ -16,6 +18,7 @@ from sdg_core.config.sources import (
     SqlSources,
 )
 from sdg_core.errors import SeedError
+from sdg_core.pipelines.known_columns import KnownColumns
 from sdg_core.pipelines.readers.base import SOURCE_COLUMN, Record, Source
 from sdg_core.pipelines.readers.files import is_url, local_sources, object_sources
 from sdg_core.pipelines.readers.tables import read_parquet
@@ -31,10 +34,10 @@ _LIBRARIES = {
 }
 """The module that a reader needs, and the extra that installs it."""
 _COLUMNS = {
-    "files": ("content",),
-    "html": ("content", "title"),
-    "pdf": ("content", "title", "pages"),
-    "docx": ("content", "title"),
+    "files": {"content": pa.string()},
+    "html": {"content": pa.string(), "title": pa.string()},
+    "pdf": {"content": pa.string(), "title": pa.string(), "pages": pa.int64()},
+    "docx": {"content": pa.string(), "title": pa.string()},
 }
 
 
@@ -53,7 +56,7 @@ def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:
             return True
         case SqlSources(url=url, url_env=variable):
             text = url if url is not None else env.get(variable or "", "")
-            return not text.startswith("sqlite")
+            return not text.startswith(("sqlite:", "sqlite+pysqlite:"))
         case FileSources(path=path) | HtmlSources(path=path) | DocumentSources(path=path):
             return is_url(path) and not path.startswith("memory:")
         case DatasetSources():
@@ -62,13 +65,13 @@ def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:
             assert_never(config)
 
 
-def columns_of(config: Sources) -> frozenset[str] | None:
-    """The columns of a record; None where they are known only from the data."""
-    known = _COLUMNS.get(config.reader)
-    if known is None:
-        return None
+def columns_of(config: Sources) -> KnownColumns:
+    """What is known of the columns of a record without reading one."""
+    types = _COLUMNS.get(config.reader)
+    if types is None:
+        return KnownColumns(None)
     more = ("front_matter",) if isinstance(config, FileSources) and config.front_matter else ()
-    return frozenset({*known, *more, SOURCE_COLUMN})
+    return KnownColumns(frozenset({*types, *more, SOURCE_COLUMN}), {**types, SOURCE_COLUMN: pa.string()})
 
 
 def find_sources(

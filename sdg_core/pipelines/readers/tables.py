@@ -19,13 +19,28 @@ _BATCH_ROWS = 1000
 
 
 def read_parquet(file: SeedFile, _: Any) -> Iterator[Record]:
-    """One record per row, a batch of them in memory at a time. Raises SourceError."""
+    """One record per row, a batch of them in memory at a time; a map is a list of its keys and values. Raises SourceError."""
     try:
         with file.open() as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(batch_size=_BATCH_ROWS):
-                yield from batch.to_pylist()
+            parquet = pq.ParquetFile(handle)
+            schema = parquet.schema_arrow
+            wanted = pa.schema([pa.field(part.name, _without_maps(part.type)) for part in schema])
+            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+                yield from (batch if wanted.types == schema.types else batch.cast(wanted)).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"is not a whole parquet file: {str(error).splitlines()[0]}") from error
+
+
+def _without_maps(kind: pa.DataType) -> pa.DataType:
+    """The type with a list of {key, value} in the place of every map, which is how Parquet stores one."""
+    if pa.types.is_map(kind):
+        pair = {"key": _without_maps(kind.key_type), "value": _without_maps(kind.item_type)}
+        return pa.list_(pa.struct(list(pair.items())))
+    if pa.types.is_list(kind):
+        return pa.list_(_without_maps(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(part.name, _without_maps(part.type)) for part in kind])
+    return kind
 
 
 class RowsSource(Source):

@@ -9,15 +9,16 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any
 
-import orjson
 import pyarrow as pa
 
 from sdg_core.config.sources import FileSources
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
 from sdg_core.custom import Failed
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, Record, SourceError
+from sdg_core.plan.foreign import read_json
 from sdg_core.seeds.files import SeedFile
 
 _BLOCK = 2**20
@@ -72,8 +73,8 @@ def read_json_lines(file: SeedFile, config: FileSources) -> Iterator[Record]:
 
 def _json_record(number: int, line: str) -> Record:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
+        value = read_json(line)
+    except ValueError as error:
         return _failed(number, f"is not JSON: {error}")
     if not isinstance(value, dict):
         return _failed(number, f"holds a {type(value).__name__}, not an object")
@@ -82,20 +83,32 @@ def _json_record(number: int, line: str) -> Record:
 
 def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
     """One record per row, its values as text; a value that is not there is None."""
-    with _lines(file, config.encoding, newline="") as lines:
-        reader = csv.reader(_bounded(lines))
+    from sdg_core.seeds.csv_text import SEPARATORS, STATED_SEPARATOR
+
+    with _lines(file, config.encoding, newline="") as every_line:
+        lines = _bounded(every_line)
+        first = next(lines, "")
+        stated = STATED_SEPARATOR.match(first)
+        usual = "\t" if file.suffix == ".tsv" else ","
+        separator = config.separator or (stated[1] if stated else usual)
+        reader = csv.reader(lines if stated else chain((first,), lines), delimiter=separator)
+        passed = 1 if stated else 0
         try:
             header = next((row for row in reader if row), [])
+            likelier = next((mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None)
+            if likelier is not None and config.separator is None:
+                one = f"has a header of one name, {header[0]!r}"
+                raise SourceError(f"{one}; set sources.separator: {likelier!r}, or {separator!r} if that is one column")
             repeated = sorted({name for name in header if header.count(name) > 1})
             if repeated:
                 raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
             for row in reader:
                 if len(row) > len(header):
-                    yield _failed(reader.line_num, f"has {len(row) - len(header)} values more than the header")
+                    yield _failed(passed + reader.line_num, f"has {len(row) - len(header)} values more than the header")
                 elif row:
                     yield dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
         except csv.Error as error:
-            raise SourceError(f"is not CSV: line {reader.line_num}: {error}") from error
+            raise SourceError(f"is not CSV: line {passed + reader.line_num}: {error}") from error
 
 
 def _bounded(lines: Iterator[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from sdg_core.plan.checks.constraints import check_constraint_names, check_sampl
 from sdg_core.plan.checks.custom import check_custom
 from sdg_core.plan.checks.model_columns import check_fields, check_model_column, struct_types
 from sdg_core.plan.checks.processors import check_processors
-from sdg_core.plan.checks.samplers import check_sampler
+from sdg_core.plan.checks.samplers import Around, check_sampler
 from sdg_core.plan.checks.seeds import check_seeds
 from sdg_core.plan.checks.select import check_select
 from sdg_core.plan.checks.skip import check_skip
@@ -69,11 +69,13 @@ def check_before_graph(
         *check_select(config, None if open_ended else known),
     ]
     structs = struct_types(config.columns)
+    columns = {column.name: column for column in config.columns if column.name not in also_known}
+    around = Around(columns, config.seed_config is not None, also_known)
     templates_ok = True
     for index, column in enumerate(config.columns):
         faults = list(_check_templates(column))
         templates_ok &= not faults
-        faults += list(check_sampler(column, config, also_known))
+        faults += check_sampler(column, around)
         faults += [*check_skip(column), *check_custom(column), *check_validation(column), *check_model_column(column)]
         if not faults:
             faults = [*_check_references(column, None if open_ended else known), *check_fields(column, structs)]

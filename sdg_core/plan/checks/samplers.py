@@ -1,10 +1,10 @@
 """Checks of sampler columns that their parameter models cannot make by themselves."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
-from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.samplers import (
     BernoulliMixtureParams,
     BinomialParams,
@@ -20,22 +20,32 @@ from sdg_core.config.samplers import (
 from sdg_core.config.yaml_document import Path, Problems
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.sampling.datetimes import is_time_format, parse_time
-from sdg_core.plan.sampling.distributions import distribution_fault
+from sdg_core.plan.sampling.distributions import Patience, distribution_fault
 from sdg_core.plan.sampling.people import check_person
 from sdg_core.plan.types.samplers import CONVERSIONS, listed_values
 
 
-def check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[str]) -> Problems:
-    """Problems of a column if it is a sampler, by path inside the column. `also_known`: names of columns faulty themselves."""
+@dataclass(frozen=True)
+class Around:
+    """What the checks of a sampler know of the rest of the file.
+
+    columns: by name, without faulty ones. seeded: there is seed data. also_known: names of columns faulty themselves.
+    """
+
+    columns: Mapping[str, Column]
+    seeded: bool
+    also_known: frozenset[str]
+    patience: Patience = field(default_factory=Patience)
+
+
+def check_sampler(column: Column, around: Around) -> Problems:
+    """Problems of a column if it is a sampler, by path inside the column."""
     if not isinstance(column, SamplerColumn):
         return
-    columns = {other.name: other for other in config.columns if other.name not in also_known}
     branches: list[tuple[Path, SamplerParams]] = [(("params",), column.params)]
     branches += [(("conditional_params", text), params) for text, params in column.conditional_params.items()]
     for where, params in branches:
-        for path, message in _check_params(
-            params, columns, seeded=config.seed_config is not None, also_known=also_known
-        ):
+        for path, message in _check_params(params, around):
             yield (*where, *path), message
     if _mixes_text([value for _, params in branches for value in listed_values(params)]):
         path = ("values",) if len(branches) == 1 else ()
@@ -45,9 +55,7 @@ def check_sampler(column: Column, config: DatasetConfig, also_known: frozenset[s
     yield from check_person(column)
 
 
-def _check_params(
-    params: SamplerParams, columns: Mapping[str, Column], *, seeded: bool, also_known: frozenset[str]
-) -> Problems:
+def _check_params(params: SamplerParams, around: Around) -> Problems:
     match params:
         case DatetimeParams():
             yield from _check_datetime(params)
@@ -58,12 +66,12 @@ def _check_params(
                 (),
                 f"the sampler {params.sampler_type} needs the library scipy, which is not installed: pip install scipy",
             )
-        case SubcategoryParams() if params.category not in also_known:
-            yield from _check_parent(params, columns, seeded=seeded)
-        case TimedeltaParams() if params.reference_column_name not in also_known:
-            yield from _check_reference(params, columns, seeded=seeded)
+        case SubcategoryParams() if params.category not in around.also_known:
+            yield from _check_parent(params, around.columns, seeded=around.seeded)
+        case TimedeltaParams() if params.reference_column_name not in around.also_known:
+            yield from _check_reference(params, around.columns, seeded=around.seeded)
         case ScipyParams() | BernoulliMixtureParams():
-            fault = distribution_fault(params.dist_name, params.dist_params)
+            fault = distribution_fault(params.dist_name, params.dist_params, patience=around.patience)
             if fault is not None:
                 yield (fault[0],), fault[1]
 
@@ -115,13 +123,13 @@ def _check_conversion(column: SamplerColumn, convert_to: str) -> Problems:
 
 def _check_datetime(params: DatetimeParams) -> Problems:
     bounds = []
-    for field in ("start", "end"):
-        text = getattr(params, field)
+    for key in ("start", "end"):
+        text = getattr(params, key)
         try:
             bounds.append(parse_time(text))
         except ValueError:
             message = f"{text!r} is not an ISO 8601 date or time without zone, such as 2024-01-31 or 2024-01-31T09:30"
-            yield (field,), message
+            yield (key,), message
     if len(bounds) == 2 and not bounds[0] < bounds[1]:
         yield ("end",), f"{params.end} (excluded) is not after start {params.start} (included)"
 

@@ -16,7 +16,9 @@ from sdg_core.plan.checks.processors import check_condition
 
 _SOURCE: Path = ("seed_config", "source")
 _OPAQUE = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*` | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.VERBOSE | re.DOTALL
+    r"""(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | `[^`]*`
+    | (?<![\w$])\$(\w*)\$.*?\$\1\$ | --[^\n\r]* | /\*.*?\*/""",
+    re.VERBOSE | re.DOTALL,
 )
 _SECRET = re.compile(r"//[^/@]*:[^/@]+@|[?&](?:password|passwd|pwd|passfile|token|secret|key)=", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -11,12 +11,16 @@ from sdg_core.plan.names import did_you_mean
 from sdg_core.system.bounded_process import BoundedProcess, WorkEndedError
 
 _LARGEST = 2.0**63
-_SECONDS = 15.0
-_MAY_BE_ENDLESS = frozenset(
-    "betabinom betanbinom hypergeom logser nchypergeom_fisher nchypergeom_wallenius nhypergeom poisson_binom skellam "
-    "yulesimon zipfian ksone kstwo studentized_range levy_stable genhyperbolic geninvgauss irwinhall dpareto_lognorm".split()
+_SECONDS = 60.0
+"""Until the process that tries a distribution is given up. Its own bound, of CPU time, comes first unless the machine is busy."""
+_QUICK = frozenset(
+    "norm uniform expon gamma beta lognorm weibull_min weibull_max pareto t chi2 laplace logistic cauchy rayleigh halfnorm "
+    "gumbel_r gumbel_l triang powerlaw geom randint bernoulli invgamma f maxwell".split()
 )
-"""Distributions that scipy sums up or integrates, for parameters that look harmless without end."""
+"""Distributions whose quantiles are a formula or a bounded iteration. Others are summed up, integrated or searched for, with
+parameters that look harmless for hours (zipfian, nct, levy_stable)."""
+_QUICK_IF_MODERATE = frozenset({"binom", "nbinom", "poisson"})
+_MODERATE = 1e6
 _MAX_OVERFLOW = 1e-3
 """The share of draws beyond 64 bits from which on a distribution is refused."""
 
@@ -40,7 +44,16 @@ def _frozen(name: str, params: tuple[tuple[str, float], ...]) -> Any:
     return getattr(stats, name)(**dict(params))
 
 
-def distribution_fault(name: str, params: Mapping[str, float]) -> tuple[str, str] | None:
+class Patience:
+    """How many distributions of a file may take all the time that one may have; what comes then is not tried."""
+
+    def __init__(self) -> None:
+        self.left = 3
+
+
+def distribution_fault(
+    name: str, params: Mapping[str, float], *, patience: Patience | None = None
+) -> tuple[str, str] | None:
     """What is wrong with a distribution, as (`dist_name` or `dist_params`, message); None if nothing is."""
     from scipy import stats
 
@@ -62,7 +75,7 @@ def distribution_fault(name: str, params: Mapping[str, float]) -> tuple[str, str
     if _is_heavy_tailed(name, params):
         shape = ", ".join(f"{key}={value:g}" for key, value in params.items())
         return "dist_params", f"{name} with {shape} draws numbers beyond 64 bits; move the parameter away from 1"
-    return _quantile_fault(name, params)
+    return _quantile_fault(name, params, patience or Patience())
 
 
 def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
@@ -76,11 +89,14 @@ def _is_heavy_tailed(name: str, params: Mapping[str, float]) -> bool:
     return name == "logser" and 1 - 1e-6 < params["p"] < 1
 
 
-def _quantile_fault(name: str, params: Mapping[str, float]) -> tuple[str, str] | None:
+def _quantile_fault(name: str, params: Mapping[str, float], patience: Patience) -> tuple[str, str] | None:
     listed = ", ".join(f"{key}={value:g}" for key, value in params.items()) or "no parameters"
+    if not patience.left and not _is_quick(name, params):
+        return "dist_params", f"{name} is not tried, because those of other columns take too long; correct these first"
     try:
         found = _have_quantiles(name, tuple(sorted(params.items())))
     except WorkEndedError:
+        patience.left -= 1
         return (
             "dist_params",
             f"{name} with {listed} takes more time or memory than a draw may; choose smaller parameters",
@@ -90,16 +106,23 @@ def _quantile_fault(name: str, params: Mapping[str, float]) -> tuple[str, str] |
 
 @lru_cache(maxsize=256)
 def _have_quantiles(name: str, params: tuple[tuple[str, float], ...]) -> bool:
-    request = {"name": name, "params": dict(params)}
-    if name not in _MAY_BE_ENDLESS:
+    request: dict[str, Any] = {"name": name, "params": dict(params)}
+    if _is_quick(name, request["params"]):
         from sdg_core.plan.sampling.quantiles import have_quantiles
 
         return have_quantiles(request)
-    process = BoundedProcess("sdg_core.plan.sampling.quantiles:have_quantiles", seconds=_SECONDS)
+    process = BoundedProcess("sdg_core.plan.sampling.quantiles:have_quantiles_soon", seconds=_SECONDS)
     try:
         return bool(process.call(request))
     finally:
         process.close()
+
+
+def _is_quick(name: str, params: Mapping[str, float]) -> bool:
+    """Whether quantiles are found in no time, whatever the parameters are."""
+    if name in _QUICK_IF_MODERATE:
+        return all(1 / _MODERATE <= abs(value) <= _MODERATE for value in params.values() if value)
+    return name in _QUICK
 
 
 def _names() -> list[str]:

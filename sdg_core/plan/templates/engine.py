@@ -48,10 +48,10 @@ def environment() -> minijinja.Environment:
     return new_environment()
 
 
-def new_environment() -> minijinja.Environment:
-    """An environment with the settings of all environments and no template in it."""
+def new_environment(*, numbers: bool = True) -> minijinja.Environment:
+    """An environment with the settings of all environments and no template in it. numbers: see `add_bounded_filters`."""
     env = minijinja.Environment()
-    add_bounded_filters(env)
+    add_bounded_filters(env, numbers=numbers)
     env.undefined_behavior = "strict"
     env.fuel = FUEL
     env.keep_trailing_newline = True
@@ -187,4 +187,6 @@ def condition_fault(condition: str) -> str | None:
         return f"not a valid condition: {first_line(error).replace(' (in <expression>:1)', '')}{hint}"
     except TemplateSyntaxError as error:
         return f"not a valid condition: {error}"
+    except ValueError:  # a filter's objection to a value that is not there yet
+        return None
     return None

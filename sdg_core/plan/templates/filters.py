@@ -45,6 +45,10 @@ class TooLargeError(ValueError):
     """A filter was asked for a size that nobody means."""
 
 
+class NullOperandError(ValueError):
+    """A filter of numbers met null, or what is undefined: only the engine's own filter knows which of the two."""
+
+
 class Choices(Protocol):
     """The random numbers of one rendering."""
 
@@ -65,13 +69,14 @@ class drawing:
         _CURRENT.choices = None
 
 
-def add_bounded_filters(env: minijinja.Environment) -> None:
-    """Replace the filters of an environment that take a size."""
+def add_bounded_filters(env: minijinja.Environment, *, numbers: bool = True) -> None:
+    """Replace the filters of an environment that take a size. numbers: `int` and `float`, too, by Jinja2's."""
     for name in _SIZED:
         env.add_filter(name, _bounded(name))
     env.add_filter("format", _format)
     for name, function in ADDED.items():
-        env.add_filter(name, function)
+        if numbers or name not in _NUMBERS:
+            env.add_filter(name, function)
 
 
 def unbounded_method(tree: nodes.Template) -> str | None:
@@ -91,6 +96,9 @@ def _bounded(name: str) -> Callable[..., Any]:
         for size in (*args, *kwargs.values()):
             if isinstance(size, int | float) and abs(size) > MAX_SIZE:
                 raise TooLargeError(f"filter {name}: {size:g} is above {MAX_SIZE:,}")
+        width = kwargs.get("width", args[0] if args else None)
+        if name == "indent" and isinstance(width, str):
+            return jinja_filters.do_indent(_text(value, name), *args, **kwargs)
         return _original(name, value, args, kwargs)
 
     return call
@@ -151,10 +159,27 @@ def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
     return _text(value, "replace").replace(str(old), str(new), count)
 
 
+def _int(value: Any, default: Any = 0, base: int = 10) -> Any:
+    if value is None:
+        raise NullOperandError("filter int: the value is null or undefined")
+    return _for_the_engine(jinja_filters.do_int(value, default, base))
+
+
+def _float(value: Any, default: Any = 0.0) -> Any:
+    if value is None:
+        raise NullOperandError("filter float: the value is null or undefined")
+    return _for_the_engine(jinja_filters.do_float(value, default))
+
+
+def _for_the_engine(number: Any) -> Any:
+    """A number as the engine can hold it; of more than 128 bits its digits."""
+    return str(number) if isinstance(number, int) and abs(number) >= 2**127 else number
+
+
 def _sort(
     value: Any, reverse: bool = False, case_sensitive: bool = False, attribute: str | int | None = None
 ) -> list[Any]:
-    return jinja_filters.do_sort(_JINJA, _items(value, "sort"), reverse, case_sensitive, attribute)
+    return jinja_filters.do_sort(_JINJA, _items(value, "sort", may_be_empty=True), reverse, case_sensitive, attribute)
 
 
 def _min(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> Any:
@@ -166,7 +191,7 @@ def _max(value: Any, case_sensitive: bool = False, attribute: str | int | None =
 
 
 def _unique(value: Any, case_sensitive: bool = False, attribute: str | int | None = None) -> list[Any]:
-    return list(jinja_filters.do_unique(_JINJA, _items(value, "unique"), case_sensitive, attribute))
+    return list(jinja_filters.do_unique(_JINJA, _items(value, "unique", may_be_empty=True), case_sensitive, attribute))
 
 
 def _dictsort(value: Any, case_sensitive: bool = False, by: str = "key", reverse: bool = False) -> list[Any]:
@@ -175,9 +200,10 @@ def _dictsort(value: Any, case_sensitive: bool = False, by: str = "key", reverse
     return jinja_filters.do_dictsort(value, case_sensitive, by, reverse)  # type: ignore[arg-type]
 
 
-def _items(value: Any, name: str) -> Any:
-    if not isinstance(value, list | tuple | dict | str) or not value:
-        raise ValueError(f"filter {name}: a list or text that is not empty is needed")
+def _items(value: Any, name: str, *, may_be_empty: bool = False) -> Any:
+    if not isinstance(value, list | tuple | dict | str) or not (value or may_be_empty):
+        kind = "a list or text" if may_be_empty else "a list or text that is not empty"
+        raise ValueError(f"filter {name}: {kind} is needed")
     return value
 
 
@@ -275,7 +301,10 @@ def _list_from_json(value: Any) -> Any:
     return found if isinstance(found, list) else value
 
 
+_NUMBERS = ("int", "float")
 ADDED: dict[str, Callable[..., Any]] = {
+    "int": _int,
+    "float": _float,
     POSITIONAL["truncate"]: _truncated,
     POSITIONAL["wordwrap"]: _wrapped,
     POSITIONAL["replace"]: _replace,

@@ -10,7 +10,7 @@ import minijinja
 
 from sdg_core.errors import CellError
 from sdg_core.plan.templates.engine import first_line, new_environment
-from sdg_core.plan.templates.filters import reads_json
+from sdg_core.plan.templates.filters import NullOperandError, reads_json
 from sdg_core.plan.templates.rewrite import as_written, for_engine, reading_json
 
 _NAME = "template"
@@ -36,7 +36,10 @@ class Variants:
         if self._json is not None and any(map(reads_json, context.values())):
             variant = self._json
             nested = True
-        text = self._text(variant.printing, context)
+        try:
+            text = self._text(variant.printing, context)
+        except NullOperandError:
+            text = self._text(variant.with_engines_numbers(), context)
         if nested and " method " in text:
             self._text(variant.guarded, context)  # raises if one was printed
         return text
@@ -46,7 +49,7 @@ class Variants:
             return env.render_template(_NAME, **context)
         except minijinja.TemplateError as error:
             raise RenderError(self._reason(error, env)) from None
-        except RenderError:
+        except (RenderError, NullOperandError):
             raise
         except BaseException as error:
             if type(error).__name__ == "PanicException":
@@ -71,25 +74,32 @@ class Variants:
 class _Variant:
     """A source in the engine's words: an environment that renders it, and one that refuses to print methods."""
 
-    __slots__ = ("guarded", "printing", "source")
+    __slots__ = ("_engines_numbers", "guarded", "printing", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self._engines_numbers: minijinja.Environment | None = None
         self.printing = _own_environment(source)
         self.guarded = _own_environment(source)
         self.guarded.finalizer = _refuse_methods
 
     def __contains__(self, env: minijinja.Environment) -> bool:
-        return env is self.printing or env is self.guarded
+        return env in (self.printing, self.guarded, self._engines_numbers)
+
+    def with_engines_numbers(self) -> minijinja.Environment:
+        """An environment with the engine's own filters `int` and `float`, which tell null from undefined."""
+        if self._engines_numbers is None:
+            self._engines_numbers = _own_environment(self.source, numbers=False)
+        return self._engines_numbers
 
     def expression(self, start: int, end: int) -> str:
         """The expression between two places (in bytes) as its author wrote it."""
         return as_written(self.source.encode()[start:end].decode(errors="replace"))
 
 
-def _own_environment(source: str) -> minijinja.Environment:
+def _own_environment(source: str, *, numbers: bool = True) -> minijinja.Environment:
     """Settings of the environment that checked the template, but nothing else in it."""
-    env = new_environment()
+    env = new_environment(numbers=numbers)
     env.add_template(_NAME, source)
     return env
 

@@ -9,6 +9,7 @@ import pytest
 from sdg_core import api
 from sdg_core.cli import show
 from sdg_core.cli.show_plan import run_plan
+from sdg_core.cli.show_run import run_summary
 from sdg_core.errors import IncompleteError
 from tests.support.sdg import category, dataset_config, llm, open_dataset, uuid
 
@@ -37,7 +38,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     assert "writer: 25" in (shown := printed(capsys)) and "up to 2 times as many" in shown
 
     summary = api.generate(dataset)
-    show.run_summary(summary, following=None, as_json=False)
+    run_summary(summary, following=None, as_json=False)
     shown = printed(capsys)
     assert f"{summary.generated} records generated, 0 failed" in shown
     assert f"{summary.dropped} records have no row" in shown and "remain" not in shown
@@ -62,6 +63,7 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
     made = api.report(dataset)
     page = Path(str(made.path)).read_text(encoding="utf-8")
     assert f"{summary.dropped} records have no row" in page and "Usage of rejected candidates" in page
+    assert "a record is drawn up to 2 times until" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")
     assert f"each record drawn up to 2 times until `{KEEP}`" in card

@@ -181,9 +181,28 @@ def test_many_equal_texts_are_one_cluster() -> None:
     assert finder.decide().kept.sum() == 1
 
 
+def test_texts_without_spaces_are_compared_by_their_characters() -> None:
+    texts = [
+        "我们昨天在北京的一家小餐馆里吃了一顿很好的晚饭",
+        "我们昨天在上海的一家小餐馆里吃了一顿很好的晚饭",
+        "这台打印机打不开，请问应该怎么办才好呢",
+    ]
+    finder = MinhashDuplicates()
+    finder.add(range(3), texts)
+    assert finder.decide().groups() == {0: [0, 1]}
+
+
+@pytest.mark.parametrize("ngram", [1, 2])
+def test_texts_without_letters_are_compared_by_their_signs(ngram: int) -> None:
+    texts = ["\U0001f600 \U0001f389", "a word", "\U0001f600  \U0001f389", "...", "!", "", "...", " ", None]
+    finder = MinhashDuplicates(ngram=ngram)
+    finder.add(range(9), texts)
+    assert finder.decide().groups() == {0: [0, 2], 3: [3, 6]}, "nothing is known of what a blank text equals"
+
+
 def test_the_result_names_the_algorithm_and_its_version() -> None:
     method = MinhashDuplicates().decide().method
-    assert method.startswith("minhash (rensa 0.") and method.endswith(", words 1)")
+    assert method.startswith("minhash (rensa 0.") and method.endswith(", words 2)")
     assert ExactDuplicates().decide().share == 0
     assert EmbeddingDuplicates().decide().groups() == {}
 

@@ -1,5 +1,6 @@
 """Model servers that live with a run: started, restarted, ended, never left behind. The server is the tests' own program."""
 
+import multiprocessing.util
 import signal
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from tests.support.serving import NOTED, PROGRAM, RECORDS, SIZE, is_running, pid
 def _importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     (tmp_path / "logs").mkdir()
+    multiprocessing.util.get_temp_dir()  # chosen now, because the path of a socket below tmp_path may be too long
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "logs"))
 
 

@@ -9,10 +9,32 @@ import pytest
 from sdg_core.api import pipelines
 from sdg_core.errors import ConfigError
 from sdg_core.pipelines.compile import load_pipeline
-from tests.support.pipelines import Project, llm_stage
+from tests.support.pipelines import Project, llm_stage, served_by
 from tests.support.sdg import sdg
 
 SPLIT = {"stage": "split", "column": "content", "unit": "words", "size": 2}
+ITEM = {
+    "type": "object",
+    "properties": {
+        "question": {"type": "string"},
+        "answer": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+}
+QA_FORMAT = {
+    "type": "object",
+    "properties": {"pairs": {"type": "array", "items": ITEM}, "title": {"type": "string"}},
+}
+QA_COLUMN = {
+    "column_type": "llm-structured",
+    "name": "qa",
+    "model_alias": "m",
+    "prompt": "?",
+    "output_format": QA_FORMAT,
+}
+QA: dict[str, Any] = {"stage": "columns", "columns": [QA_COLUMN]}
+PAIRS = {"stage": "explode", "column": "qa.pairs"}
+MODELS = served_by("http://127.0.0.1:1/v1")
 WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     ([{**SPLIT, "column": "contents"}], {}, r"stages\[0\]\.column: no stage before makes a column 'contents'"),
     ([{**SPLIT, "overlap": 2}], {}, r"stages\[0\]\.overlap: 2 is not smaller than the size, 2"),
@@ -42,7 +64,53 @@ WRONG: list[tuple[list[Any], dict[str, Any], str]] = [
     ),
     ([SPLIT], {"sink": {"columns": ["answer"]}}, r"sink\.columns\[0\]: no stage before makes a column 'answer'"),
     ([SPLIT], {"num_records": 3}, r"num_records: unknown key"),
+    ([{"stage": "explode", "column": "content"}], {}, r"stages\[0\]\.column: content is string, not a list"),
+    ([{"stage": "explode", "column": "content.x"}], {}, r"content is string, not a mapping, so there is no content\.x"),
+    ([QA, {"stage": "explode", "column": "qa"}], MODELS, r"stages\[1\]\.column: qa is struct<.*>, not a list"),
+    ([QA, {"stage": "explode", "column": "qa.pair"}], MODELS, r"qa has no 'pair'; did you mean 'pairs'\?"),
+    ([QA, {"stage": "explode", "column": "qa.title"}], MODELS, r"qa\.title is string, not a list"),
+    ([QA, {"stage": "explode", "column": "qa.title.x"}], MODELS, r"qa\.title is string, not a mapping"),
+    (
+        [{"stage": "rename", "columns": {"content": "question"}}, QA, PAIRS],
+        MODELS,
+        r"stages\[2\]\.column: items of qa\.pairs have 'question', which are columns already; rename those before",
+    ),
+    (
+        [QA, PAIRS, llm_stage("x", "{{ questoin }}")],
+        MODELS,
+        r"stages\[2\]\.columns\[0\]\.prompt: unknown column 'questoin'; did you mean 'question'",
+    ),
+    (
+        [QA, PAIRS],
+        {**MODELS, "sink": {"columns": ["answr"]}},
+        r"sink\.columns\[0\]: no stage before makes a column 'answr'",
+    ),
+    ([QA, {**SPLIT, "column": "qa"}], MODELS, r"stages\[1\]\.column: qa is struct<.*>, not text"),
+    (
+        [SPLIT, {"stage": "filter", "quality": [{"rule": "words", "at_least": 2}], "column": "content_start"}],
+        {},
+        r"stages\[1\]\.column: content_start is int64, not text",
+    ),
+    ([{"stage": "rename", "columns": {"content": "_task"}}], {}, r"'_task' is a column of the lineage; rename yours"),
+    (
+        [{**QA, "columns": [{**QA["columns"][0], "name": "_source"}]}],
+        MODELS,
+        r"name: '_source' is a column of the lineage",
+    ),
+    (
+        [{"stage": "function", "function": "json:dumps"}, {"stage": "rename", "columns": {"a": "c", "b": "c"}}],
+        {},
+        r"stages\[1\]\.columns\.b: there is a column 'c' already",
+    ),
 ]
+RIGHT: list[list[Any]] = [
+    [QA, PAIRS, {"stage": "explode", "column": "tags"}, {"stage": "filter", "keep": "{{ tags and answer and qa }}"}],
+    [QA, {"stage": "rename", "columns": {"qa": "b"}}, {"stage": "explode", "column": "b.pairs"}],
+    [QA, {"stage": "select", "columns": ["qa"]}, PAIRS, {"stage": "rename", "columns": {"answer": "content"}}],
+    [QA, {"stage": "function", "function": "./own.py:f"}, {"stage": "explode", "column": "qa.other"}],
+    [{"stage": "function", "function": "./own.py:f"}, QA, PAIRS, {"stage": "explode", "column": "whatever"}],
+]
+"""Stages that may be right for all that is known before there is a task."""
 
 
 @pytest.mark.parametrize(("stages", "more", "message"), WRONG)
@@ -50,6 +118,12 @@ def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, stages: list[Any
     project = Project(tmp_path, stages, more=more).write(a="one")
     with pytest.raises(ConfigError, match=message):
         project.open()
+
+
+@pytest.mark.parametrize("stages", RIGHT)
+def test_what_may_be_right_is_not_refused(tmp_path: Path, stages: list[Any]) -> None:
+    (tmp_path / "own.py").write_text("def f(r): return r\n")
+    assert Project(tmp_path, stages, more=MODELS).write(a="one").open()
 
 
 def test_where_and_how_many_is_not_in_the_fingerprint(tmp_path: Path) -> None:
@@ -90,6 +164,7 @@ SOURCE_FIELDS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     (FILES, {"path": "*.txt", "sources_per_partition": 2, "allow_empty": True}, False),
     (FILES, {"encoding": "latin-1"}, True),
     (FILES, {"front_matter": True}, True),
+    ({"reader": "csv", "path": "*"}, {"separator": ";"}, True),
     (FILES, {"reader": "pdf"}, True),
     ({"reader": "html", "path": "*"}, {"path": "a"}, False),
     ({"reader": "html", "path": "*"}, {"encoding": "latin-1"}, True),

@@ -115,6 +115,17 @@ def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
     assert Shard.parse(str(shard)) == Shard.parse(f" {shard.index} / {shard.count} ") == shard
 
 
+@pytest.mark.parametrize("pair", [(-1, 2), (2, 2), (0, 0), (0, -1), (1, 1)])
+def test_a_slice_that_does_not_exist_cannot_be_made(pair: tuple[int, int]) -> None:
+    with pytest.raises(PlanError, match="slices"):
+        Shard(*pair)
+
+
+def test_there_may_be_more_slices_than_row_groups() -> None:
+    assert [Shard(index, 2 * 10**6).of(range(3)) for index in (0, 2, 3, 10**6)] == [[0], [2], [], []]
+    assert Shard.parse("01/02") == Shard(1, 2)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -130,7 +141,10 @@ def test_a_slice_is_read_as_it_is_written(pair: tuple[int, int]) -> None:
         ("1 of 8", "cannot be read"),
         ("\N{ARABIC-INDIC DIGIT ONE}/8", "cannot be read"),
         ("0/0", "there are no slices"),
-        ("8/8", "8 of them are 0/8 to 7/8"),
+        ("8/8", "there are 0/8 to 7/8"),
+        ("1/1", "there are 0/1 alone"),
+        ("1/0", "there are no slices"),
+        (f"1/{'9' * 5000}", "cannot be read"),
         ("9/8", "slice 9 does not exist"),
     ],
 )

@@ -151,23 +151,32 @@ def test_the_command_shows_what_it_uploads_and_asks(
     assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
 
 
-def test_only_pictures_that_rows_name_are_uploaded(tmp_path: Path, hub: HubServer) -> None:
-    """Those of rejected candidates and of removed records stay at home."""
-    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[FILTER])
+def test_pictures_are_uploaded_once_and_load_as_pictures_from_there(
+    tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of rejected candidates and of removed records stay at home; what earlier releases put there besides is removed."""
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    import datasets
+
+    config = dataset_config(uuid(), category("kind", "a", "b"), image(), num_records=12, processors=[CHAT, FILTER])
     add_painter(config)
     config["select"] = {"keep": "{{ pic and kind == 'a' or id.endswith('0') }}", "candidates": 2}
     dataset = open_dataset(tmp_path / "tickets.yaml", config, root=tmp_path / "root")
-    version = api.generate(dataset).version
-    rows = pq.read_table(api.process(dataset).version.processed_dataset).to_pylist()
-    named = {name for row in rows for name in row["pic"]}
-    there = {path.relative_to(version.directory).as_posix() for path in Path(str(version.images)).rglob("*.png")}
-    rejected = pq.read_table(str(version.rejected_candidates(0))).to_pylist()
-    assert named < there and all(name in there for row in rejected for name in row["pic"])
-    assert not named & {name for row in rejected for name in row["pic"]}
-    assert any(".1.png" in name for name in there), "a further candidate's picture stands beside the first"
-    pushed(dataset, hub)
-    uploaded = {path.relative_to(hub.directory).as_posix() for path in (hub.directory / "images").rglob("*.png")}
-    assert uploaded == named
+    api.generate(dataset)
+    version = api.process(dataset).version
+    rows = pq.read_table(version.processed_dataset).to_pylist()
+    hub.exists = True
+    earlier = ("images/pic/0.png", "processed/dataset/part-00000.parquet")
+    for name in earlier:
+        (hub.directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (hub.directory / name).write_bytes(b"old")
+    _, plan = pushed(dataset, hub)
+    there = {path.relative_to(hub.directory).as_posix() for path in hub.directory.rglob("*") if path.is_file()}
+    names = {"README.md", *(f"processed/{name}/part-00000.parquet" for name in ("dataset_with_pictures", "chat"))}
+    assert there == names == {file.name for file in plan.files} and plan.stale == earlier
+    loaded = datasets.load_dataset(str(hub.directory), cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded.features["pic"] == datasets.List(datasets.Image()) and loaded["id"][:] == [row["id"] for row in rows]
+    assert all(picture.size[0] > 0 for cell in loaded["pic"] for picture in cell)
 
 
 def test_a_pipeline_is_pushed_as_a_dataset_is(
@@ -207,7 +216,7 @@ def test_what_lies_on_an_object_store_is_pushed_from_there(tmp_path: Path, hub: 
     hub.accepts = 99
     _, plan = pushed(dataset, hub)
     names = {file.name: file.size for file in plan.files}
-    assert plan.unchanged == 1 and len(names) == 3 + 4, "the card is there; parts and pictures are sent"
+    assert plan.unchanged == 1 and len(names) == 2, "the card is there; parts are sent"
     assert len(hub.uploads) == len(set(hub.uploads)), "what the hub has is not sent again"
     for name, size in names.items():
         path = version.directory

@@ -202,7 +202,10 @@ def test_removed_is_not_failed_in_status_and_report_and_reopen_takes_it_back(tmp
         {"processor": name, "kept": status.kept_by_processor[name], "removed": status.removed_by_processor[name]}
         for name in ("free", "same")
     ]
-    assert "Removed by processors" in result.version.report_html.read_text()
+    assert report["processor_methods"] == {"free": "template", "same": "exact"}
+    assert report["removal_examples"]["free"] == "not true: {{ plan == 'free' }}"
+    page = result.version.report_html.read_text()
+    assert "Removed by processors" in page and report["removal_examples"]["same"] in page
     assert "free" in sdg("status", tmp_path / "tickets.yaml", "--root", tmp_path / "root").stdout
     before = snapshot(result.version.processed)
     assert dataclasses.replace(result, already_done=True) == api.process(dataset)

@@ -50,7 +50,7 @@ def test_duplicates_are_counted_before_and_are_gone_after(tmp_path: Path) -> Non
     assert (found["before"].duplicates, found["before"].near_duplicates, found["before"].clusters) == (0.25, 0.5, 20)
     assert (found["after"].duplicates, found["after"].near_duplicates, found["after"].clusters) == (0, 0, 0)
     assert found["before"].distinct_1 is not None and found["after"].distinct_1 == 1.0 > found["before"].distinct_1
-    assert found["after"].method is not None and "words 1" in found["after"].method
+    assert found["after"].method is not None and "words 2" in found["after"].method
     assert {variety.column for variety in made.report.variety} == {"text", "again"}, "samplers are not texts"
     assert "near-duplicates" in Path(str(made.path)).read_text(encoding="utf-8")
     shown = report_metadata(version)

@@ -10,7 +10,8 @@ from sdg_core.config.models import InferenceParameters, ModelProvider
 from sdg_core.errors import TransientModelError
 from sdg_core.models.providers.http_errors import Caller
 from sdg_core.models.providers.openai import OpenAIClient
-from sdg_core.models.providers.openai_wire import decode_reply, split_reasoning
+from sdg_core.models.providers.openai_wire import decode_reply
+from sdg_core.models.providers.reasoning_text import split_reasoning
 from sdg_core.models.types import (
     AudioPart,
     ChatRequest,

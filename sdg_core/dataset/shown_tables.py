@@ -1,4 +1,4 @@
-"""A preview as notebooks show it: a table of its records, and the records that failed."""
+"""Tables as notebooks show them: the records of a preview, the columns of a dataset."""
 
 import json
 from collections.abc import Iterable, Sequence

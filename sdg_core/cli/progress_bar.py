@@ -1,0 +1,62 @@
+"""The bar of a run on a terminal."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from sdg_core.api import Event, Notice, RunStarted
+from sdg_core.cli.output import printable
+from sdg_core.cli.progress import Counts, announce, rate_text
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr for one task, whose fields are `groups`, `spent` and `failures`."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} records"),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[groups]}"),
+        TextColumn("{task.fields[spent]}"),
+        TextColumn("[red]{task.fields[failures]}"),
+        console=Console(stderr=True, emoji=False),
+    )
+
+
+class _Rate(ProgressColumn):
+    """Records per second, or minute."""
+
+    def render(self, task: Task) -> Text:
+        """The text of the column."""
+        speed = task.finished_speed or task.speed
+        return Text(rate_text(speed) if speed else "-/s", style="cyan")
+
+
+class Bar:
+    """Shows the events of a run as one bar, and notices above it."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name = name
+        self._progress = progress
+        self._counts = Counts()
+        self._task: TaskID | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        counts = self._counts
+        counts.add(event)
+        if isinstance(event, Notice):
+            self._progress.console.print(printable(event.message), highlight=False, markup=False)
+        elif isinstance(event, RunStarted):
+            announce(event, lambda text: self._progress.console.print(text, highlight=False, markup=False))
+            if event.records:
+                self._task = self._progress.add_task(self._name, total=event.records, groups="", spent="", failures="")
+        if self._task is not None:
+            self._progress.update(
+                self._task,
+                completed=counts.settled + counts.elsewhere,
+                groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
+                spent=counts.spent,
+                failures=counts.failures,
+            )

@@ -1,0 +1,57 @@
+"""What `sdg generate` prints: lines, as most runs have nothing to put into a table or to colour."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.show_money import run_costs
+
+if TYPE_CHECKING:
+    from sdg_core.api import RunSummary
+
+
+def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) -> None:
+    """The outcome of `sdg generate`. following: arguments of the next command; None after some row groups of several."""
+    if as_json:
+        return print_json(summary.to_dict())
+    if not summary.written and not summary.remaining and not summary.adopted:
+        say("nothing to do: this slice has no row groups")
+    elif not summary.written and not summary.remaining:
+        say(f"nothing to do: all {summary.adopted:,} row groups are complete")
+    else:
+        say(
+            f"{counted(summary.generated, 'record')} generated, {summary.failed:,} failed; "
+            f"{counted(summary.written, 'row group')} written, "
+            f"{summary.adopted:,} were complete"
+        )
+    for line in (*_details(summary), *run_costs(summary)):
+        say(line)
+    say(f"in {summary.version.row_groups}")
+    if summary.remaining > summary.waiting:
+        _say_what_remains(summary)
+    elif following is not None and not summary.waiting:
+        say(f"next: sdg process {following}")
+
+
+def _say_what_remains(summary: "RunSummary") -> None:
+    from rich.text import Text
+
+    from sdg_core.cli.tables import stdout
+
+    first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
+    remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
+    stdout().print(Text.assemble(remaining, first), soft_wrap=True)
+
+
+def _details(summary: "RunSummary") -> Iterator[str]:
+    """What people should know beyond the counts."""
+    if summary.dropped:
+        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
+    if summary.waiting:
+        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
+    if summary.replayed - summary.sampled:
+        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
+    if summary.sampled:
+        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
+    if summary.carried:
+        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"

@@ -1,0 +1,137 @@
+"""The data of this machine that a dataset or pipeline reads from outside its directory and its project.
+
+Links count as what they lead to: a directory that a stranger packed may hold links to anything. Only names are looked at; no file
+is opened, and no query is run.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sdg_core.config.seeds import (
+    DatasetSeedSource,
+    DirectorySeedSource,
+    FileContentsSeedSource,
+    HuggingFaceSeedSource,
+    LocalSeedSource,
+    SqlSeedSource,
+)
+from sdg_core.config.sources import (
+    DatasetSources,
+    DocumentSources,
+    FileSources,
+    HtmlSources,
+    HubSources,
+    SqlSources,
+)
+from sdg_core.plan.project import project_of
+from sdg_core.plan.variables import host_of
+
+_USER = re.compile(r"//[^/]*@")
+_PASSWORD = re.compile(r"((?:pass\w*|pwd)=)[^&]*", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LITERAL = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"")
+_MOST_FILES = 10_000
+"""Names that are looked through for links that lead elsewhere."""
+_LONGEST_PATH = 4_096
+_SHOWN = 20
+
+
+def outside(source: Any, base: Path, *, root: str) -> list[str]:
+    """What a source reads outside `base`, the directory of the file, and its project: a sentence each. root: the storage root."""
+    match source:
+        case LocalSeedSource(path=str(path)):
+            return _files([path], base, root)
+        case LocalSeedSource(path=paths):
+            return _files([*paths], base, root)
+        case DirectorySeedSource() | FileContentsSeedSource():
+            return _directory(source.path, base, root)
+        case FileSources() | HtmlSources() | DocumentSources():
+            return _files([source.path], base, root)
+        case SqlSeedSource(url=url, url_env=variable) | SqlSources(url=url, url_env=variable):
+            named = f"that {variable} names" if variable is not None else _without_login(url or "")
+            may_read_files = url is None or url.startswith("duckdb")
+            return [f"reads the database {named}", *(_of_query(source.query or "", base) if may_read_files else ())]
+        case HuggingFaceSeedSource(endpoint=endpoint) | HubSources(endpoint=endpoint):
+            return [f"downloads from {host_of(endpoint)}"]
+        case DatasetSeedSource(dataset=name) | DatasetSources(dataset=name):
+            return _files([f"{{root}}/{name}"], base, root)
+        case _:  # data of Python, or of a class, whose code is named
+            return []
+
+
+def quoted(query: str) -> list[str]:
+    """Quoted text of a query."""
+    return [(match[1] or match[2] or "").replace("''", "'") for match in _LITERAL.finditer(query)]
+
+
+def files_in_query(query: str) -> list[Path]:
+    """Files of this machine that quoted text of a query names, as DuckDB reads them: relative ones and wildcards start at the
+    working directory."""
+    names: list[str] = []
+    for text in quoted(query):
+        if text and "\0" not in text and len(text) < _LONGEST_PATH:
+            names += islice(glob.iglob(text, recursive=True), _MOST_FILES)
+    return [Path(name) for name in dict.fromkeys(names) if os.path.isfile(name)]
+
+
+def _of_query(query: str, base: Path) -> list[str]:
+    return _lines([*map(Path, filter(glob.has_magic, quoted(query))), *files_in_query(query)], base)
+
+
+def _files(patterns: list[str], base: Path, root: str) -> list[str]:
+    """Files, or what patterns with wildcards match."""
+    lines: list[str] = []
+    places: list[Path] = []
+    for pattern in patterns:
+        text = pattern.replace("{root}", root)
+        if _URL.match(text):
+            lines.append(f"reads {text}")
+            continue
+        places.append(base / text)
+        if glob.has_magic(text) and _is_inside(places[-1], base):
+            names = list(islice(glob.iglob(os.path.join(glob.escape(str(base)), text), recursive=True), _MOST_FILES))
+            places += map(Path, names)
+            if len(names) == _MOST_FILES:
+                lines.append(f"reads {pattern}: too many files to look for links to elsewhere")
+    return [*lines, *_lines(places, base)]
+
+
+def _directory(path: str, base: Path, root: str) -> list[str]:
+    """A directory, or what links in it lead to."""
+    text = path.replace("{root}", root)
+    if _URL.match(text):
+        return [f"reads {text}"]
+    directory = base / text
+    if not _is_inside(directory, base):
+        return _lines([directory], base)
+    names = list(islice(_below(directory), _MOST_FILES))
+    lines = _lines([Path(name) for name in names if os.path.islink(name)], base)
+    return (
+        [*lines, f"reads {path}: too many files to look for links to elsewhere"] if len(names) == _MOST_FILES else lines
+    )
+
+
+def _below(directory: Path) -> Iterator[str]:
+    for place, _, names in os.walk(directory):
+        yield from (os.path.join(place, name) for name in names)
+
+
+def _lines(places: list[Path], base: Path) -> list[str]:
+    found = dict.fromkeys(os.path.realpath(place) for place in places if not _is_inside(place, base))
+    lines = [f"reads {place}" for place in islice(found, _SHOWN)]
+    return [*lines, f"reads {len(found) - _SHOWN} more files"] if len(found) > _SHOWN else lines
+
+
+def _is_inside(place: Path, base: Path) -> bool:
+    real = Path(os.path.realpath(place))
+    return any(real.is_relative_to(own) for own in (os.path.realpath(base), project_of(base)))
+
+
+def _without_login(url: str) -> str:
+    """The URL of a database: options may name hosts as well, so it is shown as a whole."""
+    return _PASSWORD.sub(r"\1***", _USER.sub("//", url))
