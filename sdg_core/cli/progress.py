@@ -22,9 +22,10 @@ def waiting(name: str, *, records: int) -> Iterator[Observer]:
     state = _Waiting(records)
     if _on_terminal():
         from rich.console import Console
+        from rich.markup import escape
 
         with Console(stderr=True, emoji=False).status(name) as spinner:
-            state.show = lambda text: spinner.update(f"{name}: {text}")
+            state.show = lambda text: spinner.update(escape(f"{name}: {text}"))
             yield state
         return
     done = threading.Event()
@@ -51,6 +52,7 @@ class _Waiting:
         self._began = time.monotonic()
         self._settled = 0
         self._asking: CellStarted | None = None
+        self._notice: str | None = None
         self.show: Callable[[str], None] = lambda text: None
 
     def __call__(self, event: Event) -> None:
@@ -58,12 +60,17 @@ class _Waiting:
             self._asking = event
         elif isinstance(event, RecordsSettled):
             self._settled += event.made + event.failed
+            self._notice = None
+        elif isinstance(event, Notice):
+            self._notice = printable(event.message)
         self.show(self.text())
 
     def text(self) -> str:
         parts = [f"{self._settled:,} of {self._records:,} records"]
         if self._asking is not None:
             parts.append(f"asking for {self._asking.column} of record {self._asking.record}")
+        if self._notice is not None:
+            parts.append(self._notice)
         return ", ".join([*parts, f"{time.monotonic() - self._began:,.0f} s"])
 
 
