@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
-from sdg_core.cli.output import printable
+from sdg_core.cli.output import counted, printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -187,6 +187,8 @@ class _Lines:
 def announce(event: RunStarted, show: Callable[[str], None]) -> None:
     """Show what a run is about to do."""
     if event.complete:
-        show(f"{event.complete:,} row groups are complete already")
+        verb = "is" if event.complete == 1 else "are"
+        show(f"{counted(event.complete, 'row group')} {verb} complete already")
     if event.records:
-        show(f"generating {event.records:,} records in {event.row_groups:,} row groups, version {event.version}")
+        row_groups = counted(event.row_groups, "row group")
+        show(f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}")
