@@ -29,15 +29,21 @@ def keys_at_work(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, *, now: datetime | None = None
 ) -> frozenset[dg.AssetKey]:
     """Assets that a queued or running run, or a backfill that still makes runs, aims at."""
+    at_work = {key for run in runs_at_work(instance, now=now) for key in selected_keys(run, repository)}
+    return frozenset(at_work) | frozenset(_in_backfills(instance))
+
+
+def runs_at_work(
+    instance: dg.DagsterInstance, *, job_name: str | None = None, now: datetime | None = None
+) -> list[dg.DagsterRun]:
+    """Queued and running runs but for those that were left behind. job_name: of this job only."""
     oldest = (now or datetime.now(UTC)) - LEFT_BEHIND
-    records = instance.get_run_records(filters=dg.RunsFilter(statuses=UNFINISHED))
-    runs = [
+    records = instance.get_run_records(filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED))
+    return [
         record.dagster_run
         for record in records
         if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED or _utc(record.update_timestamp) > oldest
     ]
-    at_work = {key for run in runs for key in selected_keys(run, repository)}
-    return frozenset(at_work) | frozenset(_in_backfills(instance))
 
 
 def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | None]) -> dict[dg.AssetKey, str]:

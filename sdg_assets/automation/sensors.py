@@ -8,7 +8,7 @@ import dagster as dg
 
 from sdg_assets.assets.catalog import Ref, partitioned_path_of, root_in, selected_keys
 from sdg_assets.assets.sealed_guard import rejected_tags, rejection
-from sdg_assets.automation.activity import UNFINISHED, keys_at_work
+from sdg_assets.automation.activity import keys_at_work, runs_at_work
 from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.jobs import op_of
@@ -133,9 +133,8 @@ def request_reconciliation(
     """Ask for a reconciliation where there is something to reconcile."""
     repository = context.repository_def
     assert repository is not None
-    unfinished = context.instance.get_runs(filters=dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
-    if unfinished:
-        return dg.SkipReason(f"run {unfinished[0].run_id} reconciles already")
+    if reconciling := runs_at_work(context.instance, job_name=job_name):
+        return dg.SkipReason(f"run {reconciling[0].run_id} reconciles already")
     busy = keys_at_work(context.instance, repository)
     store = store_of_location(repository, context.instance)
     differing = []

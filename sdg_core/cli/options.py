@@ -26,6 +26,11 @@ def chosen_row_groups(count: int, *, row_groups: str | None, shard: str | None) 
     return tuple(Shard.parse(shard).of(everything))
 
 
-def named_again(file: Path, root: str | None) -> str:
+def named_again(file: Path, root: str | None, *, num_records: int | None = None) -> str:
     """The arguments by which the next command finds the same data."""
-    return shlex.join([str(file), *(["--root", root] if root is not None else [])])
+    arguments = [str(file)]
+    if root is not None:
+        arguments += ["--root", root]
+    if num_records is not None:
+        arguments += ["--num-records", str(num_records)]
+    return shlex.join(arguments)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
-from sdg_core.cli.output import printable
+from sdg_core.cli.output import counted, printable
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -22,9 +22,10 @@ def waiting(name: str, *, records: int) -> Iterator[Observer]:
     state = _Waiting(records)
     if _on_terminal():
         from rich.console import Console
+        from rich.markup import escape
 
         with Console(stderr=True, emoji=False).status(name) as spinner:
-            state.show = lambda text: spinner.update(f"{name}: {text}")
+            state.show = lambda text: spinner.update(escape(f"{name}: {text}"))
             yield state
         return
     done = threading.Event()
@@ -51,6 +52,7 @@ class _Waiting:
         self._began = time.monotonic()
         self._settled = 0
         self._asking: CellStarted | None = None
+        self._notice: str | None = None
         self.show: Callable[[str], None] = lambda text: None
 
     def __call__(self, event: Event) -> None:
@@ -58,12 +60,17 @@ class _Waiting:
             self._asking = event
         elif isinstance(event, RecordsSettled):
             self._settled += event.made + event.failed
+            self._notice = None
+        elif isinstance(event, Notice):
+            self._notice = printable(event.message)
         self.show(self.text())
 
     def text(self) -> str:
         parts = [f"{self._settled:,} of {self._records:,} records"]
         if self._asking is not None:
             parts.append(f"asking for {self._asking.column} of record {self._asking.record}")
+        if self._notice is not None:
+            parts.append(self._notice)
         return ", ".join([*parts, f"{time.monotonic() - self._began:,.0f} s"])
 
 
@@ -180,6 +187,8 @@ class _Lines:
 def announce(event: RunStarted, show: Callable[[str], None]) -> None:
     """Show what a run is about to do."""
     if event.complete:
-        show(f"{event.complete:,} row groups are complete already")
+        verb = "is" if event.complete == 1 else "are"
+        show(f"{counted(event.complete, 'row group')} {verb} complete already")
     if event.records:
-        show(f"generating {event.records:,} records in {event.row_groups:,} row groups, version {event.version}")
+        row_groups = counted(event.row_groups, "row group")
+        show(f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}")

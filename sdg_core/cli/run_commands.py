@@ -66,7 +66,8 @@ def generate(
             settings=dataset.plan.config.run.model_copy(update=changes),
             on_event=on_event,
         )
-    run_summary(summary, following=named_again(file, root) if chosen is None else None, as_json=as_json)
+    following = named_again(file, root, num_records=num_records) if chosen is None else None
+    run_summary(summary, following=following, as_json=as_json)
     if summary.waiting:
         raise typer.Exit(INTERRUPTED)
     if summary.remaining:
@@ -132,14 +133,18 @@ def prune(
         dataset = look_at(file, root=root)
         name = dataset.name
         found = pipelines.Prunable(api.prune(dataset, keep=keep, dry_run=True))
-    show_versions.prunable(found, as_json=as_json)
-    if dry_run or not found:
+    is_final = dry_run or not found
+    if is_final or not as_json:
+        show_versions.prunable(found, as_json=as_json)
+    if is_final:
         return
     _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
     if pipeline.is_pipeline(file):
         removed = pipelines.prune(opened, keep=keep)
     else:
         removed = pipelines.Prunable(api.prune(dataset, keep=keep))
+    if as_json:
+        show_versions.prunable(removed, as_json=True)
     typer.echo(f"{name}: {show_versions.how_much(removed)} removed", err=True)
 
 

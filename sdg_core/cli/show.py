@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import print_json, say
+from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.show_money import (
     estimate_costs,
     selection_lines,
@@ -57,7 +57,8 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
     groups = compiled.row_groups
     table.add_row("dataset", dataset.name)
     table.add_row(
-        "records", f"{compiled.num_records:,} in {len(groups):,} row groups of {compiled.config.row_group_size:,}"
+        "records",
+        f"{compiled.num_records:,} in {counted(len(groups), 'row group')} of {compiled.config.row_group_size:,}",
     )
     if compiled.seed_repeats is not None:
         table.add_row("seed rows", compiled.seed_repeats)
@@ -154,7 +155,7 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         console.print("nothing to do: no record remains")
         return
     table = two_columns()
-    table.add_row("remaining", f"{result.remaining:,} records")
+    table.add_row("remaining", counted(result.remaining, "record"))
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     if result.reused:
         table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
@@ -163,7 +164,7 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         console.print(table)
         return
     kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
-    table.add_row("judged by", f"{result.sampled:,} records, {kept}{failed}")
+    table.add_row("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}")
     for line in usage_lines(result.usage):
         table.add_row("expected", line)
     for column, count in result.skipped.items():
@@ -198,7 +199,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
+            table.add_row(Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}")
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())

@@ -17,7 +17,7 @@ from sdg_core.api.pipelines import (
     stage_label,
     unread_notice,
 )
-from sdg_core.cli.output import print_json, say
+from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.show_money import run_costs, selection_lines, used_and_paid
 from sdg_core.cli.show_versions import run_table
 from sdg_core.cli.tables import stdout, two_columns
@@ -101,12 +101,13 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
         console.print(f"nothing to do: all {result.adopted:,} sources are complete")
     else:
         console.print(
-            f"{result.made:,} sources made, {result.adopted:,} adopted, {result.removed:,} removed", soft_wrap=True
+            f"{counted(result.made, 'source')} made, {result.adopted:,} adopted, {result.removed:,} removed",
+            soft_wrap=True,
         )
     table = two_columns()
     table.add_row("rows", f"{result.rows:,}")
     for state, count in sorted(result.states.items()):
-        table.add_row(Text(state, _STYLES[state]), f"{count:,} sources")
+        table.add_row(Text(state, _STYLES[state]), counted(count, "source"))
     for reason, count in sorted(result.filtered.items()):
         table.add_row("filtered", f"{count:,} x {reason}")
     if result.replayed:
@@ -128,9 +129,9 @@ def _what_to_do(result: PipelineSummary, *, following: str | None) -> Iterator[T
     partial = result.states.get("partial", 0)
     failed = result.states.get("failed", 0)
     if partial:
-        yield Text(f"{partial:,} sources are partial; run again to retry what failed", "yellow")
+        yield Text(f"{counted(partial, 'source')} partial; run again to retry what failed", "yellow")
     if failed:
-        yield Text(f"{failed:,} sources are given up; `sdg retry` tries them again", "red")
+        yield Text(f"{counted(failed, 'source')} given up; `sdg retry` tries them again", "red")
     if following is not None and not result.remaining:
         yield Text(f"next: sdg process {following}")
 
@@ -155,7 +156,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
     for state, found in data["states"].items():
         if found["count"]:
             listing = format_ranges([int(key) for key in found["keys"]])
-            table.add_row(Text(state, _STYLES[state]), f"{found['count']:,} partitions: {listing}")
+            table.add_row(Text(state, _STYLES[state]), f"{counted(found['count'], 'partition')}: {listing}")
     for state, found in data["sources"].items():
         if found["count"]:
             table.add_row("sources", f"{found['count']:,} {state}")
@@ -197,11 +198,14 @@ def run_plan(found: PipelineRunPlan, *, as_json: bool) -> None:
         return
     table = two_columns()
     table.add_row("version", found.version + (f" ({found.notice})" if found.notice else ""))
-    table.add_row("adopted", f"{found.adopted:,} partitions")
+    table.add_row("adopted", counted(found.adopted, "partition"))
     made = sum(len(keys) for keys in found.to_make.values())
-    table.add_row("to make", f"{made:,} sources in {len(found.to_make):,} partitions")
+    table.add_row("to make", f"{counted(made, 'source')} in {counted(len(found.to_make), 'partition')}")
     for key, names in [*found.to_make.items()][:_SHOWN]:
-        table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}")
+        more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+        table.add_row("", f"{key}: {', '.join(names[:_SHOWN])}{more}")
+    if len(found.to_make) > _SHOWN:
+        table.add_row("", f"and {len(found.to_make) - _SHOWN:,} more; see `sdg plan --json`")
     for key, names in found.removed.items():
         table.add_row("removed", f"{key}: {', '.join(names)}")
     console.print(table)

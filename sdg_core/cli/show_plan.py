@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import ColumnPlan, RunPlan, format_ranges
-from sdg_core.cli.output import print_json
+from sdg_core.cli.output import counted, print_json
 from sdg_core.cli.show import STYLES
 from sdg_core.cli.tables import stdout, two_columns
 
@@ -52,7 +52,7 @@ def _where_and_why(plan: RunPlan) -> Table:
     for state, keys in plan.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
-            table.add_row(Text(state.value, STYLES[state]), f"{len(keys):,} row groups: {listing}")
+            table.add_row(Text(state.value, STYLES[state]), f"{counted(len(keys), 'row group')}: {listing}")
     if not plan.nothing_to_do:
         table.add_row("records", f"{plan.records:,} to make")
     for number, line in enumerate(plan.held):

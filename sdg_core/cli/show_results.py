@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from sdg_core.api import Exported, ProcessingResult
-from sdg_core.cli.output import print_json, say
+from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.tables import stdout
 
 _LOADERS = {".parquet": "parquet", ".jsonl": "json", ".csv": "csv"}
@@ -28,7 +28,7 @@ def processed(result: ProcessingResult, *, following: str, as_json: bool) -> Non
         )
     console = stdout()
     what = "already processed" if result.already_done else "processed and sealed"
-    console.print(f"{what}: {result.num_rows:,} rows")
+    console.print(f"{what}: {counted(result.num_rows, 'row')}")
     for name, count in result.removed_by_processor.items():
         console.print(f"  removed by {name}: {count:,}", soft_wrap=True)
     for path in result.outputs:
@@ -55,7 +55,7 @@ def exported(result: Exported, *, as_json: bool) -> None:
     if as_json:
         return print_json(result.to_dict())
     for name, path in result.files.items():
-        say(f"{result.parts.get(name, result.num_rows):,} rows written to {path}")
+        say(f"{counted(result.parts.get(name, result.num_rows), 'row')} written to {path}")
     if result.finished:
         say(f"load it: datasets.load_dataset({_arguments(result.files)})")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sdg_core.cli.output import print_json, say
+from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.show_money import run_costs
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) 
         say(f"nothing to do: all {summary.adopted:,} row groups are complete")
     else:
         say(
-            f"{summary.generated:,} records generated, {summary.failed:,} failed; {summary.written:,} row groups written, "
+            f"{counted(summary.generated, 'record')} generated, {summary.failed:,} failed; "
+            f"{counted(summary.written, 'row group')} written, "
             f"{summary.adopted:,} were complete"
         )
     for line in (*_details(summary), *run_costs(summary)):

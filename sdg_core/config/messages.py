@@ -33,11 +33,79 @@ _MESSAGES = {
 }
 _EXAMPLES = {
     ("options", "dict_type"): "give each option with its meaning, as in {1: bad, 2: good}",
+    ("columns", "tuple_type"): "write each column as an item, with its name in it, as in - {name: plan, ...}",
+    ("scores", "tuple_type"): "write each score as an item, with its name in it, as in - {name: quality, ...}",
+    ("skip", "model_type"): 'write the condition below when, as in {when: "{{ plan }}"}',
+    ("seed_config", "model_type"): "say where it comes from, as in {source: {path: data.csv}}",
+    ("seed", "int_type"): "this is the seed of the random numbers; seed data goes into seed_config",
+    ("prompt", "string_type"): "write one text; what goes before it is system_prompt",
 }
 """How a key is written, by its name and what was wrong with its value."""
-_WORDS_OF_OTHERS = {"type": "column_type", "kind": "column_type", "function": "generator_function", "text": "prompt"}
-"""Keys that people write for ours."""
+_WORDS_OF_OTHERS: dict[str, tuple[str, ...]] = {
+    "type": ("column_type", "sampler_type", "processor_type", "provider_type"),
+    "kind": ("column_type",),
+    "function": ("generator_function",),
+    "text": ("prompt",),
+    "messages": ("prompt",),
+    "template": ("expr", "prompt"),
+    "expression": ("expr",),
+    "model": ("model_alias",),
+    "column": ("target_column", "target_columns"),
+    "language": ("code_lang",),
+    "schema": ("output_format",),
+    "choices": ("values",),
+    "options": ("values",),
+    "probabilities": ("weights",),
+    "min": ("low",),
+    "max": ("high",),
+    "mu": ("mean",),
+    "loc": ("mean",),
+    "sigma": ("stddev",),
+    "std": ("stddev",),
+    "scale": ("stddev",),
+    "gender": ("sex",),
+    "base_url": ("endpoint",),
+    "url": ("endpoint",),
+    "input": ("prompt_tokens",),
+    "output": ("completion_tokens",),
+    "batch_size": ("row_group_size",),
+    "rows": ("num_records",),
+    "count": ("num_records",),
+    **dict.fromkeys(("seed_path", "seed_file", "seed_data", "seed_dataset"), ("seed_config",)),
+}
+"""Keys that people write for ours, the likeliest first."""
+_VALUES_OF_OTHERS = {
+    "normal": "gaussian",
+    "choice": "category",
+    "categorical": "category",
+    "randint": "uniform",
+    "integer": "uniform",
+    "date": "datetime",
+    "duration": "timedelta",
+    "boolean": "bernoulli",
+    "name": "person",
+    "js": "javascript",
+    "ts": "typescript",
+    "py": "python",
+    "sh": "bash",
+    "shell": "bash",
+    "c++": "cpp",
+    "c#": "csharp",
+    "golang": "go",
+    "sql": "sql:ansi",
+    "postgresql": "sql:postgres",
+    "<": "lt",
+    "<=": "le",
+    ">": "gt",
+    ">=": "ge",
+}
+"""Values that people write for one of ours."""
+_OF_SERVERS = frozenset(
+    "top_k min_p repetition_penalty presence_penalty frequency_penalty stop logit_bias reasoning_effort thinking seed".split()
+)
+"""Parameters that servers have and files hand on as they are."""
 _SHOWN_KEYS = 12
+_SECTIONS = ("model_providers", "model_configs", "run", "seed_config")
 
 
 def message_of(item: Any, path: Path, *, around: object, missing: Collection[str] = ()) -> str:
@@ -86,9 +154,8 @@ def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
 
 def _meant(key: str, known: Collection[str]) -> str | None:
     """The key that a wrong one stands for."""
-    if (ours := _WORDS_OF_OTHERS.get(key)) in known:
-        return ours
-    return _nearest(key, known, cutoff=0.75)
+    ours = next((word for word in _WORDS_OF_OTHERS.get(key, ()) if word in known), None)
+    return ours or _nearest(key, known, cutoff=0.75)
 
 
 def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missing: Collection[str]) -> str:
@@ -98,16 +165,26 @@ def _unknown_key(key: str, loc: tuple[int | str, ...], *, around: object, missin
         return f"unknown key {key!r}; did you mean {meant!r}?"
     models = _models_at(loc[:-1]) or _models_of(around)
     here = {name: None for model in models for name in model.model_fields if name != key}
+    if key in _OF_SERVERS and "extra_body" in here:
+        return f"unknown key {key!r}; what only a server knows goes into extra_body, as in extra_body: {{{key}: ...}}"
     if (meant := _meant(key, here)) is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
     for model in models:
         for name, field in model.model_fields.items():
             if any(key in part.model_fields for part in _models_in(field.annotation)):
                 return f"unknown key {key!r} here; it belongs under {name}, as in {name}: {{{key}: ...}}"
+    sections = [name for name in _SECTIONS if len(loc) > 1 and key in _keys_in(name)]
+    if len(sections) == 1 and loc[0] != sections[0]:
+        return f"unknown key {key!r} here; it belongs in {sections[0]}"
     everywhere = {name for model in _every_model() for name in model.model_fields}
     if key not in everywhere and (meant := _nearest(key, everywhere, cutoff=0.75)) is not None:
         return f"unknown key {key!r}; did you mean {meant!r}?"
     return f"unknown key {key!r}{' here' if key in everywhere else ''}{_listed(here)}"
+
+
+def _keys_in(section: str) -> set[str]:
+    """The keys of the mappings in a part of a dataset file."""
+    return {name for part in _models_in(DatasetConfig.model_fields[section].annotation) for name in part.model_fields}
 
 
 def _listed(keys: Collection[str]) -> str:
@@ -174,7 +251,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _tag_required(tag: str, value: Any) -> str:
     """A mapping that does not say of what kind it is; perhaps under another key."""
-    others = [key for key, ours in _WORDS_OF_OTHERS.items() if ours == tag and isinstance(value, dict) and key in value]
+    others = [key for key, ours in _WORDS_OF_OTHERS.items() if tag in ours and isinstance(value, dict) and key in value]
     return f"{tag} is required" + (f"; write {tag} in place of {others[0]!r}" if others else "")
 
 
@@ -189,7 +266,8 @@ def _quoted(text: str) -> list[str]:
 
 
 def _likely(word: str, known: Collection[str]) -> str:
-    meant = _nearest(word, known, cutoff=0.6)
+    ours = _VALUES_OF_OTHERS.get(word.lower())
+    meant = ours if ours in known else _nearest(word, known, cutoff=0.6)
     return f"; did you mean {meant!r}?" if meant is not None else ""
 
 

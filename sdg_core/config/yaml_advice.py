@@ -4,6 +4,7 @@ import re
 
 _OPENS_BRACES = re.compile(r"(?:^|[:,\[-]\s+)\s*\{\{")
 _SECOND_COLON = re.compile(r"^\s*(?:-\s+)?[\w-]+:\s+[^\s{\['\"][^'\"]*?:(?:\s|$)")
+_TYPOGRAPHIC = re.compile("[\u201c\u201d\u201e\u2018\u2019]")
 _STARTS_WITH = re.compile(r"(?:^|[:,-]\s+|[\[,{]\s*)([@`%*&!|>])")
 _QUOTE_INSIDE = re.compile(r"[:,\[-]\s*'[^']*'\w")
 _PLAIN: tuple[tuple[str, str], ...] = (
@@ -21,8 +22,8 @@ _PLAIN: tuple[tuple[str, str], ...] = (
 
 def advice_on(message: str, line: str) -> str:
     """The remedy for a message of the parser about a line, with a semicolon before it; empty where there is none to give."""
-    if _OPENS_BRACES.search(line) and not _SECOND_COLON.search(line):
-        return '; quote a text that begins with {{, as in expr: "{{ plan }}"'
+    if sign := _wrong_sign(line):
+        return sign
     if "mapping values are not allowed" in message:
         if _SECOND_COLON.search(line):
             return "; quote a text that has a colon and a blank in it, or write it below `|`, indented"
@@ -39,4 +40,13 @@ def advice_on(message: str, line: str) -> str:
         return "; write a quote inside a text twice ('it''s'), or use the other kind around the text"
     if "did not find expected" in message:
         return "; check the indentation (items of a list, and keys of a mapping, begin in one column) and the brackets"
+    return ""
+
+
+def _wrong_sign(line: str) -> str:
+    """What a line has that YAML reads in another way than it is meant."""
+    if _OPENS_BRACES.search(line) and not _SECOND_COLON.search(line):
+        return '; quote a text that begins with {{, as in expr: "{{ plan }}"'
+    if _TYPOGRAPHIC.search(line):
+        return "; YAML knows no typographic quotes: write \" or '"
     return ""

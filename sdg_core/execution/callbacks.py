@@ -12,7 +12,7 @@ from typing import Any
 
 from sdg_core.dataset.events import RowGroupFinished
 from sdg_core.errors import CallbackError
-from sdg_core.system.user_calls import await_user, call_user
+from sdg_core.system.user_calls import await_user, call_user, waiting_for
 
 
 class RowGroupCallback:
@@ -34,9 +34,10 @@ class RowGroupCallback:
             return
         async with self._one_at_a_time:
             try:
-                answer = await asyncio.to_thread(call_user, self._function, event)
-                if inspect.isawaitable(answer):
-                    await await_user(answer)
+                with waiting_for("on_row_group"):
+                    answer = await asyncio.to_thread(call_user, self._function, event)
+                    if inspect.isawaitable(answer):
+                        await await_user(answer)
             except Exception as error:  # noqa: BLE001 - whatever a user's function raises is the run's to report
                 self._failures.append((event, error))
 

@@ -20,6 +20,7 @@ from sdg_core.execution.callbacks import RowGroupCallback
 from sdg_core.execution.cells import FailedRecord, RecordMaker
 from sdg_core.execution.claimed_work import POLL, ClaimedWork
 from sdg_core.execution.context import RunContext
+from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.open_row_group import OpenGroup, expand_to_whole_group
 from sdg_core.execution.replay import carried_cells, journaled_cells
 from sdg_core.execution.run_state import (
@@ -87,7 +88,8 @@ class RowGroupRun:
         context.observer(RunStarted(context.version.name, records, len(to_make), len(work) - len(to_make)))
         try:
             async with asyncio.TaskGroup() as tasks:
-                watches = [tasks.create_task(watch) for watch in (self._watch_for_stall(), self._watch_claims())]
+                watching = (self._watch_for_stall(), self._watch_claims(), watch_for_long_calls(context.observer))
+                watches = [tasks.create_task(watch) for watch in watching]
                 async with asyncio.TaskGroup() as self._tasks:
                     self._carry_out(self._state.begin())
                 for watch in watches:

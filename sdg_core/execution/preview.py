@@ -11,6 +11,7 @@ import pyarrow as pa
 from sdg_core.dataset.events import CellStarted, Observer, RecordsSettled
 from sdg_core.dataset.shown_tables import LONGEST, as_html, shown_value
 from sdg_core.execution.cells import RecordMaker
+from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.samples import known_replies, sampled_hashes
 from sdg_core.execution.settle import settle_record
@@ -114,7 +115,8 @@ async def make_preview(
     samples: Journal | None = None,
 ) -> Preview:
     """Make these records; they are the same that a full run makes. samples: where replies are kept."""
-    sample = await make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
+    making = make_sample(plan, records, seeds=seeds, models=models, on_event=on_event, samples=samples)
+    sample = await unless_stalled(making, watch_for_long_calls(on_event))
     group = sample.group
     rows = sample.group.rows()
     failures = tuple(sorted(group.every_failure))

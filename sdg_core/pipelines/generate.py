@@ -18,6 +18,7 @@ from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
 from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
+from sdg_core.execution.long_calls import watch_for_long_calls
 from sdg_core.execution.run_history import in_history
 from sdg_core.execution.run_state import window_size
 from sdg_core.execution.shutdown import first_error
@@ -32,14 +33,7 @@ from sdg_core.pipelines.checkpoints import SourceCheckpoints
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.executors.base import StageExecutor, open_executor
 from sdg_core.pipelines.executors.installed import check_executor
-from sdg_core.pipelines.handle import (
-    OpenPipeline,
-    PartitionStatus,
-    Versions,
-    check_partition_keys,
-    partitions_of,
-    scan,
-)
+from sdg_core.pipelines.handle import OpenPipeline, PartitionStatus, Versions, check_partition_keys, partitions_of, scan
 from sdg_core.pipelines.intake import InHand, Intake, Wanted
 from sdg_core.pipelines.paid_cells import PaidCells
 from sdg_core.pipelines.plan import StagePlan
@@ -209,7 +203,8 @@ class _Run:
                         self._runner = StageRunner(
                             stages, self._models, executor=executor, journal=journal, budget=self._budget
                         )
-                        watches = [tasks.create_task(self._watch_stall()), tasks.create_task(_watch(lost))]
+                        watching = (self._watch_stall(), _watch(lost), watch_for_long_calls(self._tell))
+                        watches = [tasks.create_task(watch) for watch in watching]
                         await self._all(work)
                         for watch in watches:
                             watch.cancel()

@@ -16,7 +16,7 @@ from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
 from sdg_core.pipelines.tasks import Outcome, Task, why_no_row
-from sdg_core.system.user_calls import await_user, call_user, what_raised
+from sdg_core.system.user_calls import await_user, call_user, waiting_for, what_raised
 
 _SLOTS = "return a list with one slot per record: a record, a list of records, Filtered or Failed"
 
@@ -49,7 +49,7 @@ async def _function_batch(plan: StagePlan, stage: FunctionStage, batch: list[dic
     more = (stage.params,) if _takes_params(call) else ()
     given: Any = batch if stage.batch_size is not None else batch[0]
     try:
-        made = await _invoke(call, given, *more)
+        made = await _invoke(call, given, *more, what=f"{plan.label}: {stage.function}")
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises fails the tasks it was given
         return [Failed(what_raised(error))] * len(batch)
     return _slots(plan, stage.function, made if stage.batch_size is not None else [made], batch)
@@ -60,7 +60,7 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     name = own.name or type(own).__name__
     if type(own).process_batch is not Stage.process_batch:
         try:
-            return _slots(plan, name, await _invoke(own.process_batch, batch), batch)
+            return _slots(plan, name, await _invoke(own.process_batch, batch, what=f"{plan.label}: {name}"), batch)
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -68,7 +68,7 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
     outcomes: list[Outcome] = []
     for record in batch:
         try:
-            outcomes += _slots(plan, name, [await _invoke(own.process, record)], [record])
+            outcomes += _slots(plan, name, [await _invoke(own.process, record, what=f"{plan.label}: {name}")], [record])
         except FunctionError:
             raise
         except Exception as error:  # noqa: BLE001 - as for functions
@@ -113,10 +113,11 @@ def _takes_params(call: Callable[..., Any]) -> bool:
     return len([p for p in inspect.signature(call).parameters.values() if p.kind in kinds]) > 1
 
 
-async def _invoke(call: Callable[..., Any], *arguments: Any) -> Any:
-    if inspect.iscoroutinefunction(call):
-        return await await_user(call(*arguments))
-    return await asyncio.to_thread(call_user, call, *arguments)
+async def _invoke(call: Callable[..., Any], *arguments: Any, what: str) -> Any:
+    with waiting_for(what):
+        if inspect.iscoroutinefunction(call):
+            return await await_user(call(*arguments))
+        return await asyncio.to_thread(call_user, call, *arguments)
 
 
 @asynccontextmanager
@@ -135,7 +136,7 @@ async def set_up(stages: Sequence[StagePlan]) -> AsyncIterator[None]:
 
 async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
     try:
-        await _invoke(call)
+        await _invoke(call, what=f"{plan.label}: {what} of {type(plan.own).__name__}")
     except Exception as error:
         name = type(plan.own).__name__
         raise FunctionError(

@@ -3,7 +3,8 @@
 A function may raise anything: `SystemExit` from a library's `main`, `CancelledError` from an event loop of its own,
 `KeyboardInterrupt`, `StopIteration`. Let through, these end the process without a word, cancel a task that nobody cancelled, or
 are lost in a future. So what is no ordinary exception becomes one; what really interrupts this process or ends its tasks passes.
-A function that never returns cannot be ended, so once the run is over nothing waits for it (`Threads`, `calls_under_way`).
+A function that never returns cannot be ended, so once the run is over nothing waits for it (`Threads`, `calls_under_way`), and
+while the run waits for it, it says so (`long_calls`).
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 _CALLING: set[int] = set()
+_WAITED_FOR: dict[object, tuple[str, float]] = {}
+"""What is waited for, and since when, by call."""
 _PATIENCE = 1.0
 """Seconds that functions of the user have to return once a run is over."""
 _LOOK = 0.05
@@ -66,6 +69,23 @@ def under_way() -> Iterator[None]:
     finally:
         if not outer:
             _CALLING.discard(ident)
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Wait for a call of the user's. what: for people, such as the column and the function."""
+    call = object()
+    _WAITED_FOR[call] = (what, time.monotonic())
+    try:
+        yield
+    finally:
+        del _WAITED_FOR[call]
+
+
+def long_calls(seconds: float) -> list[str]:
+    """What has been waited for that long, each once."""
+    latest = time.monotonic() - seconds
+    return list(dict.fromkeys(what for what, since in list(_WAITED_FOR.values()) if since <= latest))
 
 
 def calls_under_way() -> int:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from sdg_core.plan.types.arrow import conform
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
 from sdg_core.plan.usercode.functions import UserFunction
-from sdg_core.system.user_calls import call_user
+from sdg_core.system.user_calls import call_user, waiting_for
 from sdg_core.validators.base import Outcome, ValidatorError, Verdict
 
 
@@ -18,7 +18,8 @@ def judge_by_function(function: UserFunction, frame: pl.DataFrame, *, verdict: p
     """The function's verdicts on the rows of a frame. Raises ValidatorError if it fails or answers as it should not."""
     name = function.reference
     try:
-        answer = call_user(function.call, frame)
+        with waiting_for(f"the validator {name}"):
+            answer = call_user(function.call, frame)
     except Exception as error:
         raise ValidatorError(f"{name} raised {type(error).__name__}: {error}") from error
     if not isinstance(answer, pl.DataFrame):

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sdg_assets.automation.activity import LEFT_BEHIND, keys_at_work
+from sdg_assets.automation.activity import LEFT_BEHIND, keys_at_work, runs_at_work
 from sdg_assets.automation.incomplete import RANGE_END, RANGE_START
 from sdg_core import api
 from tests.support.code_location import CodeLocation
@@ -140,8 +140,11 @@ def test_c5_a_run_that_nobody_launched_does_not_hold_a_dataset_for_ever(
     assert asked(location, instance) == ([], "tickets: a run is queued or in progress")
     later = datetime.now(UTC) + LEFT_BEHIND + timedelta(seconds=1)
     assert keys_at_work(instance, repository, now=later) == frozenset()
+    assert runs_at_work(instance, job_name="__ASSET_JOB", now=later) == []
     a_run(instance, dg.DagsterRunStatus.STARTED)
     assert keys_at_work(instance, repository, now=later) == {KEY}, "a run may be long"
+    assert len(runs_at_work(instance, job_name="__ASSET_JOB", now=later)) == 1
+    assert runs_at_work(instance, job_name="another", now=later) == []
 
 
 def terminated(location: CodeLocation, instance: dg.DagsterInstance, **tags: str) -> None:

@@ -1,4 +1,4 @@
-"""A person backfills two row groups in Dagster's UI and sees them done, with their row counts."""
+"""A person backfills two row groups in Dagster's UI and sees them done: partitions, the run, its checks, the next launch."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def runs(server: Server) -> list[dg.DagsterRun]:
 
 def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, browser: Path) -> None:
     partitions = f"{server.url}/assets/{ASSET}?view=partitions"
-    with browser_page(server.url, executable=browser) as (page, outside):
+    with browser_page(server.url, executable=browser, height=1400) as (page, outside):
         page.set_default_timeout(PATIENCE * 1000)
         page.goto(partitions)
         page.get_by_text("Missing (4)").wait_for()
@@ -58,6 +58,21 @@ def test_backfill_of_two_partitions_turns_green_with_row_counts(server: Server, 
             row = page.get_by_role("row").filter(has_text="dagster/partition_row_count")
             row.get_by_text("250", exact=True).wait_for()
             assert "Unsynced" not in page.inner_text("body")
+
+        page.goto(f"{server.url}/runs/{run_id}")
+        page.get_by_text("RUN_SUCCESS").wait_for()
+        page.get_by_text("500 records generated, 0 failed; in ").first.wait_for()
+
+        page.goto(f"{server.url}/assets/{ASSET}?view=checks")
+        page.get_by_text("Warns of records that have no row.").wait_for()
+        page.get_by_text("Passed").first.wait_for()
+
+        page.goto(f"{server.url}/assets/{ASSET}?view=overview")
+        page.get_by_role("button", name="Materialize").first.click(modifiers=["Shift"])
+        page.get_by_text("No errors").wait_for()
+        offered = page.get_by_role("dialog").inner_text()
+        for setting in ("max_failure_rate", "num_retries", "resume", "stall_timeout", "when_claimed"):
+            assert f"{setting}:" in offered
     assert outside == []
     assert server.home.materialized_partitions(ASSET) == set(CHOSEN)
     [run] = runs(server)

@@ -389,7 +389,7 @@ def test_a_node_whose_server_does_not_come_back_is_done_without(
     assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
     lives = Counter(server.raylet for server in noted(project, "servers"))
     assert lives == {broken: 2, sound: 1}, notices
-    (gone,) = [notice for notice in notices if "its model server is gone, 1 are left" in notice]
+    (gone,) = [notice for notice in notices if "its model server is gone (nodes left: 1)" in notice]
     assert "ended before it was ready (status 3)" in gone
 
 

@@ -17,8 +17,10 @@ with atheris.instrument_imports(include=["sdg_core"]):
     import orjson
     from pydantic import TypeAdapter, ValidationError
 
+    from sdg_core.config.load import parse_config, parse_pipeline
     from sdg_core.config.replies import ImageContext
-    from sdg_core.config.seeds import LocalSeedSource, SeedConfig
+    from sdg_core.config.seeds import AgentRolloutSeedSource, LocalSeedSource, SeedConfig
+    from sdg_core.config.sources import FileSources
     from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
     from sdg_core.errors import SdgError
     from sdg_core.generators.models.code import fenced_blocks
@@ -28,16 +30,23 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.models.providers.pictures import check_content
     from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
     from sdg_core.pipelines.paid_cells import read_cells
+    from sdg_core.pipelines.readers.base import SourceError
+    from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
     from sdg_core.plan.foreign import dump_exactly, load_exactly, read_json
     from sdg_core.plan.templates.engine import TemplateSyntaxError, condition_fault, template_references
+    from sdg_core.plan.types.json_schema import compile_schema, shape_of
+    from sdg_core.seeds.files import LocalFile
     from sdg_core.seeds.readers import open_seeds
     from sdg_core.store.failures import parse_failures
+    from sdg_core.store.layout import VersionLayout
     from sdg_core.store.metadata import parse_metadata
     from sdg_core.store.row_groups import Footer, read_footer
+    from sdg_core.store.seed_manifest import read_seed_content
+    from sdg_core.store.spending import models_of_version
     from tests.hostile.test_files import CONTENTS, parquet
     from tests.hostile.test_fuzz import CALLER, DECODERS
 
-DOCUMENTED = (SdgError, InvalidResponseError, DocumentSyntaxError, TemplateSyntaxError, ValidationError)
+DOCUMENTED = (SdgError, InvalidResponseError, SourceError, DocumentSyntaxError, TemplateSyntaxError, ValidationError)
 PLACE = Path(tempfile.mkdtemp(prefix="sdg-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 FOOTER = TypeAdapter(Footer)
 
@@ -116,6 +125,63 @@ def small_files_of_ours(data: bytes) -> None:
         parse_metadata(PLACE / "metadata.json", data)
 
 
+def configs(data: bytes) -> None:
+    content = b"columns: [{name: a, column_type: sampler, sampler_type: category, params: {values: [x]}}]\n" + data
+    parse_config(text(content), source="a.yaml", default_name="a", env={})
+
+
+def pipeline_configs(data: bytes) -> None:
+    document = parse_document(text(b"sources: {reader: files, path: a}\n" + data))
+    parse_pipeline(document, source="a.yaml", default_name="a", env={})
+
+
+def sessions(data: bytes) -> None:
+    """Sessions of agents in each format."""
+    directory = PLACE / "sessions"
+    directory.mkdir(exist_ok=True)
+    for format, name in (("atif", "a.json"), ("claude_code", "a.jsonl"), ("codex", "rollout-a.jsonl")):
+        (directory / name).write_bytes(data)
+        source = SeedConfig(source=AgentRolloutSeedSource(path=str(directory), format=format, file_pattern=name))
+        try:
+            open_seeds(source, seed=0, base=PLACE, root=str(PLACE)).info()
+        except SdgError:
+            pass
+
+
+def sources(data: bytes) -> None:
+    """Files of a pipeline."""
+    path = PLACE / "source.txt"
+    path.write_bytes(data)
+    for reader, read in (("files", read_text), ("jsonl", read_json_lines), ("csv", read_csv)):
+        config = FileSources(reader=reader, path="a", front_matter=reader == "files")  # type: ignore[arg-type]
+        try:
+            list(read(LocalFile(path), config))
+        except (SdgError, SourceError):
+            pass
+
+
+def notes_of_ours(data: bytes) -> None:
+    version = VersionLayout(PLACE)
+    Path(str(version.config)).write_bytes(data)
+    models_of_version(version)
+    path = PLACE / "seeds.json"
+    path.write_bytes(data)
+    read_seed_content(path)
+
+
+def schemas(data: bytes) -> None:
+    try:
+        schema = read_json(data)
+    except ValueError:
+        return
+    if isinstance(schema, dict):
+        shape_of(schema)
+        try:
+            compile_schema(schema)
+        except ValueError:
+            pass  # reported as no schema
+
+
 def pictures(data: bytes) -> None:
     try:
         check_content(data, where="x")
@@ -148,6 +214,12 @@ TARGETS: list[Callable[[bytes], None]] = [
     *(seeds(suffix) for suffix in ("csv", "jsonl", "json", "parquet", "csv.gz", "arrow")),
     files_of_ours,
     small_files_of_ours,
+    configs,
+    pipeline_configs,
+    sessions,
+    sources,
+    notes_of_ours,
+    schemas,
     pictures,
     journal,
     foreign_json,

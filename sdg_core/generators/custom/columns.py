@@ -20,7 +20,7 @@ from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow import conform, type_name
 from sdg_core.plan.usercode.functions import UserFunction
-from sdg_core.system.user_calls import as_exception, is_interruption, under_way
+from sdg_core.system.user_calls import as_exception, is_interruption, under_way, waiting_for
 
 if TYPE_CHECKING:
     from sdg_core.generators.custom.models import CustomFunctionModels
@@ -51,11 +51,13 @@ class CustomGenerator:
         row = {name: _copied(values[name]) for name in self._column.required_columns or ()}
         asked = CustomFunctionModels(self._plan, self._column, self._models, record=record, loop=loop)
         arguments = _arguments(self._function, row, asked)
+        what = _named(self._column, self._function)
         try:
             if self._function.is_async:
-                returned = await self._function.call(*arguments)
+                with waiting_for(what):
+                    returned = await self._function.call(*arguments)
             else:
-                returned, error = await loop.run_in_executor(self._threads, _outcome, self._function, arguments)
+                returned, error = await loop.run_in_executor(self._threads, _outcome, self._function, arguments, what)
                 if error is not None:
                     raise error
             main, *also = self._fitted(returned)
@@ -115,10 +117,10 @@ def call_whole_column(
     Called in a thread without an event loop. Raises FunctionError.
     """
     function = plan.functions[column.name]
-    where = f"column {column.name!r}: {function.reference}"
+    where = _named(column, function)
     arguments = _arguments(function, frame, models)
     try:
-        with under_way():
+        with under_way(), waiting_for(where):
             returned = asyncio.run(function.call(*arguments)) if function.is_async else function.call(*arguments)
     except RunAbortedError:
         raise
@@ -175,10 +177,14 @@ def _arguments(function: UserFunction, data: Any, models: "CustomFunctionModels"
     return (data, function.params, models)[: function.arguments]
 
 
-def _outcome(function: UserFunction, arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+def _named(column: CustomColumn, function: UserFunction) -> str:
+    return f"column {column.name!r}: {function.reference}"
+
+
+def _outcome(function: UserFunction, arguments: tuple[Any, ...], what: str) -> tuple[Any, BaseException | None]:
     """What a call returned or raised; what a future or the loop would take for its own comes as another error."""
     try:
-        with under_way():
+        with under_way(), waiting_for(what):
             return function.call(*arguments), None
     except BaseException as error:  # noqa: BLE001 - handed over, and raised there
         return None, error if isinstance(error, SystemExit) else as_exception(error)

@@ -105,7 +105,7 @@ class Nodes:
         )
         self._last_loss.ends_run = True
         if self._nodes:
-            self._tell(f"node {node.address}: its model server is gone, {len(self._nodes)} are left: {why.message}")
+            self._tell(f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}")
 
 
 class NodesClient(ChatClient):

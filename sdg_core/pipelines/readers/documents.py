@@ -23,6 +23,8 @@ from sdg_core.seeds.files import SeedFile
 _PDFIUM = threading.Lock()
 _HYPHENATED = re.compile("\x02[ \t]*\r?\n?")
 """How PDFium marks the place where a word was divided at the end of a line."""
+_MOST_COLUMNS = 1_000
+"""Of a table of a Word document, in which Word itself makes 63."""
 _HEAD = 2048
 _ENCODING = (
     rb"utf-?8|iso-?8859-\d+|windows-\d+|cp\d+|koi8-[ru]|shift[-_]jis|sjis|euc-(?:jp|kr)|gb(?:k|2312|18030)|big5(?:-hkscs)?|"
@@ -150,25 +152,48 @@ def _check_docx(content: bytes) -> None:
 
 
 def _cell_text(cell: Any) -> str:
-    """The text of a cell on one line, tables in it included."""
+    """The text of a cell on one line, tables in it included. Raises SourceError as `_rows` does."""
     texts: list[str] = []
     for block in cell.iter_inner_content():
         if hasattr(block, "rows"):
-            texts += [_cell_text(inner) for row in block.rows for inner in row.cells]
+            texts += [text for row in _rows(block) for text in row]
         else:
             texts.append(block.text)
     return " ".join(" ".join(texts).split())
 
 
-def _table_row(row: Any) -> str:
-    cells = [_cell_text(cell) for cell in row.cells]
-    return f"| {' | '.join(cells)} |"
+def _rows(table: Any) -> Iterator[list[str]]:
+    """The texts of each row; a merged cell's stands in every place that it spans.
+
+    python-docx's own list of cells grows without bound with what a file claims to be merged, and looks for each merged cell in
+    all rows above. Raises SourceError for a row that spans more than tables have, and for more text than a record holds.
+    """
+    from docx.table import _Cell
+
+    above: dict[int, str] = {}
+    length = 0
+    for row in table.rows:
+        place = row.grid_cols_before
+        texts: dict[int, str] = {}
+        for cell in row._tr.tc_lst:
+            span = cell.grid_span
+            if len(texts) + span > _MOST_COLUMNS:
+                raise SourceError(f"has a table with more than {_MOST_COLUMNS:,} columns; leave it out")
+            is_below = cell.vMerge == "continue" and place in above
+            text = above[place] if is_below else _cell_text(_Cell(cell, table))
+            texts |= dict.fromkeys(range(place, place + span), text)
+            place += span
+        length += sum(map(len, texts.values()))
+        if length > MAX_RECORD_BYTES:
+            raise SourceError("has a table longer than a record may be; leave it out")
+        above = texts
+        yield [*texts.values()]
 
 
 def _block(block: Any) -> str:
     """A paragraph, or a table with its cells between bars."""
     if hasattr(block, "rows"):
-        return "\n".join(_table_row(row) for row in block.rows)
+        return "\n".join(f"| {' | '.join(texts)} |" for texts in _rows(block))
     text = str(block.text).strip()
     style = block.style.name if block.style is not None else ""
     heading = re.fullmatch(r"Heading ([1-6])|Title", style or "")

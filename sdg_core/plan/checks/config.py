@@ -4,6 +4,7 @@
 has been looked at; before that (`seed_columns=None`) unknown names are accepted in a config that has seed data.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -30,6 +31,7 @@ from sdg_core.plan.row_groups import MAX_ROW_GROUPS, row_group_count, too_many_r
 from sdg_core.plan.templates.engine import RESERVED, TemplateSyntaxError, chooses, condition_fault, template_references
 
 _SHOWN_TEMPLATE = 80
+_ELSE_IF = re.compile(r"\{%-?\s*else\s+if\b")
 
 
 def check_config(
@@ -148,7 +150,8 @@ def _check_templates(column: Column) -> Problems:
         try:
             template_references(source)
         except TemplateSyntaxError as error:
-            yield path, f"not a valid template: {error}; in {_shown(source)}, where a value is written {{{{ name }}}}"
+            advice = "write {% elif %}" if _ELSE_IF.search(source) else "where a value is written {{ name }}"
+            yield path, f"not a valid template: {error}; in {_shown(source)}, {advice}"
 
 
 def _shown(source: str) -> str:

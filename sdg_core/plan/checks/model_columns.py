@@ -1,5 +1,6 @@
 """Checks of model columns: schemas are compiled once here, and templates that look into a struct name fields that it has."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,11 @@ from sdg_core.plan.types.replies import reply_schema, reply_shape
 _TYPE_WORDS = frozenset(
     {"str", "string", "text", "int", "integer", "float", "number", "bool", "boolean", "list", "array", "dict", "object"}
 )
+_JSON_TYPES = {
+    **{"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"},
+    **{"list": "array", "dict": "object", "none": "null"},
+}
+_TYPE_NAMED = re.compile(r'"(\w+)" is not valid under any of the schemas')
 _METHODS = frozenset({"items", "keys", "values", "get"})
 
 
@@ -41,7 +47,9 @@ def check_model_column(column: Column) -> Problems:
         compile_schema(schema)
         reply_shape(column)
     except (ValueError, TypeError) as error:
-        yield path, f"not a JSON schema that can be used: {error}"
+        named = _TYPE_NAMED.match(str(error))
+        meant = f"; did you mean {_JSON_TYPES[named[1]]!r}?" if named is not None and named[1] in _JSON_TYPES else ""
+        yield path, f"not a JSON schema that can be used: {error}{meant}"
 
 
 def _names_taken_for_a_schema(schema: Any) -> list[str]:

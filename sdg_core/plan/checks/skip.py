@@ -1,5 +1,7 @@
 """Checks of `skip` blocks: a condition over other columns, and a value that the column can hold."""
 
+import re
+
 from sdg_core.config.columns import Column, SkippableColumn
 from sdg_core.config.yaml_document import Problems
 from sdg_core.plan.kinds import resizes, side_effects_of
@@ -14,7 +16,8 @@ def check_skip(column: Column) -> Problems:
     if resizes(column):
         yield ("skip",), "a column that changes the rows (allow_resize) has no cells to skip; remove one of the two"
     if "{{" not in column.skip.when and "{%" not in column.skip.when:
-        yield ("skip", "when"), f"is a plain text; write a template, such as {{{{ {column.skip.when.strip()} }}}}"
+        condition = re.sub(r"(?<![=!<>])=(?!=)", "==", column.skip.when.strip())
+        yield ("skip", "when"), f"is a plain text; write a template, such as {{{{ {condition} }}}}"
         return
     try:
         names = template_references(column.skip.when)

@@ -186,7 +186,7 @@ def test_status_names_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     only_version(root).row_group(1).write_bytes(b"torn")
     outcome = sdg("status", file, "--root", root)
     assert outcome.returncode == 0
-    assert re.search(r"corrupt +1 row groups: 1 ", outcome.stdout) and "is not a whole parquet file" in outcome.stdout
+    assert re.search(r"corrupt +1 row group: 1 ", outcome.stdout) and "is not a whole parquet file" in outcome.stdout
 
 
 def test_the_way_of_a_dataset_through_every_command(tmp_path: Path) -> None:

@@ -363,7 +363,8 @@ def test_the_message_is_one_readable_block(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{tmp_path / 'tickets.yaml'}: 2 problems",
         "  line 3, nun_records: unknown key 'nun_records'; did you mean 'num_records'?",
-        "  line 4, seed: a whole number is needed, got 'x'",
+        "  line 4, seed: a whole number is needed, got 'x'; this is the seed of the random numbers; "
+        "seed data goes into seed_config",
     ]
 
 
