@@ -21,9 +21,9 @@ LONG = (*BOUNDED, "broken_file", "merged_operations", "namesakes", "own_assets",
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [allowed()[0], NEWEST_TRIED])
-def test_the_assets_run_on_it(version: str) -> None:
+def test_the_assets_run_on_it(tmp_path: Path, version: str) -> None:
     require((PLACE / version).is_dir(), f"Dagster {version} (make dagster-range)")
-    run_tests(BOUNDED, PLACE / version, version=version)
+    run_tests(BOUNDED, PLACE / version, version=version, scratch=tmp_path / "tests")
 
 
 @pytest.mark.slow
@@ -32,10 +32,10 @@ def test_the_assets_run_on_it(version: str) -> None:
 def test_more_of_the_suite_runs_on_it(tmp_path: Path, end: str) -> None:
     oldest, below = allowed()
     install(f"=={oldest}" if end == "oldest" else f">={oldest},<{below}", to=tmp_path / "dagster")
-    run_tests(LONG, tmp_path / "dagster", version=oldest if end == "oldest" else None)
+    run_tests(LONG, tmp_path / "dagster", version=oldest if end == "oldest" else None, scratch=tmp_path / "tests")
 
 
-def run_tests(names: tuple[str, ...], place: Path, *, version: str | None) -> None:
+def run_tests(names: tuple[str, ...], place: Path, *, version: str | None, scratch: Path) -> None:
     """Run files of the suite with the Dagster that is installed there. version: what it must say that it is."""
     env = {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{PROJECT}", "SDG_LONG": ""}
     env.pop("PYTEST_XDIST_WORKER", None)
@@ -47,6 +47,7 @@ def run_tests(names: tuple[str, ...], place: Path, *, version: str | None) -> No
     files = [f"tests/assets/test_{name}.py" for name in names]
     # Dagster warns of what it uses itself; that is its own affair.
     options = ["-n", "0", "-q", "-m", "not slow and not daemon", "-W", "default::DeprecationWarning"]
+    options += [f"--basetemp={scratch}"]  # pytest closes the directory that the tests of one user share
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", *files],
         cwd=PROJECT,

@@ -251,24 +251,36 @@ def test_a_root_on_a_read_only_disk(place: Place) -> None:
 
 
 def test_a_root_without_permission(place: Place) -> None:
-    require(os.getuid() == 0, "root, to become another user")
     open_to_everyone(place.directory)
     place.root.mkdir(mode=0o755)
     before = snapshot(place.directory)
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *SDG]
     for mode, says in ((0o755, "cannot write to"), (0o700, "")):
         place.root.chmod(mode)
-        outcome = subprocess.run(
-            [*command, "generate", str(place.file), "--root", str(place.root)],
-            cwd=PROJECT,
-            env=environment(HOME="/tmp"),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        outcome = as_somebody_else("generate", place.file, "--root", place.root)
         check_block(outcome, (says, str(place.root), "Permission denied", "grant write permission there"))
     assert snapshot(place.directory) == before
+
+
+def test_a_dataset_file_without_permission(place: Place) -> None:
+    open_to_everyone(place.directory)
+    place.directory.chmod(0o700)
+    outcome = as_somebody_else("generate", place.file)
+    assert outcome.returncode == 2, outcome.stderr
+    assert "tickets.yaml" in outcome.stderr and "cannot be read: Permission denied" in outcome.stderr
+
+
+def as_somebody_else(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `sdg` as a user who owns nothing."""
+    require(os.getuid() == 0, "root, to become another user")
+    return subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *SDG, *map(str, command)],
+        cwd=PROJECT,
+        env=environment(HOME="/tmp"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_root_on_a_full_disk(place: Place) -> None:
