@@ -22,6 +22,8 @@ QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
 _PARTS_PER_PASS = 8
 _WHOLE = 2**53
 """Up to here, whole numbers are exact as floats."""
+_NARROWEST = 1e-300
+"""Of a bar: to divide by less is to multiply by infinity."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _scale(found: Mapping[str, Any], i: int, part: Part) -> _Scale | None:
         bars = math.ceil((high - low + 1) / width)
         return _Scale(low, low + width * bars, width, bars)
     width = (high * 0.5 - low * 0.5) / (BINS / 2)
-    if width * 0.5 == 0 or low + width == low or high - width == high:  # too close together to be told apart
+    if width < _NARROWEST or low + width == low or high - width == high:  # too close together to be told apart
         return _Scale(low, high, 1.0, 1)
     return _Scale(low, high, width, BINS)
 

@@ -8,6 +8,7 @@ engine does not have at all, or not with the arguments given, is done by Jinja2'
 import ast
 import json  # with the blanks that readers of the output know
 import re
+import reprlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -39,6 +40,7 @@ _WIDE_PERCENT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5
 _WIDE_BRACES = re.compile(r"\{[^{}]*(?:\d{5,}|\{)")
 _JINJA = jinja2.Environment(autoescape=False)
 _CURRENT = threading.local()
+_NO_DEFAULT = object()
 
 
 class TooLargeError(ValueError):
@@ -159,20 +161,23 @@ def _replace(value: Any, old: Any, new: Any, count: int | None = None) -> str:
     return _text(value, "replace").replace(str(old), str(new), count)
 
 
-def _int(value: Any, default: Any = 0, base: int = 10) -> Any:
+def _int(value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
+    return _number("int", value, jinja_filters.do_int(value, default, base))
+
+
+def _float(value: Any, default: Any = _NO_DEFAULT) -> Any:
+    return _number("float", value, jinja_filters.do_float(value, default))
+
+
+def _number(name: str, value: Any, number: Any) -> Any:
+    """A number as the engine can hold it; of more than 128 bits its digits.
+
+    Jinja2 makes 0 of what is no number. Here that takes a default: nobody would notice that 0 in a dataset.
+    """
     if value is None:
-        raise NullOperandError("filter int: the value is null or undefined")
-    return _for_the_engine(jinja_filters.do_int(value, default, base))
-
-
-def _float(value: Any, default: Any = 0.0) -> Any:
-    if value is None:
-        raise NullOperandError("filter float: the value is null or undefined")
-    return _for_the_engine(jinja_filters.do_float(value, default))
-
-
-def _for_the_engine(number: Any) -> Any:
-    """A number as the engine can hold it; of more than 128 bits its digits."""
+        raise NullOperandError(f"filter {name}: the value is null or undefined")
+    if number is _NO_DEFAULT:
+        raise ValueError(f"filter {name}: {reprlib.repr(value)} is no number; {name}(0) would give 0 for it")
     return str(number) if isinstance(number, int) and abs(number) >= 2**127 else number
 
 

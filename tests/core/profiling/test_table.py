@@ -60,6 +60,7 @@ def check_numbers(found: Numbers, finite: Sequence[float]) -> None:
 
 
 @SMALL
+@example([None, 0.0, 2.225073858507203e-309])
 @given(st.lists(FLOATS, max_size=40))
 @example([1.7976931345e308])
 def test_floats(values: list[float | None]) -> None:
