@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.catalog import FINISHED, PARTITIONED, Place, place_of
+from sdg_assets.assets.catalog import FINISHED, PARTITIONED, Place, named, place_of
 from sdg_assets.resources import resolve_for
 from sdg_assets.wording import in_dagster
 from sdg_core import api
@@ -162,9 +162,10 @@ def _place_in_location(name: str) -> Place | None:
     graph = context.job_def.asset_layer.asset_graph
     places = (place_of(key, graph.get(key).metadata) for key in graph.get_all_asset_keys())
     by_label = {place.label: place for place in places if place is not None}
-    found = [name] if name in by_label else sorted(label for label, place in by_label.items() if place.name == name)
+    found = named(by_label.values(), name)
     if len(found) > 1:
+        labels = sorted(place.label for place in found)
         raise PlanError(
-            f"{name!r} is the name of {' and of '.join(found)}", remedy=f"say which, as in scan({found[0]!r})"
+            f"{name!r} is the name of {' and of '.join(labels)}", remedy=f"say which, as in scan({labels[0]!r})"
         )
-    return by_label[found[0]] if found else None
+    return found[0] if found else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 
@@ -106,7 +106,7 @@ class DatasetRef(Ref):
 
     def known_partitions(self, instance: dg.DagsterInstance) -> list[str]:
         """Those of the loaded definitions."""
-        return [api.row_group_key(index) for index in range(self.num_row_groups)]
+        return [*self.partitions_def.get_partition_keys()]
 
 
 @lru_cache(maxsize=256)
@@ -149,6 +149,15 @@ class Place:
     folder: Path | None = None
     root: str | None = None
     label: str = ""
+
+
+Labelled = TypeVar("Labelled", bound=Ref | Place)
+
+
+def named(found: Iterable[Labelled], name: str) -> list[Labelled]:
+    """The one with this label, or else all of this name."""
+    there = [*found]
+    return [one for one in there if one.label == name] or [one for one in there if one.name == name]
 
 
 def place_metadata(key: str, file: Path, *, root: str | None) -> dict[str, Any]:

@@ -75,7 +75,6 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
                 continue
             found.append(ref)
             seen[ref.label] = new
-            seen[ref.label] = new
             if new.new:
                 additions.append(ref.partitions_def.build_add_request(new.new))
             if new.empty:

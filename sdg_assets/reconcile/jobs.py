@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.catalog import Ref
+from sdg_assets.assets.catalog import Ref, named
 from sdg_assets.opened.files import open_unread
 from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
@@ -116,7 +116,7 @@ def _reconcile(context: dg.OpExecutionContext, ref: Ref, *, root: str | None, dr
 
 
 def _named(refs: Sequence[Ref], name: str) -> Ref:
-    found = [ref for ref in refs if ref.label == name] or [ref for ref in refs if ref.name == name]
+    found = named(refs, name)
     if not found:
         raise _refused(f"There is no dataset {name!r}; there are {', '.join(ref.label for ref in refs) or 'none'}.")
     if len(found) > 1:
