@@ -102,13 +102,12 @@ class OpenAIClient(ChatClient):
         await self._http.aclose()
 
     async def _chat(self, body: bytes, *, model: str, timeout: float) -> ChatResponse:
-        asked = body.decode()
         return await self._http.post(
             "chat/completions",
             body,
             model=model,
             timeout=timeout,
-            decode=lambda answer: decode_reply(answer, caller=self._http.caller, model=model, asked=asked),
+            decode=lambda answer: decode_reply(answer, caller=self._http.caller, model=model, asked=body),
         )
 
     async def _picture(self, url: str, *, model: str, timeout: float) -> Image:

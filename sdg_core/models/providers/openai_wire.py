@@ -85,7 +85,7 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
         ) from None
 
 
-def decode_reply(body: bytes, *, caller: Caller, model: str, asked: str = "") -> ChatResponse:
+def decode_reply(body: bytes, *, caller: Caller, model: str, asked: bytes = b"") -> ChatResponse:
     """The reply in the body of a 2xx. asked: the body of the request.
 
     Raises the fault that an error object in it stands for, PermanentModelError for a refusal, TransientModelError if there

@@ -27,12 +27,12 @@ _BARE_CHANNELS = re.compile(r"\s*analysis(?=\S)(?P<thought>.*?)assistantfinal(?P
 """The same after a server has dropped the special tokens and kept what stood between them."""
 
 
-def split_reasoning(text: str, *, asked_for: str = "") -> tuple[str | None, str]:
+def split_reasoning(text: str, *, asked_for: bytes = b"") -> tuple[str | None, str]:
     """What was thought, None without any, and what was said.
 
     The opening tag may be missing, because templates of chat models write it themselves. Channels other than `final` are thought.
-    asked_for: what the model was sent; a tag that stands there was asked for, and is part of what was said. That does not
-    hold for `<think>`, which prompts name to switch it on and off.
+    asked_for: the body that the model was sent; a tag that stands there was asked for, and is part of what was said. That does
+    not hold for `<think>`, which prompts name to switch it on and off.
     """
     if _STARTS_CHANNEL.match(text):
         return _of_channels(text)
@@ -59,8 +59,8 @@ def split_reasoning(text: str, *, asked_for: str = "") -> tuple[str | None, str]
     return before.strip() or None, start[closed.end() :].lstrip()
 
 
-def _is_wanted(opening: str, asked_for: str) -> bool:
-    return opening != "<think>" and opening.lower() in asked_for.lower()
+def _is_wanted(opening: str, asked_for: bytes) -> bool:
+    return opening != "<think>" and opening.lower().encode() in asked_for.lower()
 
 
 def _of_channels(text: str) -> tuple[str | None, str]:

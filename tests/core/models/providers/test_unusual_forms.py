@@ -141,9 +141,9 @@ def test_tags_of_thoughts(opening: str) -> None:
 def test_tags_that_a_prompt_asks_for_are_part_of_the_answer(opening: str) -> None:
     closing = f"{opening[0]}/{opening[1:]}"
     for text in (f"{opening}a{closing}b", f"a\n{closing}b"):
-        assert split_reasoning(text, asked_for=f"write {opening} first") == (None, text)
-        assert split_reasoning(text, asked_for="write") == ("a", "b")
-    assert split_reasoning("<think>a</think>b", asked_for="<think>") == ("a", "b")
+        assert split_reasoning(text, asked_for=f"write {opening} first".encode()) == (None, text)
+        assert split_reasoning(text, asked_for=b"write") == ("a", "b")
+    assert split_reasoning("<think>a</think>b", asked_for=b"<think>") == ("a", "b")
 
 
 @pytest.mark.parametrize(
