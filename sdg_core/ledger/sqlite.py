@@ -6,6 +6,7 @@ instead of failing to upgrade later. After an error the connection is closed, wh
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from sdg_core.ledger.tables import Table, TableColumn
 
 BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
+_PAUSE = 0.01
+"""Seconds between two attempts to open a file that others are opening or closing."""
 _TYPES = {"text": "TEXT", "integer": "INTEGER", "big integer": "BIGINT", "float": "FLOAT", "bytes": "BLOB"}
 
 
@@ -158,13 +161,32 @@ def sqlite_database(place: Sequence[Any], options: Mapping[str, Any]) -> SqliteD
     def connect() -> sqlite3.Connection:
         connection = _open(place, given)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_write_ahead_log(connection, patience=given["timeout"])
         except BaseException:
             connection.close()
             raise
         return connection
 
     return SqliteDatabase(connect)
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, *, patience: float) -> None:
+    """Turn the write-ahead log on, waiting up to `patience` seconds for others that open or close the same file.
+
+    Here SQLite does not wait by itself: the first to open a file, and the last to close it, hold a lock that refuses at once
+    (https://www.sqlite.org/wal.html, section 9).
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def sqlite_file_to_read(path: Path) -> SqliteDatabase:

@@ -73,6 +73,7 @@ class ModelServer:
         self._port = port
         self._times_asked: Counter[str] = Counter()
         self._let_go = asyncio.Event()
+        self._is_stopping = False
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
 
@@ -93,6 +94,7 @@ class ModelServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._is_stopping = True
         self.let_go()
         assert self._runner is not None
         await self._runner.cleanup()
@@ -183,6 +185,8 @@ class ModelServer:
                 await asyncio.sleep(fault.delay)
             case "hang":
                 await self._let_go.wait()
+                if self._is_stopping:
+                    return self._cut(request)
         return self._json(alter(self._completion(body), fault.kind))
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -71,8 +71,8 @@ class Slurm:
         return done.stdout.strip()
 
     def stop_controller(self) -> None:
-        """End slurmctld, as the loss of its machine does."""
-        self.daemons["slurmctld"].kill()
+        """End slurmctld in order: a job that it has just started is not on disk before, and would be forgotten with it."""
+        self.daemons["slurmctld"].terminate()
         self.daemons["slurmctld"].wait()
 
     def start_controller(self) -> None:

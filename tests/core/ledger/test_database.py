@@ -32,8 +32,11 @@ def test_a_connection_in_use_is_closed_after_its_ledger(tmp_path: Path) -> None:
 
 
 def test_many_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    """In many rounds: it is the first to open a file, and the last to close it, that refuses the others."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: open_ledger(None, root=tmp_path).close(), range(8)))
+        for number in range(25):
+            root = tmp_path / str(number)
+            list(pool.map(lambda _, root=root: open_ledger(None, root=root).close(), range(8)))
 
 
 @pytest.mark.xdist_group("postgres")
