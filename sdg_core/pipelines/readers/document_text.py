@@ -43,7 +43,7 @@ def document_record(request: Any, ask: object = None) -> dict[str, Any]:
         return {"error": str(error)}
     except MemoryError:
         raise
-    except Exception as error:  # libraries raise whatever a damaged file leads them to
+    except Exception as error:  # noqa: BLE001 - libraries raise whatever a damaged file leads them to
         reason = " ".join(str(error).split())
         return {"error": f"cannot be read as {request['kind']}: {type(error).__name__}: {reason}; leave it out"}
     if isinstance(found, Filtered):
