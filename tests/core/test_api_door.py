@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from sdg_core import api, errors
+from sdg_core import api, errors, testing
+from sdg_core.api import pipelines
 
 FACADE = Path(api.__file__)
 
@@ -22,8 +24,10 @@ def declared() -> Iterator[tuple[str, str]]:
             yield from ((alias.name, node.module) for alias in node.names)
 
 
-def test_public_names_are_sorted_and_unique() -> None:
-    assert api.__all__ == sorted(set(api.__all__))
+@pytest.mark.parametrize("door", [api, pipelines, testing], ids=lambda door: str(door.__name__))
+def test_public_names_are_sorted_and_unique(door: ModuleType) -> None:
+    assert door.__all__ == sorted(set(door.__all__))
+    assert all(hasattr(door, name) for name in door.__all__)
 
 
 def test_type_checkers_see_what_python_gives() -> None:
