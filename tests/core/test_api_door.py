@@ -13,6 +13,7 @@ import pytest
 
 from sdg_core import api, errors, testing
 from sdg_core.api import pipelines
+from sdg_core.models import types
 
 FACADE = Path(api.__file__)
 
@@ -45,6 +46,14 @@ def test_every_error_class_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__name__ == name}
     classes = {name for name in tree if getattr(errors, name).__module__ == errors.__name__}
     assert classes <= set(api.__all__)
+
+
+def test_former_names_are_the_same_classes() -> None:
+    assert errors.ForeignFileError is errors.UnrecognizedFileError
+    assert errors.RunStoppedError is errors.RunAbortedError
+    assert types.ChatReply is types.ChatResponse
+    assert types.EmbeddingReply is types.EmbeddingResponse
+    assert types.ImageReply is types.ImageResponse
 
 
 def test_an_unknown_name_is_refused() -> None:

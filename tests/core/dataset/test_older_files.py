@@ -1,4 +1,4 @@
-"""Files and a ledger that release 0.1 left behind when it was killed are resumed, described, processed, reported on and pruned."""
+"""Files and a ledger that release 0.1 left when it was killed are resumed, described, processed, reported on and pruned."""
 
 import shutil
 from pathlib import Path
