@@ -278,7 +278,7 @@ async def _follow(
         while True:
             await asyncio.sleep(_PAUSE)
             try:
-                present = await asyncio.to_thread(ray.nodes)  # type: ignore[no-untyped-call]
+                present = await asyncio.to_thread(ray.nodes)
             except RayError:
                 continue  # the cluster's head does not answer; what that costs a run, its requests find out
             known = {node.node_id for node in nodes}
