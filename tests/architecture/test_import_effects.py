@@ -1,6 +1,6 @@
 """What a module of the product takes from its process when it is imported: nothing, but for those of which the tests know.
 
-The tests fork processes from one that has imported the product (`tests.support.warm_spawn`). What an import took from that process
+Tests fork processes from one that has imported the product (`tests.support.warm_spawn`). What an import took from that process
 (its environment, its id, its streams, a random number) all of them would share.
 """
 
