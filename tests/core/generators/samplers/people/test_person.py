@@ -212,7 +212,7 @@ def test_another_process_draws_the_same_people() -> None:
         "from sdg_core.config.people import PersonFromFakerParams; from sdg_core.plan.sampling.rng import RandomSource\n"
         "from sdg_core.generators.samplers.people.person import sample_people\n"
         "for locale in sorted(AVAILABLE_LOCALES):\n"
-        "    p = sample_people('c', PersonFromFakerParams(locale=locale), indices=numpy.arange(20), random=RandomSource(7))\n"
+        "    p = sample_people('c', PersonFromFakerParams(locale=locale), indices=numpy.arange(99), random=RandomSource(7))\n"
         "    print(locale, hashlib.md5(repr(p.to_list()).encode()).hexdigest())"
     )
     first, second = (
