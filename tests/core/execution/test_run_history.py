@@ -92,7 +92,7 @@ def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) ->
     latest, killed = api.history(dataset)
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
-    assert f"{latest.replayed} replies were taken from the journal" in outcome.stdout
+    assert f"{latest.replayed} replies were replayed from the journal" in outcome.stdout
 
 
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
