@@ -35,8 +35,8 @@ def build_resume_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None 
         metadata=claim(NAME, keys),
         description="Requests row groups that are missing, partial, corrupt or stale, in contiguous ranges of at most "
         "max_row_groups_per_run, while no other run works on the dataset. "
-        "A row group that makes no progress is requested less and less often, and after eight times no more; resetting the cursor "
-        "starts over. A run that a person terminated is not restarted.",
+        "A row group that makes no progress is requested less and less often, and after eight times no more; resetting the "
+        "cursor starts over. A run that a person terminated is not restarted.",
     )
     def resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None

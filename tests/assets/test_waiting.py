@@ -44,7 +44,7 @@ def test_what_waits_is_counted_and_is_no_failure(tmp_path: Path) -> None:
             location.materialize(instance, "tickets/row_groups", partition="00001")
         [run] = instance.get_runs(limit=1)
         assert run.status is dg.DagsterRunStatus.CANCELED and run.tags["sdg/rejected"] == "waiting"
-        assert "materialize them again when the replies are there" in run.tags["sdg/reason"]
+        assert "materialize them again once the replies have arrived" in run.tags["sdg/reason"]
         partitions = location.repository().assets_defs_by_key[ROW_GROUPS].partitions_def
         assert partitions is not None
         shown = instance.get_status_by_partition(ROW_GROUPS, partitions.get_partition_keys(), partitions) or {}

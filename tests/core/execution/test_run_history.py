@@ -106,7 +106,7 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Pa
             notices.append(event.message)
 
     assert api.generate(dataset, on_event=on_event).remaining == 0
-    assert any("history of runs lacks this one" in notice for notice in notices)
+    assert any("missing from the history" in notice for notice in notices)
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------
