@@ -369,7 +369,8 @@ def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
     raylets = cluster.raylets()
     notices = Notices()
 
-    def replace() -> str:
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(project.generate, on_event=notices)
         wait_until(
             lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()}, "all are asked"
         )
@@ -381,12 +382,7 @@ def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
         raylet = cluster.raylets()[added]
         wait_until(lambda: raylet in {server.raylet for server in noted(project, "asked")}, "the new one is asked")
         (tmp_path / "go on").touch()
-        return added
-
-    with ThreadPoolExecutor(1) as threads:
-        replaced = threads.submit(replace)
-        summary = project.generate(on_event=notices)
-        added = replaced.result()
+        summary = running.result()
     assert summary.states == {"complete": 1}
     assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
     servers = noted(project, "servers")
