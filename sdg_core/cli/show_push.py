@@ -24,11 +24,11 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     if len(plan.files) > SHOWN:
         console.print(f"  and {counted(len(plan.files) - SHOWN, 'more file')}")
     for name in plan.stale[:SHOWN]:
-        console.print(f"  {name}  is removed: it does not belong to the dataset any more", soft_wrap=True)
+        console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
     if len(plan.stale) > SHOWN:
         console.print(f"  and {counted(len(plan.stale) - SHOWN, 'more file', 'are')} removed")
     unchanged = counted(plan.unchanged, "file", "are")
-    console.print(f"{counted(len(plan.files), 'file')}, {_size(plan.size)}; {unchanged} there already, unchanged")
+    console.print(f"{counted(len(plan.files), 'file')}, {_size(plan.size)}; {unchanged} up to date")
     if plan.simulated:
         console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
     if plan.nothing_to_do:
@@ -36,7 +36,9 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise RefusedError("nobody can be asked, and nothing was uploaded", remedy="--yes uploads without asking")
+        raise RefusedError(
+            "there is no terminal to ask on, and nothing was uploaded", remedy="--yes uploads without asking"
+        )
     return typer.confirm("Upload?")
 
 

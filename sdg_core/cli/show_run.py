@@ -50,12 +50,13 @@ def _say_what_remains(summary: "RunSummary") -> None:
 def _details(summary: "RunSummary") -> Iterator[str]:
     """What people should know beyond the counts."""
     if summary.dropped:
-        yield f"{counted(summary.dropped, 'record', 'have')} no row: no candidate was kept (see rejected/)"
+        yield f"{counted(summary.dropped, 'record', 'have')} no row: none of their candidates was kept (see rejected/)"
     if summary.waiting:
-        yield f"{counted(summary.waiting, 'record', 'wait')} for replies that come later; run again when they are there"
+        yield f"{counted(summary.waiting, 'record', 'wait')} for deferred replies; run again once they have arrived"
     if summary.replayed - summary.sampled:
-        yield f"{counted(summary.replayed - summary.sampled, 'reply', 'were')} taken from the journal, and not paid for again"
+        replayed = counted(summary.replayed - summary.sampled, "reply", "were")
+        yield f"{replayed} replayed from the journal, not paid for again"
     if summary.sampled:
-        yield f"{counted(summary.sampled, 'reply', 'were')} taken from previews and estimates, and not paid for again"
+        yield f"{counted(summary.sampled, 'reply', 'were')} reused from previews and estimates, not paid for again"
     if summary.carried:
-        yield f"{counted(summary.carried, 'cell', 'were')} carried over from earlier versions, and not paid for again"
+        yield f"{counted(summary.carried, 'cell', 'were')} carried over from earlier versions, not paid for again"

@@ -396,6 +396,6 @@ def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
     last = next(outcome for outcome in outcomes if outcome.removed and not outcome.kept)
     return FilterError(
         f"processor {last.name!r} removed all {counted(last.removed, 'record')} it saw, "
-        f"so that none is left (one for: {last.example})",
+        f"so none is left (one for: {last.example})",
         remedy="loosen it, then process again; `sdg reopen FILE` first, to generate more records",
     )
