@@ -19,6 +19,8 @@ from typing import Any
 MEMORY = 2**29
 """Bytes of address space that the work may take beyond what the interpreter and its modules take."""
 _CHUNK = 2**16
+_START_SECONDS = 120.0
+"""For an interpreter to start and import its modules, which is not the work's time: a busy machine may take many seconds."""
 _GRACE = 2.0
 """Seconds that the process outlives a request that its owner would have ended."""
 _START = """
@@ -53,9 +55,9 @@ class BoundedProcess:
     def call(self, request: Any, *, answer: Answer = _no_answer) -> Any:
         """What the function returns. Raises WorkEndedError."""
         with self._lock:
-            process = self._running()
-            deadline = time.monotonic() + self._seconds
             try:
+                process = self._running()
+                deadline = time.monotonic() + self._seconds
                 while True:
                     _send(process, {"request": request})
                     message = _receive(process, deadline)
@@ -86,6 +88,7 @@ class BoundedProcess:
                 env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
                 start_new_session=True,
             )
+            _receive(self._process, time.monotonic() + _START_SECONDS)
         return self._process
 
     def _end(self) -> None:
@@ -119,6 +122,7 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
         tell({"question": question})
         return json.loads(reader.readline())["request"]
 
+    tell({"ready": True})
     while line := reader.readline():
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
         tell({"result": function(json.loads(line)["request"], ask)})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdg_core import api
-from tests.support.model_datasets import PARALLEL, SIZE, HeldModel, held_dataset, held_models
+from tests.support.model_datasets import IN_FLIGHT, SIZE, HeldModel, held_dataset, held_models
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.s3 import s3_server
 from tests.support.sdg import sdg, started_sdg, wait_until, write_config
@@ -73,7 +73,7 @@ def test_an_object_store_that_is_started_again(
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         complete(file, str(command[-1]), model)
-    assert model.asked.total() <= GROUPS * SIZE + 2 * PARALLEL
+    assert model.asked.total() <= GROUPS * SIZE + IN_FLIGHT
 
 
 def published(folder: Path) -> bool:

@@ -26,6 +26,7 @@ from tests.support.dagster_graphql import RANGE_START as RANGE_START
 from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
+from tests.support.requirements import PATIENCE
 from tests.support.warm import Command, run_warm
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ class DagsterHome:
         assert changed == 1
         settings.write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
         return run_warm(Command("dagster", arguments, self.directory, self.env), timeout=timeout)
 
@@ -149,7 +150,7 @@ class Server(DagsterGraphql):
         """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""
         process = self._processes.pop(name)
         process.terminate()
-        process.wait(timeout=300)
+        process.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         """End both and wait until they are gone."""
