@@ -14,6 +14,7 @@ from sdg_core.config.tools import McpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.server import McpServer, ToolResult
 from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
+from tests.support.ports import free_port
 from tests.support.requirements import PATIENCE
 
 TOOLS = ("lookup", "add", "fail", "wait", "die", "variable")
@@ -83,12 +84,12 @@ async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(l
 
 @pytest.mark.parametrize("kind", ["sse", "streamable_http"])
 async def test_a_server_that_has_been_started_anew_is_connected_to_again(kind: str, log: Path) -> None:
-    with http_server(kind, "--log", log) as (url, pid):
+    port = str(free_port())
+    with http_server(kind, "--log", log, "--port", port) as (url, pid):
         server = server_of({"name": "tools", "provider_type": kind, "endpoint": url})
         try:
             assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
             os.kill(pid, signal.SIGKILL)
-            port = url.split(":")[2].split("/")[0]
             with http_server(kind, "--log", log, "--port", port):
                 assert (await server.call("lookup", {"word": "cd"}, timeout=PATIENCE)).text == "cd means dc"
             with pytest.raises(TransientModelError, match="MCP provider 'tools'"):
