@@ -116,4 +116,4 @@ class Checkpointer:
 def _has_turn(held: LeaseKeeper) -> bool:
     """Whether no other run is taking stock. Who has the whole version keeps out of it, so there is nothing to wait for then."""
     others = held.take([STOCK])
-    return not others or others[0].row_group == WHOLE
+    return not others or others[0].unit == WHOLE

@@ -109,7 +109,7 @@ def _may_have_long_numbers(data: bytes) -> bool:
     return _LONG_NUMBER.search(data) is not None
 
 
-_SAFE = (str, int, bool, type(None))
+_SAFE = frozenset((str, int, bool, type(None)))
 """Classes whose values have one form in JSON, or none that orjson would give them."""
 
 
@@ -142,9 +142,9 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
-        return all(_is_plain(part) for part in value.values())
+        return all(type(part) in _SAFE or _is_plain(part) for part in value.values())
     if isinstance(value, list | tuple):
-        return all(_is_plain(part) for part in value)
+        return all(type(part) in _SAFE or _is_plain(part) for part in value)
     return True
 
 

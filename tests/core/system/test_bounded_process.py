@@ -28,7 +28,7 @@ from sdg_core.system.bounded_process import BoundedProcess
 process = BoundedProcess("{__name__}:hang", seconds=0.1)
 child = process._running().pid
 print(child, flush=True)
-process._process.stdin.write(b'{{"request": 1}}\\n')
+process._process.stdin.write(b'{{"request": 1, "length": 0}}\\n')
 process._process.stdin.flush()
 os.kill(os.getpid(), 9)
 """
