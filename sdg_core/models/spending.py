@@ -254,7 +254,7 @@ class Spending:
         return BudgetReachedError(
             f"stopped at run.{which}: {limit} {unit} are allowed and {spent} are used; the next request to model "
             f"{hold.alias!r} may use up to {wanted} more",
-            remedy=f"finished records are kept; raise run.{which} and run the same command to go on",
+            remedy=f"finished records are kept; raise run.{which} and rerun the same command to resume",
         )
 
     def _hold(self, alias: str, request: Request) -> Hold:

@@ -51,9 +51,7 @@ def _check_text(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         half = ascii(text[error.start]).strip("'")
-        raise ValueError(
-            f"{where}: character {error.start} is {half}, half of a surrogate pair, which is not text"
-        ) from None
+        raise ValueError(f"{where}: character {error.start} is {half}, a lone surrogate, which is not text") from None
 
 
 def json_text(value: Any, *, where: str = "the value") -> str:

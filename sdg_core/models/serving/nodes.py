@@ -109,7 +109,7 @@ class Nodes:
         ray.kill(node.actor)
         self._last_loss = PermanentModelError(
             f"the model server of the last node ({node.address}) is gone: {why.message}",
-            remedy=why.remedy or "run again; what is finished is kept",
+            remedy=why.remedy or "run again; finished work is kept",
         )
         self._last_loss.ends_run = True
         if self._nodes:
