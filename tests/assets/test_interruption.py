@@ -69,7 +69,7 @@ def models() -> Iterator[Models]:
 
 @pytest.fixture(scope="module")
 def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE)
+    home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE, cold=True)
     home.allow_runs(len(models))
     write_project(home.directory, *(held_dataset(name, url=model.url, groups=GROUPS) for name, model in models.items()))
     with dagster_server(home) as running:

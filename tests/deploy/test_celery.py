@@ -68,7 +68,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def home(redis: Redis, model: HeldModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHome]:
     with dagster_and_ledger() as (dagster_url, ledger_url):
         env = {"SDG_POSTGRES_URL": dagster_url, "SDG_LEDGER_URL": ledger_url, **redis.env}
-        made = make_home(tmp_path_factory.mktemp("celery"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)
+        made = make_home(
+            tmp_path_factory.mktemp("celery"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env, cold=True
+        )
         write_project(made.directory)
         dataset = held_dataset(NAME, url=model.url, groups=GROUPS)
         write_dataset(made.directory, dataset, max_row_groups_per_run=PER_RUN)

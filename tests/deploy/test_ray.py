@@ -92,7 +92,9 @@ def home(
             "SDG_LEDGER_URL": ledger_url,
             "SDG_RAY_DASHBOARD": str(cluster.dashboard),
         }
-        made = make_home(tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)
+        made = make_home(
+            tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env, cold=True
+        )
         settings = made.directory / "dagster.yaml"
         text = settings.read_text(encoding="utf-8")
         assert "poll_interval_seconds: 30" in text

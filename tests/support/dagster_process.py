@@ -28,6 +28,7 @@ from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
 from tests.support.requirements import PATIENCE
 from tests.support.warm import Command, run_warm
+from tests.support.warm_spawn import SITE
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = "sdg_assets.definitions"
@@ -47,11 +48,14 @@ class DagsterHome:
     root: Path
     module: str = MODULE
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    cold: bool = False
+    """Whether Dagster spawns the processes of runs and steps, as it does for users, instead of having them forked."""
 
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
-        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": str(self.directory)}
+        modules = str(self.directory) if self.cold else f"{SITE}{os.pathsep}{self.directory}"
+        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": modules}
         patience = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}  # a busy machine takes more than a minute to start a run
         return {**env, **paths, **patience, "PYTHONUNBUFFERED": "1", **self.extra_env}
 
@@ -114,9 +118,10 @@ def make_home(
     module: str = MODULE,
     instance: Path = PROJECT / "dagster.yaml",
     env: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> DagsterHome:
-    """A new home below `directory`. instance: the dagster.yaml to copy."""
-    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}))
+    """A new home below `directory`. instance: the dagster.yaml to copy. cold: for tests of the processes themselves."""
+    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}), cold)
     home.directory.mkdir(parents=True)
     shutil.copy(instance, home.directory / "dagster.yaml")
     return home

@@ -31,6 +31,7 @@ from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_footer
 from sdg_core.testing import Fault, ModelServer, answer_to, status
+from tests.support.requirements import LONG
 from tests.support.sdg import (
     category,
     dataset_config,
@@ -106,7 +107,7 @@ ways = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(config=configs(), **ways)
 def test_records_do_not_depend_on_the_way_to_them(
     config: dict[str, Any], row_group_size: int, other_size: int, first: int, seed_rows: int, order: Any
