@@ -26,6 +26,7 @@ from tests.support.dagster_graphql import RANGE_START as RANGE_START
 from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
+from tests.support.requirements import PATIENCE
 from tests.support.warm import Command, run_warm
 from tests.support.warm_spawn import SITE
 
@@ -67,7 +68,7 @@ class DagsterHome:
         assert changed == 1
         settings.write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
         return run_warm(Command("dagster", arguments, self.directory, self.env), timeout=timeout)
 
@@ -154,7 +155,7 @@ class Server(DagsterGraphql):
         """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""
         process = self._processes.pop(name)
         process.terminate()
-        process.wait(timeout=300)
+        process.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         """End both and wait until they are gone."""
