@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sdg_core.api.pipelines import Pipeline, Stage, open_pipeline
     from sdg_core.api.stored import scan
     from sdg_core.api.verbs import (
+        check_evaluation_sets,
         check_models,
         check_tools,
         effects_of_file,
@@ -185,8 +186,8 @@ _MODULES = {
     "sdg_core.api.pipelines": "Pipeline Stage open_pipeline",
     "sdg_core.api.stored": "scan",
     "sdg_core.api.verbs": (
-        "check_models check_tools effects_of_file estimate generate history import_builder_config is_own_file "
-        "measure_constraints plan preview prune status versions"
+        "check_evaluation_sets check_models check_tools effects_of_file estimate generate history import_builder_config "
+        "is_own_file measure_constraints plan preview prune status versions"
     ),
     "sdg_core.config.columns": "Column SamplerColumn SeedColumn",
     "sdg_core.config.dataset": "DatasetConfig",
@@ -376,6 +377,7 @@ __all__ = [
     "agenerate",
     "build_graph",
     "check_complete",
+    "check_evaluation_sets",
     "check_models",
     "check_tools",
     "column_type",

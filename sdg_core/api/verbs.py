@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdg_core.config.load import is_pipeline, read_config, read_pipeline
+from sdg_core.config.processors import DecontaminateProcessor
 from sdg_core.config.run import RunSettings
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Observer
-from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, opened, scan_version
+from sdg_core.dataset.handle import ConfigLike, Dataset, open_dataset, open_source, opened, scan_version
 from sdg_core.dataset.ledger import latest_runs
 from sdg_core.errors import ConfigError, PlanError
 from sdg_core.execution.context import OnRowGroup
@@ -120,6 +121,20 @@ def estimate(dataset: ConfigLike | Dataset, *, sample: int = 5, on_event: Observ
         rows = sum(footer.num_rows for footer in footers)
         keep_estimate(dataset.layout, version.name, made.kept_facts(), rows=rows, spent=spent)
     return made
+
+
+def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
+    """Open the evaluation sets of `decontaminate` that are files, and say which are not looked at before processing starts.
+
+    Raises SeedError or FilterError for one that is not there, cannot be read, or has no such column.
+    """
+    dataset = opened(dataset)
+    processors = dataset.plan.config.processors
+    if not any(isinstance(processor, DecontaminateProcessor) for processor in processors):
+        return []
+    from sdg_core.processing.row_processors import check_evaluation_sets as check
+
+    return check(processors, lambda source: open_source(dataset, source))
 
 
 def check_models(dataset: ConfigLike | Dataset) -> "tuple[ModelHealth, ...]":

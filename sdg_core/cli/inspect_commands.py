@@ -39,7 +39,8 @@ def validate(file: File, root: Root = None, num_records: NumRecords = None, as_j
             return print_json({"ok": True, "file": str(file), "seed_data_checked": False, "notices": [str(error)]})
         say(f"{file}: no problem found; not checked against its seed data: {error}")
         return
-    show.plan(dataset, acceptances=api.measure_constraints(dataset), as_json=as_json)
+    unread = api.check_evaluation_sets(dataset)
+    show.plan(dataset, acceptances=api.measure_constraints(dataset), notices=unread, as_json=as_json)
 
 
 @reports_errors

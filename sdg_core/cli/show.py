@@ -47,10 +47,10 @@ STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bool) -> None:
-    """The outcome of `sdg validate`. `acceptances`: how often draws satisfy the constraints."""
+def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", notices: "Iterable[str]", as_json: bool) -> None:
+    """The outcome of `sdg validate`. acceptances: how often draws satisfy the constraints. notices: what was not checked."""
     if as_json:
-        return print_json(_plan_as_data(dataset, acceptances))
+        return print_json(_plan_as_data(dataset, acceptances, notices))
     compiled = dataset.plan
     console = stdout()
     console.print(Text.assemble(("ok", "green"), f" {dataset.loaded.source}"), soft_wrap=True)
@@ -81,7 +81,8 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
     if compiled.selection is not None:
         table.add_row("select", compiled.selection)
-    for notice in (*compiled.seed_notices, *prompt_notices(compiled.config, names=compiled.schema.names)):
+    found = prompt_notices(compiled.config, names=compiled.schema.names)
+    for notice in (*compiled.seed_notices, *found, *notices):
         table.add_row(Text("notice", "yellow"), notice)
     console.print(table)
     columns = Table("column", "type", "from", box=None, pad_edge=False, header_style="bold")
@@ -102,7 +103,7 @@ def _made_by(plan: "DatasetPlan", column: str) -> str:
     return next((made.column_type for made in plan.config.columns if made.name == maker), "seed data")
 
 
-def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]") -> dict[str, Any]:
+def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]", notices: "Iterable[str]") -> dict[str, Any]:
     plan = dataset.plan
     return {
         "ok": True,
@@ -128,7 +129,7 @@ def _plan_as_data(dataset: "Dataset", acceptances: "Iterable[Acceptance]") -> di
             }
             for found in acceptances
         ],
-        "notices": list(prompt_notices(plan.config, names=plan.schema.names)),
+        "notices": [*prompt_notices(plan.config, names=plan.schema.names), *notices],
     }
 
 

@@ -139,7 +139,8 @@ def message_of(item: Any, path: Path, *, around: object, missing: Collection[str
 
 
 def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
-    """Locations of required keys that are there under a word that is almost theirs: one message about that is enough."""
+    """Locations of required keys that are there under a word that is almost theirs, or whose content is there one level too high:
+    one message about that is enough."""
     by_parent: dict[tuple[Any, ...], tuple[list[str], list[str]]] = {}
     for item in faults:
         if item["type"] in ("missing", "extra_forbidden"):
@@ -148,8 +149,18 @@ def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
     found: set[tuple[Any, ...]] = set()
     for parent, (missing, unknown) in by_parent.items():
         meant = {_meant(key, missing) for key in unknown} - {None}
+        meant |= {key for key in missing if any(name in _keys_below(parent, key) for name in unknown)}
         found.update((*parent, key) for key in meant)
+        for other, (below, _) in by_parent.items():
+            if len(other) > len(parent) and other[: len(parent)] == parent:
+                found.update((*other, key) for key in below if key in unknown)
     return found
+
+
+def _keys_below(parent: tuple[Any, ...], key: str) -> set[str]:
+    """The keys of the mappings that belong under a key."""
+    fields = [model.model_fields[key] for model in _models_at(parent) if key in model.model_fields]
+    return {name for field in fields for part in _models_in(field.annotation) for name in part.model_fields}
 
 
 def _meant(key: str, known: Collection[str]) -> str | None:

@@ -21,11 +21,12 @@ import pyarrow as pa
 from sdg_core.config.processors import (
     DecontaminateProcessor,
     DeduplicateProcessor,
+    EvaluationSet,
     FilterProcessor,
     Processor,
     RowProcessor,
 )
-from sdg_core.config.seeds import SeedSource
+from sdg_core.config.seeds import DirectorySeedSource, LocalSeedSource, SeedSource
 from sdg_core.counts import counted
 from sdg_core.errors import CellError, FilterError, SdgError, SeedError
 from sdg_core.filters.clusters import Duplicates, Ids
@@ -274,6 +275,41 @@ class _Deduplication:
         return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
 
+def check_evaluation_sets(processors: Sequence[Processor], open_source: OpenSource) -> list[str]:
+    """Open the evaluation sets that are files, and list the others, which are read when processing starts.
+
+    Raises SeedError or FilterError, naming the processor, for one that is not there, cannot be read, or has no such column.
+    """
+    unread = []
+    for processor in processors:
+        if not isinstance(processor, DecontaminateProcessor):
+            continue
+        for place, evaluation in enumerate(processor.evaluation_sets):
+            source = evaluation.source
+            if isinstance(source, LocalSeedSource | DirectorySeedSource) and not getattr(
+                source, "upstream_asset", None
+            ):
+                with _named(processor.name):
+                    _opened_evaluation_set(place, evaluation, open_source)
+            else:
+                where = f"processor {processor.name!r}: evaluation_sets[{place}]"
+                unread.append(f"{where} ({source.seed_type}) is not checked; it is read when processing starts")
+    return unread
+
+
+def _opened_evaluation_set(place: int, evaluation: EvaluationSet, open_source: OpenSource) -> Seeds:
+    with _of_evaluation_set(place):
+        seeds = open_source(evaluation.source)
+        names = seeds.info().schema.names
+    unknown = [name for name in evaluation.columns if name not in names]
+    if unknown:
+        raise FilterError(
+            f"evaluation_sets[{place}] has no column {unknown[0]!r}; it has {', '.join(names)}",
+            remedy="name columns of the evaluation set",
+        )
+    return seeds
+
+
 class _Decontamination:
     """Records that share no n-gram, or only few, with an evaluation record."""
 
@@ -284,15 +320,8 @@ class _Decontamination:
         self._starts = [0]
         texts = []
         for place, evaluation in enumerate(processor.evaluation_sets):
-            with _of_evaluation_set(place):
-                seeds = open_source(evaluation.source)
-                info = seeds.info()
-            unknown = [name for name in evaluation.columns if name not in info.schema.names]
-            if unknown:
-                raise FilterError(
-                    f"evaluation_sets[{place}] has no column {unknown[0]!r}; it has {', '.join(info.schema.names)}",
-                    remedy="name columns of the evaluation set",
-                )
+            seeds = _opened_evaluation_set(place, evaluation, open_source)
+            info = seeds.info()
             with _of_evaluation_set(place):
                 frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
             texts.append(joined_texts(frame.to_arrow(), evaluation.columns))

@@ -81,6 +81,7 @@ async def test_no_function_answers_with_the_words_of_python() -> None:
 
 
 VERBS = (
+    "check_evaluation_sets",
     "check_models",
     "check_tools",
     "estimate",
