@@ -47,7 +47,9 @@ STYLES: Mapping[RowGroupState, str] = {
 }
 
 
-def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", notices: "Iterable[str]", as_json: bool) -> None:
+def plan(
+    dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", notices: "Iterable[str]" = (), as_json: bool
+) -> None:
     """The outcome of `sdg validate`. acceptances: how often draws satisfy the constraints. notices: what was not checked."""
     if as_json:
         return print_json(_plan_as_data(dataset, acceptances, notices))
