@@ -152,18 +152,18 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         return
     console = stdout()
     if not result.remaining:
-        console.print("nothing to do: no record remains")
+        console.print("nothing to do: no records remain")
         return
     table = two_columns()
     table.add_row("remaining", counted(result.remaining, "record"))
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     if result.reused:
-        table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
+        table.add_row("reused", f"{result.reused:,} cells already exist and are not requested again")
     if not result.sampled:
-        table.add_row("expected", "no request: every cell that costs something is there")
+        table.add_row("expected", "no requests: every cell that costs something already exists")
         console.print(table)
         return
-    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
     table.add_row("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}")
     for line in usage_lines(result.usage):
         table.add_row("expected", line)
@@ -173,9 +173,7 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         table.add_row("cost", line)
     if result.usage and not result.cost:
         table.add_row("cost", "unknown: no model_configs entry has prices")
-    table.add_row(
-        "time", f"{_duration(result.seconds)} at the measured rate, with all requests that are allowed at once"
-    )
+    table.add_row("time", f"{_duration(result.seconds)} at the measured rate, at full concurrency")
     if result.simulated:
         table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
     console.print(table)
@@ -203,7 +201,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
-        table.add_row("waiting", f"{count:,} records wait for replies that come later, in row groups {listing}")
+        table.add_row("waiting", f"{count:,} records wait for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""

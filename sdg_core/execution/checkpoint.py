@@ -106,7 +106,7 @@ class Checkpointer:
             if self._turn is not None:
                 self._turns.release(self._turn)
         except LedgerError as error:
-            observer(Notice(f"the turn to write the index could not be given back, and runs out by itself: {error}"))
+            observer(Notice(f"the claim to write the index could not be released, and expires by itself: {error}"))
 
     def _index(self) -> None:
         self.statuses = scan_row_groups(self._version, self._plan, known=self.statuses)

@@ -85,7 +85,7 @@ class ClaimedWork:
         others = await asyncio.to_thread(self._held.others, [row_group_key(index) for index in indices])
         free = [index for index in indices if row_group_key(index) not in others]
         if free:
-            self._tell(Notice(f"row groups {format_ranges(free)} are free: going on"))
+            self._tell(Notice(f"row groups {format_ranges(free)} are free: continuing"))
         else:
             self._name([*others.values()])
         return free

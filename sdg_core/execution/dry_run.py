@@ -180,7 +180,7 @@ def _action(version: Version, *, started: bool) -> Action:
 
 
 def _going_on(version: Version) -> tuple[str, ...]:
-    return (f"version {version.layout.name} has this config: going on with it",) if version.metadata is not None else ()
+    return (f"version {version.layout.name} has this config: resuming it",) if version.metadata is not None else ()
 
 
 def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:

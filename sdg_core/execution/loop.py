@@ -311,7 +311,7 @@ class RowGroupRun:
         stop = self._state.counted(settled, lost=bool(failed or dropped))
         if stop is not None:
             raise _aborted(
-                stop.reason, remedy="finished records are kept; fix the cause and run the same command to go on"
+                stop.reason, remedy="finished records are kept; fix the cause and rerun the same command to resume"
             )
 
     def _report(self, progress: _Progress, written: WrittenGroup) -> RowGroupFinished:

@@ -40,7 +40,7 @@ _TAKE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
     f"expires_at = :expires_at WHERE {_MINE} AND unit = :unit"
 )
-REMEDY = "let it finish, or stop it; the claim of a dead run runs out by itself"
+REMEDY = "let it finish, or stop it; the claim of a dead run expires by itself"
 
 
 @dataclass(frozen=True)
@@ -234,5 +234,5 @@ def _lost(units: Sequence[str]) -> ClaimLostError:
     what = "the version" if WHOLE in units else f"row groups {', '.join(units)}"
     return ClaimLostError(
         f"{what}: taken over by another run while this one seemed dead",
-        remedy="nothing of it was published here; run again to go on",
+        remedy="this run published none of it; run again to resume",
     )

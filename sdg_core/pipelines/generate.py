@@ -376,7 +376,7 @@ class _Run:
         if reason is not None:
             raise RunAbortedError(
                 f"stopped: {reason}",
-                remedy="finished sources are kept; fix the cause and run the same command to go on",
+                remedy="finished sources are kept; fix the cause and rerun the same command to resume",
             )
         return result
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -106,7 +107,7 @@ class DatasetPlan:
         drawn = f"a record is drawn up to {select.candidates} times until {select.keep}"
         return f"{drawn}; else {ends[select.otherwise]}"
 
-    @property
+    @cached_property
     def resizes(self) -> bool:
         """Whether a row group's rows may be other than its records, in number and in kind."""
         return any(resizes(column) for column in self.config.columns)

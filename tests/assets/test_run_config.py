@@ -150,7 +150,7 @@ def test_a_subset_is_made_and_the_rest_is_neither_touched_nor_recorded(launches:
 @pytest.mark.parametrize(
     ("subset", "said"),
     [
-        ("0-2", "'0-2' names row groups 0, 2, which are no partitions of this run; it has 1"),
+        ("0-2", "'0-2' names row groups 0, 2, which are not partitions of this run; it has 1"),
         ("1,7", "row group 7 does not exist"),
         ("1;2", "cannot read '1;2'"),
         ("", "cannot read ''"),

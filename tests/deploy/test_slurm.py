@@ -62,7 +62,7 @@ def test_an_array_whose_tasks_are_requeued_and_cancelled_ends_as_one_run(
     slurm.run("scontrol", "requeue", f"{job}_0")
     slurm.run("scancel", f"{job}_1")
     slurm.run("scancel", "--batch", "--signal=USR1", f"{job}_2")  # as two minutes before its time limit
-    saved = "finished records are saved, run the same command to go on"
+    saved = "finished records are saved, rerun the same command to resume"
     wait_until(lambda: all(saved in log(job, task) for task in range(TASKS)), "every task has saved what it had")
     model.let_go()
     wait_until(lambda: slurm.states(job).get("0") == slurm.states(job).get("2") == "COMPLETED", "the two are through")

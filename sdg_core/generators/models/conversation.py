@@ -107,7 +107,7 @@ class Standing:
         """The same after one more request, its retries included."""
         together = dict(self.usages)
         for alias, usage in usages.items():
-            together[alias] = together.get(alias, Usage()) + usage
+            together[alias] = together[alias] + usage if alias in together else usage
         return replace(self, usages=together, requests=self.requests + requests)
 
 

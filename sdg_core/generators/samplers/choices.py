@@ -11,6 +11,7 @@ from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.samplers import CategoryParams, SubcategoryParams, UuidParams
 from sdg_core.generators.samplers.numbers import pick, to_int64
 from sdg_core.plan.sampling.rng import Words, to_unit
+from sdg_core.plan.types.arrow_values import series_of
 from sdg_core.plan.types.samplers import drawn_type, listed_values
 
 _POLARS = {pa.string(): pl.String(), pa.int64(): pl.Int64(), pa.float64(): pl.Float64()}
@@ -113,4 +114,4 @@ def _text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
     offsets = np.arange(count + 1, dtype=np.int64) * width
     rows = np.ascontiguousarray(text)  # numpy lays out what it deletes columns from column by column
     array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
-    return pl.Series(name, array, dtype=pl.String)
+    return series_of(name, array)

@@ -45,6 +45,19 @@ def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return array.cast(kind)
 
 
+class _CArray:
+    """An array as any library may take it, by Arrow's C data interface, and as nothing else."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self.__arrow_c_array__ = array.__arrow_c_array__
+
+
+def series_of(name: str, array: pa.Array) -> pl.Series:
+    """An array as a series of the same values, without a copy. An array of pyarrow polars recognizes, and imports
+    `pyarrow.compute` for; so it is shown none."""
+    return pl.Series(name, _CArray(array)).alias(name)
+
+
 def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
     """What to keep, as `Table.filter` takes it."""
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bits(mask)])

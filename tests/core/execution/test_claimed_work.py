@@ -138,7 +138,7 @@ async def test_a_second_run_waits_names_the_holder_and_adopts(tmp_path: Path) ->
         assert len(server.requests) == 10
     (held,) = [notice for notice in notices if "waiting for it" in notice]
     assert f"row group 00000 is held by run first-ru (process {os.getpid()} on " in held and "UTC" in held
-    assert any("are free: going on" in notice for notice in notices)
+    assert any("are free: continuing" in notice for notice in notices)
 
 
 async def test_what_is_free_is_made_while_others_are_waited_for(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -> None
                 assert any("waiting for it" in line for line in lines)
                 holder.kill()
                 rest, _ = waiter.communicate(timeout=60)
-        assert waiter.returncode == 0 and "are free: going on" in rest
+        assert waiter.returncode == 0 and "are free: continuing" in rest
         assert len(stored_records(only_version(root))) == 10
 
 

@@ -92,7 +92,7 @@ def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) ->
     latest, killed = api.history(dataset)
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
-    assert f"{latest.replayed} replies were taken from the journal" in outcome.stdout
+    assert f"{latest.replayed} replies were replayed from the journal" in outcome.stdout
 
 
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Pa
             notices.append(event.message)
 
     assert api.generate(dataset, on_event=on_event).remaining == 0
-    assert any("history of runs lacks this one" in notice for notice in notices)
+    assert any("missing from the history" in notice for notice in notices)
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------
