@@ -8,7 +8,7 @@ writes foreign values as JSON does it here (RFC 8259; numbers of any size, becau
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -140,9 +140,14 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
-        return all(type(part) in _SAFE or _is_plain(part) for part in value.values())
-    if isinstance(value, list | tuple):
-        return all(type(part) in _SAFE or _is_plain(part) for part in value)
+        parts: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    else:
+        return True
+    for part in parts:  # a generator would take longer, and this is done for every cell that a model writes
+        if type(part) not in _SAFE and not _is_plain(part):
+            return False
     return True
 
 

@@ -25,7 +25,8 @@ def count_usage(total: UsageByModel, alias: str, counts: Mapping[str, int]) -> N
     """Add what a model alias has used to a total, in place. The sum is that of `add_usage`."""
     mine = total.setdefault(alias, {})
     for key, count in counts.items():
-        mine[key] = min(mine.get(key, 0) + count, _MOST)
+        if count or key not in mine:  # most counts of a request are 0
+            mine[key] = min(mine.get(key, 0) + count, _MOST)
 
 
 def subtract_usage(whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Mapping[str, int]]) -> UsageByModel:

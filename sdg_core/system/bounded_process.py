@@ -21,6 +21,8 @@ from typing import Any
 MEMORY = 2**29
 """Bytes of address space that the work may take beyond what the interpreter and its modules take, unless said otherwise."""
 _CHUNK = 2**16
+_START_SECONDS = 120.0
+"""For an interpreter to start and import its modules, which is not the work's time: a busy machine may take many seconds."""
 _GRACE = 2.0
 """Seconds that the process outlives a request that its owner would have ended."""
 _START = """
@@ -60,9 +62,9 @@ class BoundedProcess:
         """What the function returns. content: what a request that is a dict is about, for the function under that key.
         Raises WorkEndedError."""
         with self._lock:
-            process = self._running()
-            deadline = time.monotonic() + self._seconds
             try:
+                process = self._running()
+                deadline = time.monotonic() + self._seconds
                 _send(process, {"request": request, "length": len(content)}, content)
                 while True:
                     message = _receive(process, deadline)
@@ -94,6 +96,7 @@ class BoundedProcess:
                 env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
                 start_new_session=True,
             )
+            _receive(self._process, time.monotonic() + _START_SECONDS)
         return self._process
 
     def _end(self) -> None:
@@ -150,6 +153,7 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int
         tell({"question": question})
         return json.loads(reader.readline())["request"]
 
+    tell({"ready": True})
     while line := reader.readline():
         message = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)

@@ -1,17 +1,20 @@
 """What warm processes have imported before they are forked (`tests.support.warm`): libraries, and what most commands import."""
 
 import gc
-import sys
 from importlib import import_module
 
 MODULES = (
     "aiohttp.web",  # the model server
+    "alembic.command",
     "dagster._cli",  # `dagster asset materialize` and its kin
+    "dagster._core.storage.sqlite_storage",
+    "dagster.components",
     "numpy.random",
     "pyarrow.compute",
     "pyarrow.parquet",
     "rich.progress",
     "rich.table",
+    "sdg_assets",
     "sdg_core.cli.inspect_commands",
     "sdg_core.cli.pipeline_commands",
     "sdg_core.cli.progress",
@@ -35,12 +38,9 @@ MODULES = (
     "sdg_core.profiling.build",
     "sdg_core.system.signals",
     "sdg_core.testing",
+    "sqlalchemy.dialects.sqlite",
 )
 
 for module in MODULES:
     import_module(module)
-# Dagster's side of the product is left to each process.
-for module in list(sys.modules):
-    if module.partition(".")[0] == "sdg_assets":
-        del sys.modules[module]
 gc.freeze()

@@ -2,14 +2,10 @@
 server that has done so (multiprocessing's fork server, one for each worker of pytest), and are in all else processes like others:
 with a process id, an environment, a working directory and an output of their own, to be signalled and killed.
 
-A module of the product that takes something from its process when it is imported is in OF_EACH_PROCESS, and each process executes
-it again; `tests/architecture/test_import_effects.py` keeps that list complete.
-
 What is about the start of an interpreter (which modules are imported, the hash seed, `-W`) is tested with `subprocess`.
 """
 
 import atexit
-import importlib
 import multiprocessing
 import os
 import runpy
@@ -22,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-OF_EACH_PROCESS = ("sdg_core.store.temporaries", "sdg_core.system.failpoints")
+from tests.support.warm_spawn import SITE, execute_again, install
+
 OUTPUT = ("stdout", "stderr")
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.support.preload"])
@@ -110,10 +107,11 @@ def _run(command: Command, directory: Path) -> None:
     os.chdir(command.cwd)
     os.environ.clear()
     os.environ.update(command.env)
-    for name in OF_EACH_PROCESS:
-        importlib.reload(sys.modules[name])
+    execute_again()
     sys.path[:0] = [str(command.cwd), *filter(None, command.env.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[1:] = command.arguments
+    if str(SITE) in sys.path:
+        install()
     try:
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     finally:

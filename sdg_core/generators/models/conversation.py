@@ -108,7 +108,9 @@ class Standing:
         together = dict(self.usages)
         for alias, usage in usages.items():
             together[alias] = together[alias] + usage if alias in together else usage
-        return replace(self, usages=together, requests=self.requests + requests)
+        return Standing(
+            self.request, self.turn, self.tool_turns, self.said, usages=together, requests=self.requests + requests
+        )
 
 
 @dataclass(frozen=True)

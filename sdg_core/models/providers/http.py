@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import aiohttp
@@ -101,7 +102,7 @@ class HttpSender:
                 headers=sent,
                 proxy=target.proxy,
                 proxy_auth=target.login,
-                timeout=aiohttp.ClientTimeout(total=timeout),
+                timeout=_within(timeout),
                 allow_redirects=False,
             ) as response:
                 status = response.status
@@ -204,6 +205,11 @@ class HttpSender:
         if self._public is None:
             self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
         return self._public
+
+
+@lru_cache(maxsize=64)
+def _within(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds)
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
