@@ -96,7 +96,7 @@ def _is_definition(reference: str) -> bool:
 def _mappings(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
-    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+    for part in _parts(node):
         yield from _mappings(part)
 
 
@@ -198,7 +198,7 @@ class _Counter:
 
 
 def _parts(keyword: Any) -> Iterable[Any]:
-    """The schemas of a keyword that has several."""
+    """What a mapping or a list holds, such as the schemas of a keyword that has several."""
     if isinstance(keyword, Mapping):
         return keyword.values()
     return keyword if isinstance(keyword, list) else ()
