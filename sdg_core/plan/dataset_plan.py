@@ -1,7 +1,7 @@
 """The compiled plan of a dataset: everything a run needs to know, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,4 +139,4 @@ class DatasetPlan:
 
     def with_settings(self, settings: RunSettings) -> "DatasetPlan":
         """The same plan under other run settings; the fingerprint does not change."""
-        return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
+        return replace(self, config=self.config.model_copy(update={"run": settings}))
