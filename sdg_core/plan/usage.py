@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from sdg_core.config.models import ModelConfig, Prices
 
@@ -84,6 +85,7 @@ def sum_costs(found: Iterable[Cost]) -> dict[str, float]:
     return {currency: float(amount) for currency, amount in sums.items()}
 
 
+@lru_cache(maxsize=256, typed=True)
 def exact_amount(amount: float) -> Decimal:
     """The decimal number that a float is written as."""
     return Decimal(repr(amount))
