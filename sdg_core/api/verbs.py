@@ -132,7 +132,7 @@ def check_evaluation_sets(dataset: ConfigLike | Dataset) -> list[str]:
     processors = dataset.plan.config.processors
     if not any(isinstance(processor, DecontaminateProcessor) for processor in processors):
         return []
-    from sdg_core.processing.row_processors import check_evaluation_sets as check
+    from sdg_core.processing.evaluation_sets import check_evaluation_sets as check
 
     return check(processors, lambda source: open_source(dataset, source))
 

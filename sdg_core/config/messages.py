@@ -149,7 +149,7 @@ def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
     found: set[tuple[Any, ...]] = set()
     for parent, (missing, unknown) in by_parent.items():
         meant = {_meant(key, missing) for key in unknown} - {None}
-        meant |= {key for key in missing if any(name in _keys_below(parent, key) for name in unknown)}
+        meant |= {key for key in missing if not _keys_below(parent, key).isdisjoint(unknown)}
         found.update((*parent, key) for key in meant)
         for other, (below, _) in by_parent.items():
             if len(other) > len(parent) and other[: len(parent)] == parent:
@@ -159,8 +159,12 @@ def renamed_keys(faults: Iterable[Any]) -> set[tuple[Any, ...]]:
 
 def _keys_below(parent: tuple[Any, ...], key: str) -> set[str]:
     """The keys of the mappings that belong under a key."""
-    fields = [model.model_fields[key] for model in _models_at(parent) if key in model.model_fields]
-    return {name for field in fields for part in _models_in(field.annotation) for name in part.model_fields}
+    found: set[str] = set()
+    for model in _models_at(parent):
+        if key in model.model_fields:
+            for part in _models_in(model.model_fields[key].annotation):
+                found.update(part.model_fields)
+    return found
 
 
 def _meant(key: str, known: Collection[str]) -> str | None:

@@ -8,7 +8,6 @@ Invariant: `prepare` has seen every batch, once for each deduplication, before `
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Protocol, TypeVar
@@ -21,14 +20,12 @@ import pyarrow as pa
 from sdg_core.config.processors import (
     DecontaminateProcessor,
     DeduplicateProcessor,
-    EvaluationSet,
     FilterProcessor,
     Processor,
     RowProcessor,
 )
-from sdg_core.config.seeds import DirectorySeedSource, LocalSeedSource, SeedSource
 from sdg_core.counts import counted
-from sdg_core.errors import CellError, FilterError, SdgError, SeedError
+from sdg_core.errors import CellError, FilterError, SdgError
 from sdg_core.filters.clusters import Duplicates, Ids
 from sdg_core.filters.decontaminate import EvaluationIndex
 from sdg_core.filters.deduplicate import duplicates_by, normalised
@@ -38,10 +35,9 @@ from sdg_core.plan.fingerprint import canonical_json
 from sdg_core.plan.templates.judging import score_of, why_not
 from sdg_core.plan.templates.render import compiled, plain_value
 from sdg_core.plan.templates.skip import truth_template
-from sdg_core.seeds.readers import Seeds
+from sdg_core.processing.evaluation_sets import OpenSource, named_processor, of_evaluation_set, opened_evaluation_set
 
 Found = TypeVar("Found")
-OpenSource = Callable[[SeedSource], Seeds]
 Batches = Callable[[frozenset[str]], Iterator[tuple[Ids, pa.Table]]]
 """Reads the whole dataset once, as record indices and at least these columns."""
 Reasons = list[str | None]
@@ -88,9 +84,9 @@ class RowProcessors:
             for ids, table in batches(columns):
                 for other_name, other in earlier:
                     ids, table, _ = _judged(other_name, other, ids, table)
-                with _named(name):
+                with named_processor(name):
                     step.observe(ids, table)
-            with _named(name):
+            with named_processor(name):
                 step.decide()
             self.outcomes[place].method = step.method
 
@@ -118,7 +114,7 @@ def open_row_processors(processors: Sequence[Processor], open_source: OpenSource
     chosen = [processor for processor in processors if isinstance(processor, RowProcessor)]
     steps: list[tuple[str, _Step]] = []
     for processor in chosen:
-        with _named(processor.name):
+        with named_processor(processor.name):
             steps.append((processor.name, _open(processor, open_source)))
     marks = row_processor_marks(processors)
     outcomes = [Outcome(name, marks[name], step.method) for name, step in steps]
@@ -148,37 +144,10 @@ def _open(processor: RowProcessor, open_source: OpenSource) -> _Step:
 
 def _judged(name: str, step: _Step, ids: Ids, table: pa.Table) -> tuple[Ids, pa.Table, Reasons]:
     """What stays, and the reasons for all records."""
-    with _named(name):
+    with named_processor(name):
         reasons = step.reasons(ids, table) if len(ids) else []
     stays = np.array([reason is None for reason in reasons], dtype=np.bool_)
     return ids[stays], table.filter(pa.array(stays)), reasons
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Names the processor in what is raised inside."""
-    try:
-        yield
-    except SeedError as error:
-        raise SeedError(f"processor {name!r}: {error.message}", remedy=error.remedy) from error
-    except CellError as error:
-        remedy = error.remedy or "fix the processor (for a value that may be absent, use `| default('')`)"
-        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
-    except FilterError as error:
-        remedy = error.remedy or "fix the processor, then process again"
-        raise FilterError(f"processor {name!r}: {error.message}", remedy=remedy) from error
-
-
-@contextmanager
-def _of_evaluation_set(place: int) -> Iterator[None]:
-    """Says of which evaluation set something is raised that is otherwise said of seed data."""
-    name = f"evaluation_sets[{place}]"
-    try:
-        yield
-    except SeedError as error:
-        message = error.message.replace("seed file", "the file").replace("the seed data", "its source")
-        remedy = error.remedy.replace("seed_config.source", f"{name}.source") if error.remedy is not None else None
-        raise SeedError(f"{name}: {message}", remedy=remedy) from error
 
 
 class _Keep:
@@ -277,41 +246,6 @@ class _Deduplication:
         return _of_each(ids, table, template.names, lambda values: score_of(template, values))
 
 
-def check_evaluation_sets(processors: Sequence[Processor], open_source: OpenSource) -> list[str]:
-    """Open the evaluation sets that are files, and list the others, which are read when processing starts.
-
-    Raises SeedError or FilterError, naming the processor, for one that is not there, cannot be read, or has no such column.
-    """
-    unread = []
-    for processor in processors:
-        if not isinstance(processor, DecontaminateProcessor):
-            continue
-        for place, evaluation in enumerate(processor.evaluation_sets):
-            source = evaluation.source
-            if isinstance(source, LocalSeedSource | DirectorySeedSource) and not getattr(
-                source, "upstream_asset", None
-            ):
-                with _named(processor.name):
-                    _opened_evaluation_set(place, evaluation, open_source)
-            else:
-                where = f"processor {processor.name!r}: evaluation_sets[{place}]"
-                unread.append(f"{where} ({source.seed_type}) is not checked; it is read when processing starts")
-    return unread
-
-
-def _opened_evaluation_set(place: int, evaluation: EvaluationSet, open_source: OpenSource) -> Seeds:
-    with _of_evaluation_set(place):
-        seeds = open_source(evaluation.source)
-        names = seeds.info().schema.names
-    unknown = [name for name in evaluation.columns if name not in names]
-    if unknown:
-        raise FilterError(
-            f"evaluation_sets[{place}] has no column {unknown[0]!r}; it has {', '.join(names)}",
-            remedy="name columns of the evaluation set",
-        )
-    return seeds
-
-
 class _Decontamination:
     """Records that share no n-gram, or only few, with an evaluation record."""
 
@@ -322,9 +256,9 @@ class _Decontamination:
         self._starts = [0]
         texts = []
         for place, evaluation in enumerate(processor.evaluation_sets):
-            seeds = _opened_evaluation_set(place, evaluation, open_source)
+            seeds = opened_evaluation_set(place, evaluation, open_source)
             info = seeds.info()
-            with _of_evaluation_set(place):
+            with of_evaluation_set(place):
                 frame = seeds.read(np.arange(info.num_rows, dtype=np.int64))
             texts.append(joined_texts(frame.to_arrow(), evaluation.columns))
             self._starts.append(self._starts[-1] + info.num_rows)
