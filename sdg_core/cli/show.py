@@ -13,7 +13,6 @@ from rich.text import Text
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
 from sdg_core.cli.output import counted, print_json, say
 from sdg_core.cli.show_money import (
-    estimate_costs,
     selection_lines,
     usage_lines,
     used_and_paid,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
         Dataset,
         DatasetPlan,
         DatasetStatus,
-        Estimate,
         ModelProvider,
         Preview,
     )
@@ -145,42 +143,6 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
         say(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
 
 
-def estimate(result: "Estimate", *, as_json: bool) -> None:
-    """The outcome of `sdg estimate`."""
-    if as_json:
-        print_json(result.to_dict())
-        return
-    console = stdout()
-    if not result.remaining:
-        console.print("nothing to do: no record remains")
-        return
-    table = two_columns()
-    table.add_row("remaining", counted(result.remaining, "record"))
-    failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
-    if result.reused:
-        table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
-    if not result.sampled:
-        table.add_row("expected", "no request: every cell that costs something is there")
-        console.print(table)
-        return
-    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
-    table.add_row("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}")
-    for line in usage_lines(result.usage):
-        table.add_row("expected", line)
-    for column, count in result.skipped.items():
-        table.add_row("skipped", f"{column}: about {count:,} cells, which cost nothing")
-    for line in estimate_costs(result):
-        table.add_row("cost", line)
-    if result.usage and not result.cost:
-        table.add_row("cost", "unknown: no model_configs entry has prices")
-    table.add_row(
-        "time", f"{_duration(result.seconds)} at the measured rate, with all requests that are allowed at once"
-    )
-    if result.simulated:
-        table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
-    console.print(table)
-
-
 def status(current: "DatasetStatus", *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
@@ -235,11 +197,3 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
 def _place(provider: "ModelProvider") -> str:
     nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
     return provider.endpoint or nowhere
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
