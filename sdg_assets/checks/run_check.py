@@ -25,7 +25,7 @@ def row_groups_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         MATCH_PLAN,
         asset=key,
-        description="The files of a run have the rows, the schema and the fingerprint that the plan wants. Warns of records "
+        description="The files of a run have the rows, the schema and the fingerprint that the plan requires. Warns of records "
         "that have no row.",
     )
 
@@ -35,7 +35,7 @@ def sources_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         SOURCES_MATCH_PLAN,
         asset=key,
-        description="The files of a run have the fingerprint that the plan wants, and for each source and stage: tasks in = "
+        description="The files of a run have the fingerprint that the plan requires, and for each source and stage: tasks in = "
         "tasks handed on + filtered + failed + expanded. Warns of sources that are partial or given up.",
     )
 
@@ -74,7 +74,7 @@ class RunCheck:
             passed=not self._faults and not self._remaining,
             severity=dg.AssetCheckSeverity.ERROR if self._faults else dg.AssetCheckSeverity.WARN,
             description="; ".join(self._faults[:MAX_SHOWN_FAULTS])
-            or (f"{said}materializing it tries them again" if self._remaining else None),
+            or (f"{said}materializing it retries them" if self._remaining else None),
             metadata={
                 self.partitions.replace(" ", "_"): self._files,
                 "rows": self._rows,

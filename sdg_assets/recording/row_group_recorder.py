@@ -71,8 +71,8 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
         if not self._only_wait:
             return None
         return (
-            f"every record of row groups {_numbers(self.empty)} waits for a reply that comes later; they are not recorded\n"
-            "  -> materialize them again when the replies are there; what was made of other row groups is recorded"
+            f"every record of row groups {_numbers(self.empty)} waits for a deferred reply; they are not recorded\n"
+            "  -> materialize them again once the replies have arrived; what was generated for others is recorded"
         )
 
     @property
@@ -99,7 +99,7 @@ def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
-        "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
+        "  -> fix the cause and materialize them again; what was generated for others is recorded"
     )
 
 

@@ -165,7 +165,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
-        table.add_row("waiting", f"{count:,} records wait for replies that come later, in row groups {listing}")
+        table.add_row("waiting", f"{count:,} records wait for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""

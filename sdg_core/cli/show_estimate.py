@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 def estimate(result: "Estimate", *, as_json: bool) -> None:
     """The outcome for a dataset."""
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
-    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
     expected = [("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}"), *_used_and_paid(result)]
-    expected += _times(result, "at the measured rate, with all requests that are allowed at once")
+    expected += _times(result, "at the measured rate, at full concurrency")
     _show(result, expected, unit="record", as_json=as_json)
 
 
 def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
     """The outcome for a pipeline."""
     failed = f"; {result.failed:,} of them would fail ({result.first_failure})" if result.failed else ""
-    how = "read and taken through the stages with simulated replies; no model was asked"
+    how = "run through the stages with simulated replies; no model requests were sent"
     expected = [("judged by", f"{counted(result.sampled, 'source')}, {how}{failed}")]
     for stage, count in result.tasks.items():
         expected.append(("tasks", f"{stage}: about {count:,}"))
     expected.append(("rows", f"about {result.rows:,}"))
     expected += _used_and_paid(result)
-    rate = "with all requests that are allowed at once"
+    rate = "at full concurrency"
     if result.speed_assumed:
-        rate += ", if models need half a second for a reply, and a second for 50 tokens"
+        rate += ", assuming 0.5 s a reply and 50 tokens a second"
     expected += _times(result, rate)
     if result.measured:
         expected.append(("replies", f"as long as those of {', '.join(result.measured)} in the files of this pipeline"))
@@ -44,13 +44,13 @@ def _show(result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_
         return print_json(result.to_dict())
     console = stdout()
     if not result.remaining:
-        return console.print(f"nothing to do: no {unit} remains")
+        return console.print(f"nothing to do: no {unit}s remain")
     table = two_columns()
     table.add_row("remaining", counted(result.remaining, unit))
     if result.reused:
-        table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
+        table.add_row("reused", f"{result.reused:,} cells already exist and are not requested again")
     if not result.sampled:
-        expected = [("expected", "no request: every cell that costs something is there")]
+        expected = [("expected", "no requests: every cell that costs something already exists")]
     for name, line in expected:
         table.add_row(name, line)
     console.print(table)

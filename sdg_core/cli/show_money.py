@@ -92,7 +92,7 @@ def usage_lines(usage: "UsageByModel") -> list[str]:
 
 def selection_lines(found: "SelectionCounts", cost: "Mapping[str, Cost]", *, unit: str) -> "Iterator[tuple[str, str]]":
     """What selecting came to, and what rejected candidates used, as rows of a table. unit: what has a row."""
-    best = f", {found.fallback:,} took the best instead" if found.fallback else ""
+    best = f", {found.fallback:,} used the best one instead" if found.fallback else ""
     yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} {unit} without a row{best}"
     for line in (*usage_lines(found.usage), *cost_lines(cost)):
         yield "", f"of that for rejected candidates: {line}"

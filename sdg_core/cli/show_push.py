@@ -23,10 +23,10 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     if len(plan.files) > SHOWN:
         console.print(f"  and {len(plan.files) - SHOWN:,} more files")
     for name in plan.stale[:SHOWN]:
-        console.print(f"  {name}  is removed: it does not belong to the dataset any more", soft_wrap=True)
+        console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
     if len(plan.stale) > SHOWN:
         console.print(f"  and {len(plan.stale) - SHOWN:,} more are removed")
-    console.print(f"{len(plan.files):,} files, {_size(plan.size)}; {plan.unchanged:,} files are there as they are")
+    console.print(f"{len(plan.files):,} files, {_size(plan.size)}; {plan.unchanged:,} files are up to date")
     if plan.simulated:
         console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
     if plan.nothing_to_do:
@@ -34,7 +34,9 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise RefusedError("nobody can be asked, and nothing was uploaded", remedy="--yes uploads without asking")
+        raise RefusedError(
+            "there is no terminal to ask on, and nothing was uploaded", remedy="--yes uploads without asking"
+        )
     return typer.confirm("Upload?")
 
 

@@ -46,12 +46,12 @@ def _say_what_remains(summary: "RunSummary") -> None:
 def _details(summary: "RunSummary") -> Iterator[str]:
     """What people should know beyond the counts."""
     if summary.dropped:
-        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
+        yield f"{summary.dropped:,} records have no row: none of their candidates was kept (see rejected/)"
     if summary.waiting:
-        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
+        yield f"{summary.waiting:,} records wait for deferred replies; run again once they have arrived"
     if summary.replayed - summary.sampled:
-        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
+        yield f"{summary.replayed - summary.sampled:,} replies were replayed from the journal, not paid for again"
     if summary.sampled:
-        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
+        yield f"{summary.sampled:,} replies were reused from previews and estimates, not paid for again"
     if summary.carried:
-        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
+        yield f"{summary.carried:,} cells were carried over from earlier versions, not paid for again"

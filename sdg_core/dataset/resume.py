@@ -64,8 +64,8 @@ def choose_version(
     if (other := layout.other_place()) is not None and not layout.root_given:
         raise RefusedError(
             f"{layout.directory} holds no data, but {other} holds data of a dataset of this name: a run would pay for it again",
-            remedy=f"go on there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
-            f"to start again on purpose, give --root {layout.root}",
+            remedy=f"continue there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
+            f"to start over on purpose, pass --root {layout.root}",
         )
     if mode == "never":
         return _forced_version(layout, plan, begun_by=begun_by)
@@ -84,7 +84,7 @@ def choose_version(
         raise ConfigDriftError(
             f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
             + "\n".join(f"  {change}" for change in describe_drift(previous, plan)),
-            remedy="undo the change, or use --resume if_possible to start a new version beside the old one",
+            remedy="undo the change, or use --resume if_possible to start a new version alongside the old one",
         )
     new = plan.fingerprint.version
     notice = f"the config changed since version {previous.name}: starting version {new}; the old one is kept"
@@ -207,5 +207,5 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str |
             return own
     numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
-    notice = f"starting version {name}; what exists is kept"
+    notice = f"starting version {name}; existing data is kept"
     return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)

@@ -141,6 +141,5 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
         name = type(plan.own).__name__
         raise FunctionError(
             f"{plan.label}: {what} of {name} raised {what_raised(error)}",
-            remedy="fix it and run again; "
-            + ("nothing was made yet" if what == "setup" else "what was finished is kept"),
+            remedy="fix it and run again; " + ("nothing was made yet" if what == "setup" else "finished work is kept"),
         ) from error

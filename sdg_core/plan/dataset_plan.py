@@ -1,7 +1,8 @@
 """The compiled plan of a dataset: everything a run needs to know, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -106,7 +107,7 @@ class DatasetPlan:
         drawn = f"a record is drawn up to {select.candidates} times until {select.keep}"
         return f"{drawn}; else {ends[select.otherwise]}"
 
-    @property
+    @cached_property
     def resizes(self) -> bool:
         """Whether a row group's rows may be other than its records, in number and in kind."""
         return any(resizes(column) for column in self.config.columns)
@@ -138,4 +139,4 @@ class DatasetPlan:
 
     def with_settings(self, settings: RunSettings) -> "DatasetPlan":
         """The same plan under other run settings; the fingerprint does not change."""
-        return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
+        return replace(self, config=self.config.model_copy(update={"run": settings}))

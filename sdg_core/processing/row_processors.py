@@ -392,6 +392,6 @@ def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
     """The error for a dataset of which no record is left."""
     last = next(outcome for outcome in outcomes if outcome.removed and not outcome.kept)
     return FilterError(
-        f"processor {last.name!r} removed all {last.removed} records it saw, so that none is left (one for: {last.example})",
+        f"processor {last.name!r} removed all {last.removed} records it saw, so none is left (one for: {last.example})",
         remedy="loosen it, then process again; `sdg reopen FILE` first, to generate more records",
     )

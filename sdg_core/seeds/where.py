@@ -110,7 +110,7 @@ class WhereReader(SeedReader):
                 return False
             raise SeedError(
                 f"{_FIELD}: seed row {number}: {error.message}",
-                remedy="for what a row may lack, use `| default(...)` or test it first: `x is defined and x > 3`",
+                remedy="for a value that may be missing, use `| default(...)` or test it first: `x is defined and x > 3`",
             ) from error
 
     @cached_property

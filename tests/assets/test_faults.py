@@ -68,7 +68,7 @@ def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
 
 
 def test_c4_the_guide_says_it_for_instances_of_ones_own() -> None:
-    said = (PROJECT / "docs" / "guide" / "dagster.md").read_text(encoding="utf-8").partition("## How much at once")[2]
+    said = (PROJECT / "docs" / "guide" / "dagster.md").read_text(encoding="utf-8").partition("## Concurrency")[2]
     assert "granularity: run" in said
     assert "BatchingSqliteEventLogStorage" in said
 

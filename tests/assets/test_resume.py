@@ -167,7 +167,7 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
     location.materialize(instance, "tickets/row_groups", tags=requests[0].tags)
     requests, skipped, cursor = location.tick(instance, SENSOR, cursor=cursor)
     assert requests == []
-    assert skipped is not None and "tickets: row groups 0 gained nothing; asked for again from 2" in skipped
+    assert skipped is not None and "tickets: row groups 0 made no progress; requested again from 2" in skipped
 
 
 def test_attempts_wait_longer_and_longer_and_end() -> None:

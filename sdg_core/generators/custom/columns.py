@@ -143,7 +143,7 @@ def call_whole_column(
     return pl.DataFrame([_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted])
 
 
-_KEPT = "what other row groups finished is kept; fix the function and run the same command to go on"
+_KEPT = "finished row groups are kept; fix the function and rerun the same command to resume"
 
 
 def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Series:

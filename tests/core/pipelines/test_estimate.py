@@ -53,7 +53,7 @@ def test_of_all_sources_of_a_rehearsal_it_is_exact(tmp_path: Path) -> None:
     project.write(a="one two three", b="four", c="five six")
     shown = sdg("estimate", project.file, "--root", project.root)
     assert shown.returncode == 0, shown.stderr
-    for words in ("3 sources", "no model was asked", "stages[1] columns: about 6", "EUR", "simulated"):
+    for words in ("3 sources", "no model requests", "stages[1] columns: about 6", "EUR", "simulated"):
         assert words in shown.stdout, shown.stdout
     expected = pipelines.estimate(project.open())
     assert not Path(project.root, "notes").exists()
