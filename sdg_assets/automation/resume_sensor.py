@@ -17,6 +17,7 @@ from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.opened.base import Opened
 from sdg_assets.resources import StoreResource, store_of_location
 from sdg_core import api
+from sdg_core.counts import counted
 
 REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"
@@ -135,6 +136,6 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     if choice.given_up:
         yield (
             f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} gained nothing in "
-            f"{choice.attempts.groups[choice.given_up[0]].count} runs and are no longer requested; see their failures, then "
-            "materialize them yourself or reset this sensor's cursor"
+            f"{counted(choice.attempts.groups[choice.given_up[0]].count, 'run')} and are no longer requested; "
+            "see their failures, then materialize them yourself or reset this sensor's cursor"
         )

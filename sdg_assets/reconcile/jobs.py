@@ -11,6 +11,7 @@ from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
 from sdg_assets.resources import store_of_run
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import SdgError
 
 REOPEN = "reopen_dataset"
@@ -101,7 +102,7 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = Fal
             }
         )
         if faults:
-            raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
+            raise _refused(f"{counted(len(faults), 'dataset')} could not be compared: " + "; ".join(faults))
 
     described = "Brings Dagster's events in line with the files of all datasets and pipelines."
     return location_job(reconcile_events, name=name, description=described)

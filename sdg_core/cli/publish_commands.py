@@ -8,6 +8,7 @@ import typer
 
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import AsJson, File, NumRecords, Root, reports_errors
+from sdg_core.counts import counted
 
 
 @reports_errors
@@ -83,8 +84,8 @@ def export(
         defuse_formulas=defuse,
     )
     if not exported.finished:
-        of_what = f"for {opened.plan.num_records:,} records" if isinstance(opened, api.Dataset) else "so far"
-        typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows {of_what}", err=True)
+        of_what = f"for {counted(opened.plan.num_records, 'record')}" if isinstance(opened, api.Dataset) else "so far"
+        typer.echo(f"{opened.name}: not finished: {counted(exported.num_rows, 'row')} {of_what}", err=True)
     show_results.exported(exported, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import (
     selection_lines,
     usage_lines,
@@ -19,6 +19,7 @@ from sdg_core.cli.show_money import (
 )
 from sdg_core.cli.show_versions import run_table, version_table
 from sdg_core.cli.tables import print_values, stdout, two_columns
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import (
@@ -68,7 +69,11 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
         allowed = ", ".join(tools.allow_tools) if tools.allow_tools else "every tool"
         table.add_row("tools", f"{alias}: {allowed} of {', '.join(tools.providers)}")
     for measured in acceptances:
-        never = f"; {measured.failing:,} of {measured.records:,} records find none and fail" if measured.failing else ""
+        never = (
+            f"; {measured.failing:,} of {counted(measured.records, 'record')} will find none and fail"
+            if measured.failing
+            else ""
+        )
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
@@ -81,7 +86,9 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
     for field in compiled.schema:
         kind = _made_by(compiled, field.name)
         written = (
-            str(field.type) if field.type.num_fields <= _FIELDS_SHOWN else f"struct of {field.type.num_fields} fields"
+            str(field.type)
+            if field.type.num_fields <= _FIELDS_SHOWN
+            else f"struct of {counted(field.type.num_fields, 'field')}"
         )
         columns.add_row(field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else ""))
     console.print(columns)
@@ -157,7 +164,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
             Text("notice", "yellow"), f"{current.other_place} holds data: --root {Path(current.other_place).parent}"
         )
     table.add_row("versions", ", ".join(current.versions) or "none")
-    table.add_row("records", f"{current.records:,} of {current.target_num_records:,}")
+    table.add_row("records", current.records_text)
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
@@ -165,7 +172,8 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
-        table.add_row("waiting", f"{count:,} records wait for deferred replies, in row groups {listing}")
+        waiting = counted(count, "record", "wait")
+        table.add_row("waiting", f"{waiting} for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""
@@ -191,7 +199,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
             yield "", f"{count:,} x {message}"
     yield from used_and_paid(current)
     if current.selection is not None:
-        yield from selection_lines(current.selection, current.rejected_cost, unit="records")
+        yield from selection_lines(current.selection, current.rejected_cost, unit="record")
 
 
 def _place(provider: "ModelProvider") -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sdg_core.cli.output import counted, print_json
+from sdg_core.cli.output import print_json
 from sdg_core.cli.show_money import estimate_costs, usage_lines
 from sdg_core.cli.tables import stdout, two_columns
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import Estimate
@@ -48,7 +49,7 @@ def _show(result: "Estimate", expected: list[tuple[str, str]], *, unit: str, as_
     table = two_columns()
     table.add_row("remaining", counted(result.remaining, unit))
     if result.reused:
-        table.add_row("reused", f"{result.reused:,} cells already exist and are not requested again")
+        table.add_row("reused", f"{counted(result.reused, 'cell')} already made and not requested again")
     if not result.sampled:
         expected = [("expected", "no requests: every cell that costs something already exists")]
     for name, line in expected:
@@ -60,7 +61,7 @@ def _used_and_paid(result: "Estimate") -> Iterator[tuple[str, str]]:
     for line in usage_lines(result.usage):
         yield "expected", line
     for column, count in result.skipped.items():
-        yield "skipped", f"{column}: about {count:,} cells, which cost nothing"
+        yield "skipped", f"{column}: about {counted(count, 'cell', 'cost')} nothing"
     for line in estimate_costs(result):
         yield "cost", line
     if result.usage and not result.cost:

@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import ColumnPlan, RunPlan, format_ranges
-from sdg_core.cli.output import counted, print_json
+from sdg_core.cli.output import print_json
 from sdg_core.cli.show import STYLES
 from sdg_core.cli.tables import stdout, two_columns
+from sdg_core.counts import counted
 
 _ACTIONS = {
     "start": "a first run",

@@ -128,17 +128,23 @@ def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
 
 def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
     """Raise ShrinkError if a file of ours holds records beyond the plan."""
+    reach = records_reached(version, plan)
+    if reach > plan.num_records:
+        raise ShrinkError(
+            f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
+            remedy=f"set num_records to {reach} or more, or use --resume never to start a new version",
+        )
+
+
+def records_reached(version: VersionLayout, plan: DatasetPlan) -> int:
+    """The smallest num_records that the files of a version fit into, as far as it is beyond the plan's last row group."""
     reach = 0
     for index, found in find_row_groups(version, first=len(plan.row_groups) - 1).items():
         if isinstance(found, Footer):
             reach = max(reach, found.start + found.size)
         elif isinstance(found, CorruptFileError):
             reach = max(reach, index * plan.config.row_group_size + 1)
-    if reach > plan.num_records:
-        raise ShrinkError(
-            f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
-            remedy=f"set num_records to {reach} or more, or use --resume never to start a new version",
-        )
+    return reach
 
 
 def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from sdg_core.counts import counted
 from sdg_core.errors import ClaimedError, LedgerError
 from sdg_core.ledger import claims as leases
 from sdg_core.ledger.claims import REMEDY, WHOLE, Claim, Claims
@@ -108,7 +109,7 @@ class LeaseKeeper:
 
 
 def _claimed(others: Sequence[Claim]) -> ClaimedError:
-    more = f"; so are {len(others) - 1} more row groups" if len(others) > 1 else ""
+    more = f", and {counted(len(others) - 1, 'more row group', 'are')} held" if len(others) > 1 else ""
     return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
 
 

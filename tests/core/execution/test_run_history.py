@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.dataset.ledger import open_ledger_for
 from sdg_core.errors import LedgerError, PermanentModelError, RunAbortedError
@@ -93,7 +94,7 @@ async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Pa
     latest, killed = api.history(dataset)
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
-    assert f"{latest.replayed} replies were replayed from the journal" in outcome.stdout
+    assert f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal" in outcome.stdout
 
 
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:

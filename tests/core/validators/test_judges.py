@@ -206,7 +206,7 @@ def test_an_output_schema_says_what_a_verdict_holds() -> None:
     [
         (lambda df: 1 / 0, "m:f raised ZeroDivisionError"),
         (lambda df: df.to_dicts(), "returned list, not a polars DataFrame"),
-        (lambda df: df.head(1), "returned 1 rows for 2"),
+        (lambda df: df.head(1), "returned 1 row for 2"),
     ],
 )
 def test_a_function_that_fails_gives_no_verdict(call: Any, message: str) -> None:
