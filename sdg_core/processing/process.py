@@ -21,11 +21,11 @@ from sdg_core.plan.checks.processors import REMOVED, WITH_PICTURES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.row_groups import format_ranges
 from sdg_core.processing.card import dataset_card
+from sdg_core.processing.evaluation_sets import OpenSource
 from sdg_core.processing.pictures import ROWS_PER_PART as PICTURE_ROWS_PER_PART
 from sdg_core.processing.pictures import WithPictures, picture_columns
 from sdg_core.processing.removed import NOTHING_REMOVED, RemovedRecords, write_clusters
 from sdg_core.processing.row_processors import (
-    OpenSource,
     RowProcessors,
     open_row_processors,
     removes_everything,
