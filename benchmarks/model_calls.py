@@ -3,17 +3,20 @@
     python benchmarks/model_calls.py [--works W2,W2-0ms,W3,W4,W5,W5-fast,...] [--repeat 3] [--peer-python PATH]
 
 All ask the same mock server (`mock_model_server.py`), 64 requests at once: the median of `--repeat` runs, ours and the bare
-loop's in turn. Seconds are those of the run, imports apart, and those of the whole process, start-up included, each with its
-ratio. Where requests fail, the bare loop sends them again as the server asks. The peer runs once.
+loop's in turn. Seconds are those of the run, aiohttp's import apart, and those of the whole process, start-up included, each
+with its ratio; of `sdg generate`, which is what people run, only the latter. Where requests fail, the bare loop sends them again
+as the server asks. The peer runs once. Modules are compiled before, as pip does when it installs them.
 """
 
 import argparse
+import compileall
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -66,15 +69,36 @@ def server(arguments: tuple[str, ...]) -> Iterator[str]:
         process.wait()
 
 
+def as_installed() -> str:
+    """Have our modules compiled, once and not by every process that is timed. Returns the name of the machine."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(HERE.parent / "sdg_core", quiet=1)
+    compileall.compile_dir(HERE, quiet=1)
+    kind = platform.processor() or platform.machine()
+    return f"{kind}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+
+
 def in_a_process(command: list[str], **variables: str) -> dict[str, Any]:
-    """What a command prints as its last line of JSON, with the seconds of the whole process as `whole`."""
+    """What a command prints as its last line of JSON, with the seconds and CPU seconds of the whole process as `whole` and
+    `whole_cpu`."""
     env = {**os.environ, **variables, "PYTHONPATH": str(HERE.parent)}
-    began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    whole = time.perf_counter() - began
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return {**json.loads(done.stdout.strip().splitlines()[-1]), "whole": whole}
+    with tempfile.TemporaryFile() as errors:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env)
+        assert process.stdout is not None
+        printed = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        whole = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return {
+        **json.loads(printed[printed.rindex("\n{") + 1 if "\n{" in printed else 0 :]),
+        "whole": whole,
+        "whole_cpu": cpu,
+    }
 
 
 def requests_of(url: str) -> int:
@@ -93,6 +117,19 @@ def ours(work: Work) -> dict[str, Any]:
     script = [sys.executable, str(HERE / "model_calls_sdg.py"), str(config)]
     with server(work.server) as url:
         return run([*script, str(work.records), str(work.row_group_size)], url=url)
+
+
+def our_command(work: Work) -> dict[str, Any]:
+    """`sdg generate`, as a whole process."""
+    config = HERE / "datasets" / ("w3.yaml" if work.calls == 3 else "w2.yaml")
+    sized = config.read_text(encoding="utf-8").replace("row_group_size: 250", f"row_group_size: {work.row_group_size}")
+    command = [str(Path(sys.executable).parent / "sdg"), "generate"]
+    with tempfile.TemporaryDirectory() as directory, server(work.server) as url:
+        file = Path(directory, "dataset.yaml")
+        file.write_text(sized, encoding="utf-8")
+        options = ["--root", str(Path(directory, "data")), "--num-records", str(work.records), "--json"]
+        found = run([*command, str(file), *options], url=url)
+    return {**found, "seconds": found["whole"], "cpu": found["whole_cpu"]}
 
 
 def other(python: str, script: str, work: Work) -> dict[str, Any]:
@@ -121,19 +158,22 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--peer-python", help="a Python that has data-designer")
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(as_installed())
     for name in options.works.split(","):
         work = WORKS[name]
         print(f"{name}: {work.what}")
-        mine, bare = [], []
+        mine, commands, bare = [], [], []
         for _ in range(options.repeat):
             mine.append(ours(work))
+            commands.append(our_command(work))
             bare.append(other(sys.executable, "model_calls_bare.py", work))
         best = middle(mine)
         floor = middle(bare)
         ratios = [best[what] / floor[what] for what in ("seconds", "whole")]
         show("this project", best, f"{ratios[0]:.2f} x the bare loop, {ratios[1]:.2f} x with start-up")
-        show("bare loop", floor)
+        command = middle(commands)
+        show("sdg generate", command, f"{command['whole'] / floor['whole']:.2f} x with start-up")
+        show("bare loop", floor, f"{floor['whole']:.2f} s and {floor['whole_cpu']:.2f} CPU-s with start-up")
         if options.peer_python:
             peer = other(options.peer_python, "model_calls_data_designer.py", work)
             show("Data Designer", peer, f"{peer['seconds'] / best['seconds']:.1f} x our time")

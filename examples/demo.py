@@ -38,7 +38,7 @@ def main() -> None:
     summarise(dataset, passages)
     if not generated:
         say("")
-        say("Nothing was generated: everything was there already.")
+        say("Nothing was generated: everything was already there.")
 
 
 def generate(dataset: api.Dataset) -> bool:
@@ -140,4 +140,4 @@ if __name__ == "__main__":
     except SdgError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run `make demo` again to go on")
+        sys.exit("interrupted; run `make demo` again to resume")

@@ -1,7 +1,8 @@
 """The Celery app of workers that carry out Dagster's runs: `celery -A sdg_assets.celery_worker worker`.
 
 Broker and backend come from SDG_CELERY_BROKER and SDG_CELERY_BACKEND, as in `deploy/celery/dagster.yaml`. A task is acknowledged
-when it starts, not when it ends: a broker that has lost sight of a long run must not start it again beside itself.
+when it starts, not when it ends: a broker that has lost sight of a long run must not start it again beside itself. A worker that
+is busy takes no task to itself, where it would wait for hours while another worker has nothing to do.
 """
 
 import multiprocessing
@@ -21,6 +22,7 @@ app = make_app(  # type: ignore[no-untyped-call]
             "broker_connection_retry_on_startup": True,
             "worker_cancel_long_running_tasks_on_connection_loss": False,
             "worker_prefetch_multiplier": 1,
+            "worker_disable_prefetch": os.environ["SDG_CELERY_BROKER"].startswith("redis"),
         },
     }
 )

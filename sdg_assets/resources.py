@@ -104,7 +104,7 @@ def store_among(
         store = getattr(built, key)
     if not isinstance(store, StoreResource):
         raise dg.DagsterInvalidDefinitionError(
-            f"the resource {key!r} is a {type(store).__name__}: it is to be a sdg_assets.resources.StoreResource"
+            f"the resource {key!r} is a {type(store).__name__}: it must be a sdg_assets.resources.StoreResource"
         )
     return store
 

@@ -11,7 +11,7 @@ _WORDS = (
     (r"`?--allow-missing`?", "`allow_missing: true` in the run config"),
     (r"`sdg reopen FILE` and `sdg process FILE` make it again", "the job `reopen_dataset`, then materialize it again"),
     (r"`sdg reopen FILE`", "the job `reopen_dataset`"),
-    (r"`sdg process FILE` finishes it", "materializing the finished dataset goes on with it"),
+    (r"`sdg process FILE` finishes it", "materializing the finished dataset completes it"),
     (r"process again", "materialize it again"),
     (r"`?--root, or SDG_ROOT`?", "the `root` of the store or the component, or SDG_ROOT"),
     (r"`?--root (\S+)`?", r"`root: \1` of the store or the component"),

@@ -45,6 +45,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sdg_core.counts import counted
+
 
 def writable(text: str) -> str:
     """Text with half surrogates spelt out, which neither JSON nor a database nor a terminal takes."""
@@ -87,11 +89,10 @@ class ConfigError(SdgError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         shown = [f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS]]
         if len(self.problems) > _SHOWN_PROBLEMS:
             shown.append(f"  and {len(self.problems) - _SHOWN_PROBLEMS} more")
-        super().__init__("\n".join([f"{source}: {count}", *shown]))
+        super().__init__("\n".join([f"{source}: {counted(len(self.problems), 'problem')}", *shown]))
 
 
 class SeedError(SdgError):

@@ -46,6 +46,7 @@ class Ref(ABC):
     MAX: ClassVar[str]
     ASSET: ClassVar[str]
     """Names of metadata, and how the key of the partitioned asset ends."""
+    PARTITION: ClassVar[str]
     PARTITIONS: ClassVar[str]
     LEARNS: ClassVar[str]
     """What its partitions are called, in messages, and how Dagster learns of new ones."""
@@ -95,6 +96,7 @@ class DatasetRef(Ref):
     FILE = CONFIG
     MAX = MAX_ROW_GROUPS
     ASSET = ROW_GROUPS
+    PARTITION = "row group"
     PARTITIONS = "row groups"
     LEARNS = "reload it"
     ADDS_PARTITIONS = False
@@ -122,6 +124,7 @@ class PipelineRef(Ref):
     FILE = PIPELINE
     MAX = MAX_PARTITIONS
     ASSET = SOURCES
+    PARTITION = "partition"
     PARTITIONS = "partitions"
     LEARNS = "run the job `discover_sources`, or turn on the sensor of that name"
     ADDS_PARTITIONS = True

@@ -15,6 +15,7 @@ from sdg_assets.opened.dataset import OpenedDataset
 from sdg_assets.recording.row_group_recorder import RowGroupRecorder
 from sdg_assets.resources import store_of_run
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import PlanError
 
 if TYPE_CHECKING:
@@ -105,4 +106,4 @@ class RowGroupMaker(Maker[DatasetSpec, GenerateConfig, OpenedDataset]):
         }
         more = "".join(f", {count} {what}" for what, count in counts.items() if count)
         where = summary.version.row_groups
-        return f"{summary.generated} records generated, {summary.failed} failed{more}; in {where}"
+        return f"{counted(summary.generated, 'record')} generated, {summary.failed} failed{more}; in {where}"

@@ -87,7 +87,7 @@ class RunConfig(CheckedConfig):
 class SourcesConfig(RunConfig):
     """Settings of one run; what is left out comes from the pipeline file's `run` block."""
 
-    retry: bool = Field(default=False, description="Try sources again that were given up after too many attempts.")
+    retry: bool = Field(default=False, description="Retry sources that were given up after too many attempts.")
     executor: ExecutorChoice | None = run_setting("executor")
 
 
@@ -96,8 +96,8 @@ class GenerateConfig(RunConfig):
 
     subset: str | None = Field(
         default=None,
-        description="Which row groups of the run's partitions to work at, as in 0-3,7. Default: all. The others are left as they "
-        "are, and nothing is recorded for them.",
+        description="Which row groups of the run's partitions to work on, as in 0-3,7. Default: all. "
+        "The others are left untouched, and nothing is recorded for them.",
     )
 
     def settings(self, base: "RunSettings") -> "RunSettings":
@@ -115,8 +115,8 @@ class GenerateConfig(RunConfig):
         outside = sorted(set(chosen) - set(partitions))
         if outside:
             raise PlanError(
-                f"run config, subset: {self.subset!r} names row groups {api.format_ranges(outside)}, which are no partitions of "
-                f"this run; it has {api.format_ranges(partitions)}",
+                f"run config, subset: {self.subset!r} names row groups {api.format_ranges(outside)}, "
+                f"which are not partitions of this run; it has {api.format_ranges(partitions)}",
                 remedy="name some of these, or start the run for those partitions; nothing was generated",
             )
         return list(chosen)

@@ -16,6 +16,7 @@ from sdg_assets.opened.pipeline import OpenedPipeline
 from sdg_assets.recording.sources_recorder import SourcesRecorder
 from sdg_assets.resources import store_of_run
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import ResumeMode
@@ -70,7 +71,7 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
         for locator, failure in summary.failures[:MAX_LOGGED]:
             context.log.warning(f"{locator}, task {failure.task or 'all'}: {failure.message}")
         if len(summary.failures) > MAX_LOGGED:
-            context.log.warning(f"and {len(summary.failures) - MAX_LOGGED:,} more failures; the files list them")
+            context.log.warning(f"and {counted(len(summary.failures) - MAX_LOGGED, 'more failure')}; see the files")
         counts = {
             "adopted": summary.adopted,
             "removed": summary.removed,
@@ -78,7 +79,7 @@ class SourcesMaker(Maker[PipelineSpec, SourcesConfig, OpenedPipeline]):
             "sources remaining": summary.remaining,
         }
         more = "".join(f", {count} {what}" for what, count in counts.items() if count)
-        return f"{summary.made} sources made{more}; in {summary.version.row_groups}"
+        return f"{counted(summary.made, 'source')} made{more}; in {summary.version.row_groups}"
 
 
 MAX_LOGGED = 50

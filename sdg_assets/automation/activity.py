@@ -56,7 +56,7 @@ def stopped(instance: dg.DagsterInstance, files: Mapping[dg.AssetKey, Path | Non
         short = run.run_id[:8]
         rejected = run.tags.get(REJECTED_TAG)
         if rejected is None:
-            found[key] = f"{name}: run {short} was terminated; start a run of it by hand to go on"
+            found[key] = f"{name}: run {short} was terminated; launch a run yourself to continue"
         elif rejected in REFUSED and run.tags.get(FILE_TAG) == file_mark(files[key]):
             found[key] = f"{name}: run {short} was refused ({rejected}), and {files[key]} has not changed since"
     return found

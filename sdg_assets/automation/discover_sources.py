@@ -12,6 +12,7 @@ from sdg_assets.reconcile.jobs import op_of
 from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.resources import store_of_location, store_of_run
 from sdg_assets.wording import in_dagster
+from sdg_core.counts import counted
 from sdg_core.errors import SdgError
 
 NAME = "discover_sources"
@@ -33,7 +34,7 @@ def build_discovery_job(refs: Sequence[PipelineRef], *, name: str = NAME, own: b
                 faults.append(f"{ref.label}: {in_dagster(error)}")
                 context.log.error(faults[-1])
                 continue
-            context.log.info(f"{ref.label}: {len(found.new)} new partitions, {found.total} in all")
+            context.log.info(f"{ref.label}: {counted(len(found.new), 'new partition')}, {found.total} in all")
         if faults:
             raise dg.Failure("; ".join(faults), allow_retries=False)
 
@@ -54,9 +55,9 @@ def build_discovery_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | No
         default_status=dg.DefaultSensorStatus.STOPPED,
         metadata=claim(NAME, keys),
         description="Looks for sources, adds partitions for new ones, and requests what is missing, partial or changed, at "
-        "most max_partitions_per_run at once, while no other run works on the pipeline. A partition that gains nothing is asked "
-        "for less and less often, and after eight times no more; resetting the cursor starts over. What a person terminated "
-        "stays so.",
+        "most max_partitions_per_run at once, while no other run works on the pipeline. "
+        "A partition that makes no progress is requested less and less often, and after eight times no more; resetting the "
+        "cursor starts over. A run that a person terminated is not restarted.",
     )
     def discover_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None

@@ -9,6 +9,7 @@ from sdg_assets.assets.catalog import Ref
 from sdg_assets.opened.base import Opened
 from sdg_assets.opened.files import open_file
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import SdgError, SeedNotReadError
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -52,11 +53,13 @@ def find_incomplete(
     if opened.name != ref.name:
         return f"{ref.path} now describes {opened.name!r} instead of {ref.name!r}: reload the code location"
     left = [one for one in partitions if not one.is_settled]
+    if not left and len(partitions) == 1:
+        return f"the only {ref.PARTITION} of {ref.label} is complete"
     if not left:
         return f"all {len(partitions)} {ref.PARTITIONS} of {ref.label} are complete"
     found = {one.index: one.num_remaining for one in left if one.key in known}
     if not found:
-        return f"{ref.label} has {len(left)} {ref.PARTITIONS} that this code location does not know yet: {ref.LEARNS}"
+        return f"{ref.label} has {counted(len(left), ref.PARTITION)} not known to this code location yet: {ref.LEARNS}"
     return Incomplete(opened.config_hash, found, len(partitions))
 
 

@@ -17,6 +17,7 @@ from sdg_assets.automation.parts import claim, refs_for
 from sdg_assets.opened.base import Opened
 from sdg_assets.resources import StoreResource, store_of_location
 from sdg_core import api
+from sdg_core.counts import counted
 
 REQUESTED_BY_TAG = "sdg/requested_by"
 NAME = "resume_row_groups"
@@ -34,8 +35,9 @@ def build_resume_sensor(name: str = NAME, *, keys: Sequence[dg.AssetKey] | None 
         default_status=dg.DefaultSensorStatus.STOPPED,
         metadata=claim(NAME, keys),
         description="Requests row groups that are missing, partial, corrupt or stale, in contiguous ranges of at most "
-        "max_row_groups_per_run, while no other run works on the dataset. A row group that gains nothing is asked for less and "
-        "less often, and after eight times no more; resetting the cursor starts over. What a person terminated stays so.",
+        "max_row_groups_per_run, while no other run works on the dataset. "
+        "A row group that makes no progress is requested less and less often, and after eight times no more; resetting the "
+        "cursor starts over. A run that a person terminated is not restarted.",
     )
     def resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
@@ -130,10 +132,10 @@ def _left_alone(ref: Ref, choice: Choice) -> Iterator[str]:
     if choice.waiting:
         soonest = min(choice.attempts.groups[index].next_at for index in choice.waiting)
         when = datetime.fromtimestamp(soonest, UTC).isoformat(timespec="minutes")
-        yield f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} gained nothing; asked for again from {when}"
+        yield f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.waiting)} made no progress; requested again from {when}"
     if choice.given_up:
         yield (
             f"{ref.label}: {ref.PARTITIONS} {api.format_ranges(choice.given_up)} gained nothing in "
-            f"{choice.attempts.groups[choice.given_up[0]].count} runs and are not asked for any more; see their failures, then "
-            "materialize them by hand or reset this sensor's cursor"
+            f"{counted(choice.attempts.groups[choice.given_up[0]].count, 'run')} and are no longer requested; "
+            "see their failures, then materialize them yourself or reset this sensor's cursor"
         )

@@ -219,5 +219,5 @@ def automation_sensor(
             target=target.without_checks(),
             use_user_code_server=True,
             default_status=dg.DefaultSensorStatus.STOPPED,
-            description="Asks for assets with the condition `stale_or_missing`: what is missing or stale, and can be made.",
+            description="Requests assets with the condition `stale_or_missing`: what is missing or stale, and can be made.",
         )

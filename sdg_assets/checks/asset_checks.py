@@ -15,6 +15,7 @@ from sdg_assets.opened.files import open_file
 from sdg_assets.resources import store_of_run
 from sdg_assets.wording import in_dagster
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import SdgError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _row_count(opened: Opened, frame: "pl.LazyFrame") -> Measured:
         passed=rows == counts.expected and not counts.unlisted,
         value=rows,
         bound=f"exactly {counts.expected}",
-        description=f"{rows} rows; {counts.words}",
+        description=f"{counted(rows, 'row')}; {counts.words}",
         details=dict(counts.details),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from sdg_assets.checks.rules import CategoryShares, DistinctShare, Length, Mean, Measured, NullShare, Rule, Unique
+from sdg_core.counts import counted
 
 MAX_SHOWN_VALUES = 20
 
@@ -88,7 +89,7 @@ def _unique(rule: Unique, frame: pl.LazyFrame) -> Measured:
         passed=duplicates <= rule.at_most,
         value=duplicates,
         bound=f"at most {rule.at_most}",
-        description=f"{duplicates} records repeat the {', '.join(rule.columns)} of another",
+        description=f"{counted(duplicates, 'record', 'repeat')} the {', '.join(rule.columns)} of another",
         details={"most_alike": int(found["most alike"] or 0)},
     )
 
@@ -101,7 +102,7 @@ def _null_share(rule: NullShare, frame: pl.LazyFrame) -> Measured:
         passed=share <= rule.at_most,
         value=share,
         bound=f"at most {rule.at_most:g}",
-        description=f"{found['nulls']} of {found['records']} records have no {rule.column}",
+        description=f"{found['nulls']} of {counted(found['records'], 'record', 'have')} no {rule.column}",
         details={"nulls": int(found["nulls"])},
     )
 
@@ -130,7 +131,7 @@ def _length(rule: Length, frame: pl.LazyFrame) -> Measured:
         passed=share <= rule.share_outside,
         value=share,
         bound=f"length {rule}; share outside at most {rule.share_outside:g}",
-        description=f"{found['outside']} of {found['values']} values of {rule.column} are not {rule} long",
+        description=f"outside length {rule}: {found['outside']} of {counted(found['values'], 'value')} of {rule.column}",
         details={"outside": int(found["outside"]), **{name: float(number) for name, number in known.items()}},
     )
 
@@ -145,7 +146,7 @@ def _distinct_share(rule: DistinctShare, frame: pl.LazyFrame) -> Measured:
         passed=rule.allow(share),
         value=share,
         bound=str(rule),
-        description=f"{distinct} distinct among {values} values of {rule.column}",
+        description=f"{distinct} distinct among {counted(values, 'value')} of {rule.column}",
         details={"distinct": distinct, "values": values},
     )
 
@@ -189,6 +190,7 @@ def _mean(rule: Mean, frame: pl.LazyFrame) -> Measured:
         passed=rule.allow(mean),
         value=mean,
         bound=str(rule),
-        description=f"the mean of {rule.column} over {found['values']} values is {mean if mean is not None else 'unknown'}",
+        description=f"the mean of {rule.column} over {counted(found['values'], 'value')} "
+        f"is {mean if mean is not None else 'unknown'}",
         details={name: number for name, number in found.items() if number is not None},
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from sdg_core.counts import counted
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -25,7 +27,7 @@ def row_groups_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         MATCH_PLAN,
         asset=key,
-        description="The files of a run have the rows, the schema and the fingerprint that the plan wants. Warns of records "
+        description="The files of a run have the rows, the schema and the fingerprint that the plan requires. Warns of records "
         "that have no row.",
     )
 
@@ -35,7 +37,7 @@ def sources_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         SOURCES_MATCH_PLAN,
         asset=key,
-        description="The files of a run have the fingerprint that the plan wants, and for each source and stage: tasks in = "
+        description="The files of a run have the fingerprint that the plan requires, and for each source and stage: tasks in = "
         "tasks handed on + filtered + failed + expanded. Warns of sources that are partial or given up.",
     )
 
@@ -43,11 +45,12 @@ def sources_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
 class RunCheck:
     """Gathers what a run's files say of themselves into one result.
 
-    name: of the check. unit, remaining: what partial files do not have, and the name of its metadata.
+    name: of the check. unit: what partial files do not have, with the verb and the state that say so.
+    remaining: the name of its metadata.
     """
 
     name: str
-    unit: str
+    unit: tuple[str, str, str]
     remaining: str
     partitions: str
 
@@ -68,13 +71,15 @@ class RunCheck:
         """The verdict over all files."""
         partial = ", ".join(sorted(self._partial)[:MAX_SHOWN_PARTIAL])
         more = f" and {len(self._partial) - MAX_SHOWN_PARTIAL} more" if len(self._partial) > MAX_SHOWN_PARTIAL else ""
-        said = f"{self._remaining} {self.unit}, in {self.partitions} {partial}{more}: `failures` on the page of each says why; "
+        noun, verb, state = self.unit
+        what = f"{counted(self._remaining, noun, verb)} {state}"
+        said = f"{what}, in {self.partitions} {partial}{more}: `failures` on the page of each says why; "
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not self._faults and not self._remaining,
             severity=dg.AssetCheckSeverity.ERROR if self._faults else dg.AssetCheckSeverity.WARN,
             description="; ".join(self._faults[:MAX_SHOWN_FAULTS])
-            or (f"{said}materializing it tries them again" if self._remaining else None),
+            or (f"{said}materializing it retries them" if self._remaining else None),
             metadata={
                 self.partitions.replace(" ", "_"): self._files,
                 "rows": self._rows,
@@ -88,7 +93,7 @@ class RowGroupsCheck(RunCheck):
     """The verdict on row groups."""
 
     name = MATCH_PLAN
-    unit = "records have no row"
+    unit = ("record", "have", "no row")
     remaining = "records_missing"
     partitions = "row groups"
 
@@ -119,7 +124,7 @@ class SourcesCheck(RunCheck):
     """The verdict on partitions of sources."""
 
     name = SOURCES_MATCH_PLAN
-    unit = "sources are partial or given up"
+    unit = ("source", "are", "partial or given up")
     remaining = "sources_remaining"
     partitions = "partitions"
 

@@ -26,21 +26,21 @@ class FileComponent(dg.Component, dg.Model, dg.Resolvable):
     """A component whose assets follow from one file."""
 
     config: str = Field(description="The file, relative to this defs.yaml.")
-    key_prefix: str | list[str] | None = Field(default=None, description="What the asset keys begin with.")
+    key_prefix: str | list[str] | None = Field(default=None, description="Prefix of the asset keys.")
     pool: str | None = Field(default=None, description="Concurrency pool of the generating asset.")
     op_tags: dict[str, Any] = Field(
         default_factory=dict, description="Tags of the steps, such as dagster/priority or dagster-k8s/config."
     )
-    schedule: str | None = Field(default=None, description="Cron expression; each tick asks for what is missing.")
+    schedule: str | None = Field(default=None, description="Cron expression; each tick requests what is missing.")
     schedule_timezone: str | None = Field(
         default=None, description="Time zone of the schedule, such as Europe/Berlin. Default: UTC."
     )
     schedule_status: Literal["stopped", "running"] = Field(
-        default="stopped", description="Whether the schedule runs before anybody has switched it in the UI."
+        default="stopped", description="Whether the schedule is on until somebody changes it in the UI."
     )
     checks: Checks | None = Field(default=None, description="Rules for the finished dataset; each is an asset check.")
     automation: Literal["stale_or_missing"] | None = Field(
-        default=None, description="What the sensor `automation` asks for: partitions, then the finished dataset."
+        default=None, description="What the sensor `automation` requests: partitions, then the finished dataset."
     )
     root: str | None = Field(
         default=None,

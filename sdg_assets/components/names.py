@@ -53,11 +53,11 @@ def name_taken(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> 
     if first.file == file:
         return PlanError(
             f"{file} is a component in {first.folder} already: the assets would have the same keys",
-            remedy="remove one of the two defs.yaml, or give one a key_prefix of its own",
+            remedy="remove one of the two defs.yaml, or give one its own key_prefix",
         )
     return PlanError(
         f"{file} is named {name!r}, and so is {first.file}: their assets would have the same keys",
-        remedy="give one of them another name, or a key_prefix and a root of its own",
+        remedy="give one of them another name, or its own key_prefix and root",
     )
 
 
@@ -71,8 +71,8 @@ def _data_taken(names: _Names, mine: _Component, name: str) -> PlanError | None:
     if first.file == mine.file:
         return None
     return PlanError(
-        f"{mine.file} is named {name!r}, and so is {first.file}: below one root each would take the other's data for its own",
-        remedy="give one of them another name, or a root of its own",
+        f"{mine.file} is named {name!r}, and so is {first.file}: under one root, each would treat the other's data as its own",
+        remedy="give one of them another name, or its own root",
     )
 
 

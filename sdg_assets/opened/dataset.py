@@ -19,6 +19,7 @@ from sdg_assets.recording.metadata import (
     spending_metadata,
 )
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import Observer, ProcessingResult, RowGroupStatus, VersionLayout
@@ -118,7 +119,7 @@ class OpenedDataset(Opened):
         removed = sum(status.removed_by_processor.values())
         resized = sum(s.footer.num_rows for s in statuses if s.footer is not None) if plan.resizes else None
         dropped = status.selection.dropped if status.selection is not None else 0
-        words = f"{plan.num_records} records planned, {status.failed} listed as failed"
+        words = f"{counted(plan.num_records, 'record')} planned, {status.failed} listed as failed"
         if dropped:
             words += f", {dropped} without a candidate that was kept"
         return RowCounts(

@@ -11,6 +11,7 @@ from sdg_assets.recording.columns import table_schema
 from sdg_assets.recording.metadata import finished_metadata, selection_metadata
 from sdg_assets.recording.sources import pipeline_descriptions, sources_data_version, sources_metadata
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import Observer, ProcessingResult, VersionLayout
@@ -100,7 +101,7 @@ class OpenedPipeline(Opened):
         removed = 0
         if sealed is not None and sealed.metadata is not None:
             removed = sum(sealed.metadata.removed_by_processor.values())
-        words = f"{rows} rows in {len(self._measured())} partitions"
+        words = f"{counted(rows, 'row')} in {counted(len(self._measured()), 'partition')}"
         return RowCounts(
             rows - removed,
             unlisted=0,

@@ -11,6 +11,7 @@ from sdg_assets.reconcile.location_job import location_job, refs_at_run
 from sdg_assets.reconcile.reconcile import JOB, Differences, compare, mark_missing, repair
 from sdg_assets.resources import store_of_run
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import SdgError
 
 REOPEN = "reopen_dataset"
@@ -29,7 +30,7 @@ class ReopenConfig(dg.Config):
     dataset: str = Field(
         description="The dataset or pipeline whose seal and finished output are removed; the rest stays."
     )
-    confirm: str = Field(default="", description="The dataset's name once more. Nothing happens without it.")
+    confirm: str = Field(default="", description="The dataset's name again, to confirm. Nothing happens without it.")
 
 
 class ReconcileConfig(dg.Config):
@@ -38,7 +39,7 @@ class ReconcileConfig(dg.Config):
     datasets: list[str] = Field(
         default_factory=list, description="Names of datasets and pipelines. Default: all of the code location."
     )
-    dry_run: bool = Field(default=False, description="Only say where events and files disagree.")
+    dry_run: bool = Field(default=False, description="Only report where events and files disagree.")
 
 
 def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN, own: bool = False) -> dg.JobDefinition:
@@ -70,7 +71,7 @@ def build_reopen_job(refs: Sequence[Ref], *, name: str = REOPEN, own: bool = Fal
         if context.instance.get_latest_materialization_event(dataset.dataset_key) is not None:
             mark_missing(context.instance, dataset.dataset_key, [None], reason=reason)
 
-    return location_job(reopen, name=name, description="Removes the seal of a dataset, by explicit word of a person.")
+    return location_job(reopen, name=name, description="Removes the seal of a dataset, once a person has confirmed it.")
 
 
 def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = False) -> dg.JobDefinition:
@@ -101,7 +102,7 @@ def build_reconcile_job(refs: Sequence[Ref], *, name: str = JOB, own: bool = Fal
             }
         )
         if faults:
-            raise _refused(f"{len(faults)} datasets could not be compared: " + "; ".join(faults))
+            raise _refused(f"{counted(len(faults), 'dataset')} could not be compared: " + "; ".join(faults))
 
     described = "Brings Dagster's events in line with the files of all datasets and pipelines."
     return location_job(reconcile_events, name=name, description=described)

@@ -12,6 +12,7 @@ import orjson
 from sdg_assets.recording.columns import EVENT_COLUMNS, cell, descriptions_of, markdown_table, table_schema
 from sdg_assets.recording.inert import inert
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -285,7 +286,7 @@ def _blocks(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Itera
             f"- **{inert(cell(name))}**: {inert(cell(_shown(record[name]), width=PREVIEW_VALUE))}"
             for name in names[:BLOCK_COLUMNS]
         ]
-        more = [f"- and {len(names) - BLOCK_COLUMNS} more columns"] if len(names) > BLOCK_COLUMNS else []
+        more = [f"- and {counted(len(names) - BLOCK_COLUMNS, 'more column')}"] if len(names) > BLOCK_COLUMNS else []
         block = "\n".join([f"**Record {number}**", "", *lines, *more])
         if number > 1 and len(block) > left:
             return

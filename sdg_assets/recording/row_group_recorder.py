@@ -12,6 +12,7 @@ from sdg_assets.recording.columns import lineage_metadata
 from sdg_assets.recording.metadata import data_version, is_made, row_group_metadata, upstream_tags
 from sdg_assets.recording.recorder import Recorder
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import DatasetPlan, Event, RecordsSettled, RowGroupFinished, RunStarted
@@ -55,8 +56,9 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
                 self._context.log.info(event.message)
             case api.RunStarted():
                 self._context.log.info(
-                    f"version {event.version}: {event.records} records to generate in {event.row_groups} row groups; "
-                    f"{event.complete} are complete"
+                    f"version {event.version}: {counted(event.records, 'record')} to generate in "
+                    f"{counted(event.row_groups, 'row group')}; "
+                    f"complete already: {event.complete:,}"
                 )
                 self._progress.started(event)
             case _:
@@ -71,8 +73,8 @@ class RowGroupRecorder(Recorder["RowGroupFinished"]):
         if not self._only_wait:
             return None
         return (
-            f"every record of row groups {_numbers(self.empty)} waits for a reply that comes later; they are not recorded\n"
-            "  -> materialize them again when the replies are there; what was made of other row groups is recorded"
+            f"every record of row groups {_numbers(self.empty)} waits for a deferred reply; they are not recorded\n"
+            "  -> materialize them again once the replies have arrived; what was generated for others is recorded"
         )
 
     @property
@@ -99,7 +101,7 @@ def _nothing_made(empty: "Sequence[RowGroupFinished]") -> str:
     first = next((event.first_failure for event in empty if event.first_failure is not None), "unknown")
     return (
         f"no record could be made of row groups {_numbers(empty)}; the first failure: {first}\n"
-        "  -> fix the cause and materialize them again; what was made of other row groups is recorded"
+        "  -> fix the cause and materialize them again; what was generated for others is recorded"
     )
 
 
@@ -137,6 +139,6 @@ class Progress:
     def _say(self) -> None:
         self._next = time.monotonic() + PROGRESS_EVERY
         self._log.info(
-            f"{self._made:,} of {self._records:,} records generated, {self._failed:,} failed; "
-            f"{self._files:,} of {self._row_groups:,} row groups are on disk"
+            f"{self._made:,} of {counted(self._records, 'record')} generated, {self._failed:,} failed; "
+            f"on disk: {self._files:,} of {counted(self._row_groups, 'row group')}"
         )

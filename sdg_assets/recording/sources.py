@@ -8,6 +8,7 @@ from sdg_assets.recording.columns import EVENT_COLUMNS, markdown_table, table_sc
 from sdg_assets.recording.inert import without_pictures
 from sdg_assets.recording.metadata import MAX_SHOWN_FAILURES, cost_metadata, preview, selection_metadata, usage_metadata
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,7 @@ def sources_metadata(
         **usage_metadata(footer.usage),
         **cost_metadata(footer.usage, models, simulated=footer.simulated),
         "preview": preview(rows),
-        "source_versions": {**listed, **({"…": f"and {more:,} more sources"} if more else {})},
+        "source_versions": {**listed, **({"…": f"and {counted(more, 'more source')}"} if more else {})},
         "simulated": footer.simulated,
         "dagster/uri": uri,
         "config_fingerprint": footer.config_hash,

@@ -12,6 +12,7 @@ from sdg_assets.recording.recorder import Recorder
 from sdg_assets.recording.row_group_recorder import PROGRESS_EVERY
 from sdg_assets.recording.sources import partition_metadata, sources_data_version
 from sdg_core import api
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import Event
@@ -41,7 +42,9 @@ class SourcesRecorder(Recorder["PartitionFinished"]):
         self._adopted += event.adopted
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + PROGRESS_EVERY
-            self._context.log.info(f"{self._sources:,} sources made; {self._adopted:,} partitions were complete")
+            self._context.log.info(
+                f"{counted(self._sources, 'source')} made; {counted(self._adopted, 'partition', 'were')} complete"
+            )
 
     def notice(self, event: "Event") -> None:
         """Show in the run's log what a person should know."""

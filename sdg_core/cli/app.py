@@ -18,13 +18,13 @@ from sdg_core.cli.command_group import CommandGroup
 app = typer.Typer(
     name="sdg",
     cls=CommandGroup,
-    help="Make synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are made in row "
-    "groups, and running a command again goes on where it stopped.",
+    help="Generate synthetic datasets that survive interruption. A dataset is a YAML file of columns; its records are "
+    "generated in row groups, and running a command again resumes where it stopped.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, run again to go on.",
+    epilog="Exit status: 0 done; 1 done, but records failed; 2 wrong input or refused; 3 interrupted, rerun to resume.",
 )
 
 FAILED_RECORDS = 1
@@ -91,12 +91,12 @@ def reports_errors(command: Callable[..., None]) -> Callable[..., None]:
         except SdgError as error:
             raise _ended(f"error: {error}", REFUSED, error) from None
         except KeyboardInterrupt:
-            message = "interrupted; finished records are saved, run the same command to go on"
+            message = "interrupted; finished records are saved, rerun the same command to resume"
             raise _ended(message, INTERRUPTED) from None
         except (typer.Exit, BrokenPipeError):  # nobody reads on, as in `sdg status FILE | head -1`
             raise
         except MemoryError:
-            message = "error: the memory of this process is used up; what was finished is saved"
+            message = "error: out of memory; finished work is saved"
             raise _ended(f"{message}\n  -> lower row_group_size, or allow more memory", REFUSED) from None
         except Exception as error:  # noqa: BLE001 - the boundary of the process: a bug is reported, not shown as a traceback
             message = (

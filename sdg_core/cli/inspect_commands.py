@@ -47,13 +47,13 @@ def preview(
     file: File,
     num_records: Annotated[
         int | None,
-        typer.Option("-n", "--num-records", min=1, help="How many records. Default: 10.", show_default=False),
+        typer.Option("-n", "--num-records", min=1, help="Number of records. Default: 10.", show_default=False),
     ] = None,
     record: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="This record, or -n records from it on.", show_default=False),
+        typer.Option(min=0, metavar="N", help="Show this record, or -n records starting at it.", show_default=False),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show long values and prompts whole.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show long values and prompts in full.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of records.")] = False,
     root: Root = None,
 ) -> None:
@@ -79,7 +79,7 @@ def preview(
 @reports_errors
 def estimate(
     file: File,
-    sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="How many records to try.")] = 5,
+    sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="Number of records to sample.")] = 5,
     root: Root = None,
     num_records: NumRecords = None,
     as_json: AsJson = False,

@@ -16,11 +16,6 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 row group`, `1,200 row groups`. For nouns whose plural ends in s."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def say(text: str, *, err: bool = False) -> None:
     """A line in which names and messages of files, models and servers are text."""
     typer.echo(printable(text), err=err)

@@ -20,7 +20,7 @@ def retry(
     root: Root = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", metavar="LOCATOR", help="Only this source; may be given again. Default: all."),
+        typer.Option("--source", metavar="LOCATOR", help="Only this source (repeatable). Default: all."),
     ] = None,
     resume: ResumeOption = None,
     as_json: AsJson = False,
@@ -29,9 +29,7 @@ def retry(
     from sdg_core.errors import RefusedError
 
     if not is_pipeline(file):
-        raise RefusedError(
-            f"{file} is a dataset; its failed records are tried again by every run", remedy="use `sdg generate`"
-        )
+        raise RefusedError(f"{file} is a dataset; every run retries its failed records", remedy="use `sdg generate`")
     generate(file, root=root, resume=resume_mode(resume), retry=True, sources=source, as_json=as_json)
 
 
@@ -50,7 +48,7 @@ def refuse(file: Path, **options: object) -> None:
     if given:
         raise PlanError(
             f"{', '.join(given)}: {file} is a pipeline, whose sources say how many records there are",
-            remedy="leave the option out",
+            remedy="omit the option",
         )
 
 
@@ -70,9 +68,7 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     """Raise PlanError for an option that only pipelines have."""
     from sdg_core.errors import PlanError
 
-    raise PlanError(
-        f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="leave the option out"
-    )
+    raise PlanError(f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="omit the option")
 
 
 def refuse_estimate(file: Path) -> NoReturn:
@@ -80,8 +76,8 @@ def refuse_estimate(file: Path) -> NoReturn:
     from sdg_core.errors import PlanError
 
     raise PlanError(
-        f"{file} is a pipeline; how many tasks its stages will make of the sources is not known beforehand",
-        remedy="bound what a run may cost by run.max_cost or run.max_tokens; `sdg preview` makes a few rows",
+        f"{file} is a pipeline; the number of tasks is not known in advance",
+        remedy="limit the cost of a run by run.max_cost or run.max_tokens; `sdg preview` generates a few rows",
     )
 
 

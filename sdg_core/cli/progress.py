@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sdg_core.api import CellStarted, Event, Notice, Observer, RecordsSettled, RowGroupFinished, RunStarted, money_text
-from sdg_core.cli.output import counted, printable
+from sdg_core.cli.output import printable
+from sdg_core.counts import counted
 
 LINE_INTERVAL = 2.0
 """Seconds between log lines."""
@@ -66,7 +67,7 @@ class _Waiting:
         self.show(self.text())
 
     def text(self) -> str:
-        parts = [f"{self._settled:,} of {self._records:,} records"]
+        parts = [f"{self._settled:,} of {counted(self._records, 'record')}"]
         if self._asking is not None:
             parts.append(f"asking for {self._asking.column} of record {self._asking.record}")
         if self._notice is not None:
@@ -145,8 +146,7 @@ def _spent(event: RecordsSettled) -> str:
     money = [f"{would}{money_text(amount)} {currency}" for currency, amount in event.cost.items()]
     if not event.retries:
         return ", ".join(money)
-    noun = "retry" if event.retries == 1 else "retries"
-    return ", ".join([*money, f"{event.retries:,} {noun}"])
+    return ", ".join([*money, counted(event.retries, "retry")])
 
 
 class _Lines:
@@ -170,8 +170,8 @@ class _Lines:
             rate = done / (now - self._began)
             left = (counts.records - counts.elsewhere - done) / rate if rate else 0
             parts = [
-                f"{done:,} of {counts.records - counts.elsewhere:,} records",
-                f"{counts.groups_done:,} of {counts.groups:,} row groups",
+                f"{done:,} of {counted(counts.records - counts.elsewhere, 'record')}",
+                f"{counts.groups_done:,} of {counted(counts.groups, 'row group')}",
                 rate_text(rate),
                 f"{left:,.0f} s left",
                 counts.spent,
@@ -187,8 +187,7 @@ class _Lines:
 def announce(event: RunStarted, show: Callable[[str], None]) -> None:
     """Show what a run is about to do."""
     if event.complete:
-        verb = "is" if event.complete == 1 else "are"
-        show(f"{counted(event.complete, 'row group')} {verb} complete already")
+        show(f"{counted(event.complete, 'row group', 'are')} complete already")
     if event.records:
         row_groups = counted(event.row_groups, "row group")
         show(f"generating {counted(event.records, 'record')} in {row_groups}, version {event.version}")

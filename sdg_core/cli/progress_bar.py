@@ -7,6 +7,7 @@ from rich.text import Text
 from sdg_core.api import Event, Notice, RunStarted
 from sdg_core.cli.output import printable
 from sdg_core.cli.progress import Counts, announce, rate_text
+from sdg_core.counts import counted
 
 
 def progress_bar() -> Progress:
@@ -56,7 +57,7 @@ class Bar:
             self._progress.update(
                 self._task,
                 completed=counts.settled + counts.elsewhere,
-                groups=f"{counts.groups_done:,}/{counts.groups:,} row groups",
+                groups=f"{counts.groups_done:,}/{counted(counts.groups, 'row group')}",
                 spent=counts.spent,
                 failures=counts.failures,
             )

@@ -29,12 +29,12 @@ class Template(StrEnum):
 def init(
     name: Annotated[
         Path,
-        typer.Argument(metavar="NAME", help="The folder to make; its last part names the project.", show_default=False),
+        typer.Argument(metavar="NAME", help="The folder to create; the project gets its name.", show_default=False),
     ],
     template: Annotated[
         Template,
         typer.Option(
-            help="What to start with: support (tickets and answers), qa (questions about texts of your own), pipeline (questions "
+            help="What to start with: support (tickets and answers), qa (questions about your own texts), pipeline (questions "
             "about documents), blank (one column of each kind)."
         ),
     ] = Template.SUPPORT,
@@ -48,7 +48,7 @@ def init(
     if project.folder != Path.cwd():
         typer.echo(f"  cd {name}")
     typer.echo(f"  sdg preview {file} -n 2\n  sdg generate {file}\n  DAGSTER_HOME=$PWD dagster dev\n")
-    typer.echo("README.md says the rest. Replies are simulated until the file names a model server.")
+    typer.echo("See README.md for the rest. Replies are simulated until the file names a model server.")
 
 
 @reports_errors

@@ -8,6 +8,7 @@ import typer
 
 from sdg_core.cli import pipeline_commands as pipeline
 from sdg_core.cli.app import AsJson, File, NumRecords, Root, reports_errors
+from sdg_core.counts import counted
 
 
 @reports_errors
@@ -16,7 +17,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Write the page here instead of report.html beside the data.", show_default=False
+            "-o", "--output", help="Write the report here instead of report.html next to the data.", show_default=False
         ),
     ] = None,
     root: Root = None,
@@ -40,10 +41,14 @@ def export(
     ],
     root: Root = None,
     num_records: NumRecords = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Unfinished: the rows there are so far.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Export an unfinished dataset: the rows generated so far.")
+    ] = False,
     processor: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What this processor wrote, instead of the dataset.", show_default=False),
+        typer.Option(
+            metavar="NAME", help="Export the output of this processor instead of the dataset.", show_default=False
+        ),
     ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="LIST", help="Only these columns, as in a,b.", show_default=False)
@@ -59,7 +64,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     defuse: Annotated[
         bool,
-        typer.Option("--defuse-formulas", help="csv: an apostrophe before text that a spreadsheet would run."),
+        typer.Option("--defuse-formulas", help="csv: put an apostrophe before text that a spreadsheet would run."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,8 +84,8 @@ def export(
         defuse_formulas=defuse,
     )
     if not exported.finished:
-        of_what = f"for {opened.plan.num_records:,} records" if isinstance(opened, api.Dataset) else "so far"
-        typer.echo(f"{opened.name}: not finished: {exported.num_rows:,} rows {of_what}", err=True)
+        of_what = f"for {counted(opened.plan.num_records, 'record')}" if isinstance(opened, api.Dataset) else "so far"
+        typer.echo(f"{opened.name}: not finished: {counted(exported.num_rows, 'row')} {of_what}", err=True)
     show_results.exported(exported, as_json=as_json)
 
 
@@ -91,18 +96,18 @@ def push(
     root: Root = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
     public: Annotated[
-        bool, typer.Option("--public", help="A repository that does not exist yet is public, not private.")
+        bool, typer.Option("--public", help="Create a new repository as public instead of private.")
     ] = False,
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", metavar="URL", help="Another hub than huggingface.co.", show_default=False),
+        typer.Option("--endpoint", metavar="URL", help="A hub other than huggingface.co.", show_default=False),
     ] = None,
     token_env: Annotated[
         str | None,
         typer.Option(
             "--token-env",
             metavar="NAME",
-            help="The variable that holds a token that may write there. Default for huggingface.co: HF_TOKEN.",
+            help="The variable that holds a token with write access. Default for huggingface.co: HF_TOKEN.",
             show_default=False,
         ),
     ] = None,
@@ -115,7 +120,7 @@ def push(
     variable = token_env or ("HF_TOKEN" if endpoint is None else None)
     token = os.environ.get(variable) if variable is not None else None
     if token_env is not None and not token:
-        raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token that may write")
+        raise api.HubError(f"the variable {token_env} is not set", remedy="set it to a token with write access")
     address = api.push(
         pipeline.look_at_either(file, root=root),
         repo,

@@ -113,7 +113,7 @@ def reopen(file: File, root: Root = None, num_records: NumRecords = None, as_jso
 def prune(
     file: File,
     root: Root = None,
-    keep: Annotated[int, typer.Option(min=0, help="Keep so many old versions, those changed last.")] = 0,
+    keep: Annotated[int, typer.Option(min=0, help="Keep the N most recently changed old versions.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     as_json: AsJson = False,

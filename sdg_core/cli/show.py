@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
-from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import (
     estimate_costs,
     selection_lines,
@@ -20,6 +20,7 @@ from sdg_core.cli.show_money import (
 )
 from sdg_core.cli.show_versions import run_table, version_table
 from sdg_core.cli.tables import print_values, stdout, two_columns
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import (
@@ -70,7 +71,11 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
         allowed = ", ".join(tools.allow_tools) if tools.allow_tools else "every tool"
         table.add_row("tools", f"{alias}: {allowed} of {', '.join(tools.providers)}")
     for measured in acceptances:
-        never = f"; {measured.failing:,} of {measured.records:,} records find none and fail" if measured.failing else ""
+        never = (
+            f"; {measured.failing:,} of {counted(measured.records, 'record')} will find none and fail"
+            if measured.failing
+            else ""
+        )
         rare = "; that is rare, records may fail" if measured.rate < _RARE and not never else ""
         what = ", ".join(measured.constraints)
         table.add_row("constraint", f"{what}: {measured.rate:.2%} of draws are accepted{never or rare}")
@@ -83,7 +88,9 @@ def plan(dataset: "Dataset", *, acceptances: "Iterable[Acceptance]", as_json: bo
     for field in compiled.schema:
         kind = _made_by(compiled, field.name)
         written = (
-            str(field.type) if field.type.num_fields <= _FIELDS_SHOWN else f"struct of {field.type.num_fields} fields"
+            str(field.type)
+            if field.type.num_fields <= _FIELDS_SHOWN
+            else f"struct of {counted(field.type.num_fields, 'field')}"
         )
         columns.add_row(field.name, written, kind + (" (dropped)" if field.name in compiled.dropped else ""))
     console.print(columns)
@@ -152,30 +159,28 @@ def estimate(result: "Estimate", *, as_json: bool) -> None:
         return
     console = stdout()
     if not result.remaining:
-        console.print("nothing to do: no record remains")
+        console.print("nothing to do: no records remain")
         return
     table = two_columns()
     table.add_row("remaining", counted(result.remaining, "record"))
     failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
     if result.reused:
-        table.add_row("reused", f"{result.reused:,} cells are there already and not asked for again")
+        table.add_row("reused", f"{counted(result.reused, 'cell')} already made and not requested again")
     if not result.sampled:
-        table.add_row("expected", "no request: every cell that costs something is there")
+        table.add_row("expected", "no requests: every cell that costs something already exists")
         console.print(table)
         return
-    kept = "the replies are kept for the run" if result.kept else "asked for now and not kept"
+    kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
     table.add_row("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}")
     for line in usage_lines(result.usage):
         table.add_row("expected", line)
     for column, count in result.skipped.items():
-        table.add_row("skipped", f"{column}: about {count:,} cells, which cost nothing")
+        table.add_row("skipped", f"{column}: about {counted(count, 'cell', 'cost')} nothing")
     for line in estimate_costs(result):
         table.add_row("cost", line)
     if result.usage and not result.cost:
         table.add_row("cost", "unknown: no model_configs entry has prices")
-    table.add_row(
-        "time", f"{_duration(result.seconds)} at the measured rate, with all requests that are allowed at once"
-    )
+    table.add_row("time", f"{_duration(result.seconds)} at the measured rate, at full concurrency")
     if result.simulated:
         table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
     console.print(table)
@@ -195,7 +200,7 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
             Text("notice", "yellow"), f"{current.other_place} holds data: --root {Path(current.other_place).parent}"
         )
     table.add_row("versions", ", ".join(current.versions) or "none")
-    table.add_row("records", f"{current.records:,} of {current.target_num_records:,}")
+    table.add_row("records", current.records_text)
     for state, keys in current.states.items():
         if keys:
             listing = format_ranges([int(key) for key in keys])
@@ -203,7 +208,8 @@ def status(current: "DatasetStatus", *, as_json: bool) -> None:
     if current.waiting:
         listing = format_ranges([int(key) for key in current.waiting])
         count = sum(current.waiting.values())
-        table.add_row("waiting", f"{count:,} records wait for replies that come later, in row groups {listing}")
+        waiting = counted(count, "record", "wait")
+        table.add_row("waiting", f"{waiting} for deferred replies, in row groups {listing}")
     for name, line in _troubles_and_costs(current):
         table.add_row(name, line)
     started = " (processing has started, but not finished)" if current.post_generation_state == "started" else ""
@@ -229,7 +235,7 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
             yield "", f"{count:,} x {message}"
     yield from used_and_paid(current)
     if current.selection is not None:
-        yield from selection_lines(current.selection, current.rejected_cost, unit="records")
+        yield from selection_lines(current.selection, current.rejected_cost, unit="record")
 
 
 def _place(provider: "ModelProvider") -> str:

@@ -16,12 +16,12 @@ def health(models: Sequence[ModelHealth], tools: Sequence[ToolHealth], *, as_jso
         print_json([*map(asdict, models), *map(asdict, tools)])
         return
     console = stdout()
-    console.print(_models(models) if models else "no column of this dataset asks a model")
+    console.print(_models(models) if models else "no column of this dataset uses a model")
     if tools:
         console.print()
         console.print(_tools(tools))
     for model in models:
-        named = f"the server calls it {model.answered_as!r}; it may take any name" if model.answered_as else None
+        named = f"the server calls it {model.answered_as!r}; it may accept any name" if model.answered_as else None
         _explain(model.alias, model.error, model.remedy, model.note, named)
     for tool in tools:
         _explain(tool.name, tool.error, tool.remedy)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from sdg_core.api import comparison_text, money_text, totals
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import Cost, DatasetStatus, Estimate, RunSummary, SelectionCounts, UsageByModel
@@ -27,7 +28,7 @@ def used_and_paid(current: "DatasetStatus | PipelineStatus") -> Iterator[tuple[s
     """What a dataset has used and cost: its files, replies that wait in the journal, earlier versions, its upstream; and what it
     was estimated to cost."""
     for version, columns in current.carried.items():
-        yield "carried", f"{sum(columns.values()):,} cells from version {version}"
+        yield "carried", f"{counted(sum(columns.values()), 'cell')} from version {version}"
     for line in usage_lines(current.usage):
         yield "usage", line
     for alias, reasons in current.retry_reasons.items():
@@ -74,7 +75,7 @@ def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
         yield f"cost: {would}{sums(summary.cost)} in this run"
     if _differs(spending.total, summary.cost):
         versions = len(spending.earlier) + 1
-        over = f" over {versions} versions" if versions > 1 else ""
+        over = f" over {counted(versions, 'version')}" if versions > 1 else ""
         yield f"cost: {would}{sums(spending.total)} in all{over}"
     for name, cost in spending.upstream.items():
         yield f"cost of {name}, which it is made from: {sums(cost)}"
@@ -83,16 +84,21 @@ def run_costs(summary: "RunSummary | PipelineSummary") -> Iterator[str]:
 def usage_lines(usage: "UsageByModel") -> list[str]:
     """What each model used, a line each."""
     return [
-        f"{alias}: {counts.get('requests', 0):,} requests ({counts.get('retries', 0):,} retries), "
-        f"{counts.get('prompt_tokens', 0):,} prompt and {counts.get('completion_tokens', 0):,} completion tokens"
-        + (f", {counts['repaired']:,} replies were almost JSON and were repaired" if counts.get("repaired") else "")
+        f"{alias}: {counted(counts.get('requests', 0), 'request')} ({counted(counts.get('retries', 0), 'retry')}), "
+        f"{counts.get('prompt_tokens', 0):,} prompt and {counted(counts.get('completion_tokens', 0), 'completion token')}"
+        + (
+            f", {counted(counts['repaired'], 'reply', 'were')} almost JSON and repaired"
+            if counts.get("repaired")
+            else ""
+        )
         for alias, counts in usage.items()
     ]
 
 
 def selection_lines(found: "SelectionCounts", cost: "Mapping[str, Cost]", *, unit: str) -> "Iterator[tuple[str, str]]":
     """What selecting came to, and what rejected candidates used, as rows of a table. unit: what has a row."""
-    best = f", {found.fallback:,} took the best instead" if found.fallback else ""
-    yield "selected", f"{found.rejected:,} candidates rejected; {found.dropped:,} {unit} without a row{best}"
+    best = f", {found.fallback:,} used the best one instead" if found.fallback else ""
+    rejected = counted(found.rejected, "candidate")
+    yield "selected", f"{rejected} rejected; {counted(found.dropped, unit)} without a row{best}"
     for line in (*usage_lines(found.usage), *cost_lines(cost)):
         yield "", f"of that for rejected candidates: {line}"

@@ -17,10 +17,11 @@ from sdg_core.api.pipelines import (
     stage_label,
     unread_notice,
 )
-from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import run_costs, selection_lines, used_and_paid
 from sdg_core.cli.show_versions import run_table
 from sdg_core.cli.tables import stdout, two_columns
+from sdg_core.counts import all_of, counted
 
 _SHOWN = 5
 _STYLES = {
@@ -98,7 +99,7 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
         return print_json({**vars(result), **place, "failures": failures, "spending": result.spending.to_dict()})
     console = stdout()
     if not result.made and not result.removed and not result.remaining:
-        console.print(f"nothing to do: all {result.adopted:,} sources are complete")
+        console.print(f"nothing to do: {all_of(result.adopted, 'source', 'are')} complete")
     else:
         console.print(
             f"{counted(result.made, 'source')} made, {result.adopted:,} adopted, {result.removed:,} removed",
@@ -111,7 +112,7 @@ def summary(result: PipelineSummary, *, following: str | None, as_json: bool) ->
     for reason, count in sorted(result.filtered.items()):
         table.add_row("filtered", f"{count:,} x {reason}")
     if result.replayed:
-        table.add_row("replayed", f"{result.replayed:,} replies from the journal, not paid for again")
+        table.add_row("replayed", f"{counted(result.replayed, 'reply')} from the journal, not paid for again")
     for locator, failure in result.failures[:_SHOWN]:
         where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
         table.add_row("failure", f"{where}, attempt {failure.attempts}: {failure.message}")
@@ -175,7 +176,7 @@ def status(current: PipelineStatus, *, as_json: bool) -> None:
 
 def _add_selection(current: PipelineStatus, table: Table) -> None:
     if current.selection is not None:
-        for name, line in selection_lines(current.selection, current.rejected_cost, unit="tasks"):
+        for name, line in selection_lines(current.selection, current.rejected_cost, unit="task"):
             table.add_row(name, line)
 
 

@@ -6,15 +6,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sdg_core.api import ColumnPlan, RunPlan, format_ranges
-from sdg_core.cli.output import counted, print_json
+from sdg_core.cli.output import print_json
 from sdg_core.cli.show import STYLES
 from sdg_core.cli.tables import stdout, two_columns
+from sdg_core.counts import counted
 
 _ACTIONS = {
     "start": "a first run",
     "resume": "goes on",
-    "new version": "a new version beside the old one",
-    "forced version": "a new version, everything made again",
+    "new version": "a new version alongside the old one",
+    "forced version": "a new version, everything regenerated",
 }
 
 
@@ -37,7 +38,7 @@ def run_plan(plan: RunPlan, *, as_json: bool) -> None:
     for line in _requests(plan):
         stdout().print(f"requests: {line}", soft_wrap=True)
     if plan.candidates > 1:
-        stdout().print(f"up to {plan.candidates} times as many, for candidates that are rejected", soft_wrap=True)
+        stdout().print(f"up to {plan.candidates} times as many, if candidates are rejected", soft_wrap=True)
 
 
 def _where_and_why(plan: RunPlan) -> Table:

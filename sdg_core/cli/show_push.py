@@ -6,6 +6,7 @@ import typer
 
 from sdg_core.api import PushPlan
 from sdg_core.cli.tables import stdout
+from sdg_core.counts import counted
 from sdg_core.errors import RefusedError
 
 SHOWN = 20
@@ -21,12 +22,13 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     for file in plan.files[:SHOWN]:
         console.print(f"  {file.name}  {_size(file.size)}", soft_wrap=True)
     if len(plan.files) > SHOWN:
-        console.print(f"  and {len(plan.files) - SHOWN:,} more files")
+        console.print(f"  and {counted(len(plan.files) - SHOWN, 'more file')}")
     for name in plan.stale[:SHOWN]:
-        console.print(f"  {name}  is removed: it does not belong to the dataset any more", soft_wrap=True)
+        console.print(f"  {name}  is removed: it is no longer part of the dataset", soft_wrap=True)
     if len(plan.stale) > SHOWN:
-        console.print(f"  and {len(plan.stale) - SHOWN:,} more are removed")
-    console.print(f"{len(plan.files):,} files, {_size(plan.size)}; {plan.unchanged:,} files are there as they are")
+        console.print(f"  and {counted(len(plan.stale) - SHOWN, 'more file', 'are')} removed")
+    unchanged = counted(plan.unchanged, "file", "are")
+    console.print(f"{counted(len(plan.files), 'file')}, {_size(plan.size)}; {unchanged} up to date")
     if plan.simulated:
         console.print("notice: replies are simulated; this is a rehearsal, not data to train on", style="yellow")
     if plan.nothing_to_do:
@@ -34,7 +36,9 @@ def confirmed(plan: PushPlan, *, private: bool, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise RefusedError("nobody can be asked, and nothing was uploaded", remedy="--yes uploads without asking")
+        raise RefusedError(
+            "there is no terminal to ask on, and nothing was uploaded", remedy="--yes uploads without asking"
+        )
     return typer.confirm("Upload?")
 
 

@@ -17,7 +17,7 @@ def report(made: MadeReport, *, as_json: bool) -> None:
     what = "finished dataset" if facts.source == "dataset" else "row groups so far"
     simulated = ", simulated replies" if facts.simulated else ""
     console.print(
-        f"{facts.dataset}: {facts.num_rows:,} of {facts.target_num_records:,} records ({what}{simulated})",
+        f"{facts.dataset}: {facts.records_text} ({what}{simulated})",
         soft_wrap=True,
     )
     table = Table("column", "made by", "null", "distinct", "", box=None, pad_edge=False, header_style="bold")

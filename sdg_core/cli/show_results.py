@@ -6,8 +6,9 @@ from pathlib import Path
 import typer
 
 from sdg_core.api import Exported, ProcessingResult
-from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.tables import stdout
+from sdg_core.counts import counted
 
 _LOADERS = {".parquet": "parquet", ".jsonl": "json", ".csv": "csv"}
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sdg_core.cli.output import counted, print_json, say
+from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import run_costs
+from sdg_core.counts import all_of, counted
 
 if TYPE_CHECKING:
     from sdg_core.api import RunSummary
@@ -17,7 +18,7 @@ def run_summary(summary: "RunSummary", *, following: str | None, as_json: bool) 
     if not summary.written and not summary.remaining and not summary.adopted:
         say("nothing to do: this slice has no row groups")
     elif not summary.written and not summary.remaining:
-        say(f"nothing to do: all {summary.adopted:,} row groups are complete")
+        say(f"nothing to do: {all_of(summary.adopted, 'row group', 'are')} complete")
     else:
         say(
             f"{counted(summary.generated, 'record')} generated, {summary.failed:,} failed; "
@@ -39,19 +40,23 @@ def _say_what_remains(summary: "RunSummary") -> None:
     from sdg_core.cli.tables import stdout
 
     first = f" (first failure: {summary.first_failure})" if summary.first_failure else ""
-    remaining = (f"{summary.remaining - summary.waiting:,} records remain; run again to retry them", "yellow")
+    remaining = (
+        f"{counted(summary.remaining - summary.waiting, 'record', 'remain')}; run again to retry them",
+        "yellow",
+    )
     stdout().print(Text.assemble(remaining, first), soft_wrap=True)
 
 
 def _details(summary: "RunSummary") -> Iterator[str]:
     """What people should know beyond the counts."""
     if summary.dropped:
-        yield f"{summary.dropped:,} records have no row: no candidate of theirs was kept (see rejected/)"
+        yield f"{counted(summary.dropped, 'record', 'have')} no row: none of their candidates was kept (see rejected/)"
     if summary.waiting:
-        yield f"{summary.waiting:,} records wait for replies that come later; run again when they are there"
+        yield f"{counted(summary.waiting, 'record', 'wait')} for deferred replies; run again once they have arrived"
     if summary.replayed - summary.sampled:
-        yield f"{summary.replayed - summary.sampled:,} replies were taken from the journal, and not paid for again"
+        replayed = counted(summary.replayed - summary.sampled, "reply", "were")
+        yield f"{replayed} replayed from the journal, not paid for again"
     if summary.sampled:
-        yield f"{summary.sampled:,} replies were taken from previews and estimates, and not paid for again"
+        yield f"{counted(summary.sampled, 'reply', 'were')} reused from previews and estimates, not paid for again"
     if summary.carried:
-        yield f"{summary.carried:,} cells were carried over from earlier versions, and not paid for again"
+        yield f"{counted(summary.carried, 'cell', 'were')} carried over from earlier versions, not paid for again"

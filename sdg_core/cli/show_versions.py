@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sdg_core.cli.output import print_json
 from sdg_core.cli.tables import stdout
+from sdg_core.counts import counted
 
 if TYPE_CHECKING:
     from sdg_core.api import RunRecord, VersionInfo
@@ -32,11 +33,9 @@ def how_much(found: "Prunable") -> str:
     count = len(found.versions)
     parts = []
     if count or not found.checkpoints:
-        noun = "old version" if count == 1 else "old versions"
-        parts.append(f"{count} {noun}")
+        parts.append(counted(count, "old version"))
     if found.checkpoints:
-        noun = "directory" if len(found.checkpoints) == 1 else "directories"
-        parts.append(f"{len(found.checkpoints)} {noun} of checkpoints")
+        parts.append(counted(len(found.checkpoints), "directory") + " of checkpoints")
     return " and ".join(parts)
 
 

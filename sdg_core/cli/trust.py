@@ -39,14 +39,14 @@ def _ask(file: Path, effects: "api.Effects") -> None:
     block = "\n".join("  " + printable(line).replace("\n", "\\n") for line in effects.lines)
     if is_untrusted():
         raise RefusedError(
-            f"{file} may not do this (--untrusted):\n{block}", remedy="read the file, then leave the option out"
+            f"{file} is not allowed to do this (--untrusted):\n{block}", remedy="read the file, then omit the option"
         )
     if _is_remembered(effects.digest):
         return
     typer.echo(f"{printable(str(file))} lies outside this project. It\n{block}", err=True)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    if not typer.confirm("Go on, now and whenever this content is run?", err=True):
+    if not typer.confirm("Continue, now and whenever this content is run?", err=True):
         raise RefusedError("nothing was run", remedy="--untrusted refuses such files without asking")
     _remember(effects.digest)
 

@@ -61,7 +61,7 @@ def check_json(value: Any) -> None:
         raise ValueError(f"a {type(value).__name__} has no JSON form")
 
 
-QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it"
+QUOTE_TRUTH = "YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it"
 """What to do about a truth value in the place of text; `in_language` says it of other files than YAML."""
 
 
@@ -72,7 +72,7 @@ def in_language(message: str, language: str) -> str:
     written = {"True": "true", "False": "false"} if language == "JSON" else {}
     for word, here in written.items():
         message = message.replace(f"got {word}; {QUOTE_TRUTH}", f"got {here}; {QUOTE_TRUTH}")
-    return message.replace(QUOTE_TRUTH, "a truth value is not text: put it in quotes to make it text")
+    return message.replace(QUOTE_TRUTH, "a boolean is not text: quote it to make it text")
 
 
 LONGEST_NAME = 200
@@ -87,7 +87,7 @@ def _for_files(name: str) -> str:
 
 def _without_zeros(text: str) -> str:
     if "\0" in text:
-        raise ValueError("a zero character, which no name, path or text can hold; leave it out")
+        raise ValueError("a NUL character, which no name, path or text can contain; remove it")
     return text
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from sdg_core.config.base import ConfigModel, Number
+from sdg_core.counts import counted
 
 
 class UniformRange(ConfigModel):
@@ -30,7 +31,9 @@ class ManualChoice(ConfigModel):
     @model_validator(mode="after")
     def _weighable(self) -> "ManualChoice":
         if self.weights is not None and len(self.weights) != len(self.values):
-            raise ValueError(f"{len(self.weights)} weights for {len(self.values)} values; give one for each")
+            raise ValueError(
+                f"{counted(len(self.weights), 'weight')} for {counted(len(self.values), 'value')}; give one for each"
+            )
         if self.weights is not None and not sum(self.weights) > 0:
             raise ValueError("the weights add up to 0")
         return self

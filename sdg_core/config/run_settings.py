@@ -76,7 +76,7 @@ class RunSetting:
 
 
 _TUNED_IN_THE_FILE = "tuned once for a dataset and its server, in the file"
-_BUDGET_STANDS = "a budget holds for every run, so it stands in the file"
+_BUDGET_STANDS = "a budget applies to every run, so it is set in the file"
 
 _SETTINGS = (
     RunSetting(
@@ -84,7 +84,7 @@ _SETTINGS = (
         default="if_possible",
         purpose="How to treat data that exists.",
         choices={
-            "if_possible": "go on, or start a new version if the config changed",
+            "if_possible": "resume, or start a new version if the config changed",
             "always": "refuse a changed config",
             "never": "start a new version",
         },
@@ -94,19 +94,19 @@ _SETTINGS = (
         name="when_claimed",
         default="wait",
         purpose="What to do about row groups that another run is working on.",
-        choices={"wait": "make the rest, then wait for them", "refuse": "do not start if there are any"},
+        choices={"wait": "generate the rest, then wait for them", "refuse": "do not start if there are any"},
     ),
     RunSetting(
         name="max_parallel_requests",
         default=None,
         at_least=1,
-        purpose="Most requests under way at once, per model. Lowers what the models allow, never raises it.",
+        purpose="Maximum concurrent requests per model. Can lower what the models allow, not raise it.",
     ),
     RunSetting(
         name="num_retries",
         default=4,
         at_least=0,
-        purpose="Further attempts after a timeout, a reset or another retryable failure of a request. Rate limits do not count.",
+        purpose="Retries after a timeout, a reset or another retryable failure of a request. Rate limits do not count.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
@@ -146,15 +146,15 @@ _SETTINGS = (
         name="max_conversation_restarts",
         default=2,
         at_least=0,
-        purpose="How often a model is asked afresh after that, with as many corrections each time.",
+        purpose="How often a conversation is restarted after that, with as many corrections each time.",
         no_option=_TUNED_IN_THE_FILE,
     ),
     RunSetting(
         name="max_cost",
         default=None,
         above=0,
-        purpose="What the models may cost in all, earlier runs included, in the currency of their prices. A run stops before the "
-        "request that could pass it, and goes on with a higher one.",
+        purpose="Limit on the total cost of the models, earlier runs included, in the currency of their prices. "
+        "A run stops before the request that could exceed it; raise the limit to resume.",
         more="[Budgets](model-columns.md#budgets)",
         no_option=_BUDGET_STANDS,
     ),
@@ -162,8 +162,8 @@ _SETTINGS = (
         name="max_tokens",
         default=None,
         at_least=1,
-        purpose="Tokens of prompts and replies that the models may use in all, earlier runs included. A run stops before the "
-        "request that could pass it, and goes on with a higher one.",
+        purpose="Limit on the total tokens of prompts and replies, earlier runs included. "
+        "A run stops before the request that could exceed it; raise the limit to resume.",
         more="[Budgets](model-columns.md#budgets)",
         no_option=_BUDGET_STANDS,
     ),

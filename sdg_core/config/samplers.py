@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from sdg_core.config.base import Bool, ConfigModel, Name, NonEmptyStr, NonNegativeInt, Number, PositiveInt, Rate, Scalar
 from sdg_core.config.people import PersonFromFakerParams, PersonParams
+from sdg_core.counts import counted
 
 _MAX_EXPECTED = 10**9
 """Counts beyond this have no exact quantiles within reach; a gaussian with `convert_to: int` tells no difference there."""
@@ -25,7 +26,9 @@ class CategoryParams(ConfigModel):
     @model_validator(mode="after")
     def _weights_fit(self) -> "CategoryParams":
         if self.weights is not None and len(self.weights) != len(self.values):
-            raise ValueError(f"{len(self.weights)} weights for {len(self.values)} values; give one weight per value")
+            raise ValueError(
+                f"{counted(len(self.weights), 'weight')} for {counted(len(self.values), 'value')}; give one weight per value"
+            )
         if self.weights is not None and sum(self.weights) == 0:
             raise ValueError("weights are all 0; at least one must be positive")
         if self.weights is not None and not math.isfinite(sum(self.weights)):

@@ -13,7 +13,7 @@ def _skip_value(value: Any) -> Any:
         return value
     if isinstance(value, int | float) and -(2.0**63) <= value < 2.0**63:
         return value
-    raise ValueError("a skipped cell holds null, text, a number or a truth value")
+    raise ValueError("a skipped cell holds null, text, a number or a boolean")
 
 
 class SkipConfig(ConfigModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sdg_core.config.base import Bool, ConfigModel, DatasetName, JsonObject, Name, NonEmptyStr, PositiveInt, Scalar
+from sdg_core.config.models import Seconds
 from sdg_core.config.seeds import class_reference, hub_path
 
 
@@ -56,7 +57,14 @@ class FileSources(SourcesBase):
         return self
 
 
-class HtmlSources(SourcesBase):
+class DocumentBounds(SourcesBase):
+    """What reading one document may take. timeout: seconds. memory_mib: of memory, beyond what the libraries take themselves."""
+
+    timeout: Seconds = 60.0
+    memory_mib: PositiveInt = 1024
+
+
+class HtmlSources(DocumentBounds):
     """Web pages: the main text of each as Markdown. encoding: only if pages do not say theirs."""
 
     reader: Literal["html"]
@@ -64,7 +72,7 @@ class HtmlSources(SourcesBase):
     encoding: Encoding | None = None
 
 
-class DocumentSources(SourcesBase):
+class DocumentSources(DocumentBounds):
     """PDF or Word (.docx) files: the text of each."""
 
     reader: Literal["pdf", "docx"]

@@ -8,15 +8,15 @@ _TYPOGRAPHIC = re.compile("[\u201c\u201d\u201e\u2018\u2019]")
 _STARTS_WITH = re.compile(r"(?:^|[:,-]\s+|[\[,{]\s*)([@`%*&!|>])")
 _QUOTE_INSIDE = re.compile(r"[:,\[-]\s*'[^']*'\w")
 _PLAIN: tuple[tuple[str, str], ...] = (
-    ("unknown escape", "; put a text that has a backslash in single quotes"),
+    ("unknown escape", "; put text that has a backslash in single quotes"),
     (
         "quoted scalar",
         "; a quote is not closed, or stands inside a text: write it twice, or use the other kind around the text",
     ),
-    ("block sequence entries", "; quote a text that begins with -, or begin the list on a line of its own"),
+    ("block sequence entries", "; quote text that begins with -, or begin the list on a line of its own"),
     ("single document", "; a file holds one dataset: remove the line ---"),
     ("tag:yaml.org,2002:merge", "; quote it to make it text"),
-    ("constructor for the tag", "; quote a text that begins with !"),
+    ("constructor for the tag", "; quote text that begins with !"),
 )
 
 
@@ -26,13 +26,13 @@ def advice_on(message: str, line: str) -> str:
         return sign
     if "mapping values are not allowed" in message:
         if _SECOND_COLON.search(line):
-            return "; quote a text that has a colon and a blank in it, or write it below `|`, indented"
+            return "; quote text that has a colon and a blank in it, or write it below `|`, indented"
         return "; check the indentation: keys of one mapping begin in one column"
     if "tab character" in message or ("cannot start any token" in message and "\t" in line):
-        return "; indent with blanks, YAML takes no tabs"
+        return "; indent with spaces, YAML does not allow tabs"
     found = _STARTS_WITH.search(line)
     if found is not None and ("cannot start any token" in message or "alias" in message or "anchor" in message):
-        return f"; quote a text that begins with {found[1]}"
+        return f"; quote text that begins with {found[1]}"
     for part, remedy in _PLAIN:
         if part in message:
             return remedy
@@ -46,7 +46,7 @@ def advice_on(message: str, line: str) -> str:
 def _wrong_sign(line: str) -> str:
     """What a line has that YAML reads in another way than it is meant."""
     if _OPENS_BRACES.search(line) and not _SECOND_COLON.search(line):
-        return '; quote a text that begins with {{, as in expr: "{{ plan }}"'
+        return '; quote text that begins with {{, as in expr: "{{ plan }}"'
     if _TYPOGRAPHIC.search(line):
-        return "; YAML knows no typographic quotes: write \" or '"
+        return "; YAML does not recognize typographic quotes: use \" or '"
     return ""

@@ -219,7 +219,7 @@ def _parse_json(text: str) -> Document:
     except json.JSONDecodeError as error:
         raise DocumentSyntaxError(f"not JSON: {error.msg}", error.lineno) from error
     except UnicodeEncodeError as error:
-        raise DocumentSyntaxError("half of a surrogate pair (\\ud800 to \\udfff) is not text", None) from error
+        raise DocumentSyntaxError("a lone surrogate (\\ud800 to \\udfff) is not text", None) from error
     except ValueError as error:
         raise DocumentSyntaxError(str(error), None) from error
     except RecursionError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from sdg_core.counts import counted
 from sdg_core.errors import MetadataError, StoreError
 from sdg_core.plan.usage import money_text, subtract_usage, sum_costs
 from sdg_core.store.atomic import ensure_writable, read_or_none, write_atomic
@@ -102,12 +103,12 @@ def comparison_text(compared: Comparison, *, simulated: bool) -> str:
         )
         used = ", ".join(f"{money_text(amount)} {currency}" for currency, amount in compared.used_cost.items())
     else:
-        expected = f"{_tokens(compared.usage):,} tokens"
-        used = f"{_tokens(compared.used):,} tokens"
+        expected = f"{counted(_tokens(compared.usage), 'token')}"
+        used = f"{counted(_tokens(compared.used), 'token')}"
     verb, participle = ("cost", "cost") if compared.cost else ("take", "taken")
     now = f"it would {verb}" if simulated else f"since then it has {participle}"
-    records = f"{compared.records:,} records"
-    return f"{records} were estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
+    records = f"{counted(compared.records, 'record', 'were')}"
+    return f"{records} estimated to {verb} {expected}; {now} {used or 'nothing'} for {compared.made:,}"
 
 
 def ends_text(ends: Sequence[float]) -> str:

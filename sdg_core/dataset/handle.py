@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.load import AS_IT_IS, Reading
 from sdg_core.config.seeds import SeedConfig, SeedSource
+from sdg_core.counts import counted
 from sdg_core.dataset.resume import check_row_group_size
 from sdg_core.dataset.shown_tables import as_html
 from sdg_core.errors import ConfigError, IncompleteError, PlanError
@@ -56,7 +57,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         directory = self.layout.directory
-        return f"<Dataset {self.name!r}: {self.plan.num_records:,} records of {len(self.plan.schema)} columns, in {directory}>"
+        size = f"{counted(self.plan.num_records, 'record')} of {counted(len(self.plan.schema), 'column')}"
+        return f"<Dataset {self.name!r}: {size}, in {directory}>"
 
     def _repr_html_(self) -> str:
         """As a notebook shows it: its columns. Nothing is read."""

@@ -64,8 +64,8 @@ def choose_version(
     if (other := layout.other_place()) is not None and not layout.root_given:
         raise RefusedError(
             f"{layout.directory} holds no data, but {other} holds data of a dataset of this name: a run would pay for it again",
-            remedy=f"go on there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
-            f"to start again on purpose, give --root {layout.root}",
+            remedy=f"continue there with --root {other.parent} (or SDG_ROOT), or move {other} to {layout.directory}; "
+            f"to start over on purpose, pass --root {layout.root}",
         )
     if mode == "never":
         return _forced_version(layout, plan, begun_by=begun_by)
@@ -84,7 +84,7 @@ def choose_version(
         raise ConfigDriftError(
             f"{layout.directory}: the config differs from version {previous.name}, and resume is `always`\n"
             + "\n".join(f"  {change}" for change in describe_drift(previous, plan)),
-            remedy="undo the change, or use --resume if_possible to start a new version beside the old one",
+            remedy="undo the change, or use --resume if_possible to start a new version alongside the old one",
         )
     new = plan.fingerprint.version
     notice = f"the config changed since version {previous.name}: starting version {new}; the old one is kept"
@@ -128,17 +128,23 @@ def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
 
 def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
     """Raise ShrinkError if a file of ours holds records beyond the plan."""
+    reach = records_reached(version, plan)
+    if reach > plan.num_records:
+        raise ShrinkError(
+            f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
+            remedy=f"set num_records to {reach} or more, or use --resume never to start a new version",
+        )
+
+
+def records_reached(version: VersionLayout, plan: DatasetPlan) -> int:
+    """The smallest num_records that the files of a version fit into, as far as it is beyond the plan's last row group."""
     reach = 0
     for index, found in find_row_groups(version, first=len(plan.row_groups) - 1).items():
         if isinstance(found, Footer):
             reach = max(reach, found.start + found.size)
         elif isinstance(found, CorruptFileError):
             reach = max(reach, index * plan.config.row_group_size + 1)
-    if reach > plan.num_records:
-        raise ShrinkError(
-            f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
-            remedy=f"set num_records to {reach} or more, or use --resume never to start a new version",
-        )
+    return reach
 
 
 def create_or_resume(layout: DatasetLayout, version: Version, plan: DatasetPlan) -> Version:
@@ -207,5 +213,5 @@ def _forced_version(layout: DatasetLayout, plan: DatasetPlan, *, begun_by: str |
             return own
     numbers = [int(paths.name.partition("-")[2] or 1) for paths in same]
     name = f"{base}-{max(numbers) + 1}" if numbers else base
-    notice = f"starting version {name}; what exists is kept"
+    notice = f"starting version {name}; existing data is kept"
     return Version(layout.version(name), None, notice, forced=bool(existing), begun_by=begun_by)

@@ -4,17 +4,19 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sdg_core.counts import records_text
 from sdg_core.dataset.estimates import Comparison, compare
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
+from sdg_core.dataset.resume import records_reached
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_group_state import RowGroupState, keys_by_state
-from sdg_core.store.row_groups import SelectionCounts, carried_by, count_selection, total_usage
+from sdg_core.store.row_group_state import RowGroupState, find_row_groups, keys_by_state
+from sdg_core.store.row_groups import Footer, SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
 MAX_SHOWN_FAILURES = 5
@@ -87,7 +89,8 @@ class DatasetStatus(StoredStatus):
     alias. spending: what the dataset has cost, replies in the journal and earlier versions included.
     kept_by_processor, removed_by_processor: records of the finished dataset's processors; what they removed has not failed.
     selection: what `select` came to, None without it. rejected_cost: of rejected candidates, contained in `cost`.
-    estimate: what was expected before the run, beside what was used.
+    estimate: what was expected before the run, beside what was used. resized: functions change how many rows there are.
+    least_num_records: what num_records must be to go on, where it was set below what the version holds; else None.
     """
 
     dataset: str
@@ -108,6 +111,16 @@ class DatasetStatus(StoredStatus):
     rejected_cost: dict[str, Cost] = field(default_factory=dict)
     estimate: Comparison | None = None
     waiting: dict[str, int] = field(default_factory=dict)
+    resized: bool = False
+    least_num_records: int | None = None
+
+    @property
+    def records_text(self) -> str:
+        """How many records there are of how many, and what to do where there are more."""
+        text = records_text(self.records, target=self.target_num_records, resized=self.resized)
+        if self.least_num_records is None or self.sealed:
+            return text
+        return f"{text}; to generate, set it to {self.least_num_records:,} or more, or use --resume never"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `sdg status --json` prints it."""
@@ -148,6 +161,10 @@ def describe(dataset: Dataset) -> DatasetStatus:
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
+    least = records_reached(version, plan)
+    beyond = [
+        found for found in find_row_groups(version, first=len(plan.row_groups)).values() if isinstance(found, Footer)
+    ]
     spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
@@ -155,7 +172,9 @@ def describe(dataset: Dataset) -> DatasetStatus:
         target_num_records=plan.num_records,
         row_group_size=plan.config.row_group_size,
         states=keys_by_state(statuses),
-        records=sum(status.footer.num_rows for status in statuses if status.footer is not None),
+        records=sum(footer.num_rows for footer in (*footers, *beyond)),
+        resized=plan.resizes,
+        least_num_records=least if least > plan.num_records else None,
         failed=len(failures),
         failure_messages=tuple(counts.most_common(MAX_SHOWN_FAILURES)),
         usage=usage,

@@ -106,7 +106,7 @@ class Checkpointer:
             if self._turn is not None:
                 self._turns.release(self._turn)
         except LedgerError as error:
-            observer(Notice(f"the turn to write the index could not be given back, and runs out by itself: {error}"))
+            observer(Notice(f"the claim to write the index could not be released, and expires by itself: {error}"))
 
     def _index(self) -> None:
         self.statuses = scan_row_groups(self._version, self._plan, known=self.statuses)
@@ -116,4 +116,4 @@ class Checkpointer:
 def _has_turn(held: LeaseKeeper) -> bool:
     """Whether no other run is taking stock. Who has the whole version keeps out of it, so there is nothing to wait for then."""
     others = held.take([STOCK])
-    return not others or others[0].row_group == WHOLE
+    return not others or others[0].unit == WHOLE

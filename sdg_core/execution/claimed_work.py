@@ -16,7 +16,7 @@ from sdg_core.execution.open_row_group import expand_to_whole_group
 from sdg_core.ledger.claims import Claim
 from sdg_core.ledger.leases import LeaseKeeper, _claimed
 from sdg_core.plan.dataset_plan import DatasetPlan
-from sdg_core.plan.row_groups import format_ranges
+from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.store.footer_index import FooterOrError
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import read_metadata
@@ -68,13 +68,13 @@ class ClaimedWork:
         wanted = [status for status in batch if _to_make(status)]
         if held is None or not wanted:
             return {status.group.index: status for status in batch}
-        others = await asyncio.to_thread(held.take, [status.group.index for status in wanted])
+        others = await asyncio.to_thread(held.take, [status.group.key for status in wanted])
         if others and self._refuses:
             raise _claimed(others)
         self._name(others)
-        mine = [status for status in wanted if held.holds(status.group.index)]
+        mine = [status for status in wanted if held.holds(status.group.key)]
         fresh = await asyncio.to_thread(self._look_again, mine) if mine else []
-        held.release([status.group.index for status in fresh if not _to_make(status)])
+        held.release([status.group.key for status in fresh if not _to_make(status)])
         found = {status.group.index: status for status in (*batch, *fresh)}
         in_hand = {status.group.index for status in mine}
         return {index: status for index, status in found.items() if index in in_hand or not _to_make(status)}
@@ -82,10 +82,10 @@ class ClaimedWork:
     async def free(self, indices: Sequence[int]) -> list[int]:
         """Those row groups that others no longer have. Raises LedgerError."""
         assert self._held is not None
-        others = await asyncio.to_thread(self._held.others, indices)
-        free = [index for index in indices if index not in others]
+        others = await asyncio.to_thread(self._held.others, [row_group_key(index) for index in indices])
+        free = [index for index in indices if row_group_key(index) not in others]
         if free:
-            self._tell(Notice(f"row groups {format_ranges(free)} are free: going on"))
+            self._tell(Notice(f"row groups {format_ranges(free)} are free: continuing"))
         else:
             self._name([*others.values()])
         return free

@@ -135,11 +135,11 @@ def plan_run(dataset: Dataset, *, row_groups: Sequence[int] | None = None, resum
         requests=_requests(plan, columns),
         simulated=plan.simulated,
         candidates=plan.config.select.candidates if plan.config.select is not None else 1,
-        held=_held(dataset, version, [s.group.index for s in work if s.state is not RowGroupState.COMPLETE]),
+        held=_held(dataset, version, [s.group.key for s in work if s.state is not RowGroupState.COMPLETE]),
     )
 
 
-def _held(dataset: Dataset, version: Version, row_groups: Sequence[int]) -> tuple[str, ...]:
+def _held(dataset: Dataset, version: Version, row_groups: Sequence[str]) -> tuple[str, ...]:
     with open_ledger_readonly(dataset) as ledger:
         if ledger is None or not row_groups:
             return ()
@@ -180,7 +180,7 @@ def _action(version: Version, *, started: bool) -> Action:
 
 
 def _going_on(version: Version) -> tuple[str, ...]:
-    return (f"version {version.layout.name} has this config: going on with it",) if version.metadata is not None else ()
+    return (f"version {version.layout.name} has this config: resuming it",) if version.metadata is not None else ()
 
 
 def _reseeded(dataset: Dataset, version: Version, columns: Iterable[ColumnPlan]) -> list[str]:

@@ -42,6 +42,7 @@ from sdg_core.execution.stop_rules import FailureBudget, watch_for_stall
 from sdg_core.execution.write_row_group import WrittenGroup, write_and_settle
 from sdg_core.generators.base import CellFailedError
 from sdg_core.generators.whole_group import GroupPhases
+from sdg_core.plan.row_groups import row_group_key
 from sdg_core.store.atomic import quarantine
 from sdg_core.store.images import ImageFiles
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
@@ -127,7 +128,8 @@ class RowGroupRun:
         claims = self._context.claims
         if claims is None:
             return nullcontext()
-        return claims.commit_guard(record // self._context.plan.config.row_group_size)
+        row_group = record // self._context.plan.config.row_group_size
+        return claims.commit_guard(row_group_key(row_group))
 
     def _carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
@@ -309,7 +311,7 @@ class RowGroupRun:
         stop = self._state.counted(settled, lost=bool(failed or dropped))
         if stop is not None:
             raise _aborted(
-                stop.reason, remedy="finished records are kept; fix the cause and run the same command to go on"
+                stop.reason, remedy="finished records are kept; fix the cause and rerun the same command to resume"
             )
 
     def _report(self, progress: _Progress, written: WrittenGroup) -> RowGroupFinished:

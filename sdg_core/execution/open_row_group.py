@@ -25,7 +25,7 @@ from sdg_core.models.types import Usage
 from sdg_core.plan.candidates import numbers_of
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.types.arrow_values import array_of, narrowed
-from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage
+from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, count_usage
 from sdg_core.seeds.readers import Seeds
 from sdg_core.store.failures import Failure, kept_reply
 from sdg_core.store.row_group_state import RowGroupState, RowGroupStatus
@@ -262,10 +262,9 @@ class OpenGroup:
 
     def add_usage(self, alias: str, usage: Usage, *, column: str | None = None) -> None:
         """Count what a cell used, failed or not."""
-        self.usage = add_usage(self.usage, {alias: vars(usage)})
+        count_usage(self.usage, alias, vars(usage))
         if column is not None:
-            of_column = self.usage_by_column.get(column, {})
-            self.usage_by_column[column] = add_usage(of_column, {alias: vars(usage)})
+            count_usage(self.usage_by_column.setdefault(column, {}), alias, vars(usage))
 
     def take(self, found: FoundCell, position: int, column: str) -> Cell:
         """Count a cell of a row that was paid for before; the cell, with the usage that no file counts yet."""

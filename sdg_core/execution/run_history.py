@@ -25,7 +25,7 @@ def in_history(ledger: Ledger, *, run_id: str, dataset: str, version: str, resum
         try:
             write()
         except LedgerError as error:
-            tally(Notice(f"the history of runs lacks this one: {error.message}"))
+            tally(Notice(f"this run is missing from the history: {error.message}"))
 
     note(lambda: record_start(ledger, run_id=run_id, dataset=dataset, version=version, resume=resume))
     try:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.select import SelectConfig
+from sdg_core.counts import counted
 from sdg_core.errors import CellError
 from sdg_core.plan.checks.processors import as_template
 from sdg_core.plan.templates.judging import not_true, score_of, why_not
@@ -111,7 +112,7 @@ class Selection:
             if candidate + 1 < self._config.candidates:
                 verdicts.again.append(record)
             elif not self._decide_without(record):
-                message = f"none of {self._config.candidates} candidates was kept; {self._not_kept}"
+                message = f"none of {counted(self._config.candidates, 'candidate')} was kept; {self._not_kept}"
                 verdicts.faults[place] = message, True
         return verdicts
 

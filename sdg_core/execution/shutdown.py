@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from sdg_core.counts import counted
 from sdg_core.dataset.events import Notice, RowGroupSaved
 from sdg_core.errors import LedgerError, SdgError, StoreError
 from sdg_core.execution.context import RunContext
@@ -38,10 +39,14 @@ def save_open_groups(context: RunContext, groups: Iterable[OpenGroup]) -> None:
             )
             context.observer(saved)
             total = len(group.status.remaining)
-            context.observer(Notice(f"row group {group.status.group.key}: {group.made} of {total} records saved"))
+            context.observer(
+                Notice(f"row group {group.status.group.key}: {group.made} of {counted(total, 'record')} saved")
+            )
     if lost:
         first = next(iter(lost.values()))
-        context.observer(Notice(f"row groups {format_ranges([*lost])}: {records} finished records not saved: {first}"))
+        context.observer(
+            Notice(f"row groups {format_ranges([*lost])}: {counted(records, 'finished record')} not saved: {first}")
+        )
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

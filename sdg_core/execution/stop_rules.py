@@ -130,7 +130,7 @@ async def watch_for_stall(
         if reason is not None:
             break
         await sleep(budget.last_success + budget.settings.stall_timeout - clock())
-    raise RunAbortedError(f"stopped: {reason}", remedy="run the same command later to go on; nothing is lost")
+    raise RunAbortedError(f"stopped: {reason}", remedy="rerun the same command later to resume; nothing is lost")
 
 
 async def unless_stalled(work: Coroutine[None, None, Result], watch: Coroutine[None, None, None]) -> Result:

@@ -178,14 +178,14 @@ def write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
 
 def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
     claims = context.claims
-    index = group.status.group.index
+    unit = group.status.group.key
     written = write_group(
         group,
         context.version,
         plan=context.plan,
         run_id=context.run_id,
-        commit_guard=partial(claims.commit_guard, index) if claims is not None else nullcontext,
-        committing=partial(claims.commit_guard, index, release=True) if claims is not None else nullcontext,
+        commit_guard=partial(claims.commit_guard, unit) if claims is not None else nullcontext,
+        committing=partial(claims.commit_guard, unit, release=True) if claims is not None else nullcontext,
     )
     failpoint("group.before_settle")
     if context.journal is not None:
@@ -195,5 +195,5 @@ def _write_and_settle(context: RunContext, group: OpenGroup) -> WrittenGroup:
         context.journal.discard_cells({cell for cell in group.samples if cell[0] not in missing}, version=SAMPLES)
     failpoint("group.after_settle")
     if claims is not None:
-        claims.release([index])
+        claims.release([unit])
     return written

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sdg_core.counts import counted
 from sdg_core.errors import FilterError
 from sdg_core.plan.names import did_you_mean
 
@@ -82,7 +83,9 @@ class Records:
             raise FilterError(f"`scores` belong to keep='best', which needs them; here keep is {self.keep!r}")
         given = np.zeros(count) if scores is None else as_scores(scores)
         if len(found) != count or len(given) != count:
-            raise FilterError(f"{len(found)} ids and {len(given)} scores were given for {count} records")
+            raise FilterError(
+                f"{counted(len(found), 'id')} and {counted(len(given), 'score')} were given for {counted(count, 'record')}"
+            )
         self._ids.append(found.astype(np.int64))
         self._scores.append(given)
 

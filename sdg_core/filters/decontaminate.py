@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdg_core.counts import counted
 from sdg_core.errors import FilterError
 from sdg_core.filters.clusters import Ids
 from sdg_core.filters.words import LETTERS_AND_DIGITS, as_texts, ngrams, words_of
@@ -46,7 +47,9 @@ class EvaluationIndex:
             raise FilterError("the evaluation set is empty", remedy="check the source that it is read from")
         found, rows = _different_ngrams(series, n)
         if not len(found):
-            raise FilterError(f"no evaluation text has {n} words, so none could be found", remedy="use a smaller `n`")
+            raise FilterError(
+                f"no evaluation text has {counted(n, 'word')}, so none could be found", remedy="use a smaller `n`"
+            )
         order = np.argsort(found, kind="stable")
         self._hashes = found[order]
         self._rows = rows[order]

@@ -22,40 +22,39 @@ from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.connection import Connection, Row, one_of
 from sdg_core.ledger.database import Ledger
 from sdg_core.ledger.tables import claims
-from sdg_core.plan.row_groups import format_ranges, row_group_key
 from sdg_core.system.processes import is_dead, this_process
 
 LEASE = 60.0
 """Seconds that a claim lasts without being renewed."""
-WHOLE = -1
-"""Stands for the whole version where a row group is asked for."""
-INDEX = -2
-"""Stands for the index of the version's files, while runs go on."""
-STOCK = -3
-"""Stands for the counts of the version, which a run that ends brings up to date."""
+WHOLE = "version"
+"""The unit that is the whole version."""
+INDEX = "index"
+"""The unit that is the index of the version's files, which running runs keep up to date in turn."""
+STOCK = "counts"
+"""The unit that is the version's counts, which a run brings up to date when it ends."""
+_NAMED = {WHOLE: "this version", INDEX: "the index of this version", STOCK: "the counts of this version"}
 _MINE = "dataset = :dataset AND version = :version"
-_SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group AND token = :token"
-_REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND row_group = :row_group"
+_SET_EXPIRY = f"UPDATE claims SET expires_at = :expires_at WHERE {_MINE} AND unit = :unit AND token = :token"
+_REVOKE = f"UPDATE claims SET token = :token, expires_at = 0.0 WHERE {_MINE} AND unit = :unit"
 _TAKE = (
     "UPDATE claims SET holder = :holder, host = :host, pid = :pid, token = :token, taken_at = :taken_at, "
-    f"expires_at = :expires_at WHERE {_MINE} AND row_group = :row_group"
+    f"expires_at = :expires_at WHERE {_MINE} AND unit = :unit"
 )
-REMEDY = "let it finish, or stop it; the claim of a dead run runs out by itself"
+REMEDY = "let it finish, or stop it; the claim of a dead run expires by itself"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row group in the hands of a run. `holder` is for people; `token` counts how often the claim has changed hands."""
+    """A unit in the hands of a run. `holder` is for people; `token` counts how often the claim has changed hands."""
 
-    row_group: int
+    unit: str
     holder: str
     token: int
     expires_at: float
     taken_at: float = 0.0
 
     def __str__(self) -> str:
-        named = {WHOLE: "this version", INDEX: "the index of this version", STOCK: "the stock of this version"}
-        what = named.get(self.row_group, f"row group {row_group_key(self.row_group)}")
+        what = _NAMED.get(self.unit, f"row group {self.unit}")
         since, until = (
             datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S") for moment in (self.taken_at, self.expires_at)
         )
@@ -81,15 +80,15 @@ class Claims:
         self._key = {"dataset": dataset, "version": version}
         self.holder = f"{action} {run_id[:8]} (process {self._process.pid} on {self._process.host})"
 
-    def acquire(self, row_group: int) -> Claim:
-        """Take a row group, or the whole version. Raises ClaimedError, naming the holder, if another live run has it."""
-        mine, others = self.take([row_group])
+    def acquire(self, unit: str) -> Claim:
+        """Take a unit. Raises ClaimedError, naming the holder, if another live run has it."""
+        mine, others = self.take([unit])
         if others:
             raise ClaimedError(str(others[0]), remedy=REMEDY)
         return mine[0]
 
-    def take(self, wanted: Sequence[int]) -> tuple[list[Claim], list[Claim]]:
-        """Take what is free of some row groups, or of `[WHOLE]`. Returns the claims taken and those that keep from the rest.
+    def take(self, wanted: Sequence[str]) -> tuple[list[Claim], list[Claim]]:
+        """Take what is free of some units, or of `[WHOLE]`. Returns the claims taken and those that keep from the rest.
 
         Where the whole version is held, that claim stands once for everything that was asked for.
         """
@@ -97,34 +96,32 @@ class Claims:
             if WHOLE in wanted:
                 rows = self._locked_rows(connection, wanted, every=True)
                 obstacles = [row for row in rows.values() if self._blocks(row)]
-                free: list[int] = [] if obstacles else [WHOLE]
-                self._revoke_expired(
-                    connection, [row for number, row in rows.items() if number != WHOLE] if free else []
-                )
+                free: list[str] = [] if obstacles else [WHOLE]
+                self._revoke_expired(connection, [row for unit, row in rows.items() if unit != WHOLE] if free else [])
             else:
                 rows = self._locked_rows(connection, wanted)
                 obstacles = [rows[WHOLE]] if self._blocks(rows[WHOLE]) else []
                 if not obstacles:
-                    obstacles = [rows[number] for number in sorted(wanted) if self._blocks(rows[number])]
-                    held = {row["row_group"] for row in obstacles}
-                    free = [number for number in wanted if number not in held]
+                    obstacles = [rows[unit] for unit in sorted(wanted) if self._blocks(rows[unit])]
+                    held = {row["unit"] for row in obstacles}
+                    free = [unit for unit in wanted if unit not in held]
                     self._revoke_expired(connection, [rows[WHOLE]])
                 else:
                     free = []
-            mine = [self._claim(number, rows[number]["token"] + 1) for number in free]
+            mine = [self._claim(unit, rows[unit]["token"] + 1) for unit in free]
             self._write(connection, mine)
         return mine, [self._of(row) for row in obstacles]
 
-    def others(self, row_groups: Iterable[int]) -> dict[int, Claim]:
-        """Which of some row groups another live run holds; takes no lock. A held version stands for all of them."""
-        wanted = set(row_groups)
-        query = f"SELECT * FROM claims WHERE {_MINE} AND expires_at > 0 ORDER BY row_group"
+    def others(self, units: Iterable[str]) -> dict[str, Claim]:
+        """Which of some units another live run holds; takes no lock. A held version stands for all of them."""
+        wanted = set(units)
+        query = f"SELECT * FROM claims WHERE {_MINE} AND expires_at > 0 ORDER BY unit"
         with self._ledger.reading() as connection:
             rows = connection.execute(query, self._key)
-        live = {row["row_group"]: self._of(row) for row in rows if self._blocks(row)}
+        live = {row["unit"]: self._of(row) for row in rows if self._blocks(row)}
         if WHOLE in live:
             return dict.fromkeys(sorted(wanted), live[WHOLE])
-        return {number: claim for number, claim in live.items() if number in wanted}
+        return {unit: claim for unit, claim in live.items() if unit in wanted}
 
     def renew(self, held: Sequence[Claim]) -> list[Claim]:
         """Make claims last another lease; returns them as they are then. Raises ClaimLostError if somebody else has taken one of
@@ -136,14 +133,14 @@ class Claims:
         if not held:
             return []
         expires = self._clock() + LEASE
-        query = f"SELECT row_group, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY row_group"
+        query = f"SELECT unit, token FROM claims WHERE {_MINE} AND holder = :holder ORDER BY unit"
         mine = {**self._key, "holder": self.holder}
         with self._transaction() as connection:
-            still = {(row["row_group"], row["token"]) for row in connection.execute(query, mine)}
-            lost = [claim.row_group for claim in held if (claim.row_group, claim.token) not in still]
+            still = {(row["unit"], row["token"]) for row in connection.execute(query, mine)}
+            lost = [claim.unit for claim in held if (claim.unit, claim.token) not in still]
             rows = connection.execute(query + connection.for_update_of_free, mine)
-            free = {(row["row_group"], row["token"]) for row in rows}
-            kept = [claim for claim in held if (claim.row_group, claim.token) in free]
+            free = {(row["unit"], row["token"]) for row in rows}
+            kept = [claim for claim in held if (claim.unit, claim.token) in free]
             self._expire(connection, kept, at=expires)
         if lost:
             raise _lost(lost)
@@ -161,10 +158,10 @@ class Claims:
         """
         with self._transaction() as connection:
             expires = 0.0 if release else self._clock() + LEASE
-            ordered = sorted(held, key=lambda claim: claim.row_group)  # nobody waits in a circle
+            ordered = sorted(held, key=lambda claim: claim.unit)  # nobody waits in a circle
             kept = [connection.change(_SET_EXPIRY, self._expiry(claim, at=expires)) == 1 for claim in ordered]
             if not all(kept):
-                raise _lost([claim.row_group for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
+                raise _lost([claim.unit for claim, is_kept in zip(ordered, kept, strict=True) if not is_kept])
             yield
 
     def release(self, *held: Claim) -> None:
@@ -178,35 +175,35 @@ class Claims:
         """Claims of a SQLite ledger concern live processes of one machine; they need not survive its power cut."""
         return self._ledger.transaction("write", durable=False)
 
-    def _locked_rows(self, connection: Connection, wanted: Sequence[int], *, every: bool = False) -> dict[int, Row]:
+    def _locked_rows(self, connection: Connection, wanted: Sequence[str], *, every: bool = False) -> dict[str, Row]:
         """The rows of some claims and of the whole version, made if they are not there, locked until the transaction ends.
 
-        Locks are taken in the order of row groups, so that nobody waits in a circle. A run that wants a row group shares the lock
+        Locks are taken in the order of units, so that nobody waits in a circle. A run that wants a row group shares the lock
         on the whole version's row with others who do.
         """
-        numbers = sorted({WHOLE, *wanted})
-        among, named = one_of("number", numbers)
-        query = f"SELECT row_group FROM claims WHERE {_MINE} AND row_group IN {among}"
-        present = {row["row_group"] for row in connection.execute(query, {**self._key, **named})}
-        free = [Claim(number, "", 0, 0.0) for number in numbers if number not in present]
+        units = sorted({WHOLE, *wanted})
+        among, named = one_of("unit", units)
+        query = f"SELECT unit FROM claims WHERE {_MINE} AND unit IN {among}"
+        present = {row["unit"] for row in connection.execute(query, {**self._key, **named})}
+        free = [Claim(unit, "", 0, 0.0) for unit in units if unit not in present]
         connection.insert_missing(claims, [self._values(claim) for claim in free])
-        whole = f"SELECT * FROM claims WHERE {_MINE} AND row_group = {WHOLE}"
+        whole = f"SELECT * FROM claims WHERE {_MINE} AND unit = '{WHOLE}'"
         whole += connection.for_update if WHOLE in wanted else connection.for_share
         found = [*connection.execute(whole, self._key)]
-        rest = f"SELECT * FROM claims WHERE {_MINE} AND row_group <> {WHOLE}"
+        rest = f"SELECT * FROM claims WHERE {_MINE} AND unit <> '{WHOLE}'"
         if every:
-            found += connection.execute(f"{rest} ORDER BY row_group{connection.for_update}", self._key)
+            found += connection.execute(f"{rest} ORDER BY unit{connection.for_update}", self._key)
         else:
-            rest = f"{rest} AND row_group IN {among} ORDER BY row_group{connection.for_update}"
+            rest = f"{rest} AND unit IN {among} ORDER BY unit{connection.for_update}"
             found += connection.execute(rest, {**self._key, **named})
-        return {row["row_group"]: row for row in found}
+        return {row["unit"]: row for row in found}
 
     def _expire(self, connection: Connection, held: Sequence[Claim], *, at: float) -> None:
-        ordered = sorted(held, key=lambda claim: claim.row_group)
+        ordered = sorted(held, key=lambda claim: claim.unit)
         connection.change_many(_SET_EXPIRY, [self._expiry(claim, at=at) for claim in ordered])
 
     def _expiry(self, claim: Claim, *, at: float) -> dict[str, str | int | float]:
-        return {**self._key, "row_group": claim.row_group, "token": claim.token, "expires_at": at}
+        return {**self._key, "unit": claim.unit, "token": claim.token, "expires_at": at}
 
     def _write(self, connection: Connection, taken: Sequence[Claim]) -> None:
         connection.change_many(_TAKE, [self._values(claim) for claim in taken])
@@ -215,27 +212,27 @@ class Claims:
         """Who let a lease run out on what is now excluded must not come back."""
         for row in rows:
             if row["expires_at"] > 0 and row["holder"] != self.holder:
-                connection.change(_REVOKE, {**self._key, "row_group": row["row_group"], "token": row["token"] + 1})
+                connection.change(_REVOKE, {**self._key, "unit": row["unit"], "token": row["token"] + 1})
 
     def _blocks(self, row: Row) -> bool:
         if row["holder"] == self.holder or row["expires_at"] <= self._clock():
             return False
         return not is_dead(host=row["host"], pid=row["pid"])
 
-    def _claim(self, row_group: int, token: int) -> Claim:
+    def _claim(self, unit: str, token: int) -> Claim:
         now = self._clock()
-        return Claim(row_group, self.holder, token, now + LEASE, now)
+        return Claim(unit, self.holder, token, now + LEASE, now)
 
     def _of(self, row: Row) -> Claim:
-        return Claim(row["row_group"], row["holder"], row["token"], row["expires_at"], row["taken_at"])
+        return Claim(row["unit"], row["holder"], row["token"], row["expires_at"], row["taken_at"])
 
     def _values(self, claim: Claim) -> dict[str, str | int | float]:
         return {**self._key, **vars(claim), "host": self._process.identity, "pid": self._process.pid}
 
 
-def _lost(row_groups: Sequence[int]) -> ClaimLostError:
-    what = "the version" if WHOLE in row_groups else f"row groups {format_ranges(row_groups)}"
+def _lost(units: Sequence[str]) -> ClaimLostError:
+    what = "the version" if WHOLE in units else f"row groups {', '.join(units)}"
     return ClaimLostError(
         f"{what}: taken over by another run while this one seemed dead",
-        remedy="nothing of it was published here; run again to go on",
+        remedy="this run published none of it; run again to resume",
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from sdg_core.counts import counted
 from sdg_core.errors import ClaimedError, LedgerError
 from sdg_core.ledger import claims as leases
 from sdg_core.ledger.claims import REMEDY, WHOLE, Claim, Claims
@@ -27,7 +28,7 @@ class LeaseKeeper:
         self._claims = claims
         self._on_trouble = on_trouble
         self._strict = strict
-        self._held: dict[int, Claim] = {}
+        self._held: dict[str, Claim] = {}
         self._done: list[Claim] = []
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -48,44 +49,44 @@ class LeaseKeeper:
         except LedgerError as trouble:  # they run out by themselves
             self._on_trouble(trouble)
 
-    def take(self, wanted: Sequence[int]) -> list[Claim]:
+    def take(self, wanted: Sequence[str]) -> list[Claim]:
         """Take what is free; returns the claims that stand in the way of the rest."""
         self._release_done()
         mine, others = self._claims.take(wanted)
         with self._lock:
-            self._held.update({claim.row_group: claim for claim in mine})
+            self._held.update({claim.unit: claim for claim in mine})
         failpoint("claim.after_take")
         return others
 
-    def others(self, row_groups: Sequence[int]) -> dict[int, Claim]:
-        """The claims that stand in the way, by row group."""
-        return self._claims.others(row_groups)
+    def others(self, units: Sequence[str]) -> dict[str, Claim]:
+        """The claims that stand in the way, by unit."""
+        return self._claims.others(units)
 
-    def holds(self, row_group: int) -> bool:
-        """Whether a row group is in hand."""
-        return row_group in self._held
+    def holds(self, unit: str) -> bool:
+        """Whether a unit is in hand."""
+        return unit in self._held
 
     @contextmanager
-    def commit_guard(self, *row_groups: int, release: bool = False) -> Iterator[None]:
-        """Publish files of row groups, or nothing if the claim of one is lost (ClaimLostError). release: give them back, too."""
-        claims = [self._held[row_group] for row_group in row_groups]
+    def commit_guard(self, *units: str, release: bool = False) -> Iterator[None]:
+        """Publish files of units, or nothing if the claim of one is lost (ClaimLostError). release: give them back, too."""
+        claims = [self._held[unit] for unit in units]
         if not self._strict and all(map(self._claims.is_safe, claims)):
             yield
             if release:
-                self._done += self._forget(row_groups)
+                self._done += self._forget(units)
             return
         with self._claims.commit_guard(*claims, release=release):
             yield
         if release:
-            self._forget(row_groups)
+            self._forget(units)
 
-    def release(self, row_groups: Sequence[int]) -> None:
+    def release(self, units: Sequence[str]) -> None:
         """Give claims back, as far as they are in hand."""
-        self._claims.release(*self._forget(row_groups))
+        self._claims.release(*self._forget(units))
 
-    def _forget(self, row_groups: Sequence[int]) -> list[Claim]:
+    def _forget(self, units: Sequence[str]) -> list[Claim]:
         with self._lock:
-            return [claim for number in row_groups if (claim := self._held.pop(number, None)) is not None]
+            return [claim for unit in units if (claim := self._held.pop(unit, None)) is not None]
 
     def _release_done(self) -> None:
         with self._lock:
@@ -104,11 +105,11 @@ class LeaseKeeper:
                 self._on_trouble(trouble)
                 continue
             with self._lock:
-                self._held.update({c.row_group: c for c in renewed if c.row_group in self._held})
+                self._held.update({c.unit: c for c in renewed if c.unit in self._held})
 
 
 def _claimed(others: Sequence[Claim]) -> ClaimedError:
-    more = f"; so are {len(others) - 1} more row groups" if len(others) > 1 else ""
+    more = f", and {counted(len(others) - 1, 'more row group', 'are')} held" if len(others) > 1 else ""
     return ClaimedError(f"{others[0]}{more}", remedy=REMEDY)
 
 

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from sdg_core.errors import LedgerError
 from sdg_core.ledger import tables
-from sdg_core.ledger.connection import Connection, Database
-from sdg_core.ledger.tables import Table
+from sdg_core.ledger.connection import Connection, Database, Row
+from sdg_core.ledger.tables import NUMBERED_UNITS, Table
+from sdg_core.plan.row_groups import row_group_key
 
 
 def _create_tables(connection: Connection) -> None:
@@ -25,9 +27,27 @@ def _say_who_paid(connection: Connection) -> None:
         connection.create(table)
 
 
+def _claim_units(connection: Connection) -> None:
+    """Claims name their unit; older releases numbered it. Tokens are kept, so that they go on counting up."""
+    if "row_group" not in connection.columns(tables.claims.name):
+        return
+    rows = [_with_unit(row) for row in connection.execute("SELECT * FROM claims")]
+    connection.drop(tables.claims)
+    connection.create(tables.claims)
+    connection.insert_missing(tables.claims, rows)
+
+
+def _with_unit(row: Row) -> dict[str, Any]:
+    number = int(row["row_group"])
+    unit = NUMBERED_UNITS.get(number, row_group_key(number))
+    same = (name for name in tables.claims.names if name != "unit")
+    return {"unit": unit, **{name: row[name] for name in same}}
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_create_tables", _create_tables),
     ("0002_say_who_paid", _say_who_paid),
+    ("0003_claim_units", _claim_units),
 )
 """Applied in order, each once. Only ever append; a name never changes."""
 
@@ -72,4 +92,4 @@ def _refuse_foreign(connection: Connection, *, where: str) -> None:
 
 def _is_foreign(table: Table, present: frozenset[str]) -> bool:
     """Whether a table with these columns is without some that every release of ours has given it."""
-    return not set(table.keys) <= present
+    return not set(table.keys) - {"unit"} <= present

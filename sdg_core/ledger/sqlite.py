@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sdg_core.ledger.tables import Table, TableColumn
+from sdg_core.ledger.tables import NUMBERED_UNITS, Table, TableColumn, claims
 
 BUSY_TIMEOUT = 60.0
 """Seconds that a writer waits for another process to finish its transaction."""
@@ -190,9 +190,19 @@ def _use_write_ahead_log(connection: sqlite3.Connection, *, patience: float) -> 
 
 
 def sqlite_file_to_read(path: Path) -> SqliteDatabase:
-    """The database in a file that lies where nothing can be written."""
+    """The database in a file that lies where nothing can be written. What an older release left is shown as if migrated."""
     uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
-    return SqliteDatabase(lambda: _open((uri,), {"uri": True}))
+
+    def connect() -> sqlite3.Connection:
+        connection = _open((uri,), {"uri": True})
+        if "row_group" in SqliteConnection(connection).columns(claims.name):
+            named = " ".join(f"WHEN {number} THEN '{unit}'" for number, unit in NUMBERED_UNITS.items())
+            unit = f"CASE row_group {named} ELSE printf('%05d', row_group) END AS unit"
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute(f"CREATE TEMP VIEW claims AS SELECT *, {unit} FROM main.claims")
+        return connection
+
+    return SqliteDatabase(connect)
 
 
 def _open(place: Sequence[Any], options: Mapping[str, Any]) -> sqlite3.Connection:

@@ -68,7 +68,7 @@ claims = Table(
     (
         _key("dataset", 200),
         _key("version", 40),
-        TableColumn("row_group", "integer", key=True),
+        _key("unit", 40),
         _string("holder", 300),
         _string("host", 200),
         TableColumn("pid", "integer"),
@@ -77,6 +77,9 @@ claims = Table(
         TableColumn("expires_at", "float"),
     ),
 )
+
+NUMBERED_UNITS = {-1: "version", -2: "index", -3: "counts"}
+"""What releases up to 0.1 wrote in a column `row_group` for units that are no row group."""
 
 runs = Table(
     "runs",

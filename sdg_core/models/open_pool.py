@@ -183,7 +183,7 @@ async def _close(servers: Iterable[McpServer]) -> None:
 def _learnt(account: Account, on_notice: Callable[[str], None]) -> tuple[StructuredOutputSupport, ParameterSupport]:
     """What is going to be learnt of a model from its answers."""
     endpoint, _, model = account
-    what = f"structured output of model {model!r} at {endpoint} is asked for in the prompt"
+    what = f"structured output of model {model!r} at {endpoint} is requested in the prompt"
     return (
         StructuredOutputSupport(notice=lambda reason: on_notice(f"{what}: {reason}")),
         ParameterSupport(notice=lambda change: on_notice(f"model {model!r} at {endpoint}: {change}")),

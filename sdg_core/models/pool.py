@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from sdg_core.config.models import ModelConfig
+from sdg_core.counts import counted
 from sdg_core.errors import ModelError, PermanentModelError, PlanError
 from sdg_core.models.spending import Spending
 from sdg_core.models.types import ChatClient
@@ -100,7 +101,7 @@ class ModelPool(Mapping[str, "ModelEndpoint"]):
                 raise failure
         if failures:
             raise PermanentModelError(
-                "\n".join([f"{len(failures)} providers cannot be used", *dict.fromkeys(map(str, failures))])
+                "\n".join([f"{counted(len(failures), 'provider')} cannot be used", *dict.fromkeys(map(str, failures))])
             )
 
 

@@ -21,7 +21,16 @@ from typing import Any
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.errors import BudgetReachedError, RunAbortedError
 from sdg_core.models.types import ChatRequest, EmbeddingRequest, ImageRequest, Message, TextPart, Usage
-from sdg_core.plan.usage import UsageByModel, add_usage, costs, exact_amount, exact_costs, subtract_usage, totals
+from sdg_core.plan.usage import (
+    UsageByModel,
+    add_usage,
+    costs,
+    count_usage,
+    exact_amount,
+    exact_costs,
+    subtract_usage,
+    totals,
+)
 
 Request = ChatRequest | EmbeddingRequest | ImageRequest
 
@@ -134,7 +143,7 @@ class Spending:
 
         Raises RunAbortedError if a limit cannot be kept because the server does not say what a reply has used.
         """
-        self.used = add_usage(self.used, {alias: vars(usage)})
+        count_usage(self.used, alias, vars(usage))
         if hold is None:
             return
         self._release(hold)
@@ -144,7 +153,8 @@ class Spending:
 
     def account(self, usages: Mapping[str, Usage]) -> None:
         """A journal or a file is going to count so much of what was used."""
-        self._accounted = add_usage(self._accounted, {alias: vars(usage) for alias, usage in usages.items()})
+        for alias, usage in usages.items():
+            count_usage(self._accounted, alias, vars(usage))
 
     @property
     def cost(self) -> dict[str, float]:
@@ -167,7 +177,7 @@ class Spending:
     def retried(self, alias: str, reason: str) -> None:
         """A request is going to be sent again."""
         self.retry_reasons.setdefault(alias, Counter())[reason] += 1
-        self.used = add_usage(self.used, {alias: {"retries": 1}})
+        count_usage(self.used, alias, {"retries": 1})
 
     def _take(self, hold: Hold) -> Hold:
         self._under_way += 1
@@ -244,7 +254,7 @@ class Spending:
         return BudgetReachedError(
             f"stopped at run.{which}: {limit} {unit} are allowed and {spent} are used; the next request to model "
             f"{hold.alias!r} may use up to {wanted} more",
-            remedy=f"finished records are kept; raise run.{which} and run the same command to go on",
+            remedy=f"finished records are kept; raise run.{which} and rerun the same command to resume",
         )
 
     def _hold(self, alias: str, request: Request) -> Hold:

@@ -6,7 +6,7 @@ Everything here is a value: requests and replies are compared in tests, kept in 
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
 from sdg_core.config.models import InferenceParameters
@@ -176,6 +176,8 @@ def usual_finish_reason(given: str | None) -> str | None:
 
 def says_something(text: str) -> bool:
     """Whether a reply has more than blanks and characters without width."""
+    if text.isascii():
+        return not text.isspace() and text != ""
     return any(not mark.isspace() and unicodedata.category(mark) != "Cf" for mark in text)
 
 
@@ -201,7 +203,9 @@ class Usage:
     repaired: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Usage)))
+        mine = vars(self)
+        theirs = vars(other)
+        return Usage(**{name: count + theirs[name] for name, count in mine.items()})
 
 
 class Response:

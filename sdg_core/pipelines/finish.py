@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from sdg_core.counts import counted
 from sdg_core.dataset.generated_version import GeneratedVersion
 from sdg_core.dataset.spending import DatasetSpending
 from sdg_core.errors import ConfigError, IncompleteError, LedgerError
@@ -124,7 +125,7 @@ def check_complete(statuses: Sequence[PartitionStatus], *, allow_missing: bool) 
         if not absent:
             remedy += ", and --allow-missing goes on without what failed"
         raise IncompleteError(
-            f"{len(wrong)} of {len(statuses)} partitions are not complete: {keys}{more}", remedy=remedy
+            f"{len(wrong)} of {counted(len(statuses), 'partition', 'are')} not complete: {keys}{more}", remedy=remedy
         )
     if not any(s.footer is not None and s.footer.num_rows for s in statuses):
         raise IncompleteError("no source has given a row", remedy="look at what was filtered: `sdg status FILE`")

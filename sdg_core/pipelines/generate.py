@@ -255,7 +255,7 @@ class _Run:
                 self._adopt(status)
         to_make = [status for status in work if not status.is_settled]
         if self._settings.when_claimed == "refuse" and to_make:
-            others = await asyncio.to_thread(self._held.take, [status.index for status in to_make])
+            others = await asyncio.to_thread(self._held.take, [status.key for status in to_make])
             if others:
                 raise ClaimedError(str(others[0]), remedy=REMEDY)
         in_the_way: dict[int, Claim] = {}
@@ -281,7 +281,7 @@ class _Run:
                 self._budget.last_success = time.monotonic()
                 await asyncio.sleep(POLL)
             if found.status.is_settled:
-                self._held.release([status.index])
+                self._held.release([status.key])
                 self._adopt(found.status)
             else:
                 await self._make(found)
@@ -306,7 +306,7 @@ class _Run:
 
         def guard() -> AbstractContextManager[None]:
             """What keeps a run that has lost the partition from changing anything of it."""
-            return self._held.commit_guard(status.index)
+            return self._held.commit_guard(status.key)
 
         async def make(key: str) -> None:
             rows: RowBuffer[Task] = RowBuffer(partial(rows_of, self._pipeline, key))
@@ -376,7 +376,7 @@ class _Run:
         if reason is not None:
             raise RunAbortedError(
                 f"stopped: {reason}",
-                remedy="finished sources are kept; fix the cause and run the same command to go on",
+                remedy="finished sources are kept; fix the cause and rerun the same command to resume",
             )
         return result
 

@@ -14,6 +14,7 @@ from typing import Any
 from sdg_core.config.load import parse_pipeline
 from sdg_core.config.pipeline import PipelineConfig
 from sdg_core.config.yaml_document import Document
+from sdg_core.counts import counted
 from sdg_core.dataset.handle import Dataset
 from sdg_core.dataset.shown_tables import as_html
 from sdg_core.errors import ConfigError, CorruptFileError, PlanError, Problem, StoreError
@@ -62,7 +63,7 @@ class OpenPipeline:
         return self.plan.config.name
 
     def __repr__(self) -> str:
-        through = f"{len(self.sources):,} sources through {len(self.plan.stages)} stages"
+        through = f"{counted(len(self.sources), 'source')} through {counted(len(self.plan.stages), 'stage')}"
         return f"<Pipeline {self.name!r}: {through}, in {self.layout.directory}>"
 
     def _repr_html_(self) -> str:

@@ -106,24 +106,24 @@ class Intake:
         return ready if ready is not None else await asyncio.to_thread(self._open, wanted)
 
     async def _take(self, statuses: list[PartitionStatus]) -> Sequence[InHand | Claim | Exception]:
-        others = await asyncio.to_thread(self._claim, [status.index for status in statuses])
-        mine = [status for status in statuses if others.get(status.index) is None]
+        others = await asyncio.to_thread(self._claim, [status.key for status in statuses])
+        mine = [status for status in statuses if others.get(status.key) is None]
         looks: list[InHand | Exception]
         if self._is_remote:
             looks = await asyncio.gather(*(asyncio.to_thread(_outcome, self._look_again, status) for status in mine))
         else:
             looks = await asyncio.to_thread(lambda: [_outcome(self._look_again, status) for status in mine])
-        found = {status.index: look for status, look in zip(mine, looks, strict=True)}
-        return [others.get(status.index) or found[status.index] for status in statuses]
+        found = {status.key: look for status, look in zip(mine, looks, strict=True)}
+        return [others.get(status.key) or found[status.key] for status in statuses]
 
-    def _claim(self, indices: Sequence[int]) -> dict[int, Claim]:
+    def _claim(self, keys: Sequence[str]) -> dict[str, Claim]:
         """Claim partitions; returns what stands in the way, by partition."""
-        unclaimed = [index for index in indices if not self._held.holds(index)]
-        others = {claim.row_group: claim for claim in self._held.take(unclaimed)}
-        if not others.keys() >= {*indices}:
+        unclaimed = [key for key in keys if not self._held.holds(key)]
+        others = {claim.unit: claim for claim in self._held.take(unclaimed)}
+        if not others.keys() >= {*keys}:
             check_not_sealed(Version(self._layout, read_metadata(self._layout.metadata)))
         whole = others.get(WHOLE)
-        return dict.fromkeys(indices, whole) if whole is not None else others
+        return dict.fromkeys(keys, whole) if whole is not None else others
 
     def _look_again(self, status: PartitionStatus) -> InHand:
         """The partition now that it is claimed: another run may have been there."""

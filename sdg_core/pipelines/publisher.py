@@ -51,8 +51,8 @@ class _Built:
     cells: NewFile | None
 
     @property
-    def index(self) -> int:
-        return self.partition.in_hand.status.index
+    def key(self) -> str:
+        return self.partition.in_hand.status.key
 
 
 class Publisher:
@@ -103,23 +103,23 @@ class Publisher:
 
     def _publish_all(self, partitions: Sequence[MadePartition]) -> list[PartitionFooter | Exception]:
         """The footer of each partition, or why it could not be published."""
-        outcomes: dict[int, PartitionFooter | Exception] = {}
+        outcomes: dict[str, PartitionFooter | Exception] = {}
         built: list[_Built] = []
         for partition in partitions:
             try:
                 built.append(self._build(partition))
             except SdgError as error:
-                outcomes[partition.in_hand.status.index] = error
+                outcomes[partition.in_hand.status.key] = error
         try:
             self._switch(built)
-            outcomes.update((one.index, one.footer) for one in built)
+            outcomes.update((one.key, one.footer) for one in built)
         except SdgError as error:
-            outcomes.update((one.index, self._switch_alone(one, error)) for one in built)
-        return [outcomes[partition.in_hand.status.index] for partition in partitions]
+            outcomes.update((one.key, self._switch_alone(one, error)) for one in built)
+        return [outcomes[partition.in_hand.status.key] for partition in partitions]
 
     def _switch_alone(self, one: _Built, error: SdgError) -> PartitionFooter | Exception:
         """One of a group that could not be published as a whole, for this reason."""
-        if isinstance(error, ClaimLostError) and self._held.holds(one.index):
+        if isinstance(error, ClaimLostError) and self._held.holds(one.key):
             try:
                 self._switch([one])
                 return one.footer
@@ -148,7 +148,7 @@ class Publisher:
         if not built:
             return
         files = [*(one.cells for one in built if one.cells is not None), *(one.file for one in built)]
-        numbers = [one.index for one in built]
-        write_together(files, commit_guard=lambda: self._held.commit_guard(*numbers, release=True))
+        units = [one.key for one in built]
+        write_together(files, commit_guard=lambda: self._held.commit_guard(*units, release=True))
         if self._cells is not None:
             self._cells.forget([one.partition.results for one in built])

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 from sdg_core.config.pipeline import FunctionStage
+from sdg_core.counts import counted
 from sdg_core.custom import Failed, Filtered, Stage
 from sdg_core.errors import FunctionError
 from sdg_core.pipelines.plan import StagePlan
@@ -78,8 +79,8 @@ async def _own_batch(plan: StagePlan, own: Stage, batch: list[dict[str, Any]]) -
 
 def _slots(plan: StagePlan, name: str, slots: Any, batch: Sequence[Any]) -> list[Outcome]:
     if not isinstance(slots, list | tuple) or len(slots) != len(batch):
-        found = f"{len(slots)} slots" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
-        raise FunctionError(f"{plan.label}: {name} returned {found} for {len(batch)} records", remedy=_SLOTS)
+        found = f"{counted(len(slots), 'slot')}" if isinstance(slots, list | tuple) else f"a {type(slots).__name__}"
+        raise FunctionError(f"{plan.label}: {name} returned {found} for {counted(len(batch), 'record')}", remedy=_SLOTS)
     return [_slot(slot, f"{plan.label}: {name}") for slot in slots]
 
 
@@ -141,6 +142,5 @@ async def _prepare(plan: StagePlan, what: str, call: Callable[[], Any]) -> None:
         name = type(plan.own).__name__
         raise FunctionError(
             f"{plan.label}: {what} of {name} raised {what_raised(error)}",
-            remedy="fix it and run again; "
-            + ("nothing was made yet" if what == "setup" else "what was finished is kept"),
+            remedy="fix it and run again; " + ("nothing was made yet" if what == "setup" else "finished work is kept"),
         ) from error

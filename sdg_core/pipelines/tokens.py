@@ -33,7 +33,7 @@ def open_tokenizer(path: Path | None) -> tuple[Tokenize, str]:
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror or error}", remedy=_REMEDY) from error
     except Exception as error:
-        raise PlanError(f"{path} is no tokenizer: {error}", remedy=_REMEDY) from error
+        raise PlanError(f"{path} is not a tokenizer: {error}", remedy=_REMEDY) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda text: list(tokenizer.encode(text, add_special_tokens=False).offsets), _digest(content)

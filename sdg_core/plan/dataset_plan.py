@@ -1,7 +1,8 @@
 """The compiled plan of a dataset: everything a run needs to know, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from sdg_core.config.columns import (
 from sdg_core.config.dataset import DatasetConfig
 from sdg_core.config.models import ModelConfig, ModelProvider
 from sdg_core.config.run import RunSettings
+from sdg_core.counts import counted
 from sdg_core.plan.fingerprint import Fingerprint
 from sdg_core.plan.graph import ColumnGraph
 from sdg_core.plan.kinds import is_whole_column, resizes
@@ -82,8 +84,8 @@ class DatasetPlan:
         if not rows or self.num_records <= rows:
             return None
         least, more = divmod(self.num_records, rows)
-        times = f"{least} or {least + 1} times" if more else f"{least} times"
-        return f"{self.num_records:,} records draw from {rows:,} seed rows, so each row is used {times}"
+        times = f"{least} or {least + 1} times" if more else f"{counted(least, 'time')}"
+        return f"{self.num_records:,} records draw from {counted(rows, 'seed row')}, so each row is used {times}"
 
     @property
     def seed_notices(self) -> tuple[str, ...]:
@@ -97,16 +99,16 @@ class DatasetPlan:
         if select is None:
             return None
         if select.keep is None:
-            return f"of {select.candidates} candidates, a record is the one with the best {select.best}"
+            return f"of {counted(select.candidates, 'candidate')}, a record is the one with the best {select.best}"
         ends = {
             "drop": "it has no row",
             "fail": "it has failed",
             "best": f"the candidate with the best {select.best} is taken",
         }
-        drawn = f"a record is drawn up to {select.candidates} times until {select.keep}"
+        drawn = f"a record is drawn up to {counted(select.candidates, 'time')} until {select.keep}"
         return f"{drawn}; else {ends[select.otherwise]}"
 
-    @property
+    @cached_property
     def resizes(self) -> bool:
         """Whether a row group's rows may be other than its records, in number and in kind."""
         return any(resizes(column) for column in self.config.columns)
@@ -138,4 +140,4 @@ class DatasetPlan:
 
     def with_settings(self, settings: RunSettings) -> "DatasetPlan":
         """The same plan under other run settings; the fingerprint does not change."""
-        return DatasetPlan(**{**vars(self), "config": self.config.model_copy(update={"run": settings})})
+        return replace(self, config=self.config.model_copy(update={"run": settings}))

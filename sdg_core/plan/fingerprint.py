@@ -53,6 +53,7 @@ from sdg_core.config.seeds import (
 from sdg_core.config.sources import (
     CustomSources,
     DatasetSources,
+    DocumentBounds,
     DocumentSources,
     FileSources,
     HtmlSources,
@@ -85,6 +86,7 @@ NOT_HASHED: Mapping[type[ConfigModel], frozenset[str]] = {
     DatasetSeedSource: frozenset({"dataset"}),
     SourcesBase: frozenset({"sources_per_partition", "allow_empty"}),
     FileSources: frozenset({"path"}),
+    DocumentBounds: frozenset({"timeout", "memory_mib"}),
     HtmlSources: frozenset({"path"}),
     DocumentSources: frozenset({"path"}),
     SqlSources: frozenset({"url", "url_env", "table", "query", "key"}),

@@ -8,7 +8,7 @@ writes foreign values as JSON does it here (RFC 8259; numbers of any size, becau
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -51,9 +51,7 @@ def _check_text(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         half = ascii(text[error.start]).strip("'")
-        raise ValueError(
-            f"{where}: character {error.start} is {half}, half of a surrogate pair, which is not text"
-        ) from None
+        raise ValueError(f"{where}: character {error.start} is {half}, a lone surrogate, which is not text") from None
 
 
 def json_text(value: Any, *, where: str = "the value") -> str:
@@ -109,7 +107,7 @@ def _may_have_long_numbers(data: bytes) -> bool:
     return _LONG_NUMBER.search(data) is not None
 
 
-_SAFE = (str, int, bool, type(None))
+_SAFE = frozenset((str, int, bool, type(None)))
 """Classes whose values have one form in JSON, or none that orjson would give them."""
 
 
@@ -142,9 +140,14 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
-        return all(_is_plain(part) for part in value.values())
-    if isinstance(value, list | tuple):
-        return all(_is_plain(part) for part in value)
+        parts: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    else:
+        return True
+    for part in parts:  # a generator would take longer, and this is done for every cell that a model writes
+        if type(part) not in _SAFE and not _is_plain(part):
+            return False
     return True
 
 

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from sdg_core.config.columns import (
@@ -39,7 +40,7 @@ class ColumnGraph:
     skip_sources: Mapping[str, frozenset[str]]
     bounds: tuple[ConstraintGroup, ...] = ()
 
-    @property
+    @cached_property
     def phases(self) -> int:
         """How many phases a row group goes through."""
         return 1 + max((slot.phase for slot in self.slots.values()), default=0)

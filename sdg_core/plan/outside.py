@@ -28,6 +28,7 @@ from sdg_core.config.sources import (
     HubSources,
     SqlSources,
 )
+from sdg_core.counts import counted
 from sdg_core.plan.project import project_of
 from sdg_core.plan.variables import host_of
 
@@ -124,7 +125,7 @@ def _below(directory: Path) -> Iterator[str]:
 def _lines(places: list[Path], base: Path) -> list[str]:
     found = dict.fromkeys(os.path.realpath(place) for place in places if not _is_inside(place, base))
     lines = [f"reads {place}" for place in islice(found, _SHOWN)]
-    return [*lines, f"reads {len(found) - _SHOWN} more files"] if len(found) > _SHOWN else lines
+    return [*lines, f"reads {counted(len(found) - _SHOWN, 'more file')}"] if len(found) > _SHOWN else lines
 
 
 def _is_inside(place: Path, base: Path) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from sdg_core.config.models import ModelConfig, Prices
 
@@ -17,10 +18,16 @@ def add_usage(first: Mapping[str, Mapping[str, int]], second: Mapping[str, Mappi
     """Usage per model alias, summed. A sum stays within 64 bits, so that it can be stored whatever earlier releases took in."""
     total = {alias: dict(counts) for alias, counts in first.items()}
     for alias, counts in second.items():
-        mine = total.setdefault(alias, {})
-        for key, count in counts.items():
-            mine[key] = min(mine.get(key, 0) + count, _MOST)
+        count_usage(total, alias, counts)
     return total
+
+
+def count_usage(total: UsageByModel, alias: str, counts: Mapping[str, int]) -> None:
+    """Add what a model alias has used to a total, in place. The sum is that of `add_usage`."""
+    mine = total.setdefault(alias, {})
+    for key, count in counts.items():
+        if count or key not in mine:  # most counts of a request are 0
+            mine[key] = min(mine.get(key, 0) + count, _MOST)
 
 
 def subtract_usage(whole: Mapping[str, Mapping[str, int]], part: Mapping[str, Mapping[str, int]]) -> UsageByModel:
@@ -78,6 +85,7 @@ def sum_costs(found: Iterable[Cost]) -> dict[str, float]:
     return {currency: float(amount) for currency, amount in sums.items()}
 
 
+@lru_cache(maxsize=256, typed=True)
 def exact_amount(amount: float) -> Decimal:
     """The decimal number that a float is written as."""
     return Decimal(repr(amount))

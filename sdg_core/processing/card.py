@@ -11,6 +11,7 @@ import pyarrow as pa
 import yaml
 
 from sdg_core.config.select import SelectConfig
+from sdg_core.counts import counted
 from sdg_core.plan.checks.processors import WITH_PICTURES
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.kinds import producers_of
@@ -39,7 +40,7 @@ def dataset_card(
         f"# {config.name}",
         *([config.description] if config.description else []),
         *(["**Replies are simulated: no model was asked.**"] if plan.simulated else []),
-        f"{num_rows:,} records.",
+        f"{counted(num_rows, 'record')}.",
         "## Columns",
         _table(("column", "type", "made by", "description"), _column_rows(plan, pictures)),
         *(part for name, schema in transforms for part in _transform(name, schema)),
@@ -93,7 +94,8 @@ def _transform(name: str, schema: pa.Schema) -> list[str]:
 
 def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
     lines = [
-        f"- config fingerprint `{plan.fingerprint.config_hash}`, seed {plan.config.seed}, {plan.num_records:,} records planned"
+        f"- config fingerprint `{plan.fingerprint.config_hash}`, seed {plan.config.seed}, "
+        f"{counted(plan.num_records, 'record')} planned"
     ]
     for alias, (model, provider) in plan.models.items():
         lines.append(f"- model `{alias}`: {model.model}, provider {provider.name} ({provider.provider_type})")
@@ -101,16 +103,17 @@ def _how(plan: DatasetPlan, outcomes: Sequence[Outcome]) -> str:
         lines.append(f"- {_how_selected(plan.config.select)}")
     for outcome in outcomes:
         lines.append(
-            f"- processor `{outcome.name}` ({outcome.method}): {outcome.kept:,} records kept, {outcome.removed:,} removed"
+            f"- processor `{outcome.name}` ({outcome.method}): {counted(outcome.kept, 'record')} kept, "
+            f"{outcome.removed:,} removed"
         )
     return "\n".join(lines)
 
 
 def _how_selected(select: SelectConfig) -> str:
     if select.keep is None:
-        return f"of {select.candidates} candidates, a record is the one with the highest `{select.best}`"
+        return f"of {counted(select.candidates, 'candidate')}, a record is the one with the highest `{select.best}`"
     best = f", else the candidate with the highest `{select.best}`" if select.best is not None else ""
-    return f"each record drawn up to {select.candidates} times until `{select.keep}`{best}"
+    return f"each record drawn up to {counted(select.candidates, 'time')} until `{select.keep}`{best}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

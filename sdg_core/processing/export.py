@@ -137,7 +137,7 @@ def check_finished(version: VersionLayout, metadata: Metadata, *, otherwise: str
 def check_exportable(version: VersionLayout, metadata: Metadata, *, partial: bool) -> None:
     """Raise IncompleteError unless there is a finished dataset to export, or the rows there are so far will do."""
     if not partial:
-        check_finished(version, metadata, otherwise=", or export the rows there are so far by --partial")
+        check_finished(version, metadata, otherwise=", or export the rows generated so far with --partial")
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -146,7 +146,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise RefusedError(f"{path} is a directory", remedy="name a file in it")
     if path.exists() and not overwrite:
-        raise RefusedError(f"{path} exists", remedy="name another file, or replace it by --force; nothing was written")
+        raise RefusedError(
+            f"{path} exists", remedy="choose another file, or overwrite it with --force; nothing was written"
+        )
 
 
 def export_rows(
@@ -217,7 +219,7 @@ def _format(path: Path) -> tuple[str, str | None]:
     if kind not in _WRITERS or (compression and kind == ".parquet"):
         plain = ", ".join(_WRITERS)
         raise PlanError(
-            f"{path}: the name says no format that is known",
+            f"{path}: the name has no known extension",
             remedy=f"end it in {plain}, or .jsonl.gz, .jsonl.zst, .csv.gz, .csv.zst",
         )
     return kind, compression

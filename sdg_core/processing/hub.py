@@ -31,8 +31,8 @@ EARLIER = (f"processed/{FINISHED}/", "images/")
 FILES_PER_COMMIT = 5_000
 _KIND = "dataset"
 _BLOCK = 2**20
-_MAY_WRITE = "give a token that may write there: --token-env names the variable that holds it"
-_GO_ON = "run the same command to go on; what was sent is not sent again"
+_MAY_WRITE = "use a token with write access: --token-env names the variable that holds it"
+_GO_ON = "rerun the same command to resume; uploaded files are not sent again"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdg_core.config.processors import SchemaTransformProcessor
+from sdg_core.counts import counted
 from sdg_core.errors import IncompleteError, SealedError
 from sdg_core.filters.clusters import Ids
 from sdg_core.plan.checks.processors import REMOVED, WITH_PICTURES
@@ -66,7 +67,7 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
     if absent:
         states = ", ".join(sorted({s.state.value for s in absent}))
         raise IncompleteError(
-            f"{len(absent)} of {len(statuses)} row groups are not there ({states}): "
+            f"{len(absent)} of {counted(len(statuses), 'row group', 'are')} not there ({states}): "
             f"{format_ranges([s.group.index for s in absent])}",
             remedy="generate them first",
         )
@@ -75,18 +76,18 @@ def check_complete(statuses: Sequence[RowGroupStatus], plan: DatasetPlan, *, all
     if not has_rows and not (is_settled and plan.resizes):  # a function that returns no rows has its reasons
         if is_settled:
             raise IncompleteError(
-                f"select kept no candidate of any of {plan.num_records} records, so there is nothing to process",
+                f"select kept no candidate of any of {counted(plan.num_records, 'record')}, so there is nothing to process",
                 remedy="loosen select.keep, or allow more candidates; the reasons are in rejected/",
             )
         raise IncompleteError(
-            f"none of the {plan.num_records} records has a row, so there is nothing to process",
+            f"none of the {counted(plan.num_records, 'record')} has a row, so there is nothing to process",
             remedy="`sdg status FILE` shows why they failed; generate again to retry them",
         )
     remaining = sum(len(status.remaining) for status in statuses)
     if remaining and not allow_missing and remaining > plan.config.run.max_missing_rate * plan.num_records:
         partial = [status.group.index for status in statuses if status.remaining]
         raise IncompleteError(
-            f"{remaining} of {plan.num_records} records have no row, in row groups {format_ranges(partial)}",
+            f"{remaining} of {counted(plan.num_records, 'record', 'have')} no row, in row groups {format_ranges(partial)}",
             remedy="generate again to retry them, or leave them out by --allow-missing (or run.max_missing_rate)",
         )
 
@@ -200,7 +201,7 @@ def existing_result(version: VersionLayout, plan: DatasetPlan, metadata: Metadat
     outputs, another template."""
     if plan.num_records > metadata.target_num_records:
         raise SealedError(
-            f"{version.directory} is sealed with {metadata.target_num_records} records, but num_records is now "
+            f"{version.directory} is sealed with {counted(metadata.target_num_records, 'record')}, but num_records is now "
             f"{plan.num_records}",
             remedy="`sdg reopen FILE`, then generate and process again",
         )

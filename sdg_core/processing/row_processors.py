@@ -26,6 +26,7 @@ from sdg_core.config.processors import (
     RowProcessor,
 )
 from sdg_core.config.seeds import SeedSource
+from sdg_core.counts import counted
 from sdg_core.errors import CellError, FilterError, SdgError, SeedError
 from sdg_core.filters.clusters import Duplicates, Ids
 from sdg_core.filters.decontaminate import EvaluationIndex
@@ -367,7 +368,9 @@ def _vectors(column: pa.ChunkedArray) -> pa.Array:
     cells = [None if cell is None else cell["embeddings"] for cell in column.to_pylist()]
     several = next((len(cell) for cell in cells if cell is not None and len(cell) != 1), None)
     if several is not None:
-        raise FilterError(f"a cell holds {several} embeddings, and one is needed", remedy="embed one text per record")
+        raise FilterError(
+            f"a cell holds {counted(several, 'embedding')}, and one is needed", remedy="embed one text per record"
+        )
     return pa.array([None if cell is None else cell[0] for cell in cells], type=pa.list_(pa.float64()))
 
 
@@ -392,6 +395,7 @@ def removes_everything(outcomes: Sequence[Outcome]) -> SdgError:
     """The error for a dataset of which no record is left."""
     last = next(outcome for outcome in outcomes if outcome.removed and not outcome.kept)
     return FilterError(
-        f"processor {last.name!r} removed all {last.removed} records it saw, so that none is left (one for: {last.example})",
+        f"processor {last.name!r} removed all {counted(last.removed, 'record')} it saw, "
+        f"so none is left (one for: {last.example})",
         remedy="loosen it, then process again; `sdg reopen FILE` first, to generate more records",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sdg_core.counts import counted
 from sdg_core.errors import PlanError
 from sdg_core.seeds.addressing import permute
 
@@ -32,7 +33,9 @@ def part_sizes(shares: Sequence[float], num_rows: int) -> dict[str, int]:
     names = NAMES[len(shares)]
     if min(sizes) == 0:
         empty = names[sizes.index(0)]
-        raise PlanError(f"split {written} of {num_rows} rows leaves {empty} without a row", remedy="take larger shares")
+        raise PlanError(
+            f"split {written} of {counted(num_rows, 'row')} leaves {empty} without a row", remedy="take larger shares"
+        )
     return dict(zip(names, sizes, strict=True))
 
 

@@ -14,6 +14,7 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
+from sdg_core.counts import counted
 from sdg_core.dataset.estimates import comparison_text
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import money_text
@@ -43,7 +44,11 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"histogram": histogram, "column_facts": words.facts_of, "records_of": words.records_of}
+    environment.globals |= {
+        "histogram": histogram,
+        "column_facts": words.facts_of,
+        "counted": counted,
+    }
     environment.globals["comparison"] = comparison_text
     environment.filters |= {
         "number": words.number,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sdg_core.counts import records_text
 from sdg_core.dataset.estimates import Comparison
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel
@@ -117,6 +118,13 @@ class Facts:
     earlier_versions: Mapping[str, Any] = field(default_factory=dict)
     upstream_cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     estimate: Comparison | None = None
+
+    @property
+    def records_text(self) -> str:
+        """How many records this is of; those that processors removed, or functions made more or fewer of, have not failed."""
+        text = records_text(self.num_rows, target=self.target_num_records, resized=self.resized)
+        removed = sum(count.removed for count in self.removed)
+        return f"{text}, {removed:,} removed by processors" if removed else text
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from sdg_core.counts import counted
 from sdg_core.profiling.measure import rows_at
 from sdg_core.profiling.model import ColumnProfile, is_json_number
 
@@ -72,4 +73,4 @@ def plain(value: Any) -> Any:
 def _cut(text: str) -> str:
     if len(text) <= _MAX_TEXT:
         return text
-    return f"{text[:_MAX_TEXT]}… {len(text) - _MAX_TEXT:,} characters more"
+    return f"{text[:_MAX_TEXT]}… {counted(len(text) - _MAX_TEXT, 'character')} more"

@@ -1,8 +1,8 @@
 """Statistics in words: the same ones on the page, on the command line and in Dagster."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from sdg_core.counts import counted
 from sdg_core.profiling.model import ColumnProfile, Numbers, Scalar, Tokens, Verdicts
 
 _LONGEST = 60
@@ -24,15 +24,6 @@ def percent(share: float) -> str:
     if 0 < share < 0.001:
         return "< 0.1 %"
     return "> 99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %".replace(".0 %", " %")
-
-
-def records_of(facts: Any) -> str:
-    """How many records a report is of; those that processors removed, or functions made more or fewer of, have not failed."""
-    if facts.resized:
-        return f"{facts.num_rows:,} rows, made from {facts.target_num_records:,} records by functions that change their number"
-    text = f"{facts.num_rows:,} of {facts.target_num_records:,} records"
-    removed = sum(count.removed for count in facts.removed)
-    return f"{text}, {removed:,} removed by processors" if removed else text
 
 
 def count_with_share(count: int, rows: int) -> str:
@@ -75,7 +66,7 @@ def _tellings(column: ColumnProfile) -> Iterator[str]:
     elif column.lengths is not None and column.lengths.values:
         yield _range(column.lengths, unit=f" {_unit(column)}")
     if column.kind == "struct":
-        yield f"{len(column.fields) + column.fields_left_out} fields"
+        yield f"{counted(len(column.fields) + column.fields_left_out, 'field')}"
     for part in column.fields if column.kind == "embedding" else ():
         if part.numbers is not None and part.name.endswith(".dimension"):
             yield f"dimension {_range(part.numbers)}"
@@ -134,7 +125,7 @@ def facts_of(column: ColumnProfile, *, rows: int) -> Iterator[tuple[str, str]]:
     if column.verdicts is not None:
         yield from _verdict_facts(column.verdicts)
     if column.fields_left_out:
-        yield "not shown", f"{column.fields_left_out:,} more fields"
+        yield "not shown", f"{counted(column.fields_left_out, 'more field')}"
 
 
 def _length_facts(lengths: Numbers, *, unit: str) -> Iterator[tuple[str, str]]:

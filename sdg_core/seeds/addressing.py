@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_core.config.seeds import IndexRange, PartitionBlock, SeedConfig
+from sdg_core.counts import counted
 from sdg_core.errors import SeedError
 
 Rows = NDArray[np.int64]
@@ -24,15 +25,16 @@ def selected_range(num_rows: int, selection: IndexRange | PartitionBlock | None)
             if end >= num_rows:
                 raise SeedError(
                     f"seed_config.selection_strategy: end {end} lies outside the seed data",
-                    remedy=f"it has {num_rows} rows; the last index is {num_rows - 1}",
+                    remedy=f"it has {counted(num_rows, 'row')}; the last index is {num_rows - 1}",
                 )
             return start, end - start + 1
         case PartitionBlock(index=index, num_partitions=parts):
             size = num_rows // parts
             if size == 0:
                 raise SeedError(
-                    f"seed_config.selection_strategy: {parts} partitions of {num_rows} seed rows are empty",
-                    remedy=f"use at most {num_rows} partitions",
+                    f"seed_config.selection_strategy: {counted(parts, 'partition')} of {counted(num_rows, 'seed row')} "
+                    "would be empty",
+                    remedy=f"use at most {counted(num_rows, 'partition')}",
                 )
             return index * size, num_rows - index * size if index == parts - 1 else size
         case None:

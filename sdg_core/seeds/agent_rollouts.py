@@ -81,7 +81,7 @@ class AgentRolloutReader(DirectoryReader):
             read = _READERS[self._format](file)
         except (KeyError, TypeError, AttributeError) as error:
             raise SeedError(
-                f"seed file {file.name} is no session in the format {self._format}: {error}",
+                f"seed file {file.name} is not a session in the format {self._format}: {error}",
                 remedy="check seed_config.source.format, or leave the file out by file_pattern",
             ) from error
         if read.messages:

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sdg_core.counts import counted
 from sdg_core.errors import SeedError
 from sdg_core.plan.types.arrow_values import array_of
 from sdg_core.seeds.columns import conform, empty_frame, frame_of
@@ -75,13 +76,15 @@ class SeedReader(ABC):
             return empty_frame(self.schema)
         outside = rows[(rows < 0) | (rows >= self.num_rows)]
         if len(outside):
-            raise SeedError(f"seed row {outside[0]} does not exist: the seed data has {self.num_rows} rows")
+            raise SeedError(f"seed row {outside[0]} does not exist: the seed data has {counted(self.num_rows, 'row')}")
         frame = conform(self.fetch(rows), self._types, source=type(self).__name__)
         for field in self.schema:
             if is_bounded(field.type):
                 check_times(field.name, frame[field.name].to_arrow(), source="seed data")
         if frame.height != len(rows):
-            raise SeedError(f"{type(self).__name__} returned {frame.height} seed rows where {len(rows)} were asked for")
+            raise SeedError(
+                f"{type(self).__name__} returned {counted(frame.height, 'seed row')}, and {len(rows):,} asked for"
+            )
         return frame
 
     @cached_property
@@ -142,7 +145,8 @@ class ItemReader(SeedReader, Generic[Item]):
             frame = self._expanded(item)
             if frame.height != expected:
                 raise SeedError(
-                    f"seed item {self.describe(item)} gives {frame.height} rows; it gave {expected} when it was opened",
+                    f"seed item {self.describe(item)} gives {counted(frame.height, 'row')}; "
+                    f"it gave {expected} when it was opened",
                     remedy="it changed while it was read, or its reader is not deterministic",
                 )
             self._cache.put(place, frame)

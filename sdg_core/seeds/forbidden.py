@@ -89,7 +89,7 @@ def _refusal(path: Path, led_to: Path) -> SeedError:
     shown = str(path) if str(path) == str(led_to) else f"{path} leads to {led_to}, which"
     return SeedError(
         f"seed path {shown} holds the system's own files or credentials, which are never read as seed data",
-        remedy="copy what you need to a place of its own, and name that",
+        remedy="copy what you need elsewhere, and name that copy",
     )
 
 

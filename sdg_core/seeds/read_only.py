@@ -47,7 +47,7 @@ def read_only(engine: sa.Engine, query: str) -> sa.Engine:
         case "duckdb":
             for option in engine.url.query:
                 if option.lower() not in _DUCKDB_OPTIONS:
-                    raise SeedError(f"seed database: {option} is no option that a seed may set", remedy="remove it")
+                    raise SeedError(f"seed database: {option} is not an option that a seed may set", remedy="remove it")
             settings = _duckdb_settings(query)
             sa.event.listen(engine, "connect", lambda connection, _: _bound_duckdb(connection, settings, query))
         case "postgresql":
@@ -109,4 +109,4 @@ def _bound_duckdb(connection: Any, settings: list[str], query: str) -> None:
     for statement in settings:
         connection.execute(statement)
     if any(str(statement.type).rpartition(".")[2] != "SELECT" for statement in connection.extract_statements(query)):
-        raise SeedError("seed database: the query is no SELECT", remedy=_ONLY_READS)
+        raise SeedError("seed database: the query is not a SELECT", remedy=_ONLY_READS)

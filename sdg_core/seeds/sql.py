@@ -62,7 +62,7 @@ def table_query(
         dialect = url.get_dialect()()
     except sa.exc.NoSuchModuleError as error:
         raise SeedError(
-            f"{where}: there is no kind of database {url.drivername!r}", remedy="as in sqlite:///file.db"
+            f"{where}: unknown kind of database {url.drivername!r}", remedy="as in sqlite:///file.db"
         ) from error
     return str(statement.compile(dialect=dialect))
 

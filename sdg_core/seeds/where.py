@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sdg_core.counts import counted
 from sdg_core.errors import SeedError
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.templates.render import RenderError, compiled
@@ -89,7 +90,7 @@ class WhereReader(SeedReader):
         chosen = np.flatnonzero(mask).astype(np.int64)
         if not len(chosen):
             raise SeedError(
-                f"{_FIELD}: {self._where.strip()} is true for none of the {total} seed rows",
+                f"{_FIELD}: {self._where.strip()} is true for none of the {counted(total, 'seed row')}",
                 remedy="loosen it, or check the source; text is never equal to a number, so compare text with text",
             )
         return chosen
@@ -110,7 +111,7 @@ class WhereReader(SeedReader):
                 return False
             raise SeedError(
                 f"{_FIELD}: seed row {number}: {error.message}",
-                remedy="for what a row may lack, use `| default(...)` or test it first: `x is defined and x > 3`",
+                remedy="for a value that may be missing, use `| default(...)` or test it first: `x is defined and x > 3`",
             ) from error
 
     @cached_property

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from sdg_core.counts import counted
 from sdg_core.errors import CorruptFileError, IncompleteError, SeedError
 from sdg_core.store.layout import DatasetLayout, VersionLayout, part_files
 from sdg_core.store.metadata import Metadata, read_current, read_metadata
@@ -101,7 +102,8 @@ def finished_parts(layout: DatasetLayout) -> tuple[StorePath, ...]:
     if metadata.post_generation_state != "complete" or not parts:
         raise SeedError(
             f"the seed data is dataset {name!r}, but its version {current} is not finished: "
-            f"{metadata.num_completed_batches} of {metadata.total_num_batches} row groups are complete, and it is not sealed",
+            f"{metadata.num_completed_batches} of {counted(metadata.total_num_batches, 'row group', 'are')} complete, "
+            "and it is not sealed",
             remedy=f"`sdg process` its file, or materialize {name}/dataset",
         )
     return parts

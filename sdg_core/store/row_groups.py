@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from polars.exceptions import ComputeError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sdg_core.counts import counted
 from sdg_core.errors import CorruptFileError, StoreError, UnrecognizedFileError
 from sdg_core.plan.types.arrow_values import integers_of, mask_of
 from sdg_core.plan.usage import UsageByColumn, UsageByModel, add_usage, add_usage_by_column
@@ -259,7 +260,7 @@ def footer_content(parquet: pq.FileMetaData, path: StorePath) -> bytes:
 def check_row_count(parquet: pq.FileMetaData, said: int, path: StorePath) -> None:
     """Raise CorruptFileError if a file has other rows than its footer says."""
     if parquet.num_rows != said:
-        raise CorruptFileError(f"{path} has {parquet.num_rows} rows, but its footer speaks of {said}")
+        raise CorruptFileError(f"{path} has {counted(parquet.num_rows, 'row')}, but its footer speaks of {said}")
 
 
 def read_rows(path: StorePath, *, columns: Sequence[str] | None = None) -> pa.Table:

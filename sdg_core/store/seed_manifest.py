@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from sdg_core.counts import counted
 from sdg_core.plan.dataset_plan import SeedContent
 from sdg_core.store.atomic import write_atomic
 from sdg_core.store.objects import StorePath
@@ -46,7 +47,7 @@ def describe_seed_change(before: SeedContent | None, after: SeedContent | None) 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> str | None:
     names = [name for name in before if name in after and before[name] != after[name]]
-    return f"{len(names)} of {len(after)} files changed ({_listed(names)})" if names else None
+    return f"{len(names)} of {counted(len(after), 'file')} changed ({_listed(names)})" if names else None
 
 
 def _come_and_gone(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str | None, str | None]:

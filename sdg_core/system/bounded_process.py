@@ -1,12 +1,14 @@
 """Work that may take all memory, hang or overflow the stack, done in a process that may do so without harm.
 
 A `BoundedProcess` starts an interpreter that calls one function for each request, within bounds of memory and time. It gets none
-of this process's environment, and whatever ends it ends one request: the next one starts another.
-Messages are lines of JSON. While it works on a request, the process may ask back.
+of this process's environment, and whatever ends it ends one request: the next one starts another. A `BoundedPool` has several.
+Messages are lines of JSON; the bytes that a request is about follow its line as they are. While it works on a request, the
+process may ask back.
 """
 
 import json
 import os
+import queue
 import select
 import signal
 import subprocess
@@ -17,15 +19,17 @@ from collections.abc import Callable
 from typing import Any
 
 MEMORY = 2**29
-"""Bytes of address space that the work may take beyond what the interpreter and its modules take."""
+"""Bytes of address space that the work may take beyond what the interpreter and its modules take, unless said otherwise."""
 _CHUNK = 2**16
+_START_SECONDS = 120.0
+"""For an interpreter to start and import its modules, which is not the work's time: a busy machine may take many seconds."""
 _GRACE = 2.0
 """Seconds that the process outlives a request that its owner would have ended."""
 _START = """
 import importlib, json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from sdg_core.system.bounded_process import serve
-serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]), seconds=float(sys.argv[4]))
+serve(getattr(importlib.import_module(sys.argv[2]), sys.argv[3]), seconds=float(sys.argv[4]), memory=int(sys.argv[5]))
 """
 
 Answer = Callable[[Any], Any]
@@ -41,27 +45,32 @@ class WorkEndedError(Exception):
 
 
 class BoundedProcess:
-    """`function` is a name as in `package.module:function`, called as `function(request, ask)`, with and returning plain JSON."""
+    """`function` is a name as in `package.module:function`, called as `function(request, ask)`, with and returning plain JSON.
 
-    def __init__(self, function: str, *, seconds: float) -> None:
+    seconds: of one request. memory: bytes.
+    """
+
+    def __init__(self, function: str, *, seconds: float, memory: int = MEMORY) -> None:
         self._module, _, self._function = function.partition(":")
         self._seconds = seconds
+        self._memory = memory
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
-    def call(self, request: Any, *, answer: Answer = _no_answer) -> Any:
-        """What the function returns. Raises WorkEndedError."""
+    def call(self, request: Any, *, answer: Answer = _no_answer, content: bytes = b"") -> Any:
+        """What the function returns. content: what a request that is a dict is about, for the function under that key.
+        Raises WorkEndedError."""
         with self._lock:
-            process = self._running()
-            deadline = time.monotonic() + self._seconds
             try:
+                process = self._running()
+                deadline = time.monotonic() + self._seconds
+                _send(process, {"request": request, "length": len(content)}, content)
                 while True:
-                    _send(process, {"request": request})
                     message = _receive(process, deadline)
                     if "result" in message:
                         return message["result"]
-                    request = answer(message["question"])
+                    _send(process, {"request": answer(message["question"])})
             except BaseException:
                 self._end()
                 raise
@@ -78,14 +87,16 @@ class BoundedProcess:
             self._end()
         if self._process is None:
             self._owner = os.getpid()
+            bounds = (str(self._seconds), str(self._memory))
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function, str(self._seconds)],
+                [sys.executable, "-c", _START, json.dumps(sys.path), self._module, self._function, *bounds],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
                 start_new_session=True,
             )
+            _receive(self._process, time.monotonic() + _START_SECONDS)
         return self._process
 
     def _end(self) -> None:
@@ -100,14 +111,37 @@ class BoundedProcess:
                 pipe.close()
 
 
-def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
+class BoundedPool:
+    """Up to `size` processes of one function; a call waits until one is free, which does not count as its time."""
+
+    def __init__(self, function: str, *, size: int, seconds: float, memory: int = MEMORY) -> None:
+        self._processes = [BoundedProcess(function, seconds=seconds, memory=memory) for _ in range(size)]
+        self._free: queue.LifoQueue[BoundedProcess] = queue.LifoQueue()
+        for process in self._processes:
+            self._free.put(process)
+
+    def call(self, request: Any, *, content: bytes = b"") -> Any:
+        """As `BoundedProcess.call`."""
+        process = self._free.get()
+        try:
+            return process.call(request, content=content)
+        finally:
+            self._free.put(process)
+
+    def close(self) -> None:
+        """End the processes; a later call starts others."""
+        for process in self._processes:
+            process.close()
+
+
+def serve(function: Callable[[Any, Answer], Any], *, seconds: float, memory: int) -> None:
     """The other side: answer requests until there are no more.
 
     It ends itself soon after it should have been ended, because the process that started it may have been killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    _bound_memory()
+    _bound_memory(memory)
     reader = sys.stdin.buffer
     writer = sys.stdout.buffer
 
@@ -119,29 +153,34 @@ def serve(function: Callable[[Any, Answer], Any], *, seconds: float) -> None:
         tell({"question": question})
         return json.loads(reader.readline())["request"]
 
+    tell({"ready": True})
     while line := reader.readline():
+        message = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
-        tell({"result": function(json.loads(line)["request"], ask)})
+        if message["length"]:
+            message["request"]["content"] = reader.read(message["length"])
+        tell({"result": function(message["request"], ask)})
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _bound_memory() -> None:
+def _bound_memory(memory: int) -> None:
     """No system but Linux says how much an interpreter has; there, time alone is bounded."""
     try:
         import resource
 
         with open("/proc/self/statm", "rb") as statistics:
             used = int(statistics.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
         return
 
 
-def _send(process: "subprocess.Popen[bytes]", message: Any) -> None:
+def _send(process: "subprocess.Popen[bytes]", message: Any, content: bytes = b"") -> None:
     assert process.stdin is not None
     try:
         process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.write(content)
         process.stdin.flush()
     except OSError:
         raise WorkEndedError("the process ended") from None

@@ -29,12 +29,12 @@ LEDGER_URL = EnvironmentVariable(
 )
 ALLOW_VARIABLES = EnvironmentVariable(
     "SDG_ALLOW_VARIABLES",
-    "Which variables a file may send where, as `NAME=host` pairs with spaces between them.",
+    "Which variables a file may send where, as `NAME=host` pairs separated by spaces.",
     "keys of known providers, to their own hosts",
 )
 ALLOW_PICTURE_HOSTS = EnvironmentVariable(
     "SDG_ALLOW_PICTURE_HOSTS",
-    "Hosts, with spaces between them, from which pictures that a server answers with as URLs are fetched.",
+    "Hosts, separated by spaces, from which pictures that a server returns as URLs may be fetched.",
     "the host of the server itself",
 )
 TEST_KILL_AT = EnvironmentVariable(
@@ -43,7 +43,7 @@ TEST_KILL_AT = EnvironmentVariable(
     "none",
 )
 TEST_STOP_AT = EnvironmentVariable(
-    "SDG_TEST_STOP_AT", "For tests: the same, where the process stands still instead.", "none"
+    "SDG_TEST_STOP_AT", "For tests: the same, but the process is stopped (SIGSTOP) instead.", "none"
 )
 CELERY_BROKER = EnvironmentVariable(
     "SDG_CELERY_BROKER", "The broker of the Celery deployment (`deploy/celery`).", "must be set there"

@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 
 from sdg_core.config.validators import RemoteParams
+from sdg_core.counts import counted
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 from sdg_core.validators.base import Outcome, ValidatorError
 from sdg_core.validators.rows import verdicts
@@ -47,8 +48,8 @@ class RemoteValidator:
         answer = await self._ask(body)
         data = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(data, list) or len(data) != len(rows):
-            found = f"{len(data)} verdicts" if isinstance(data, list) else "no list under `data`"
-            raise ValidatorError(f"{self._params.endpoint_url} answered {found} for {len(rows)} rows")
+            found = f"{counted(len(data), 'verdict')}" if isinstance(data, list) else "no list under `data`"
+            raise ValidatorError(f"{self._params.endpoint_url} answered {found} for {counted(len(rows), 'row')}")
         return verdicts(data, who=self._params.endpoint_url, verdict=self._verdict)
 
     async def _ask(self, body: bytes) -> Any:

@@ -7,6 +7,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
+from sdg_core.counts import counted
 from sdg_core.plan.types.arrow import conform
 from sdg_core.plan.types.verdicts import DETAILS, IS_VALID
 from sdg_core.plan.usercode.functions import UserFunction
@@ -25,7 +26,7 @@ def judge_by_function(function: UserFunction, frame: pl.DataFrame, *, verdict: p
     if not isinstance(answer, pl.DataFrame):
         raise ValidatorError(f"{name} returned {type(answer).__name__}, not a polars DataFrame")
     if answer.height != frame.height:
-        raise ValidatorError(f"{name} returned {answer.height} rows for {frame.height}")
+        raise ValidatorError(f"{name} returned {counted(answer.height, 'row')} for {frame.height}")
     extra = [column for column in answer.columns if column not in frame.columns or column == IS_VALID]
     return verdicts(answer.select(extra).to_dicts(), who=name, verdict=verdict)
 

@@ -7,6 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,11 +201,45 @@ def test_one_thought_a_line(what: str, kinds: tuple[type[ast.AST], ...]) -> None
     assert found == [], f"a {what} contains another"
 
 
-def test_the_layers_are_drawn_as_they_are() -> None:
-    """Contracts of the import linter, and the line of arrows in the design notes."""
+def contract(words: str) -> dict[str, Any]:
+    """The import linter's contract whose name has these words."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    [found] = [each for each in settings["tool"]["importlinter"]["contracts"] if words in each["name"]]
+    return found
+
+
+def modules_in(package: str) -> set[str]:
+    """The modules and packages right below a package."""
+    folder = ROOT.joinpath(*package.split("."))
+    names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    return {f"{package}.{name}" for name in names - {"__init__"}}
+
+
+def test_the_only_door_is_closed_to_every_package() -> None:
+    open_to_all = {f"sdg_core.{name}" for name in ("api", "cli", "counts", "errors", "custom", "testing")}
+    assert set(contract("only door")["forbidden_modules"]) == modules_in("sdg_core") - open_to_all
+
+
+def test_what_of_plan_is_not_pure_is_named() -> None:
+    """A new module of `plan` is pure, or it gets a reason not to be."""
+    impure = {
+        "effects": "reads code that is only to be looked at",
+        "import_builder_config": "writes what it makes of a Data Designer config",
+        "in_memory": "inspects objects given in Python",
+        "load": "reads the file",
+        "models": "carries the directory that paths of tools start from",
+        "outside": "says what a file names outside its project",
+        "project": "looks for the project's folder",
+        "usercode": "loads user code",
+        "variables": "reads the environment",
+    }
+    pure = set(contract("loads no user code")["source_modules"])
+    assert pure == modules_in("sdg_core.plan") - {f"sdg_core.plan.{name}" for name in impure}
+
+
+def test_the_layers_are_drawn_as_they_are() -> None:
+    """The layers of the import linter, and the line of arrows in the design notes."""
+    layers = contract("is layered")["layers"]
     text = (ROOT / "docs" / "design" / "README.md").read_text(encoding="utf-8")
     drawn = text.partition("## Layers")[2].split("```")[1]
     rows = [{name.strip() for name in row.split("|")} - {"sdg_assets"} for row in drawn.split("→")]

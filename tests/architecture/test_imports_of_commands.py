@@ -28,6 +28,7 @@ name: ten
 num_records: 10
 columns:
   - {column_type: sampler, name: a, sampler_type: category, params: {values: [x, y]}}
+  - {column_type: sampler, name: u, sampler_type: uuid, params: {}}
   - {column_type: expression, name: b, expr: "{{ a }}!"}
 """
 REHEARSAL = """

@@ -25,7 +25,7 @@ from tests.support.dagster_process import (
 from tests.support.location import MODULE, write_dataset, write_project
 from tests.support.model_datasets import (
     EVERYTHING,
-    PARALLEL,
+    IN_FLIGHT,
     SIZE,
     HeldModel,
     asset,
@@ -215,7 +215,7 @@ def test_a_killed_run_leaves_failed_partitions_for_the_next_backfill(story: Stor
     assert after["materialized"] <= story.on_disk_after["killed"]
     assert after["failed"] == set(keys(0, MANY - 1)) - after["materialized"]
     assert story.at_end["killed"] == colours(keys(0, MANY - 1), of=MANY)
-    assert story.asked["killed"].total() <= MANY * SIZE + PARALLEL
+    assert story.asked["killed"].total() <= MANY * SIZE + IN_FLIGHT
 
 
 def test_a_cancelled_backfill_paints_nothing_red_and_is_resumed(story: Story) -> None:
@@ -225,7 +225,7 @@ def test_a_cancelled_backfill_paints_nothing_red_and_is_resumed(story: Story) ->
     assert after["materialized"] == story.on_disk_after["cancelled"]
     assert after["failed"] == set()
     assert story.at_end["cancelled"] == colours(keys(0, MANY - 1), of=MANY)
-    assert story.asked["cancelled"].total() <= MANY * SIZE + PARALLEL
+    assert story.asked["cancelled"].total() <= MANY * SIZE + IN_FLIGHT
 
 
 def test_a_dataset_grows_while_its_backfill_runs(story: Story) -> None:

@@ -16,6 +16,7 @@ from sdg_assets.checks.rules import Bounds, CategoryShares, Checks, DistinctShar
 from sdg_assets.checks.run_check import MATCH_PLAN
 from sdg_assets.opened.dataset import OpenedDataset
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.errors import IncompleteError, PlanError
 from tests.support.code_location import CodeLocation
 from tests.support.dagster_process import DAGSTER_WARNINGS
@@ -151,7 +152,9 @@ def test_records_without_a_row_are_a_warning(location: CodeLocation, instance: d
     remaining = found.metadata["records_missing"].value
     assert not found.passed and found.severity is dg.AssetCheckSeverity.WARN
     assert (
-        isinstance(remaining, int) and remaining > 0 and f"{remaining} records have no row" in (found.description or "")
+        isinstance(remaining, int)
+        and remaining > 0
+        and counted(remaining, "record", "have") + " no row" in (found.description or "")
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets import dagster_private
+from tests.support.requirements import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 LOAD = """
@@ -25,7 +26,7 @@ print("loaded", len(list(defs().resolve_all_asset_specs())))
 
 def load(*removed: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, *removed], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
+        [sys.executable, "-c", LOAD, *removed], capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -51,7 +51,7 @@ def test_c3_the_log_of_a_run_says_how_far_it_is(tmp_path: Path, monkeypatch: pyt
     with dg.DagsterInstance.ephemeral() as instance:
         run_id = location.materialize(instance, "tickets/row_groups", tags=tags).run_id
         said = [entry.user_message for entry in instance.all_logs(run_id)]
-    assert any("20 records to generate in 2 row groups; 0 are complete" in line for line in said)
+    assert any("20 records to generate in 2 row groups; complete already: 0" in line for line in said)
     assert any(line.startswith("20 of 20 records generated, 0 failed; 2 of 2 row groups") for line in said)
 
 
@@ -68,7 +68,7 @@ def test_c4_the_instance_of_a_project_frees_places_and_writes_in_batches(
 
 
 def test_c4_the_guide_says_it_for_instances_of_ones_own() -> None:
-    said = (PROJECT / "docs" / "guide" / "dagster.md").read_text(encoding="utf-8").partition("## How much at once")[2]
+    said = (PROJECT / "docs" / "guide" / "dagster.md").read_text(encoding="utf-8").partition("## Concurrency")[2]
     assert "granularity: run" in said
     assert "BatchingSqliteEventLogStorage" in said
 

@@ -16,7 +16,7 @@ import pytest
 from tests.support.dagster_process import DagsterHome, Server, dagster_server, make_home, wait_for
 from tests.support.location import MODULE, write_project
 from tests.support.model_datasets import (
-    PARALLEL,
+    IN_FLIGHT,
     SIZE,
     HeldModel,
     asset,
@@ -69,7 +69,7 @@ def models() -> Iterator[Models]:
 
 @pytest.fixture(scope="module")
 def server(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE)
+    home = make_home(tmp_path_factory.mktemp("interruption"), module=MODULE, cold=True)
     home.allow_runs(len(models))
     write_project(home.directory, *(held_dataset(name, url=model.url, groups=GROUPS) for name, model in models.items()))
     with dagster_server(home) as running:
@@ -158,7 +158,7 @@ def test_the_next_run_records_everything_and_makes_the_rest(story: Story, name: 
     assert story.at_end[name]["materialized"] == ALL
     asked = story.asked[name]
     assert len(asked) == GROUPS * SIZE
-    assert asked.total() <= GROUPS * SIZE + PARALLEL, "only what was on its way is asked for again"
+    assert asked.total() <= GROUPS * SIZE + IN_FLIGHT, "only what was on its way is asked for again"
 
 
 def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(server: Server, models: Models) -> None:
@@ -174,4 +174,4 @@ def test_daemon_and_webserver_restart_in_the_middle_of_a_backfill(server: Server
     assert after["materialized"] == on_disk(server.home, RESTARTS)
     assert after["materializing"] == set()
     assert (ended == "COMPLETED_SUCCESS") == (after["materialized"] == ALL), (ended, after)
-    assert models[RESTARTS].asked.total() <= GROUPS * SIZE + PARALLEL
+    assert models[RESTARTS].asked.total() <= GROUPS * SIZE + IN_FLIGHT

@@ -140,4 +140,4 @@ def test_two_files_do_not_share_a_place_for_their_data(tmp_path: Path, monkeypat
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
     assert keys == {"one/reviews/row_groups", "one/reviews/dataset", "two/reviews/dataset"}
     said = graph.get(dg.AssetKey(["two", "reviews", "dataset"])).description or ""
-    assert "below one root each would take the other's data for its own" in said
+    assert "under one root, each would treat the other's data as its own" in said

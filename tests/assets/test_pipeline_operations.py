@@ -248,7 +248,7 @@ def test_the_sensor_asks_in_slices_and_waits_for_what_gains_nothing(notes: Notes
     assert ranges(requests) == [("00002", "00002")]
     notes.make(instance, "00002", "00002")
     requests, skipped, cursor = notes.tick(instance, SENSOR, cursor=cursor)
-    assert requests == [] and "partitions 2 gained nothing" in (skipped or "")
+    assert requests == [] and "partitions 2 made no progress" in (skipped or "")
     notes.text("c", "good")
     notes.text("d", "new")
     requests, _, _ = notes.tick(instance, SENSOR, cursor=None)
@@ -261,7 +261,7 @@ def test_what_a_person_terminated_is_not_asked_for(notes: Notes, instance: dg.Da
     instance.report_run_canceling(run)
     instance.report_run_canceled(run)
     requests, skipped, _ = notes.tick(instance, SENSOR)
-    assert requests == [] and "was terminated; start a run of it by hand to go on" in (skipped or "")
+    assert requests == [] and "was terminated; launch a run yourself to continue" in (skipped or "")
     notes.make(instance, "00000", "00000")
     requests, skipped, _ = notes.tick(instance, SENSOR)
     assert ranges(requests) == [("00001", "00001")], skipped

@@ -161,7 +161,7 @@ def test_c11_what_a_person_terminated_is_not_started_again(
 ) -> None:
     terminated(location, instance)
     requests, reason = asked(location, instance)
-    assert not requests and "was terminated; start a run of it by hand to go on" in reason
+    assert not requests and "was terminated; launch a run yourself to continue" in reason
     assert conditions(location, instance) == {}
     make(location, instance, "tickets/row_groups", last="00000")
     assert asked(location, instance)[0] == ["00001-00001"]

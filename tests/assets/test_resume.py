@@ -105,9 +105,7 @@ def test_row_groups_that_the_loaded_definitions_lack_are_not_asked_for(
     with dg.build_sensor_context(instance=instance, repository_def=repository, resources=location.resources) as context:
         tick = repository.get_sensor_def(SENSOR).evaluate_tick(context)
     assert not tick.run_requests
-    assert (
-        tick.skip_message is not None and "2 row groups that this code location does not know yet" in tick.skip_message
-    )
+    assert tick.skip_message is not None and "2 row groups not known to this code location yet" in tick.skip_message
     assert ranges(location.tick(instance, SENSOR)[0]) == [("a", "00003", "00004")]
 
 
@@ -123,7 +121,7 @@ def test_a_dataset_that_a_run_works_on_is_left_alone(
     api.generate(location.open("b"))
     requests, skipped, _ = location.tick(instance, SENSOR, cursor=cursor)
     assert requests == []
-    assert skipped == "a: a run is queued or in progress\nall 1 row groups of b are complete"
+    assert skipped == "a: a run is queued or in progress\nthe only row group of b is complete"
 
 
 def test_a_run_that_names_no_assets_works_on_all_of_its_job(
@@ -167,7 +165,7 @@ def test_a_row_group_that_keeps_failing_is_left_alone_in_the_end(
     location.materialize(instance, "tickets/row_groups", tags=requests[0].tags)
     requests, skipped, cursor = location.tick(instance, SENSOR, cursor=cursor)
     assert requests == []
-    assert skipped is not None and "tickets: row groups 0 gained nothing; asked for again from 2" in skipped
+    assert skipped is not None and "tickets: row groups 0 made no progress; requested again from 2" in skipped
 
 
 def test_attempts_wait_longer_and_longer_and_end() -> None:

@@ -150,7 +150,7 @@ def test_a_subset_is_made_and_the_rest_is_neither_touched_nor_recorded(launches:
 @pytest.mark.parametrize(
     ("subset", "said"),
     [
-        ("0-2", "'0-2' names row groups 0, 2, which are no partitions of this run; it has 1"),
+        ("0-2", "'0-2' names row groups 0, 2, which are not partitions of this run; it has 1"),
         ("1,7", "row group 7 does not exist"),
         ("1;2", "cannot read '1;2'"),
         ("", "cannot read ''"),
@@ -190,7 +190,7 @@ def test_when_claimed_refuse_names_the_holder(launches: Launches) -> None:
     version = api.generate(launches.location.open("tickets"), row_groups=[0]).version
     ledger = open_ledger(None, root=launches.location.root)
     claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")
-    claim = claims.acquire(1)
+    claim = claims.acquire("00001")
     run = launches.launch(when_claimed="refuse")
     assert run.status is Canceled and "held by run another" in launches.why(run)
     assert not version.row_group(2).exists()
@@ -257,7 +257,7 @@ def test_when_claimed_wait_makes_the_rest_and_then_waits_for_the_holder(launches
     version = api.generate(launches.location.open("tickets"), row_groups=[2]).version
     ledger = open_ledger(None, root=launches.location.root)
     claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")
-    claim = claims.acquire(0)
+    claim = claims.acquire("00000")
     made_meanwhile = []
 
     def give_back_once_the_rest_is_made() -> None:

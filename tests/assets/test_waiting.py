@@ -38,11 +38,13 @@ def test_what_waits_is_counted_and_is_no_failure(tmp_path: Path) -> None:
 
         all_wait = dataset_config(llm("text", "Say it"), run={"max_missing_rate": 0.5})
         location.write(all_wait | {"model_providers": config["model_providers"]})
-        with pytest.raises(dg.DagsterExecutionInterruptedError, match="every record of row groups 1 waits for a reply"):
+        with pytest.raises(
+            dg.DagsterExecutionInterruptedError, match="every record of row groups 1 waits for a deferred reply"
+        ):
             location.materialize(instance, "tickets/row_groups", partition="00001")
         [run] = instance.get_runs(limit=1)
         assert run.status is dg.DagsterRunStatus.CANCELED and run.tags["sdg/rejected"] == "waiting"
-        assert "materialize them again when the replies are there" in run.tags["sdg/reason"]
+        assert "materialize them again once the replies have arrived" in run.tags["sdg/reason"]
         partitions = location.repository().assets_defs_by_key[ROW_GROUPS].partitions_def
         assert partitions is not None
         shown = instance.get_status_by_partition(ROW_GROUPS, partitions.get_partition_keys(), partitions) or {}

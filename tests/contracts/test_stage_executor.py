@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -318,6 +318,21 @@ class NodeServer:
     devices: str
 
 
+@dataclass
+class Notices:
+    """What a run says."""
+
+    messages: list[str] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.messages.append(event.message)
+
+    def found(self, words: str) -> list[str]:
+        """Those that have these words in them."""
+        return [message for message in self.messages if words in message]
+
+
 def noted(project: Project, name: str) -> list[NodeServer]:
     """The servers that wrote down that they began, or were asked."""
     found = [line.split() for line in lines(project, name)]
@@ -345,32 +360,37 @@ def served_on_nodes(directory: Path, *, words: int, **serve: Any) -> Project:
 
 
 def test_a_model_is_served_on_every_node_and_asked_on_all_of_them(
-    cluster: RayCluster, tmp_path: Path, served_here: None
+    cluster: RayCluster, tmp_path: Path, served_here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node dies in the middle: what it was asked is asked on the others."""
+    """A node joins and another dies: what that was asked is asked on the others, most of it on the new one."""
+    monkeypatch.setattr("sdg_core.models.serving.nodes._PAUSE", 0.1)
     doomed = cluster.add_node()
     project = served_on_nodes(tmp_path, words=12)
     raylets = cluster.raylets()
+    notices = Notices()
 
-    def kill() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(project.generate, on_event=notices)
         wait_until(
             lambda: {server.raylet for server in noted(project, "asked")} == {*raylets.values()}, "all are asked"
         )
+        added = cluster.add_node()
+        wait_until(lambda: notices.found("has joined: its model server is ready (nodes: 4)"), "a node has joined")
         cluster.kill_node(doomed)
         (lost,) = [server for server in noted(project, "servers") if server.raylet == raylets[doomed]]
         wait_until(lambda: not is_running(lost.pid), "its server is gone")
+        raylet = cluster.raylets()[added]
+        wait_until(lambda: raylet in {server.raylet for server in noted(project, "asked")}, "the new one is asked")
         (tmp_path / "go on").touch()
-
-    with ThreadPoolExecutor(1) as threads:
-        killed = threads.submit(kill)
-        summary = project.generate()
-        killed.result()
+        summary = running.result()
     assert summary.states == {"complete": 1}
     assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
     servers = noted(project, "servers")
-    assert len(raylets) == 3 and sorted(server.raylet for server in servers) == sorted(raylets.values())
+    expected = {**raylets, **cluster.raylets()}
+    assert len(expected) == 4 and sorted(server.raylet for server in servers) == sorted(expected.values())
     assert not any(is_running(server.pid) for server in servers)
     assert len(noted(project, "asked")) > 12, "what the lost node had"
+    cluster.kill_node(added)
 
 
 def test_a_node_whose_server_does_not_come_back_is_done_without(
@@ -379,17 +399,12 @@ def test_a_node_whose_server_does_not_come_back_is_done_without(
     project = served_on_nodes(tmp_path, words=12)
     broken, sound = cluster.raylets().values()
     (tmp_path / "broken").write_text(str(broken))
-    notices: list[str] = []
-
-    def on_event(event: Event) -> None:
-        if isinstance(event, Notice):
-            notices.append(event.message)
-
-    assert project.generate(on_event=on_event).states == {"complete": 1}
+    notices = Notices()
+    assert project.generate(on_event=notices).states == {"complete": 1}
     assert [row["answer"] for row in project.rows()] == [answer_to(f"about w{number}") for number in range(12)]
     lives = Counter(server.raylet for server in noted(project, "servers"))
-    assert lives == {broken: 2, sound: 1}, notices
-    (gone,) = [notice for notice in notices if "its model server is gone (nodes left: 1)" in notice]
+    assert lives == {broken: 2, sound: 1}, notices.messages
+    (gone,) = notices.found("its model server is gone (nodes left: 1)")
     assert "ended before it was ready (status 3)" in gone
 
 

@@ -15,6 +15,7 @@ from sdg_core.errors import PlanError
 from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_footer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     PROJECT,
     category,
@@ -145,7 +146,7 @@ def test_runs_side_by_side_on_different_row_groups_do_not_disturb_each_other(tmp
         run.stdin.write("go\n")
         run.stdin.flush()
     for run in runs:
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE)
         assert run.returncode == 0
     report = api.status(dataset)
     assert (report.records, report.versions) == (60, (dataset.plan.fingerprint.version,))

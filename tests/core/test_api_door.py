@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from sdg_core import api, errors
+from sdg_core import api, errors, testing
+from sdg_core.api import pipelines
+from sdg_core.models import types
 
 FACADE = Path(api.__file__)
 
@@ -22,8 +25,10 @@ def declared() -> Iterator[tuple[str, str]]:
             yield from ((alias.name, node.module) for alias in node.names)
 
 
-def test_public_names_are_sorted_and_unique() -> None:
-    assert api.__all__ == sorted(set(api.__all__))
+@pytest.mark.parametrize("door", [api, pipelines, testing], ids=lambda door: str(door.__name__))
+def test_public_names_are_sorted_and_unique(door: ModuleType) -> None:
+    assert door.__all__ == sorted(set(door.__all__))
+    assert all(hasattr(door, name) for name in door.__all__)
 
 
 def test_type_checkers_see_what_python_gives() -> None:
@@ -41,6 +46,14 @@ def test_every_error_class_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__name__ == name}
     classes = {name for name in tree if getattr(errors, name).__module__ == errors.__name__}
     assert classes <= set(api.__all__)
+
+
+def test_former_names_are_the_same_classes() -> None:
+    assert errors.ForeignFileError is errors.UnrecognizedFileError
+    assert errors.RunStoppedError is errors.RunAbortedError
+    assert types.ChatReply is types.ChatResponse
+    assert types.EmbeddingReply is types.EmbeddingResponse
+    assert types.ImageReply is types.ImageResponse
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -159,8 +159,8 @@ def test_checking_changes_no_signature() -> None:
 
 def test_what_notebooks_show() -> None:
     dataset = api.open_dataset(CONFIG)
-    assert "<Dataset 'tickets': 4 records of 1 columns, in " in repr(dataset)
+    assert "<Dataset 'tickets': 4 records of 1 column, in " in repr(dataset)
     assert "<td" in dataset._repr_html_() and "uuid" not in repr(dataset) and "sampler" in dataset._repr_html_()
     pipeline = api.open_pipeline(PIPELINE)
-    assert "<Pipeline 'notes': 1 sources through 1 stages, in " in repr(pipeline)
+    assert "<Pipeline 'notes': 1 source through 1 stage, in " in repr(pipeline)
     assert "split" in pipeline._repr_html_() and "<table>" in pipelines.preview(pipeline)._repr_html_()

@@ -17,6 +17,7 @@ import yaml
 from sdg_core import api
 from sdg_core.api import pipelines
 from sdg_core.system.failpoints import STOP_VARIABLE
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     ServerProcess,
     category,
@@ -115,7 +116,7 @@ def race(root: Path, name: str, point: str, command: str, file: Path, *after: st
             assert done.returncode == 0, (each, done.stderr)
         before = finished(root, name)
         late.send_signal(signal.SIGCONT)
-        late.communicate(timeout=60)
+        late.communicate(timeout=PATIENCE)
         assert finished(root, name) == before
         assert late.returncode in (0, 2), late.communicate()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sdg_core import api
-from tests.support.model_datasets import PARALLEL, SIZE, HeldModel, held_dataset, held_models
+from tests.support.model_datasets import IN_FLIGHT, SIZE, HeldModel, held_dataset, held_models
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.s3 import s3_server
 from tests.support.sdg import sdg, started_sdg, wait_until, write_config
@@ -57,7 +58,7 @@ def test_an_object_store_that_is_started_again(
 ) -> None:
     file = write_config(tmp_path / "tickets.yaml", held_dataset(NAME, url=model.url, groups=GROUPS))
     up = ExitStack()
-    store = up.enter_context(s3_server())
+    store = up.enter_context(s3_server(free_port()))
     with up:
         env = {**store.env, "XDG_STATE_HOME": str(tmp_path / "state")}
         command = ("generate", file, "--root", store.new_root())
@@ -73,7 +74,7 @@ def test_an_object_store_that_is_started_again(
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         complete(file, str(command[-1]), model)
-    assert model.asked.total() <= GROUPS * SIZE + 2 * PARALLEL
+    assert model.asked.total() <= GROUPS * SIZE + IN_FLIGHT
 
 
 def published(folder: Path) -> bool:

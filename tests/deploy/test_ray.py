@@ -18,7 +18,7 @@ from sdg_core.api import pipelines, read_rows
 from sdg_core.pipelines.store import read_footer
 from tests.support.dagster_process import PROJECT, DagsterHome, Server, dagster_server, make_home, wait_for
 from tests.support.location import MODULE, write_dataset, write_project
-from tests.support.model_datasets import EVERYTHING, PARALLEL, SIZE, HeldModel, asset, held_dataset, held_models, keys
+from tests.support.model_datasets import EVERYTHING, IN_FLIGHT, SIZE, HeldModel, asset, held_dataset, held_models, keys
 from tests.support.pipelines import WORDS, check_accounts, llm_stage, served_by
 from tests.support.postgres import dagster_and_ledger
 from tests.support.ray_cluster import RayCluster, ray_cluster
@@ -92,7 +92,9 @@ def home(
             "SDG_LEDGER_URL": ledger_url,
             "SDG_RAY_DASHBOARD": str(cluster.dashboard),
         }
-        made = make_home(tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env)
+        made = make_home(
+            tmp_path_factory.mktemp("ray"), module=MODULE, instance=DEPLOY / "dagster.yaml", env=env, cold=True
+        )
         settings = made.directory / "dagster.yaml"
         text = settings.read_text(encoding="utf-8")
         assert "poll_interval_seconds: 30" in text
@@ -208,7 +210,7 @@ def test_a_run_on_a_lost_node_fails_and_the_next_makes_the_rest(story: Story) ->
     assert (story.first, story.second) == ("FAILURE", "SUCCESS")
     assert story.made_before < story.at_end == {*keys(0, GROUPS - 1)}
     assert len(story.records) == GROUPS * SIZE
-    assert story.records.total() <= GROUPS * SIZE + PARALLEL, "what was on its way when the node died, no more"
+    assert story.records.total() <= GROUPS * SIZE + IN_FLIGHT, "what was on its way when the node died, no more"
 
 
 def test_jobs_on_one_node_have_model_servers_of_their_own_that_end_with_them(

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 MEMORY = 3 * 2**30
-SECONDS = 40
+SECONDS = 150
 
 
 def dataset(*columns: dict[str, Any], **more: Any) -> str:

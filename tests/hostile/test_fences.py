@@ -50,7 +50,7 @@ def test_prune_refuses_while_a_run_works_on_any_version(tmp_path: Path) -> None:
     dataset = history.open(2)
     ledger = open_ledger(None, root=history.root)
     claims = Claims(ledger, dataset="tickets", version=names[1], run_id="b" * 32)
-    claim = claims.acquire(0)
+    claim = claims.acquire("00000")
     with pytest.raises(ClaimedError, match="bbbbbbbb"):
         api.prune(dataset)
     assert {*history.names()} == {*names}

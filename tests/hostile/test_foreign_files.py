@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import PROJECT, category, dataset_config, uuid
 
 FUNCTIONS = """
@@ -113,7 +114,7 @@ def sdg(tmp_path: Path, *arguments: str, cwd: Path | None = None, **env: str) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         stdin=subprocess.DEVNULL,
     )
 

@@ -14,6 +14,7 @@ from sdg_core import api
 from sdg_core.api import Notice, pipelines
 from sdg_core.execution import long_calls
 from tests.hostile.test_pipeline_trust import function, pipeline
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import category, dataset_config, uuid
 
 NAMED = threading.Event()
@@ -21,17 +22,17 @@ NAMED = threading.Event()
 
 
 def whole(frame: Any) -> Any:
-    assert NAMED.wait(60)
+    assert NAMED.wait(PATIENCE)
     return frame.with_columns(pl.lit("x").alias("made"))
 
 
 def each(row: Any) -> str:
-    assert NAMED.wait(60)
+    assert NAMED.wait(PATIENCE)
     return "x"
 
 
 def valid(frame: Any) -> Any:
-    assert NAMED.wait(60)
+    assert NAMED.wait(PATIENCE)
     return frame.with_columns(pl.lit(True).alias("is_valid"))
 
 
@@ -101,7 +102,7 @@ def test_a_function_of_a_pipeline_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("text")
 
     async def slow(record: Any) -> Any:
-        assert await asyncio.to_thread(NAMED.wait, 60)
+        assert await asyncio.to_thread(NAMED.wait, PATIENCE)
         return record
 
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(pipeline(function("f"))))

@@ -17,6 +17,7 @@ from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.plan.templates import isolated
 from sdg_core.plan.templates.render import Template
 from sdg_core.testing import ModelServer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import category, dataset_config
 
 HEAVY = "{% set a = plan %}" + "{% set a = a ~ a %}" * 30 + "{{ a[:1] }}"
@@ -32,7 +33,7 @@ async def renderings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def render(source: str, values: Any, **options: Any) -> str:
         answered = threading.Event()
         loop.call_soon_threadsafe(answered.set)
-        assert answered.wait(10), "the loop stood still"
+        assert answered.wait(PATIENCE), "the loop stood still"
         done.append(source)
         return "true"
 
@@ -95,7 +96,7 @@ async def test_long_answers_are_decoded_apart(tmp_path: Path, monkeypatch: pytes
     def decode(body: bytes, **options: Any) -> ChatResponse:
         answered = threading.Event()
         loop.call_soon_threadsafe(answered.set)
-        assert answered.wait(10), "the loop stood still"
+        assert answered.wait(PATIENCE), "the loop stood still"
         decoded.append(len(body))
         return decode_reply(body, **options)
 

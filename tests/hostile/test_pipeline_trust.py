@@ -222,7 +222,9 @@ PARTS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_reading_and_loading_a_stage_agree(tmp_path: Path, data: st.DataObject) -> None:
     draw = {name: data.draw(st.sampled_from(choices)) for name, choices in PARTS.items()}

@@ -28,8 +28,8 @@ from tests.hostile.quirks import BODIES, KEY, QUIRKS, STATUSES, TRANSPORT, Quirk
 from tests.support.sdg import dataset_config, stored_records
 
 KINDS = ("chat", "structured", "embedding", "image", "image-chat", "anthropic", "anthropic-structured")
-SECONDS = 2.0
-SECONDS_OF_RUNS = 1.0
+SECONDS = 3.0
+SECONDS_OF_RUNS = 3.0
 CORRECTIONS = {"max_conversation_correction_steps": 0, "max_conversation_restarts": 0}
 GOOD = {"odd-encoding", "status-103", "cookie", "mark", "sse", "status-201", "status-206"}
 """Of the answers that are not of one kind, those that a reply may be in."""

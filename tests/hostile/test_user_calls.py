@@ -14,6 +14,7 @@ from sdg_core import api
 from sdg_core.api import pipelines
 from sdg_core.errors import FunctionError, SeedError
 from sdg_core.testing import ModelServer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import PROJECT, category, dataset_config
 
 CODE = """
@@ -141,7 +142,7 @@ def test_what_never_returns_does_not_keep_the_process(place: Path, kind: str) ->
             assert process.stdout is not None
             assert any("called" in line for line in process.stdout)
             process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == (2 if stalls else 3), said
 
 

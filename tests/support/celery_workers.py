@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.support.ports import free_port
 from tests.support.requirements import require, require_module
 from tests.support.sdg import wait_until
+from tests.support.serving import is_running
 
 APP = "sdg_assets.celery_worker"
 
@@ -91,9 +92,12 @@ class Workers:
     def kill(self, name: str) -> None:
         """End a worker with everything that it runs, as the loss of its machine does."""
         process = self._processes.pop(name)
-        for pid in _session(process.pid):  # runs and steps are in process groups of their own
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        while running := _session(
+            process.pid
+        ):  # runs and steps are in process groups of their own, and may start others
+            for pid in running:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         process.wait()
 
     def stop(self) -> None:
@@ -118,10 +122,11 @@ class Workers:
 
 
 def _session(leader: int) -> list[int]:
-    """Every process of a session."""
+    """Every process of a session that has not ended."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ProcessLookupError):
-            if os.getsid(int(place.name)) == leader:
-                found.append(int(place.name))
+        pid = int(place.name)
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == leader and is_running(pid):
+                found.append(pid)
     return found

@@ -26,7 +26,9 @@ from tests.support.dagster_graphql import RANGE_START as RANGE_START
 from tests.support.dagster_graphql import DagsterGraphql
 from tests.support.dagster_graphql import wait_for as wait_for
 from tests.support.ports import free_port
+from tests.support.requirements import PATIENCE
 from tests.support.warm import Command, run_warm
+from tests.support.warm_spawn import SITE
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODULE = "sdg_assets.definitions"
@@ -46,11 +48,14 @@ class DagsterHome:
     root: Path
     module: str = MODULE
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    cold: bool = False
+    """Whether Dagster spawns the processes of runs and steps, as it does for users, instead of having them forked."""
 
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "SDG_"))}
-        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": str(self.directory)}
+        modules = str(self.directory) if self.cold else f"{SITE}{os.pathsep}{self.directory}"
+        paths = {"DAGSTER_HOME": str(self.directory), "SDG_ROOT": str(self.root), "PYTHONPATH": modules}
         patience = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "600"}  # a busy machine takes more than a minute to start a run
         return {**env, **paths, **patience, "PYTHONUNBUFFERED": "1", **self.extra_env}
 
@@ -63,7 +68,7 @@ class DagsterHome:
         assert changed == 1
         settings.write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """`dagster ...` in the home."""
         return run_warm(Command("dagster", arguments, self.directory, self.env), timeout=timeout)
 
@@ -113,9 +118,10 @@ def make_home(
     module: str = MODULE,
     instance: Path = PROJECT / "dagster.yaml",
     env: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> DagsterHome:
-    """A new home below `directory`. instance: the dagster.yaml to copy."""
-    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}))
+    """A new home below `directory`. instance: the dagster.yaml to copy. cold: for tests of the processes themselves."""
+    home = DagsterHome(directory / "home", root or directory / "data", module, dict(env or {}), cold)
     home.directory.mkdir(parents=True)
     shutil.copy(instance, home.directory / "dagster.yaml")
     return home
@@ -149,7 +155,7 @@ class Server(DagsterGraphql):
         """End the `webserver` or the `daemon` as `systemctl stop` does, and wait until it is gone. Runs go on."""
         process = self._processes.pop(name)
         process.terminate()
-        process.wait(timeout=300)
+        process.wait(timeout=PATIENCE)
 
     def stop(self) -> None:
         """End both and wait until they are gone."""

@@ -112,7 +112,7 @@ def http_server(kind: str, *arguments: str | Path) -> Iterator[tuple[str, int]]:
 
 def _wait_until_it_listens(url: str, process: subprocess.Popen[str]) -> None:
     port = int(url.split(":")[2].split("/")[0])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 900
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -16,6 +16,8 @@ from tests.support.requirements import PATIENCE
 from tests.support.sdg import dataset_config, expression, llm, uuid
 
 PARALLEL = 4
+IN_FLIGHT = 2 * PARALLEL
+"""Records that a run may be at work on when it is killed: their requests are on their way, or their replies not yet saved."""
 SIZE = 4
 """Records, and so requests, of a row group."""
 EVERYTHING = 10**6

@@ -1,18 +1,46 @@
-"""What warm processes have imported before they are forked (`tests.support.warm`): the libraries that the product uses.
-
-The product's own modules are imported and forgotten again, so that each process imports them itself: what they read of the
-environment when they are imported is what the process was given.
-"""
+"""What warm processes have imported before they are forked (`tests.support.warm`): libraries, and what most commands import."""
 
 import gc
-import sys
+from importlib import import_module
 
-import aiohttp.web  # noqa: F401 - the model server
-import dagster._cli  # noqa: F401 - `dagster asset materialize` and its kin
+MODULES = (
+    "aiohttp.web",  # the model server
+    "alembic.command",
+    "dagster._cli",  # `dagster asset materialize` and its kin
+    "dagster._core.storage.sqlite_storage",
+    "dagster.components",
+    "numpy.random",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "rich.progress",
+    "rich.table",
+    "sdg_assets",
+    "sdg_core.cli.inspect_commands",
+    "sdg_core.cli.pipeline_commands",
+    "sdg_core.cli.progress",
+    "sdg_core.cli.project_commands",
+    "sdg_core.cli.publish_commands",
+    "sdg_core.cli.run_commands",
+    "sdg_core.cli.show_plan",
+    "sdg_core.cli.show_report",
+    "sdg_core.cli.show_results",
+    "sdg_core.cli.show_run",
+    "sdg_core.dataset.status",
+    "sdg_core.execution.dry_run",
+    "sdg_core.execution.generate",
+    "sdg_core.execution.preview",
+    "sdg_core.generators.models.dispatch",
+    "sdg_core.models.open_pool",
+    "sdg_core.models.providers.client",
+    "sdg_core.models.simulated.client",
+    "sdg_core.processing.hub",
+    "sdg_core.processing.process",
+    "sdg_core.profiling.build",
+    "sdg_core.system.signals",
+    "sdg_core.testing",
+    "sqlalchemy.dialects.sqlite",
+)
 
-import sdg_core.cli.main  # noqa: F401
-
-for name in list(sys.modules):
-    if name.partition(".")[0] in ("sdg_core", "sdg_assets"):
-        del sys.modules[name]
+for module in MODULES:
+    import_module(module)
 gc.freeze()

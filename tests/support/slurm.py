@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.support.ports import free_port
-from tests.support.requirements import require
+from tests.support.requirements import PATIENCE, require
 from tests.support.sdg import wait_until
 
 _CONFIG = """
@@ -22,7 +22,7 @@ SlurmctldPort={controller}
 SlurmdPort={node}
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={directory}/munge.socket,cred_expire=5
+AuthInfo=socket={directory}/munge.socket,cred_expire=20
 CredType=cred/munge
 StateSaveLocation={directory}/state
 SlurmdSpoolDir={directory}/spool
@@ -35,7 +35,9 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-KillWait=30
+KillWait=600
+MessageTimeout=100
+MinJobAge=86400
 SchedulerParameters=bf_interval=1,requeue_delay=0
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
@@ -64,7 +66,7 @@ class Slurm:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.warm_spawn import SITE, execute_again, install
+
 OUTPUT = ("stdout", "stderr")
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.support.preload"])
@@ -105,8 +107,11 @@ def _run(command: Command, directory: Path) -> None:
     os.chdir(command.cwd)
     os.environ.clear()
     os.environ.update(command.env)
+    execute_again()
     sys.path[:0] = [str(command.cwd), *filter(None, command.env.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[1:] = command.arguments
+    if str(SITE) in sys.path:
+        install()
     try:
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     finally:

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdg_core.config.columns import CustomColumn
+from sdg_core.counts import counted
 from sdg_core.errors import FunctionError, RunAbortedError
 from sdg_core.generators.base import Cell, CellFailedError
 from sdg_core.plan.dataset_plan import DatasetPlan
@@ -132,7 +133,7 @@ def call_whole_column(
         raise FunctionError(f"{where} returned {type(returned).__name__}, not a polars DataFrame", remedy=_KEPT)
     if carried is None and returned.height != frame.height:
         raise FunctionError(
-            f"{where} returned {returned.height} rows, {frame.height} expected",
+            f"{where} returned {counted(returned.height, 'row')}, {frame.height:,} expected",
             remedy="return one row per row, or set allow_resize: true",
         )
     names = [column.name, *(column.side_effect_columns or ())]
@@ -143,7 +144,7 @@ def call_whole_column(
     return pl.DataFrame([_typed(returned[name], plan.schema.field(name).type, where=where) for name in wanted])
 
 
-_KEPT = "what other row groups finished is kept; fix the function and run the same command to go on"
+_KEPT = "finished row groups are kept; fix the function and rerun the same command to resume"
 
 
 def _typed(series: pl.Series, data_type: pa.DataType, *, where: str) -> pl.Series:

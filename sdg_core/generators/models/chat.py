@@ -143,7 +143,8 @@ class ChatGenerator:
     async def prompt(self, *, record: int, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages that open a record's conversations, a pure function of its values and number. Raises CellError."""
         name = self._column.name
-        text = await self._prompt.render_in_loop(values, self._asked.choices(name, record))
+        drawn = self._asked.choices(name, record) if self._prompt.chooses else None
+        text = await self._prompt.render_in_loop(values, drawn)
         for addition in (self._wanted.instructions, self._format):
             text = f"{text}\n\n{addition}" if addition else text
         media = media_of(self._column, values, self._asked.images)

@@ -105,8 +105,10 @@ class Standing:
         """The same after one more request, its retries included."""
         together = dict(self.usages)
         for alias, usage in usages.items():
-            together[alias] = together.get(alias, Usage()) + usage
-        return replace(self, usages=together, requests=self.requests + requests)
+            together[alias] = together[alias] + usage if alias in together else usage
+        return Standing(
+            self.request, self.turn, self.tool_turns, self.said, usages=together, requests=self.requests + requests
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from sdg_core.config.columns import EmbeddingColumn
+from sdg_core.counts import counted
 from sdg_core.errors import CellError, ReplyDeferredError
 from sdg_core.generators.base import Cell, CellFailedError, DeferredCell
 from sdg_core.generators.models.chat import ModelBinding
@@ -46,7 +47,7 @@ class EmbeddingGenerator:
             self._dimension = found
         elif found != self._dimension:
             raise CellFailedError(
-                f"the vectors have {found:,} numbers, those of other records {self._dimension:,}",
+                f"the vectors have {counted(found, 'number')}, those of other records {self._dimension:,}",
                 kind="malformed",
                 attempts=1,
                 usages=usages,

@@ -77,7 +77,7 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
     if isinstance(value, bytes | bytearray | memoryview):
         return _encoded(make, bytes(value), default)
     if not isinstance(value, str) or not value.strip():
-        raise _unfit(context, "it is no URL and no base64")
+        raise _unfit(context, "it is neither a URL nor base64")
     value = value.strip()
     if data := _DATA_URL.fullmatch(value):
         return make(data=data[2], media_type=data[1])
@@ -87,11 +87,11 @@ def _part(context: MediaContext, value: Any, images: ImageStore | None) -> Media
     if stored is not None:
         return _encoded(make, stored, default)
     if context.data_type == "url":
-        raise _unfit(context, f"{value[:60]!r} is no URL; it starts with http:// or https://")
+        raise _unfit(context, f"{value[:60]!r} is not a URL; it starts with http:// or https://")
     try:
         content = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise _unfit(context, f"{value[:60]!r} is no URL and no base64") from None
+        raise _unfit(context, f"{value[:60]!r} is neither a URL nor base64") from None
     return make(data=value, media_type=media_type(content) or default)
 
 

@@ -11,6 +11,7 @@ from sdg_core.config.columns import SamplerColumn
 from sdg_core.config.samplers import CategoryParams, SubcategoryParams, UuidParams
 from sdg_core.generators.samplers.numbers import pick, to_int64
 from sdg_core.plan.sampling.rng import Words, to_unit
+from sdg_core.plan.types.arrow_values import text_series
 from sdg_core.plan.types.samplers import drawn_type, listed_values
 
 _POLARS = {pa.string(): pl.String(), pa.int64(): pl.Int64(), pa.float64(): pl.Float64()}
@@ -57,7 +58,7 @@ def draw_subcategory(
 
 def draw_uuid(column: SamplerColumn, params: UuidParams, words: Words) -> pl.Series:
     """128 bits of the first two words, big-endian, with RFC 4122's version and variant, as text."""
-    return _text_series(column.name, _uuid_bytes(params, words))
+    return text_series(column.name, _uuid_bytes(params, words))
 
 
 def _listed(column: SamplerColumn, values: Sequence[str | int | float]) -> pl.Series:
@@ -105,12 +106,3 @@ def _uuid_bytes(params: UuidParams, words: Words) -> NDArray[np.uint8]:
         return np.delete(text, [len(prefix) + place for place in _HYPHENS], axis=1)
     body[:, list(_HYPHENS)] = ord("-")
     return text
-
-
-def _text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
-    """Rows of UTF-8 bytes, all of one width, as a series of text without a Python string per row."""
-    count, width = text.shape
-    offsets = np.arange(count + 1, dtype=np.int64) * width
-    rows = np.ascontiguousarray(text)  # numpy lays out what it deletes columns from column by column
-    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows))
-    return pl.Series(name, array, dtype=pl.String)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_core.config.constraints import Constraint
+from sdg_core.counts import counted
 from sdg_core.errors import ConstraintError
 from sdg_core.generators.base import Frame, GroupColumn
 from sdg_core.generators.samplers.datetimes import exact_times
@@ -146,8 +147,8 @@ class _Rejection:
         what = describe_constraint(self.bound.constraints[hardest])
         others = "" if len(self.bound.constraints) == 1 else " (with the other constraints on these columns)"
         return (
-            f"constraint {what}{others} was not satisfied by any of {attempts:,} draws of record {record}; "
-            f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {self.tally.drawn:,} draws)"
+            f"constraint {what}{others} was not satisfied by any of {counted(attempts, 'draw')} of record {record}; "
+            f"acceptance rate {self.tally.rate:.2g} ({self.tally.accepted:,} of {counted(self.tally.drawn, 'draw')})"
         )
 
 

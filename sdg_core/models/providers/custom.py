@@ -109,7 +109,7 @@ class CustomClient(ChatClient):
         for name, count in vars(reply.usage).items():
             if not is_count(count):
                 shown = repr(count)[:40]
-                raise PermanentModelError(f"{method} of {self._where}: usage.{name} is {shown}, which is no count")
+                raise PermanentModelError(f"{method} of {self._where}: usage.{name} is {shown}, which is not a count")
         return reply if reply.usage.requests else replace(reply, usage=replace(reply.usage, requests=1))
 
     def _instantiated(self, given: type, provider: ModelProvider) -> Any:

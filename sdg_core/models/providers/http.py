@@ -10,6 +10,8 @@ causes of the HTTP library, which carry request headers, are not chained.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import aiohttp
@@ -29,6 +31,15 @@ _LONG_BODY = 2**18
 """Bytes of an answer above which it is decoded in a thread: 64 MiB are possible, and take seconds."""
 
 Decoded = TypeVar("Decoded")
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A URL, and the proxy on the way there with the login for it."""
+
+    url: URL
+    proxy: URL | None
+    login: aiohttp.BasicAuth | None
 
 
 class HttpSender:
@@ -61,6 +72,7 @@ class HttpSender:
         )
         self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
         self._headers.update(extra)
+        self._targets: dict[str, _Target] = {}
         self._session: aiohttp.ClientSession | None = None
         self._public: aiohttp.ClientSession | None = None
 
@@ -82,16 +94,15 @@ class HttpSender:
         if headers:
             sent = self._headers.copy()
             sent.update(headers)
-        url = self._below(path)
-        proxy, proxy_auth = _proxy_for(url)
+        target = self._target(path)
         try:
             async with self._open_session().post(
-                url,
+                target.url,
                 data=body,
                 headers=sent,
-                proxy=proxy,
-                proxy_auth=proxy_auth,
-                timeout=aiohttp.ClientTimeout(total=timeout),
+                proxy=target.proxy,
+                proxy_auth=target.login,
+                timeout=_within(timeout),
                 allow_redirects=False,
             ) as response:
                 status = response.status
@@ -144,11 +155,15 @@ class HttpSender:
         """GET of a cheap route: any answer but 401 and 403 shows a live server, as some lack the route."""
         caller = self.caller
         timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT)
-        url = self._below(path)
-        proxy, proxy_auth = _proxy_for(url)
+        target = self._target(path)
         try:
             async with self._open_session().get(
-                url, headers=self._headers, timeout=timeout, allow_redirects=False, proxy=proxy, proxy_auth=proxy_auth
+                target.url,
+                headers=self._headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=target.proxy,
+                proxy_auth=target.login,
             ) as response:
                 status = response.status
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -172,9 +187,12 @@ class HttpSender:
             if session is not None:
                 await session.close()
 
-    def _below(self, path: str) -> URL:
-        """`base/path`, keeping a query such as Azure's `?api-version=`."""
-        return self._base.joinpath(*path.split("/")).with_query(self._base.query)
+    def _target(self, path: str) -> "_Target":
+        """Where `base/path` is, keeping a query such as Azure's `?api-version=`, and the way there; found out once."""
+        if path not in self._targets:
+            url = self._base.joinpath(*path.split("/")).with_query(self._base.query)
+            self._targets[path] = _Target(url, *_proxy_for(url))
+        return self._targets[path]
 
     def _open_session(self) -> aiohttp.ClientSession:
         """The session belongs to the loop that sends the first request, so it cannot be made in the constructor."""
@@ -187,6 +205,11 @@ class HttpSender:
         if self._public is None:
             self._public = _new_session(aiohttp.TCPConnector(limit=0, resolver=PublicResolver()))
         return self._public
+
+
+@lru_cache(maxsize=64)
+def _within(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds)
 
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sdg_core.config.models import ModelProvider
+from sdg_core.counts import counted
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.providers.http_errors import Caller, server_words
 from sdg_core.models.providers.openai_wire import encode_request, read_json, text_or_none, usage_of, write_json
@@ -59,7 +60,11 @@ def decode_embeddings(body: bytes, request: EmbeddingRequest, *, caller: Caller)
     if any(not math.isfinite(number) for vector in vectors for number in vector):
         raise PermanentModelError(f"{caller.where(request.model)} answered with a vector that holds NaN or infinity")
     if len(vectors) != len(request.inputs) or len({len(vector) for vector in vectors}) > 1 or not all(vectors):
-        found = f"{len(vectors)} vectors for {len(request.inputs)} texts" if rows else server_words(body, caller)
+        found = (
+            f"{counted(len(vectors), 'vector')} for {counted(len(request.inputs), 'text')}"
+            if rows
+            else server_words(body, caller)
+        )
         raise TransientModelError(f"{caller.where(request.model)} answered 200 without usable embeddings: {found}")
     return EmbeddingResponse(vectors, usage_of(answer.get("usage")))
 

@@ -80,7 +80,7 @@ def read_json(body: bytes, *, caller: Caller, model: str) -> Any:
         return read_json_value(caller.redaction.body(dump_exactly(answer)))  # a secret may have come in several pieces
     except ValueError as error:
         raise TransientModelError(
-            f"{caller.where(model)} answered 200 with a stream of events, which was not asked for, and {error}: "
+            f"{caller.where(model)} answered 200 with a stream of events, which was not requested, and {error}: "
             f"{excerpt(body, caller)}"
         ) from None
 

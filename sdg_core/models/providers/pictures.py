@@ -41,9 +41,13 @@ def check_address(address: str, *, endpoint: URL, env: Mapping[str, str] | None 
         url = URL(address)
         origin = url.origin()
     except ValueError:
-        raise PermanentModelError(f"the server answered with a picture at {address[:200]!r}, which is no URL") from None
+        raise PermanentModelError(
+            f"the server answered with a picture at {address[:200]!r}, which is not a URL"
+        ) from None
     if url.scheme not in ("http", "https"):
-        raise PermanentModelError(f"the server answered with a picture at {address[:200]!r}, which is no web address")
+        raise PermanentModelError(
+            f"the server answered with a picture at {address[:200]!r}, which is not a web address"
+        )
     if is_same_place(origin, endpoint.origin()):
         return url
     host = host_of(str(origin))
@@ -98,7 +102,7 @@ def check_content(content: bytes, *, where: str) -> None:
     """Raise TransientModelError for what is no picture, or one that ends too early."""
     kind = next((name for name, starts in _STARTS.items() if starts(content)), None)
     if kind is None:
-        raise TransientModelError(f"{where} answered with something that is no picture: {content[:40]!r}")
+        raise TransientModelError(f"{where} answered with something that is not a picture: {content[:40]!r}")
     if not _is_whole(kind, content):
         raise TransientModelError(
             f"{where} answered with a picture ({kind}, {len(content):,} bytes) that ends too early"

@@ -34,6 +34,8 @@ def split_reasoning(text: str, *, asked_for: bytes = b"") -> tuple[str | None, s
     asked_for: the body that the model was sent; a tag that stands there was asked for, and is part of what was said. That does
     not hold for `<think>`, which prompts name to switch it on and off.
     """
+    if "<" not in text and "[" not in text and "assistantfinal" not in text:
+        return None, text  # most texts
     if _STARTS_CHANNEL.match(text):
         return _of_channels(text)
     bare = _BARE_CHANNELS.match(text)

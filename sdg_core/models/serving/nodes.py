@@ -1,8 +1,8 @@
 """The model servers of a pipeline whose stages run on a Ray cluster: the same on every node that has what they need.
 
 The driver sends each request to the node that has fewest on their way. A node that is lost, or whose server is given up, costs
-the requests that it had: they are asked again on the others, and the run ends with the last of them. Nodes that join later are
-used by the next run.
+the requests that it had: they are asked again on the others, and the run ends with the last of them. A node that joins the
+cluster during the run gets the servers too, so machines that are taken away can be replaced.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import ActorUnschedulableError, ObjectLostError
+from ray.exceptions import ActorUnschedulableError, ObjectLostError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sdg_core.config.models import ModelProvider, is_variable
@@ -37,12 +37,15 @@ _LOSSES = (*WORKER_DEATHS, ActorUnschedulableError, ObjectLostError)
 """What Ray raises where a node is gone, with its actor or with what that answered."""
 _AT_ONCE = 10_000
 """Requests that a node takes at the same time; how many there are is decided by the driver."""
+_PAUSE = 10.0
+"""Seconds between two looks at which nodes the cluster has: Ray announces none that joins."""
 
 
 @dataclass(eq=False)
 class _Node:
     """A node and its actor. is_placed: whether that is there yet. on_their_way: requests that it has."""
 
+    node_id: str
     address: str
     actor: Any
     is_placed: bool = False
@@ -50,11 +53,11 @@ class _Node:
 
 
 class Nodes:
-    """The nodes of a run that have its servers, without those that were lost."""
+    """The nodes of a run that have its servers, without those that were lost. say: hands a notice to the run."""
 
     def __init__(self, nodes: Sequence[_Node], *, on_notice: Callable[[str], None]) -> None:
         self._nodes = [*nodes]
-        self._tell = on_notice
+        self.say = on_notice
         self._last_loss: ModelError | None = None
 
     async def ask(self, provider: str, service: Service, *request: Any) -> tuple[Any, int]:
@@ -85,7 +88,12 @@ class Nodes:
     def tell(self, node: _Node, answer: Answer) -> None:
         """Hand on what a node has to say."""
         for notice in answer.notices:
-            self._tell(f"node {node.address}: {notice}")
+            self.say(f"node {node.address}: {notice}")
+
+    def join(self, node: _Node) -> None:
+        """Ask a node from now on, whose servers are ready."""
+        self._nodes.append(node)
+        self.say(f"node {node.address} has joined: its model server is ready (nodes: {len(self._nodes)})")
 
     def _least_busy(self) -> _Node:
         if not self._nodes:
@@ -101,11 +109,11 @@ class Nodes:
         ray.kill(node.actor)
         self._last_loss = PermanentModelError(
             f"the model server of the last node ({node.address}) is gone: {why.message}",
-            remedy=why.remedy or "run again; what is finished is kept",
+            remedy=why.remedy or "run again; finished work is kept",
         )
         self._last_loss.ends_run = True
         if self._nodes:
-            self._tell(f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}")
+            self.say(f"node {node.address}: its model server is gone (nodes left: {len(self._nodes)}): {why.message}")
 
 
 class NodesClient(ChatClient):
@@ -156,19 +164,24 @@ async def servers_on_nodes(
     """
     served = [provider for provider in providers if provider.serve is not None]
     named = {name: env[name] for provider in served for name in _variables(provider) if name in env}
+
+    def place(node: Mapping[str, Any], gpus: float) -> _Node:
+        return _Node(node["NodeID"], node["NodeManagerAddress"], _actor(node["NodeID"], gpus, served, named, base))
+
     async with connected():
-        nodes = [
-            _Node(node["NodeManagerAddress"], _actor(node["NodeID"], gpus, served, named, base))
-            for node, gpus in chosen_nodes(served, ray.nodes())  # type: ignore[no-untyped-call]
-        ]
+        nodes = [place(node, gpus) for node, gpus in chosen_nodes(served, ray.nodes())]  # type: ignore[no-untyped-call]
         running = Nodes(nodes, on_notice=on_notice)
         try:
             patience = max(provider.serve.ready_timeout for provider in served if provider.serve is not None)
-            starts = (_start(running, node, patience=patience) for node in nodes)
-            for outcome in await asyncio.gather(*starts, return_exceptions=True):
-                if outcome is not None:
-                    raise outcome
-            yield {provider.name: NodesClient(running, provider) for provider in served}
+            await _start_all(running, nodes, patience=patience)
+            following = asyncio.create_task(_follow(running, nodes, served, place=place, patience=patience))
+            try:
+                yield {provider.name: NodesClient(running, provider) for provider in served}
+            finally:
+                following.cancel()
+                await asyncio.wait([following])
+            if not following.cancelled():
+                following.result()
         finally:
             await asyncio.gather(*map(_end, nodes))
 
@@ -176,27 +189,44 @@ async def servers_on_nodes(
 def chosen_nodes(
     served: Sequence[ModelProvider], nodes: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Mapping[str, Any], float]]:
-    """The nodes, as Ray describes them, that get servers, and how many of their GPUs these take: so many as the servers ask for
+    """The nodes, as Ray describes them, that get servers, and how many of their GPUs these take: as many as the servers ask for
     by number; otherwise all, on nodes that have some, or none where the cluster has none.
 
     Raises PermanentModelError if there is no such node.
     """
-    alive = [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-    there = [node["Resources"].get("GPU", 0.0) for node in alive]
-    asked = [provider.serve.gpus for provider in served if provider.serve is not None]
-    numbers = [number for number in asked if isinstance(number, int)]
-    if len(numbers) == len(asked):
-        chosen = [(node, float(sum(numbers))) for node, has in zip(alive, there, strict=True) if has >= sum(numbers)]
-    else:
-        least = max(sum(numbers), min(1.0, max(there, default=0.0)))
-        chosen = [(node, has) for node, has in zip(alive, there, strict=True) if has >= least]
+    chosen = _with_their_gpus(served, nodes)
     if not chosen:
-        have = ", ".join(f"{has:g}" for has in there)
+        wanted = sum(_numbers(served))
+        have = ", ".join(f"{node['Resources'].get('GPU', 0.0):g}" for node in _alive(nodes))
         raise PermanentModelError(
-            f"the model servers of this run take {sum(numbers)} GPUs of a node; the nodes of the Ray cluster have {have}",
+            f"the model servers of this run take {wanted} GPUs of a node; the nodes of the Ray cluster have {have}",
             remedy="give the cluster such a node, or lower serve.gpus",
         )
     return chosen
+
+
+def _with_their_gpus(
+    served: Sequence[ModelProvider], nodes: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], float]]:
+    """As `chosen_nodes`; empty if there is none."""
+    there = [(node, node["Resources"].get("GPU", 0.0)) for node in _alive(nodes)]
+    wanted = sum(_numbers(served))
+    if len(_numbers(served)) == len(served):
+        return [(node, float(wanted)) for node, has in there if has >= wanted]
+    most = max((has for _, has in there), default=0.0)
+    least = max(wanted, min(1.0, most))
+    return [(node, has) for node, has in there if has >= least]
+
+
+def _alive(nodes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The nodes that are there and take work."""
+    return [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+
+
+def _numbers(served: Sequence[ModelProvider]) -> list[int]:
+    """The GPUs that servers ask for by number."""
+    asked = [provider.serve.gpus for provider in served if provider.serve is not None]
+    return [gpus for gpus in asked if isinstance(gpus, int)]
 
 
 def _variables(provider: ModelProvider) -> list[str]:
@@ -220,10 +250,60 @@ def _actor(
     return ray.remote(NodeActor).options(**options).remote(served, env=env, base=base)
 
 
-async def _start(nodes: Nodes, node: _Node, *, patience: float) -> None:
+class _NodeUnusableError(PermanentModelError):
+    """A node that is lost, or has no room: the run goes on without it, if there are others."""
+
+
+async def _start_all(running: Nodes, nodes: Sequence[_Node], *, patience: float) -> None:
+    """Start the servers of the nodes that a run begins with. Raises PermanentModelError if those of one cannot be started."""
+    starts = (_start(running, node, patience=patience) for node in nodes)
+    outcomes = await asyncio.gather(*starts, return_exceptions=True)
+    for node, outcome in zip(nodes, outcomes, strict=True):
+        if isinstance(outcome, _NodeUnusableError):
+            running.lose(node, outcome)
+        elif outcome is not None:
+            raise outcome
+
+
+async def _follow(
+    running: Nodes,
+    nodes: list[_Node],
+    served: Sequence[ModelProvider],
+    *,
+    place: Callable[[Mapping[str, Any], float], _Node],
+    patience: float,
+) -> None:
+    """Start servers on nodes that join the cluster, until it is cancelled. They are added to `nodes`, which the run ends."""
+    async with asyncio.TaskGroup() as joining:
+        while True:
+            await asyncio.sleep(_PAUSE)
+            try:
+                present = await asyncio.to_thread(ray.nodes)
+            except RayError:
+                continue  # the cluster's head does not answer; what that costs a run, its requests find out
+            known = {node.node_id for node in nodes}
+            for found, gpus in _with_their_gpus(served, present):
+                if found["NodeID"] not in known:
+                    node = place(found, gpus)
+                    nodes.append(node)
+                    joining.create_task(_join(running, node, patience=patience))
+
+
+async def _join(running: Nodes, node: _Node, *, patience: float) -> None:
+    """Start the servers of a node that has joined; a failure costs the run nothing."""
+    try:
+        await _start(running, node, patience=patience)
+    except PermanentModelError as error:
+        ray.kill(node.actor)
+        running.say(f"node {node.address} has joined, but its model server is not ready: {error.message}")
+        return
+    running.join(node)
+
+
+async def _start(running: Nodes, node: _Node, *, patience: float) -> None:
     """Start the servers of a node. patience: seconds until its GPUs must be free.
 
-    Raises PermanentModelError if they cannot be started; a node that is lost or has no room is done without, if there are others.
+    Raises _NodeUnusableError, or PermanentModelError if they cannot be started.
     """
     try:
         async with asyncio.timeout(patience):
@@ -231,12 +311,11 @@ async def _start(nodes: Nodes, node: _Node, *, patience: float) -> None:
         node.is_placed = True
         answer: Answer = await node.actor.start.remote()
     except TimeoutError:
-        nodes.lose(node, PermanentModelError(f"its GPUs were not free within {patience:g} s (serve.ready_timeout)"))
-        return
+        message = f"its GPUs were not free within {patience:g} s (serve.ready_timeout)"
+        raise _NodeUnusableError(message) from None
     except _LOSSES as error:
-        nodes.lose(node, PermanentModelError(f"its node is lost: {type(error).__name__}"))
-        return
-    nodes.tell(node, answer)
+        raise _NodeUnusableError(f"its node is lost: {type(error).__name__}") from error
+    running.tell(node, answer)
     if answer.error is not None:
         raise PermanentModelError(f"node {node.address}: {answer.error.message}", remedy=answer.error.remedy)
 

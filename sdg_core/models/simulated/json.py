@@ -87,7 +87,7 @@ class _Walk:
                 node = merged
             else:
                 return dict(node)
-        raise ValueError("a $ref leads in circles")
+        raise ValueError("a $ref is circular")
 
     def _target(self, reference: str) -> Any:
         node: Any = self._root

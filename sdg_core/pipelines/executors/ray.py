@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectLostError
 
+from sdg_core.counts import counted
 from sdg_core.custom import Failed
 from sdg_core.errors import StoreError
 from sdg_core.models.serving.ray_driver import WORKER_DEATHS, connected
@@ -155,7 +156,7 @@ class RayExecutor:
                 lost += 1
                 if lost == deaths:
                     raise _ChunkLostError(
-                        f"{lost} workers died over it, the last with {type(error).__name__}"
+                        f"{counted(lost, 'worker')} died over it, the last with {type(error).__name__}"
                     ) from error
                 continue
             except BaseException:  # interrupted: whatever the worker is doing is of no use any more

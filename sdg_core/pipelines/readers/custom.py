@@ -52,7 +52,7 @@ def custom_sources(config: CustomSources, *, base: Path, given: Given) -> list[S
         if locator != writable(locator):
             raise SeedError(
                 f"{_PLACE}: {config.reader_class} has an item called {locator!r}, which is not text that can be stored",
-                remedy="define locator(item) so that it gives text without half surrogates",
+                remedy="define locator(item) so that it gives text without lone surrogates",
             )
         sources[locator] = ItemSource(locator, reader, item)
     return [*sources.values()]

@@ -131,9 +131,9 @@ def _format(config: FileSources | HtmlSources | DocumentSources) -> Callable[[Se
         "parquet": read_parquet,
     }
     if config.reader in ("html", "pdf", "docx"):
-        from sdg_core.pipelines.readers.documents import read_docx, read_html, read_pdf
+        from sdg_core.pipelines.readers.documents import read_document
 
-        formats |= {"html": read_html, "pdf": read_pdf, "docx": read_docx}
+        formats[config.reader] = read_document
     read = formats[config.reader]
 
     def with_config(file: SeedFile) -> Iterator[Record]:

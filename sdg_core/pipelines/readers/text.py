@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sdg_core.config.sources import FileSources
 from sdg_core.config.yaml_document import DocumentSyntaxError, parse_document
+from sdg_core.counts import counted
 from sdg_core.custom import Failed
 from sdg_core.pipelines.readers.base import MAX_RECORD_BYTES, Record, SourceError
 from sdg_core.plan.foreign import read_json
@@ -104,7 +105,9 @@ def read_csv(file: SeedFile, config: FileSources) -> Iterator[Record]:
                 raise SourceError(f"has two columns named {repeated[0]!r}; rename one of them")
             for row in reader:
                 if len(row) > len(header):
-                    yield _failed(passed + reader.line_num, f"has {len(row) - len(header)} values more than the header")
+                    yield _failed(
+                        passed + reader.line_num, f"has {counted(len(row) - len(header), 'value')} more than the header"
+                    )
                 elif row:
                     yield dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
         except csv.Error as error:

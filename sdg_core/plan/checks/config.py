@@ -85,7 +85,7 @@ def check_before_graph(
     made = [*names, *producers_of(config.columns)]
     if templates_ok and len(set(made)) == len(made):
         problems += [
-            (("columns", names.index(cycle[0])), f"columns read each other in a circle: {' -> '.join(cycle)}")
+            (("columns", names.index(cycle[0])), f"dependency cycle: {' -> '.join(cycle)}")
             for cycle in find_cycles(config)
         ]
     return [*problems, *check_constraint_names(config, None if open_ended else known, also_known)]
@@ -218,7 +218,7 @@ def _check_fallbacks(config: DatasetConfig) -> Problems:
         if model.fallback is not None and model.fallback not in fallbacks:
             yield where, f"no model has the alias {model.fallback!r}{did_you_mean(model.fallback, list(fallbacks))}"
         elif is_circular(model.alias, fallbacks):
-            yield where, f"the fallbacks of {model.alias!r} lead back to it"
+            yield where, f"the fallbacks of {model.alias!r} form a cycle"
 
 
 def _aliases(column: Column) -> list[tuple[Path, str]]:

@@ -62,7 +62,7 @@ def _check_processor(processor: Processor, known: Set[str] | None) -> Problems:
             for path in _mixed_lists(processor.template):
                 yield (
                     ("template", *path),
-                    "items of one list must be of one kind; quote numbers and truth values to make them text",
+                    "items of one list must be of one kind; quote numbers and booleans to make them text",
                 )
             for path, source in text_leaves(processor.template):
                 for message in _template_faults(source, known):

@@ -177,7 +177,7 @@ def _number(name: str, value: Any, number: Any) -> Any:
     if value is None:
         raise NullOperandError(f"filter {name}: the value is null or undefined")
     if number is _NO_DEFAULT:
-        raise ValueError(f"filter {name}: {reprlib.repr(value)} is no number; {name}(0) would give 0 for it")
+        raise ValueError(f"filter {name}: {reprlib.repr(value)} is not a number; {name}(0) would give 0 for it")
     return str(number) if isinstance(number, int) and abs(number) >= 2**127 else number
 
 

@@ -90,7 +90,7 @@ def _conform_scalar(value: Any, data_type: pa.DataType) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueError("the text holds half a surrogate pair, which no file can hold") from None
+            raise ValueError("the text contains a lone surrogate, which no file can store") from None
         return str.__str__(value)
     if pa.types.is_boolean(data_type) and isinstance(value, bool):
         return value

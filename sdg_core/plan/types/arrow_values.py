@@ -32,10 +32,14 @@ def array_of(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array
 def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """An array of polars as the type of its column. Raises what `cast` raises.
 
-    It is mostly text whose offsets need 32 bits. They get them here, because `cast` imports `pyarrow.compute`.
+    It is mostly text whose offsets need 32 bits, or mappings with such text. They get them here, because `cast` imports
+    `pyarrow.compute`.
     """
     if array.type == kind:
         return array
+    if _is_mapping_of(array, kind):
+        children = [narrowed(array.field(place), field.type) for place, field in enumerate(kind)]
+        return pa.Array.from_buffers(kind, len(array), array.buffers()[:1], array.null_count, children=children)
     if array.type == pa.large_string() and kind == pa.string() and len(array) > 0 and array.offset == 0:
         valid, offsets, characters = array.buffers()
         ends = np.frombuffer(offsets, dtype=np.int64, count=len(array) + 1)
@@ -43,6 +47,37 @@ def narrowed(array: pa.Array, kind: pa.DataType) -> pa.Array:
             narrow = pa.py_buffer(ends.astype(np.int32))
             return pa.Array.from_buffers(kind, len(array), [valid, narrow, characters], array.null_count)
     return array.cast(kind)
+
+
+def _is_mapping_of(array: pa.Array, kind: pa.DataType) -> bool:
+    """Whether an array holds mappings with the keys of a type, from its beginning on."""
+    return (
+        pa.types.is_struct(kind)
+        and pa.types.is_struct(array.type)
+        and array.offset == 0
+        and [field.name for field in array.type] == [field.name for field in kind]
+    )
+
+
+class _CArray:
+    """An array as any library may take it, by Arrow's C data interface, and as nothing else."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self.__arrow_c_array__ = array.__arrow_c_array__
+
+
+def series_of(name: str, array: pa.Array) -> pl.Series:
+    """An array as a series of the same values, without a copy. An array of pyarrow polars recognizes, and imports
+    `pyarrow.compute` for; so it is shown none."""
+    return pl.Series(name, _CArray(array)).alias(name)
+
+
+def text_series(name: str, text: NDArray[np.uint8]) -> pl.Series:
+    """Rows of UTF-8 bytes, all of one width, as a series of text without a Python string per row."""
+    count, width = text.shape
+    offsets = np.arange(count + 1, dtype=np.int64) * width
+    rows = np.ascontiguousarray(text)  # numpy lays out what it deletes columns from column by column
+    return series_of(name, pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows)))
 
 
 def mask_of(mask: NDArray[np.bool_]) -> pa.BooleanArray:
@@ -79,7 +114,8 @@ def _structs(values: Sequence[Any], kind: pa.StructType) -> pa.Array | None:
         if child is None:
             return None
         children.append(child)
-    return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask_of(_nulls(values)))
+    missing = _nulls(values)  # as buffers, because `StructArray.from_arrays` imports `pyarrow.compute` for a mask
+    return pa.Array.from_buffers(kind, len(values), [_validity(missing)], int(missing.sum()), children=children)
 
 
 def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
@@ -90,14 +126,16 @@ def _lists(values: Sequence[Any], kind: pa.ListType) -> pa.Array | None:
     if items is None or ends[-1] > np.iinfo(np.int32).max:
         return None
     missing = _nulls(values)
-    valid = _bits(~missing) if missing.any() else None
-    return pa.Array.from_buffers(
-        kind, len(values), [valid, pa.py_buffer(ends.astype(np.int32))], null_count=int(missing.sum()), children=[items]
-    )
+    buffers = [_validity(missing), pa.py_buffer(ends.astype(np.int32))]
+    return pa.Array.from_buffers(kind, len(values), buffers, int(missing.sum()), children=[items])
 
 
 def _nulls(values: Sequence[Any]) -> NDArray[np.bool_]:
     return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+
+
+def _validity(missing: NDArray[np.bool_]) -> pa.Buffer | None:
+    return _bits(~missing) if missing.any() else None
 
 
 def _bits(mask: NDArray[np.bool_]) -> pa.Buffer:

@@ -46,7 +46,7 @@ def resolve_clients(
     problems: list[tuple[Path, str]] = [
         (
             ("model_providers",),
-            f"clients has {name!r}, which is no provider of provider_type: custom{did_you_mean(name, custom)}",
+            f"clients has {name!r}, which is not a provider of provider_type: custom{did_you_mean(name, custom)}",
         )
         for name in given
         if name not in custom

@@ -227,7 +227,7 @@ def _schema_of_class(reference: Any, finder: _Finder) -> dict[str, Any]:
     found: Any = finder.load(reference, key, what="class")
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
         raise UserFunctionError(
-            key, f"{reference!r} is no pydantic model; write the schema itself, or name a BaseModel"
+            key, f"{reference!r} is not a pydantic model; write the schema itself, or name a BaseModel"
         )
     try:
         return found.model_json_schema()

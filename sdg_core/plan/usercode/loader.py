@@ -222,7 +222,7 @@ def _definition(where: str, name: str, path: FilePath, *, base: FilePath, own: b
     if not isinstance(node, ast.ImportFrom):
         return Definition(where, name, path, text, tree, node, own, text)
     if depth == _MAX_REEXPORTS:
-        raise UserCodeError(f"{where}: {name!r} is imported in a circle")
+        raise UserCodeError(f"{where}: {name!r} is imported in a cycle")
     original = next(item.name for item in node.names if (item.asname or item.name) == name)
     module, target = _imported_from(node, where, path, base=base)
     found = _definition(module, original, target, base=base, own=_is_own(target, base=base), depth=depth + 1)

@@ -14,7 +14,7 @@ import yaml
 from sdg_core import api
 from sdg_core.testing import ModelServer, status
 from tests.support.ports import free_port
-from tests.support.requirements import require
+from tests.support.requirements import PATIENCE, require
 from tests.support.sdg import (
     PROJECT,
     SDG,
@@ -278,7 +278,7 @@ def as_somebody_else(*command: str | Path) -> subprocess.CompletedProcess[str]:
         env=environment(HOME="/tmp"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

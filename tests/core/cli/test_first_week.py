@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 
 from sdg_core import api
-from sdg_core.cli.output import counted
+from sdg_core.counts import counted
 from tests.support.sdg import dataset_config, sdg, uuid, write_config
 
 

@@ -29,4 +29,4 @@ def test_memory_that_is_used_up_is_no_internal_error(capfd: pytest.CaptureFixtur
         command()
     assert ended.value.exit_code == REFUSED
     shown = capfd.readouterr().err
-    assert "memory of this process is used up" in shown and "row_group_size" in shown
+    assert "out of memory" in shown and "row_group_size" in shown

@@ -10,6 +10,7 @@ from sdg_core import api
 from sdg_core.cli import show
 from sdg_core.cli.show_plan import run_plan
 from sdg_core.cli.show_run import run_summary
+from sdg_core.counts import counted
 from sdg_core.errors import IncompleteError
 from tests.support.sdg import category, dataset_config, llm, open_dataset, uuid
 
@@ -41,7 +42,7 @@ def test_every_command_tells_dropped_records_from_failed_ones(
     run_summary(summary, following=None, as_json=False)
     shown = printed(capsys)
     assert f"{summary.generated} records generated, 0 failed" in shown
-    assert f"{summary.dropped} records have no row" in shown and "remain" not in shown
+    assert counted(summary.dropped, "record", "have") + " no row" in shown and "remain" not in shown
     status = api.status(dataset)
     assert status.selection is not None and status.selection.dropped == summary.dropped
     show.status(status, as_json=False)
@@ -62,7 +63,7 @@ def test_the_report_and_the_card_say_how_rows_were_selected(tmp_path: Path) -> N
     assert result.num_rows == summary.generated
     made = api.report(dataset)
     page = Path(str(made.path)).read_text(encoding="utf-8")
-    assert f"{summary.dropped} records have no row" in page and "Usage of rejected candidates" in page
+    assert counted(summary.dropped, "record", "have") + " no row" in page and "Usage of rejected candidates" in page
     assert "a record is drawn up to 2 times until" in page
     assert made.report.to_dict()["selection"]["dropped"] == summary.dropped
     card = Path(str(summary.version.card)).read_text(encoding="utf-8")

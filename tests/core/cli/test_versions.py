@@ -68,7 +68,7 @@ def test_plan_says_what_is_reused_and_made_and_writes_nothing(command: Command) 
     before = snapshot(command.root / "tickets")
     changed = command("plan")
     assert snapshot(command.root / "tickets") == before
-    assert "a new version beside the old one" in changed.stdout
+    assert "a new version alongside the old one" in changed.stdout
     assert "columns[2].prompt: 'one {{ plan }}' is now 'two {{ plan }}'" in changed.stdout
     assert f"25 from version {old}" in changed.stdout
     assert "requests: writer: 25;" in changed.stdout

@@ -31,12 +31,10 @@ def test_a_truth_value_in_the_place_of_text(tmp_path: Path) -> None:
     json_file.write_text(json.dumps(CATEGORY, indent=1), encoding="utf-8")
     yaml_file = tmp_path / "m.yaml"
     yaml_file.write_text(yaml.safe_dump(CATEGORY), encoding="utf-8")
-    advice = "a truth value is not text: put it in quotes to make it text"
+    advice = "a boolean is not text: quote it to make it text"
     assert said(json_file).count(f"got true; {advice}") == 2 and "YAML" not in said(json_file)
     assert said(CATEGORY).count(f"got True; {advice}") == 2 and "YAML" not in said(CATEGORY)
-    assert (
-        said(yaml_file).count("YAML reads an unquoted yes, no, on, off, true or false as a truth value: quote it") == 2
-    )
+    assert said(yaml_file).count("YAML reads an unquoted yes, no, on, off, true or false as a boolean: quote it") == 2
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ MISTAKES = {
     "typographic quotes": (
         columns("{column_type: expression, name: b, expr: “{{ plan }}”}"),
         "line 8, YAML",
-        "no typographic quotes",
+        "not recognize typographic quotes",
     ),
     "a type of Python": (
         columns(

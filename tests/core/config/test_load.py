@@ -205,7 +205,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str, found: str) -> Non
         ("columns:\n- {column_type: expression, name: a+b, expr: x}\n", "columns[0].name", 2, "got 'a+b'"),
         (sampler("{values: [a]}", kind="categry"), "columns[0].sampler_type", 4, "got 'categry'"),
         (sampler("[1]"), "columns[0].params", 5, "a mapping is needed"),
-        (sampler("{values: [a, b], weights: [1]}"), "columns[0].params", 5, "1 weights for 2 values"),
+        (sampler("{values: [a, b], weights: [1]}"), "columns[0].params", 5, "1 weight for 2 values"),
         (sampler("{values: [a, b], weights: [0, 0]}"), "columns[0].params", 5, "weights are all 0"),
         (
             sampler("{values: [a, b], weights: [1, -1]}"),

@@ -84,7 +84,7 @@ MISTAKES = {
     "11 an unquoted template": (
         columns("{column_type: expression, name: b, expr: {{ plan }}}"),
         "line 8",
-        "quote a text",
+        "quote text",
     ),
     "11 an unquoted template at the end": (
         columns("column_type: expression\n   name: b\n   expr: {{ plan }} is good"),
@@ -94,7 +94,7 @@ MISTAKES = {
     "11 a colon in a text": (
         columns("column_type: llm-text\n   name: a\n   prompt: Answer this: what is it\n   model_alias: writer"),
         "line 10",
-        "quote a text that has a colon",
+        "quote text that has a colon",
     ),
     "11 a wrong indentation": (columns("column_type: llm-text\n  name: a"), "line 9", "check the indentation"),
     "12 the key itself": (
@@ -285,10 +285,10 @@ def test_a_misspelt_seed_file_is_answered_with_the_one_that_is_there(tmp_path: P
 
 
 IN_YAML = {
-    "a tag": ("name: !mine x\n", "quote a text that begins with !"),
-    "a list behind a key": ("name: - x\n", "quote a text that begins with -"),
-    "an at sign in a list": ("columns: [@x]\n", "quote a text that begins with @"),
-    "an alias in a list": ("columns: [*x]\n", "quote a text that begins with *"),
+    "a tag": ("name: !mine x\n", "quote text that begins with !"),
+    "a list behind a key": ("name: - x\n", "quote text that begins with -"),
+    "an at sign in a list": ("columns: [@x]\n", "quote text that begins with @"),
+    "an alias in a list": ("columns: [*x]\n", "quote text that begins with *"),
     "a backslash": ('name: "C:\\dir"\n', "single quotes"),
     "an apostrophe": ("name: 'it's'\n", "write a quote inside a text twice"),
     "two documents": ("name: a\n---\nname: b\n", "a file holds one dataset"),

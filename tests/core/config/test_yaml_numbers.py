@@ -87,7 +87,7 @@ def test_lines_of_json() -> None:
     [
         ('{"a": 1, "a": 2}', "given twice"),
         ('{"a": NaN}', "NaN is not JSON"),
-        ('{"a": "\\ud83d"}', "half of a surrogate pair"),
+        ('{"a": "\\ud83d"}', "a lone surrogate"),
         ("{", "not JSON"),
         ('{"a": 1,}', "not JSON"),
     ],

@@ -1,4 +1,4 @@
-"""Files and a ledger that release 0.1 left behind when it was killed are resumed, described, processed and reported on."""
+"""Files and a ledger that release 0.1 left when it was killed are resumed, described, processed, reported on and pruned."""
 
 import shutil
 from pathlib import Path
@@ -41,6 +41,23 @@ def test_what_it_left_is_resumed_and_nothing_is_asked_twice(older: api.Dataset) 
     assert summary.replayed == journaled
     after = rows(older)
     assert after.height == 30 and after.head(10).equals(before)
+
+
+def test_the_runs_of_the_older_release_are_history(older: api.Dataset) -> None:
+    runs = [(run.version, run.outcome) for run in api.history(older)]
+    assert runs == [("c1e40b3076b4", None), ("c1e40b3076b4", "done")]
+
+
+def test_an_edit_starts_a_version_and_the_older_one_can_be_pruned(older: api.Dataset, tmp_path: Path) -> None:
+    api.generate(older)
+    file = tmp_path / "older" / "dataset.yaml"
+    file.write_text(file.read_text().replace("mean: 40", "mean: 50"))
+    edited = api.open_dataset(file, root=str(file.parent / "store"))
+
+    summary = api.generate(edited)
+
+    assert (summary.generated, summary.carried) == (30, 60), "replies of unchanged columns are carried over"
+    assert [version.name for version in api.prune(edited)] == ["c1e40b3076b4"]
 
 
 def test_it_is_processed_reported_on_and_exported(older: api.Dataset, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_version_at_work_is_not_removed_nor_any_other(history: History) -> Non
     names = [history.generate(number) for number in (1, 2, 3)]
     ledger = open_ledger(None, root=history.root)
     claim = Claims(ledger, dataset="tickets", version=names[1], run_id="another")
-    held = claim.acquire(0)
+    held = claim.acquire("00000")
     before = snapshot(history.root / "tickets")
     with pytest.raises(ClaimedError, match="run another"):
         api.prune(history.open(3))

@@ -296,7 +296,7 @@ def test_drift_of_seed_content_is_named(store: Store) -> None:
     seeds.write_text("word\none\ntwo\n")
     store.generate(config)
     seeds.write_text("word\none\nthree\n")
-    with pytest.raises(ConfigDriftError, match=r"seed data: 1 of 1 files changed \(seeds\.csv\)"):
+    with pytest.raises(ConfigDriftError, match=r"seed data: 1 of 1 file changed \(seeds\.csv\)"):
         store.generate(config, resume="always")
     seeds.write_text("word\none\ntwo\n")
     assert store.generate(config, resume="always").adopted == 3
@@ -308,3 +308,14 @@ def test_the_resolved_config_is_stored_and_gives_the_same_version(store: Store, 
     assert reopened.plan.fingerprint.version == version.name
     assert reopened.plan.num_records == 38
     assert orjson.loads(version.metadata.read_bytes())["config_hash"].startswith(f"sha256:{version.name}")
+
+
+def test_status_says_what_is_there_when_num_records_was_lowered(store: Store) -> None:
+    store.generate(num_records=38)
+    lowered = api.status(store.open(num_records=1))
+    assert lowered.records == 38 and lowered.to_dict()["records"]["actual"] == 38
+    assert lowered.to_dict()["least_num_records"] == lowered.least_num_records == 38
+    assert lowered.records_text.startswith("38 records, more than num_records asks for now (1); ")
+    assert "set it to 38 or more" in lowered.records_text and "--resume never" in lowered.records_text
+    assert api.status(store.open(num_records=38)).records_text == "38 of 38 records"
+    assert api.status(store.open(num_records=38)).least_num_records is None

@@ -16,6 +16,7 @@ from sdg_core import api
 from sdg_core.execution.carry_over import same
 from sdg_core.store.metadata import read_metadata
 from sdg_core.testing import Fault, ModelServer, status
+from tests.support.requirements import LONG
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, snapshot, stored_records, uuid
 
 BASE = (
@@ -123,7 +124,7 @@ def configs(draw: st.DrawFn) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]
     return tuple(columns), {"row_group_size": draw(st.integers(1, 9))}
 
 
-@settings(max_examples=15)
+@settings(max_examples=15 if LONG else 8)
 @given(
     steps=st.lists(st.tuples(configs(), st.booleans()), min_size=2, max_size=4),
     growth=st.lists(st.integers(0, 5), min_size=4, max_size=4),

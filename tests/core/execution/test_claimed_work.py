@@ -21,6 +21,7 @@ from sdg_core.errors import ClaimedError, SealedError
 from sdg_core.ledger.claims import Claims
 from sdg_core.store.row_groups import read_footer
 from sdg_core.testing import Fault, ModelServer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     PROJECT,
     ServerProcess,
@@ -115,7 +116,7 @@ def test_two_processes_share_the_work_and_ask_for_each_cell_once(tmp_path: Path)
         config = dataset_config(*CHAIN, endpoint=server.url, num_records=80, parallel=2)
         file, root = write_config(tmp_path / "tickets.yaml", config), tmp_path / "root"
         with generating(file, root) as one, generating(file, root) as two:
-            outputs = [process.communicate(timeout=120)[0] for process in (one, two)]
+            outputs = [process.communicate(timeout=PATIENCE)[0] for process in (one, two)]
         assert [one.returncode, two.returncode] == [0, 0], outputs
         prompts = server.prompts()
         assert len(prompts) == len(set(prompts)) == 160
@@ -138,7 +139,7 @@ async def test_a_second_run_waits_names_the_holder_and_adopts(tmp_path: Path) ->
         assert len(server.requests) == 10
     (held,) = [notice for notice in notices if "waiting for it" in notice]
     assert f"row group 00000 is held by run first-ru (process {os.getpid()} on " in held and "UTC" in held
-    assert any("are free: going on" in notice for notice in notices)
+    assert any("are free: continuing" in notice for notice in notices)
 
 
 async def test_what_is_free_is_made_while_others_are_waited_for(tmp_path: Path) -> None:
@@ -192,42 +193,47 @@ async def test_a_cancelled_run_gives_its_row_groups_back(tmp_path: Path) -> None
 # --- the dead and the thought dead ------------------------------------------------------------------------------------
 
 
-def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -> None:
-    with ServerProcess("--latency", "0.2") as server:
+def says(process: subprocess.Popen[str], words: str) -> bool:
+    """Whether a process writes a line with these words before it ends."""
+    return any(words in line for line in process.stdout or ())
+
+
+async def test_the_row_groups_of_a_killed_run_are_free_at_once(tmp_path: Path) -> None:
+    async with ModelServer(faults=[*[None] * 6, *[Fault("hang")] * 4]) as server:
         file = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10))
         root = tmp_path / "root"
         with generating(file, root) as holder:
-            wait_until(lambda: len(server.prompts()) >= 6, "the holder works")
-            pause(holder, root)
+            await server.seen(7)
             with generating(file, root) as waiter:
-                lines = iter(waiter.stdout or ())
-                assert any("waiting for it" in line for line in lines)
+                assert await asyncio.to_thread(says, waiter, "waiting for it")
                 holder.kill()
-                rest, _ = waiter.communicate(timeout=60)
-        assert waiter.returncode == 0 and "are free: going on" in rest
+                server.let_go()
+                rest, _ = await asyncio.to_thread(waiter.communicate, timeout=PATIENCE)
+        assert waiter.returncode == 0 and "are free: continuing" in rest
         assert len(stored_records(only_version(root))) == 10
 
 
-def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path) -> None:
-    with ServerProcess("--latency", "0.2") as server:
+async def test_a_paused_run_whose_lease_ran_out_publishes_nothing(tmp_path: Path) -> None:
+    async with ModelServer(faults=[*[None] * 4, *[Fault("hang")] * 2]) as server:
         file = write_config(
             tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=10, parallel=2)
         )
         root = tmp_path / "root"
         with generating(file, root, code=SHORT_LEASE) as zombie:
-            wait_until(lambda: len(server.prompts()) >= 4, "the zombie-to-be works")
-            pause(zombie, root)
+            await server.seen(5)
+            await asyncio.to_thread(pause, zombie, root)
+            server.let_go()
             with generating(file, root, code=SHORT_LEASE) as heir:
-                output, _ = heir.communicate(timeout=60)
+                output, _ = await asyncio.to_thread(heir.communicate, timeout=PATIENCE)
             assert heir.returncode == 0, output
             version = only_version(root)
             before = snapshot(version.row_groups)
             heirs = read_footer(version.row_group(0)).run_id
             zombie.send_signal(signal.SIGCONT)
-            output, _ = zombie.communicate(timeout=60)
+            output, _ = await asyncio.to_thread(zombie.communicate, timeout=PATIENCE)
         assert zombie.returncode == 2 and "taken over by another run" in output, output
         assert snapshot(version.row_groups) == before and read_footer(version.row_group(0)).run_id == heirs
-        assert sdg("generate", file, "--root", root).returncode == 0
+        assert (await asyncio.to_thread(sdg, "generate", file, "--root", root)).returncode == 0
 
 
 # --- processing -------------------------------------------------------------------------------------------------------
@@ -291,7 +297,7 @@ def test_a_claim_that_cannot_block_anybody_is_not_waited_for(tmp_path: Path) -> 
     with open_ledger_for(dataset.layout.root, env=dataset.env) as ledger:
         place = {"dataset": dataset.name, "version": only_version(tmp_path / "root").name}
         gone = Claims(ledger, **place, run_id="gone", clock=lambda: 1_000.0)
-        gone.take([1, 2])
+        gone.take(["00001", "00002"])
         notices = Notices()
         assert api.generate(dataset, on_event=notices).remaining == 0
         assert not any("held" in notice for notice in notices)

@@ -15,6 +15,7 @@ from sdg_core.store.failures import read_failures
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_dropped, read_footer, read_rows
 from sdg_core.testing import ModelServer
+from tests.support.requirements import PATIENCE
 from tests.support.sdg import (
     category,
     dataset_config,
@@ -79,7 +80,7 @@ def test_functions_of_a_record(tmp_path: Path, function: Callable[..., Any]) -> 
 
 
 def test_functions_that_are_not_async_neither_block_nor_wait_for_each_other(tmp_path: Path) -> None:
-    meeting = threading.Barrier(8, timeout=30)
+    meeting = threading.Barrier(8, timeout=PATIENCE)
 
     def meet(row: dict[str, Any]) -> str:
         meeting.wait()

@@ -277,7 +277,7 @@ class Later:
     made["model_providers"][1]["client"] = "./own.py:Later"
     outcome = sdg("generate", write_config(tmp_path / "tickets.yaml", made), "--root", tmp_path / "root")
     assert outcome.returncode == 3, outcome.stderr
-    assert "5 records wait for replies that come later" in outcome.stdout
+    assert "5 records wait for deferred replies" in outcome.stdout
     assert "remain" not in outcome.stdout and "next:" not in outcome.stdout
     shown = sdg("status", tmp_path / "tickets.yaml", "--root", tmp_path / "root").stdout
-    assert "5 records wait for replies that come later, in row groups 0-1" in " ".join(shown.split())
+    assert "5 records wait for deferred replies, in row groups 0-1" in " ".join(shown.split())

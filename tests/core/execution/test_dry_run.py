@@ -133,7 +133,7 @@ def test_row_groups_that_others_work_on_are_named(tmp_path: Path) -> None:
     version = api.generate(dataset, row_groups=[0]).version
     ledger = open_ledger(None, root=tmp_path / "root")
     claims = Claims(ledger, dataset="tickets", version=version.name, run_id="another")
-    claim = claims.acquire(1)
+    claim = claims.acquire("00001")
     (line,) = api.plan(dataset).held
     assert "row group 00001 is held by run another" in line
     claims.release(claim)

@@ -31,8 +31,8 @@ from sdg_core.store.metadata import read_metadata
 from sdg_core.store.row_group_state import RowGroupState
 from sdg_core.store.row_groups import read_footer
 from sdg_core.testing import Fault, ModelServer, answer_to, status
+from tests.support.requirements import LONG
 from tests.support.sdg import (
-    ServerProcess,
     category,
     dataset_config,
     expression,
@@ -42,7 +42,6 @@ from tests.support.sdg import (
     started_sdg,
     stored_records,
     uuid,
-    wait_until,
     write_config,
 )
 
@@ -108,7 +107,7 @@ ways = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(config=configs(), **ways)
 def test_records_do_not_depend_on_the_way_to_them(
     config: dict[str, Any], row_group_size: int, other_size: int, first: int, seed_rows: int, order: Any
@@ -471,22 +470,25 @@ async def test_a_cancelled_run_saves_finished_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_finished_records_and_a_rerun_completes_them(tmp_path: Path, number: signal.Signals) -> None:
-    with ServerProcess("--latency", "0.01") as server:
+async def test_a_signal_saves_finished_records_and_a_rerun_completes_them(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with ModelServer(faults=[*[None] * 70, *[Fault("hang")] * 4]) as server:
         config = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url, num_records=60))
         root = tmp_path / "root"
         with started_sdg("generate", config, "--root", root) as running:
-            wait_until(lambda: len(server.prompts()) >= 60, "60 requests have arrived")
+            await server.seen(71)
             running.send_signal(number)
-            output, errors = running.communicate(timeout=60)
+            _, errors = await asyncio.to_thread(running.communicate)
+        server.let_go()
         assert running.returncode == 3, errors
         assert "interrupted; finished records are saved" in errors and "Traceback" not in errors
         dataset = api.open_dataset(config, root=str(root))
         stored = stored_records(dataset.layout.version(dataset.plan.fingerprint.version))
         assert 10 <= len(stored) < 60
-        saved, before = {record["id"] for record in stored.values()}, len(server.prompts())
-        summary = api.generate(dataset)
-        later = server.prompts()[before:]
+        saved, before = {record["id"] for record in stored.values()}, len(server.prompts)
+        summary = await api.agenerate(dataset)
+        later = server.prompts[before:]
         assert not [prompt for prompt in later if any(identity in prompt for identity in saved)]
         final = stored_records(summary.version)
         assert len(final) == 60 and {index: final[index] for index in stored} == stored

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.dataset.ledger import open_ledger_for
 from sdg_core.errors import LedgerError, PermanentModelError, RunAbortedError
@@ -25,7 +26,6 @@ from tests.support.sdg import (
     started_sdg,
     stored_records,
     uuid,
-    wait_until,
     write_config,
 )
 
@@ -78,21 +78,23 @@ async def test_every_run_is_in_the_history_however_it_ended(tmp_path: Path) -> N
     assert len(api.history(dataset, at_most=2)) == 2
 
 
-def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) -> None:
-    with ServerProcess("--latency", "0.05") as server:
+async def test_a_killed_run_has_no_end_and_its_replies_are_replayed(tmp_path: Path) -> None:
+    """Eight records are made at once: the thirteenth request comes when replies to one of them are saved."""
+    async with ModelServer(faults=[*[None] * 12, *[Fault("hang")] * 4]) as server:
         file = write_config(tmp_path / "tickets.yaml", dataset_config(*CHAIN, endpoint=server.url))
         root = tmp_path / "root"
         with started_sdg("generate", file, "--root", root) as running:
-            wait_until(lambda: len(server.prompts()) >= 12, "12 requests")
+            await server.seen(13)
             running.kill()
             running.communicate()
-        outcome = sdg("generate", file, "--root", root)
+        server.let_go()
+        outcome = await asyncio.to_thread(sdg, "generate", file, "--root", root)
     assert outcome.returncode == 0
     dataset = api.open_dataset(file, root=str(root))
     latest, killed = api.history(dataset)
     assert killed.outcome is None and killed.ended_at is None
     assert latest.replayed > 0
-    assert f"{latest.replayed} replies were taken from the journal" in outcome.stdout
+    assert f"{counted(latest.replayed, 'reply', 'were')} replayed from the journal" in outcome.stdout
 
 
 def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_a_history_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Pa
             notices.append(event.message)
 
     assert api.generate(dataset, on_event=on_event).remaining == 0
-    assert any("history of runs lacks this one" in notice for notice in notices)
+    assert any("missing from the history" in notice for notice in notices)
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------

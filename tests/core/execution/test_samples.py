@@ -34,7 +34,7 @@ def test_replies_of_previews_and_estimates_are_not_paid_again(tmp_path: Path) ->
         assert first.reused == 6 and first.kept and len(server.prompts()) == 6 + 2 * 4 - 2
         assert {column.journaled for column in api.plan(dataset).columns} == {6}
         done = sdg("generate", file, "--root", root)
-        assert "12 replies were taken from previews and estimates" in done.stdout
+        assert "12 replies were reused from previews and estimates" in done.stdout
         assert len(server.prompts()) == 24 and max(Counter(server.prompts()).values()) == 1
         after = api.status(dataset)
         assert after.usage["writer"]["requests"] == 24 and after.spending.total == {"USD": after.cost["writer"].amount}

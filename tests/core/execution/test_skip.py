@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sdg_core import api
 from sdg_core.testing import ModelServer
+from tests.support.requirements import LONG
 from tests.support.sdg import category, dataset_config, expression, llm, open_dataset, stored_records, write_config
 
 VALUES = ["x", "no", "1"]
@@ -67,7 +68,7 @@ def _holds(when: str, values: dict[str, Any]) -> bool:
     return value is not None and value.lower() not in ("", "no", "none", "false", "null", "0", "[]")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 if LONG else 20, deadline=None)
 @given(columns=skipping_columns(), size=st.integers(1, 12))
 def test_cells_are_skipped_by_the_rules_on_both_ways(columns: list[dict[str, Any]], size: int) -> None:
     with TemporaryDirectory() as folder:

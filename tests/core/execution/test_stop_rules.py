@@ -13,7 +13,7 @@ from tests.support.sdg import ServerProcess, dataset_config, llm, sdg, uuid, wri
 
 
 def refused(server: ServerProcess, directory: Path, **run: Any) -> Path:
-    config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, run={"stall_timeout": 0.5, **run})
+    config = dataset_config(uuid(), llm("text", "{{ id }}"), endpoint=server.url, run={"stall_timeout": 3.0, **run})
     return write_config(directory / "tickets.yaml", config)
 
 

@@ -191,7 +191,7 @@ async def test_an_endpoint_gives_verdicts_in_batches(tmp_path: Path) -> None:
         ([status(500)], 3, "HTTP 500 (after 3 tries)"),
         ([status(400)], 1, "HTTP 400: sorry"),
         ([lambda rows: web.Response(text="what?")], 1, "answered what is not JSON"),
-        ([lambda rows: web.json_response({"data": []})], 1, "answered 0 verdicts for 1 rows"),
+        ([lambda rows: web.json_response({"data": []})], 1, "answered 0 verdicts for 1 row"),
         ([lambda rows: web.json_response([1])], 1, "no list under `data`"),
     ],
 )

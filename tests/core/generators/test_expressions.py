@@ -12,6 +12,7 @@ from sdg_core.generators import expressions
 from sdg_core.generators.expressions import Dtype, cast_text, evaluate_cell, evaluate_group
 from sdg_core.generators.single_precision import python_values
 from sdg_core.plan.templates.render import compiled
+from tests.support.requirements import LONG
 
 DTYPES: list[Dtype] = ["str", "int", "float", "bool"]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
@@ -105,7 +106,7 @@ def _cell(column: ExpressionColumn, values: dict[str, Any]) -> tuple[Any, str | 
         return None, error.message
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500 if LONG else 500, deadline=None)
 @given(case=cases())
 def test_a_group_gives_what_its_cells_give(case: tuple[ExpressionColumn, dict[str, pl.Series], int]) -> None:
     column, frame, length = case

@@ -12,6 +12,7 @@ import pytest
 from sdg_core.errors import ClaimedError, ClaimLostError
 from sdg_core.ledger.claims import LEASE, Claims
 from sdg_core.ledger.database import Ledger, open_ledger
+from sdg_core.plan.row_groups import row_group_key
 
 
 class Clock:
@@ -39,37 +40,37 @@ def claims_of(ledger: Ledger, run: str, *, version: str, clock: Clock) -> Claims
 def test_a_row_group_has_one_holder_who_is_named(ledger: Ledger, clock: Clock, version: str) -> None:
     first = claims_of(ledger, "first-run", version=version, clock=clock)
     second = claims_of(ledger, "second-run", version=version, clock=clock)
-    claim = first.acquire(3)
+    claim = first.acquire("00003")
     with pytest.raises(ClaimedError, match=r"row group 00003 is held by run first-ru \(process \d+ on .+\)"):
-        second.acquire(3)
-    second.acquire(4)
+        second.acquire("00003")
+    second.acquire("00004")
     first.release(claim)
-    assert second.acquire(3).token == claim.token + 1
+    assert second.acquire("00003").token == claim.token + 1
 
 
 def test_a_run_may_take_its_own_row_group_again(ledger: Ledger, clock: Clock, version: str) -> None:
     run = claims_of(ledger, "run", version=version, clock=clock)
-    assert [run.acquire(0).token, run.acquire(0).token] == [1, 2]
+    assert [run.acquire("00000").token, run.acquire("00000").token] == [1, 2]
 
 
 def test_a_lease_runs_out_unless_it_is_renewed(ledger: Ledger, clock: Clock, version: str) -> None:
     first = claims_of(ledger, "first", version=version, clock=clock)
     second = claims_of(ledger, "second", version=version, clock=clock)
-    kept, left = first.acquire(0), first.acquire(1)
+    kept, left = first.acquire("00000"), first.acquire("00001")
     clock.now += LEASE / 2
     first.renew([kept])
     clock.now += LEASE / 2 + 1
     with pytest.raises(ClaimedError):
-        second.acquire(0)
-    assert second.acquire(1).token == left.token + 1
+        second.acquire("00000")
+    assert second.acquire("00001").token == left.token + 1
 
 
 def test_a_zombie_cannot_publish_over_its_successor(ledger: Ledger, clock: Clock, version: str) -> None:
     zombie = claims_of(ledger, "zombie", version=version, clock=clock)
     heir = claims_of(ledger, "heir", version=version, clock=clock)
-    old = zombie.acquire(0)
+    old = zombie.acquire("00000")
     clock.now += LEASE + 1
-    new = heir.acquire(0)
+    new = heir.acquire("00000")
     published = []
     with pytest.raises(ClaimLostError, match="taken over"), zombie.commit_guard(old):
         published.append("zombie")
@@ -83,14 +84,14 @@ def test_a_zombie_cannot_publish_over_its_successor(ledger: Ledger, clock: Clock
 
 def test_nobody_takes_over_while_a_holder_publishes(ledger: Ledger, clock: Clock, version: str) -> None:
     holder = claims_of(ledger, "holder", version=version, clock=clock)
-    claim = holder.acquire(0)
+    claim = holder.acquire("00000")
     clock.now += LEASE + 1
     order: list[str] = []
     taken = threading.Event()
 
     def take_over() -> None:
         with pytest.raises(ClaimedError):
-            claims_of(ledger, "other", version=version, clock=clock).acquire(0)
+            claims_of(ledger, "other", version=version, clock=clock).acquire("00000")
         order.append("refused")
         taken.set()
 
@@ -109,29 +110,31 @@ def test_a_slow_publishing_keeps_no_other_claim_from_being_renewed(
 ) -> None:
     with closing(open_ledger(postgres_url, root=tmp_path)) as ledger:
         holder = claims_of(ledger, "holder", version=version, clock=clock)
-        slow, other = holder.take([0, 1])[0]
+        slow, other = holder.take(["00000", "00001"])[0]
         with holder.commit_guard(slow):
             clock.now += LEASE / 2
             renewed = holder.renew([slow, other])
-        assert [claim.row_group for claim in renewed] == [1] and renewed[0].expires_at == clock.now + LEASE
+        assert [claim.unit for claim in renewed] == ["00001"] and renewed[0].expires_at == clock.now + LEASE
         clock.now += LEASE / 2 + 1
         heir = claims_of(ledger, "heir", version=version, clock=clock)
-        assert [claim.row_group for claim in heir.take([0, 1])[0]] == [0], "whose last renewal was its publishing"
+        assert [claim.unit for claim in heir.take(["00000", "00001"])[0]] == ["00000"], (
+            "whose last renewal was its publishing"
+        )
 
 
 def test_racing_runs_get_one_winner_each_time(ledger: Ledger, clock: Clock, version: str) -> None:
-    winners: dict[int, list[str]] = {row_group: [] for row_group in range(20)}
+    winners: dict[str, list[str]] = {row_group_key(index): [] for index in range(20)}
     barrier = threading.Barrier(4)
 
     def race(run: str) -> None:
         mine = claims_of(ledger, run, version=version, clock=clock)
         barrier.wait()
-        for row_group in winners:
+        for unit in winners:
             try:
-                mine.acquire(row_group)
+                mine.acquire(unit)
             except ClaimedError:
                 continue
-            winners[row_group].append(run)
+            winners[unit].append(run)
 
     threads = [threading.Thread(target=race, args=(f"{number}-run",)) for number in range(4)]
     for thread in threads:
@@ -148,7 +151,7 @@ from sdg_core.ledger.claims import Claims
 from sdg_core.ledger.database import open_ledger
 
 claims = Claims(open_ledger(sys.argv[2] or None, root=Path(sys.argv[1])), dataset="d", version=sys.argv[3], run_id="child")
-claims.acquire(0)
+claims.acquire('00000')
 print("taken", flush=True)
 sys.stdin.read()
 """
@@ -167,8 +170,8 @@ def test_the_claim_of_a_dead_process_of_this_machine_is_free_at_once(
     ledger = open_ledger(ledger_url, root=tmp_path)
     claims = Claims(ledger, dataset="d", version=version, run_id="parent")
     with pytest.raises(ClaimedError):
-        claims.acquire(0)
+        claims.acquire("00000")
     child.kill()
     child.communicate()
-    assert claims.acquire(0).token == 2
+    assert claims.acquire("00000").token == 2
     ledger.close()

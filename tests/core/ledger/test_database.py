@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sdg_core.errors import LedgerError
 from sdg_core.ledger.database import Ledger, open_ledger
 from sdg_core.ledger.history import recent_runs, record_end, record_start
-from sdg_core.ledger.migrations import MIGRATIONS
 
 
 def test_opening_twice_keeps_what_is_there(ledger_url: str | None, tmp_path: Path) -> None:
@@ -49,11 +48,6 @@ def test_many_open_a_new_ledger_of_a_server_at_once(postgres_url: str, tmp_path:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _, url=url: open_ledger(url, root=tmp_path).close(), range(8)))
     server.dispose()
-
-
-def test_migration_names_are_unique() -> None:
-    names = [name for name, _ in MIGRATIONS]
-    assert len(set(names)) == len(names) and names == sorted(names)
 
 
 def test_a_run_is_recorded_from_start_to_end(ledger: Ledger) -> None:

@@ -256,7 +256,9 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(actions=ACTIONS, per_partition=st.sampled_from([1, 2]))
 def test_any_history_ends_like_one_run_over_the_final_state(
     tmp_path_factory: pytest.TempPathFactory, actions: list[Any], per_partition: int

@@ -85,7 +85,7 @@ def test_nothing_goes_under_a_live_run(project: Project) -> None:
     version = pipelines.status(project.open()).version
     opened = project.open()
     with open_ledger_for(opened.layout.root, env=opened.env) as ledger:
-        Claims(ledger, dataset="notes", version=version, run_id="other").take([0])
+        Claims(ledger, dataset="notes", version=version, run_id="other").take(["00000"])
         with pytest.raises(ClaimedError):
             pipelines.prune(project.open())
     assert checkpoints(project) == before and len(pipelines.status(project.open()).versions) == 2

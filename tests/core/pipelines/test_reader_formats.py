@@ -58,7 +58,7 @@ def test_a_header_of_one_name_that_looks_like_several_is_refused(tmp_path: Path,
 
 def test_the_line_of_a_row_with_too_many_values_counts_the_line_of_the_separator(tmp_path: Path) -> None:
     project = made_of(tmp_path, {"reader": "csv"}, "a.csv", b"sep=;\nn;t\n1;2;3\n")
-    assert failures(project) == ["docs/a.csv, line 3 has 1 values more than the header"]
+    assert failures(project) == ["docs/a.csv, line 3 has 1 value more than the header"]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_csv_rows_quoted_and_ragged(tmp_path: Path) -> None:
     summary = project.generate()
     assert values(project, "a", "b") == [("one\nline", "2"), ("short", None), (long, "z")]
     assert messages(summary) == [
-        "docs/a.csv, line 5 has 1 values more than the header",
+        "docs/a.csv, line 5 has 1 value more than the header",
         "docs/b.csv has two columns named 'a'; rename one of them",
     ]
 

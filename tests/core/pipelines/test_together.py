@@ -19,7 +19,7 @@ def steal(record):
     if record["content"] == "victim" and not Path(__file__).with_name("stolen").exists():
         Path(__file__).with_name("stolen").touch()
         with sqlite3.connect(LEDGER, timeout=60) as ledger:
-            ledger.execute("UPDATE claims SET token = token + 1, holder = 'thief', expires_at = 0 WHERE row_group = 1")
+            ledger.execute("UPDATE claims SET token = token + 1, holder = 'thief', expires_at = 0 WHERE unit = '00001'")
     return record
 """
 

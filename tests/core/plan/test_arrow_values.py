@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_core.plan.types.arrow_values import array_of, integers_of, mask_of
+from sdg_core.plan.types.arrow_values import array_of, integers_of, mask_of, narrowed, series_of
 
 _LEAVES = {
     pa.string(): st.text(st.characters(codec="utf-8"), max_size=5),
@@ -95,3 +96,20 @@ def test_masks_and_numbers(mask: list[bool]) -> None:
     flags = np.array(mask, dtype=np.bool_)
     assert mask_of(flags).to_pylist() == mask
     assert integers_of(np.flatnonzero(flags)[::2]).to_pylist() == np.flatnonzero(flags)[::2].tolist()
+
+
+@given(st.sampled_from([pa.string(), pa.large_string(), pa.int64(), pa.bool_()]), st.data())
+def test_an_array_as_a_series(kind: pa.DataType, data: st.DataObject) -> None:
+    plain = pa.string() if kind == pa.large_string() else kind
+    array = pa.array(data.draw(st.lists(_values(plain), max_size=8)), type=kind)
+    part = array.slice(data.draw(st.integers(0, 8)))
+    assert series_of("s", part).equals(pl.Series("s", part), check_names=True, check_dtypes=True)
+
+
+@given(_TYPED)
+def test_a_column_of_polars_narrowed_is_the_column_cast(typed: tuple[pa.DataType, list[Any]]) -> None:
+    kind, values = typed
+    wide = pl.Series(pl.from_arrow(pa.array(values, type=kind))).to_arrow()
+    made = narrowed(wide, kind)
+    made.validate(full=True)
+    assert repr((made.type, made.to_pylist())) == repr((kind, wide.cast(kind).to_pylist()))

@@ -30,8 +30,8 @@ def config(**fallbacks: str | None) -> DatasetConfig:
     [
         ({"a": "b", "b": "c", "c": None}, []),
         ({"a": "bb", "b": None}, ["no model has the alias 'bb'"]),
-        ({"a": "b", "b": "a"}, ["the fallbacks of 'a' lead back to it", "the fallbacks of 'b' lead back to it"]),
-        ({"a": "a"}, ["the fallbacks of 'a' lead back to it"]),
+        ({"a": "b", "b": "a"}, ["the fallbacks of 'a' form a cycle", "the fallbacks of 'b' form a cycle"]),
+        ({"a": "a"}, ["the fallbacks of 'a' form a cycle"]),
     ],
 )
 def test_what_is_refused(fallbacks: dict[str, str | None], messages: list[str]) -> None:

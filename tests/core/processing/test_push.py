@@ -96,7 +96,7 @@ def test_nothing_happens_without_a_word(tmp_path: Path, hub: HubServer) -> None:
 def test_an_upload_that_broke_off_goes_on(tmp_path: Path, hub: HubServer) -> None:
     dataset = finished(tmp_path)
     hub.accepts = 1
-    with pytest.raises(HubError, match="run the same command to go on|may write"):
+    with pytest.raises(HubError, match="rerun the same command to resume|may write"):
         pushed(dataset, hub)
     assert hub.commits == [["README.md"]] and len(hub.uploads) == 1
     hub.accepts = 5
@@ -145,7 +145,7 @@ def test_the_command_shows_what_it_uploads_and_asks(
         push(tmp_path / "tickets.yaml", "u/d", **arguments)
     assert getattr(ended.value, "exit_code", None) == 2
     told = capsys.readouterr()
-    assert "nobody can be asked" in told.err and not hub.commits
+    assert "there is no terminal to ask on" in told.err and not hub.commits
     assert "does not exist yet and will be private" in " ".join(told.out.split()) and "part-00000.parquet" in told.out
     push(tmp_path / "tickets.yaml", "u/d", yes=True, **arguments)
     assert f"uploaded: {hub.url}/datasets/u/d" in capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_a_pipeline_is_pushed_as_a_dataset_is(
     assert not hub.exists
     pipelines.process(project.open())
     hub.accepts = 0
-    with pytest.raises(HubError, match="run the same command to go on|may write"):
+    with pytest.raises(HubError, match="rerun the same command to resume|may write"):
         pipelines.push(project.open(), "u/d", confirm=lambda plan: True, endpoint=hub.url, token=TOKEN)
     hub.accepts = 9
     push(project.file, "u/d", **arguments)

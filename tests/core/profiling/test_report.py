@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_core import api
+from sdg_core.counts import counted
 from sdg_core.dataset.events import Event, Notice
 from sdg_core.errors import CorruptFileError, IncompleteError
 from sdg_core.profiling.html import histogram, page
@@ -295,7 +296,7 @@ def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
     assert (failure.column, failure.kind, failure.count) == ("number", "expression", summary.remaining)
     assert report.facts.remaining == summary.remaining
     read = check_page(summary.version.report_html.read_text(encoding="utf-8"))
-    assert f"{summary.remaining} records have no row." in read.text
+    assert counted(summary.remaining, "record", "have") + " no row." in read.text
 
 
 def test_seed_files_are_listed_with_their_digests(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_source_and_the_data_make_the_digest(tmp_path: Path) -> None:
             r"columns are \['m'\], but the schema says \['n'\]",
         ),
         (COUNTING.replace("rows * self.step", '["x"]'), {"upto": 1}, "column 'n' does not fit its type"),
-        (COUNTING.replace("rows * self.step", "[1, 2, 3]"), {"upto": 1}, "returned 3 seed rows where 1 were asked for"),
+        (COUNTING.replace("rows * self.step", "[1, 2, 3]"), {"upto": 1}, "returned 3 seed rows, and 1 asked for"),
         (COUNTING.replace("rows * self.step", "rows / 0 / nope"), {"upto": 1}, "fetch raised NameError"),
     ],
 )

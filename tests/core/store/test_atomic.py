@@ -20,13 +20,13 @@ from sdg_core.store.atomic import (
 from sdg_core.store.local_storage import exclusive_lock
 from sdg_core.store.staged_output import new_output
 from sdg_core.store.temporaries import clean_temporaries, temporary_name
-from tests.support.requirements import require
+from tests.support.requirements import PATIENCE, require
 from tests.support.sdg import PROJECT, fill_disk, open_to_everyone, remount_read_only, small_disk, wait_until
 
 
 def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_a_file_is_replaced_and_no_temporary_is_left(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_lock_excludes_other_processes_and_dies_with_its_holder(tmp_path: Path
     (tmp_path / "count").write_text("0")
     command = [sys.executable, "-c", _COUNTING, str(tmp_path)]
     counters = [subprocess.Popen(command, cwd=PROJECT) for _ in range(3)]
-    assert [counter.wait(timeout=60) for counter in counters] == [0, 0, 0]
+    assert [counter.wait(timeout=PATIENCE) for counter in counters] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "150"
 
     holding = "import sys; from pathlib import Path; from sdg_core.store.local_storage import exclusive_lock\n"

@@ -28,7 +28,7 @@ from sdg_core.system.bounded_process import BoundedProcess
 process = BoundedProcess("{__name__}:hang", seconds=0.1)
 child = process._running().pid
 print(child, flush=True)
-process._process.stdin.write(b'{{"request": 1}}\\n')
+process._process.stdin.write(b'{{"request": 1, "length": 0}}\\n')
 process._process.stdin.flush()
 os.kill(os.getpid(), 9)
 """
@@ -50,7 +50,11 @@ def test_work_that_takes_too_long_is_ended() -> None:
 def test_it_ends_by_itself_after_its_owner_was_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", STARTS_AND_DIES], stdout=subprocess.PIPE, cwd=PROJECT) as owner:
         assert owner.stdout is not None
-        child = os.pidfd_open(int(owner.stdout.readline()))
+        pid = int(owner.stdout.readline())
+        try:
+            child = os.pidfd_open(pid)
+        except ProcessLookupError:  # it has ended already
+            return
     assert owner.returncode == -signal.SIGKILL
     ended, _, _ = select.select([child], [], [], PATIENCE)
     os.close(child)

@@ -12,11 +12,11 @@ from typing import assert_never
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.generators.samplers.inverse_cdf import InverseCdf
 from sdg_core.generators.samplers.people.words import Draws, SomeDraws
+from sdg_core.plan.types.arrow_values import text_series
 
 Ints = NDArray[np.int64]
 
@@ -309,12 +309,4 @@ def _draw_mask(node: Mask, draws: Draws, slot: int) -> pl.Series:
         quotient = rest // size
         text[:, place] = np.frombuffer(alphabet, np.uint8)[(rest - quotient * size).astype(np.intp)]
         rest = quotient
-    return text_series(text)
-
-
-def text_series(text: NDArray[np.uint8]) -> pl.Series:
-    """Rows of UTF-8 bytes, all of one width, as a series of text without a Python string per row."""
-    count, width = text.shape
-    offsets = np.arange(count + 1, dtype=np.int64) * width
-    array = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)))
-    return pl.Series(array, dtype=pl.String)
+    return text_series("", text)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sdg_core.config.people import MAX_AGE, PeopleParams
-from sdg_core.generators.samplers.people.grammar import draw, text_series, tidied
+from sdg_core.generators.samplers.people.grammar import draw, tidied
 from sdg_core.generators.samplers.people.locales import Lists, SexedTexts, lists
 from sdg_core.generators.samplers.people.places import Places, draw_places, places
 from sdg_core.generators.samplers.people.words import Draws
@@ -36,6 +36,7 @@ from sdg_core.plan.sampling.people import (
     selected,
 )
 from sdg_core.plan.sampling.rng import RandomSource
+from sdg_core.plan.types.arrow_values import text_series
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -296,7 +297,7 @@ def _uuids(draws: Draws) -> pl.Series:
     text = np.full((len(draws), 36), ord("-"), np.uint8)
     for number, (start, stop) in enumerate(((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))):
         text[:, start:stop] = digits[:, start - number : stop - number]
-    return text_series(text)
+    return text_series("", text)
 
 
 @lru_cache(maxsize=1)

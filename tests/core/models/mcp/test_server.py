@@ -14,6 +14,8 @@ from sdg_core.config.tools import McpProvider
 from sdg_core.errors import PermanentModelError, TransientModelError
 from sdg_core.models.mcp.server import McpServer, ToolResult
 from tests.support.mcp_server import alive, calls, http_server, processes, stdio_provider
+from tests.support.ports import free_port
+from tests.support.requirements import PATIENCE
 
 TOOLS = ("lookup", "add", "fail", "wait", "die", "variable")
 
@@ -36,8 +38,8 @@ async def test_tools_are_listed_and_called_over_each_transport(kind: str, log: P
             assert tuple(tool.name for tool in tools) == TOOLS
             assert tools[0].description == "Say what a word means." and tools[0].parameters["required"] == ["word"]
             both = await asyncio.gather(
-                server.call("lookup", {"word": "quay"}, timeout=20),
-                server.call("add", {"first": 2, "second": 3}, timeout=20),
+                server.call("lookup", {"word": "quay"}, timeout=PATIENCE),
+                server.call("add", {"first": 2, "second": 3}, timeout=PATIENCE),
             )
             assert both == [ToolResult("quay means yauq"), ToolResult("5")]
         finally:
@@ -55,13 +57,13 @@ async def test_tools_are_listed_and_called_over_each_transport(kind: str, log: P
 async def test_what_goes_wrong_inside_a_tool_is_a_result(log: Path) -> None:
     server = server_of(stdio_provider("tools", "--log", log))
     try:
-        failed = await server.call("fail", {"why": "no such street"}, timeout=20)
+        failed = await server.call("fail", {"why": "no such street"}, timeout=PATIENCE)
         assert failed.failed and "no such street" in failed.text
-        wrong = await server.call("add", {"first": "x"}, timeout=20)
+        wrong = await server.call("add", {"first": "x"}, timeout=PATIENCE)
         assert wrong.failed and "second" in wrong.text
         late = await server.call("wait", {"seconds": 60}, timeout=0.2)
         assert late == ToolResult("no result within 0.2 s", failed=True)
-        assert await server.call("add", {"first": 1, "second": 1}, timeout=20) == ToolResult("2")
+        assert await server.call("add", {"first": 1, "second": 1}, timeout=PATIENCE) == ToolResult("2")
     finally:
         await server.aclose()
     assert len(processes(log)) == 1
@@ -70,11 +72,11 @@ async def test_what_goes_wrong_inside_a_tool_is_a_result(log: Path) -> None:
 async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(log: Path, tmp_path: Path) -> None:
     server = server_of(stdio_provider("tools", "--log", log))
     try:
-        again = await server.call("die", {"once": str(tmp_path / "died")}, timeout=20)
+        again = await server.call("die", {"once": str(tmp_path / "died")}, timeout=PATIENCE)
         assert again == ToolResult("alive") and len(processes(log)) == 2
         with pytest.raises(TransientModelError, match="MCP provider 'tools' ended the connection twice"):
-            await server.call("die", {}, timeout=20)
-        assert (await server.call("lookup", {"word": "ab"}, timeout=20)).text == "ab means ba"
+            await server.call("die", {}, timeout=PATIENCE)
+        assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
     finally:
         await server.aclose()
     assert len(processes(log)) == 4 and not any(map(alive, processes(log)))
@@ -82,16 +84,16 @@ async def test_a_server_that_dies_is_started_again_and_the_call_made_once_more(l
 
 @pytest.mark.parametrize("kind", ["sse", "streamable_http"])
 async def test_a_server_that_has_been_started_anew_is_connected_to_again(kind: str, log: Path) -> None:
-    with http_server(kind, "--log", log) as (url, pid):
+    port = str(free_port())
+    with http_server(kind, "--log", log, "--port", port) as (url, pid):
         server = server_of({"name": "tools", "provider_type": kind, "endpoint": url})
         try:
-            assert (await server.call("lookup", {"word": "ab"}, timeout=20)).text == "ab means ba"
+            assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
             os.kill(pid, signal.SIGKILL)
-            port = url.split(":")[2].split("/")[0]
             with http_server(kind, "--log", log, "--port", port):
-                assert (await server.call("lookup", {"word": "cd"}, timeout=20)).text == "cd means dc"
+                assert (await server.call("lookup", {"word": "cd"}, timeout=PATIENCE)).text == "cd means dc"
             with pytest.raises(TransientModelError, match="MCP provider 'tools'"):
-                await server.call("lookup", {"word": "ef"}, timeout=20)
+                await server.call("lookup", {"word": "ef"}, timeout=PATIENCE)
         finally:
             await server.aclose()
 
@@ -106,7 +108,7 @@ async def test_a_cancelled_call_leaves_the_server_usable(log: Path) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (await server.call("lookup", {"word": "ab"}, timeout=20)).text == "ab means ba"
+        assert (await server.call("lookup", {"word": "ab"}, timeout=PATIENCE)).text == "ab means ba"
     finally:
         await server.aclose()
     assert len(processes(log)) == 1
@@ -183,9 +185,9 @@ async def test_a_key_is_sent_and_a_refusal_says_so_without_it(kind: str) -> None
 async def test_variables_reach_the_process_under_their_own_names_and_no_others() -> None:
     server = server_of(stdio_provider("tools", env={"TOKEN": "OUR_TOKEN"}), OUR_TOKEN="s3cret", OTHER="x")
     try:
-        told = await server.call("variable", {"name": "TOKEN"}, timeout=20)
+        told = await server.call("variable", {"name": "TOKEN"}, timeout=PATIENCE)
         assert told.text == "[secret]", "it is there, but is not shown"
-        assert (await server.call("variable", {"name": "OUR_TOKEN"}, timeout=20)).text == "not set"
+        assert (await server.call("variable", {"name": "OUR_TOKEN"}, timeout=PATIENCE)).text == "not set"
     finally:
         await server.aclose()
 

@@ -165,7 +165,11 @@ def test_the_provider_of_a_client_passed_in_python_counts_by_name(tmp_path: Path
         ("./own.py:Parot", {}, "./own.py has no class 'Parot'; did you mean 'Parrot'?"),
         ("./none.py:Parrot", {}, "./none.py does not exist"),
         ("./own.py:Mute", {}, "Mute has no method `async def complete(self, request)`"),
-        ("./own.py:Parrot", {"other": Answering}, "clients has 'other', which is no provider of provider_type: custom"),
+        (
+            "./own.py:Parrot",
+            {"other": Answering},
+            "clients has 'other', which is not a provider of provider_type: custom",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_client_is_told_when_the_file_is_opened(

@@ -149,7 +149,7 @@ def test_conditions_that_read_each_other_are_a_circle() -> None:
     columns = sampler("uniform", UNIFORM, more=CONDITIONAL.format("b > 1")) + sampler(
         "uniform", UNIFORM, name="b", more=CONDITIONAL.format("a > 1")
     )
-    assert [message for _, message in faults(columns)] == ["columns read each other in a circle: a -> b -> a"]
+    assert [message for _, message in faults(columns)] == ["dependency cycle: a -> b -> a"]
 
 
 def test_a_condition_may_not_wait_for_a_model() -> None:

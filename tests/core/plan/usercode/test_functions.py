@@ -113,7 +113,7 @@ def test_conditions_and_functions_take_part_in_circles(tmp_path: Path) -> None:
     first = {**SKIPPED, "skip": {"when": "{{ extra }}"}}
     second = custom("./functions.py:declared", required_columns=["b"])
     ((path, message),) = faults(tmp_path, first, second)
-    assert (path, message) == ("columns[1]", "columns read each other in a circle: b -> c -> b")
+    assert (path, message) == ("columns[1]", "dependency cycle: b -> c -> b")
 
 
 @pytest.mark.parametrize(
