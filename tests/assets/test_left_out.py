@@ -104,6 +104,18 @@ def test_a_processor_says_so_before_its_records_are_paid_for(
     assert "processors[0]." in refused and said in refused
 
 
+def test_a_rule_in_a_pipeline_says_so_before_its_sources_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "py3langid", None)
+    rules = [{"rule": "words", "at_least": 1}, {"rule": "language", "language": "en", "at_least": 0.5}]
+    stage = {"stage": "filter", "column": "content", "quality": rules}
+    config = {"kind": "pipeline", "name": "pages", "sources": {"reader": "files", "path": "*.txt"}, "stages": [stage]}
+    path = write_config(tmp_path / "pipeline.yaml", config)
+    with pytest.raises(SdgError, match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'"):
+        api.open_pipeline(path)
+
+
 def test_exact_duplicates_and_other_rules_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("scipy", "rensa", "py3langid"):
         monkeypatch.setitem(sys.modules, module, None)
