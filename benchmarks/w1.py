@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_calls import as_installed
+from benchmarks.model_calls import as_installed
 
 HERE = Path(__file__).resolve().parent
 

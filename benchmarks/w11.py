@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.model_calls import HERE, Work, middle, other, requests_of, run, server, show
+from benchmarks.model_calls import HERE, Work, as_installed, middle, other, requests_of, run, server, show
 from benchmarks.pipeline_run import COMMAND
 
 LATENCY = ("--latency", "0.05")
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=2000)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
+    print(as_installed())
     print(f"W11: {options.sources:,} sources, split, one call each, 50 ms")
     work = Work("", options.sources, 1, LATENCY)
     mine, bare = [], []

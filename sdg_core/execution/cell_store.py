@@ -78,8 +78,9 @@ class CellStore:
         """The cell if it was paid for before and made from these values, whose mark is `inputs`."""
         journaled = paid.journaled.get((record, column))
         if journaled is not None and journaled.inputs in ("", inputs):
-            usages = {alias: Usage(**counts) for alias, counts in journaled.usage.items()}
-            return FoundCell(Cell(journaled.value["value"], usages=usages, also=journaled.value["also"]), journaled)
+            kept = _kept(journaled)
+            if kept is not None:
+                return FoundCell(kept, journaled)
         for carried in paid.carried.get((record, column), ()):
             if carried.fits(values, inputs=inputs):
                 cell = await self._with_pictures(carried, record=record, column=column, values=values)
@@ -139,3 +140,14 @@ def _copied(source: ImageStore, target: ImageStore, column: str, record: int, pa
 def _are_same(first: ImageStore, second: ImageStore, paths: Sequence[str]) -> bool:
     """Whether pictures of two versions have the same content."""
     return all(first.read(path) == second.read(path) for path in paths)
+
+
+def _kept(journaled: JournaledCell) -> Cell | None:
+    """The cell that the journal holds; None for what cannot be understood, which counts as absent."""
+    try:
+        usages = {alias: Usage(**counts) for alias, counts in journaled.usage.items()}
+        found = Cell(journaled.value["value"], usages=usages, also=journaled.value["also"])
+    except (AttributeError, KeyError, TypeError):
+        return None
+    are_counts = all(type(count) is int for usage in usages.values() for count in vars(usage).values())
+    return found if are_counts and isinstance(found.also, dict) else None

@@ -5,19 +5,16 @@ Where a server does not hold the model to a schema (see `formats.py`), the promp
 
 import json  # orjson does not tell where a value ends
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-import jsonschema_rs
 import orjson
 
 from sdg_core.errors import ModelError
 from sdg_core.models.json_repair import NotRepairableError, repair_json
 from sdg_core.models.types import ChatRequest, ChatResponse, JsonSchema, Message, TextPart
-from sdg_core.plan.types.json_schema import compile_schema
-from sdg_core.plan.types.schema_work import check_work
+from sdg_core.plan.types.schema_work import Violation, violations
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPEN_FENCE = re.compile(r"```[ \t]*+(?:json\w*+)?[ \t]*+\r?\n((?:(?!```).)*+)\Z", re.DOTALL | re.IGNORECASE)
@@ -118,26 +115,26 @@ def validate(value: Any, schema: JsonSchema) -> Any:
 
     Raises InvalidResponseError with every violation and where it is.
     """
-    compiled = _compiled(orjson.dumps(dict(schema)))
+    pruned = value
+    found = _violations(value, schema)
+    for _ in range(8):  # pruning one level may show the next
+        if not any(each.unexpected for each in found):
+            break
+        for each in found:
+            pruned = _without(pruned, list(each.path), frozenset(each.unexpected))
+        found = _violations(pruned, schema)
+    if not found:
+        return pruned
+    lines = tuple(f"{_path(each.path)}: {each.message}" for each in found[:_MAX_ERRORS])
+    more = f"\n... and {len(found) - _MAX_ERRORS} more" if len(found) > _MAX_ERRORS else ""
+    raise InvalidResponseError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
+
+
+def _violations(value: Any, schema: JsonSchema) -> list[Violation]:
     try:
-        check_work(value, schema)
+        return violations(value, schema)
     except ValueError as reason:
         raise InvalidResponseError(f"the JSON of the reply cannot be checked: {reason}") from None
-    errors = list(compiled.iter_errors(value))
-    if not errors:
-        return value
-    pruned = value
-    for _ in range(8):  # pruning one level may show the next
-        if not any(_extra_keys(error) for error in errors):
-            break
-        for error in errors:
-            pruned = _without(pruned, list(error.instance_path), _extra_keys(error))
-        errors = list(compiled.iter_errors(pruned))
-    if not errors:
-        return pruned
-    lines = tuple(f"{_path(error.instance_path)}: {error.message}" for error in errors[:_MAX_ERRORS])
-    more = f"\n... and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
-    raise InvalidResponseError("the JSON of the reply is not of its schema:\n" + "\n".join(lines) + more, errors=lines)
 
 
 def native_schema(schema: JsonSchema) -> tuple[dict[str, Any], bool]:
@@ -156,15 +153,9 @@ def is_exactly(text: str, schema: JsonSchema) -> bool:
     if not found:
         return False
     try:
-        check_work(value, schema)
+        return not violations(value, schema)
     except ValueError:
         return False
-    return _compiled(orjson.dumps(dict(schema))).is_valid(value)
-
-
-@lru_cache(maxsize=64)
-def _compiled(schema: bytes) -> jsonschema_rs.Validator:
-    return compile_schema(orjson.loads(schema))
 
 
 def _with_text(message: Message, text: str) -> Message:
@@ -262,12 +253,6 @@ def _depth(text: str) -> int:
     return sum(without_strings.count(bracket) for bracket in "{[") - sum(without_strings.count(b) for b in "}]")
 
 
-def _extra_keys(error: jsonschema_rs.ValidationError) -> frozenset[str]:
-    kind = error.kind
-    is_extra = isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties)
-    return frozenset(getattr(kind, "unexpected", ())) if is_extra else frozenset()
-
-
 def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
     """A copy of the value in which the object at `path` lacks some keys."""
     if not names:
@@ -282,7 +267,7 @@ def _without(value: Any, path: list[str | int], names: frozenset[str]) -> Any:
     return {key: item for key, item in value.items() if key not in names} if isinstance(value, dict) else value
 
 
-def _path(parts: list[str | int]) -> str:
+def _path(parts: Sequence[str | int]) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "(the whole)"
 

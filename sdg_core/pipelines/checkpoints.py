@@ -13,9 +13,11 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
 from sdg_core.plan.foreign import dump_exactly, load_exactly
@@ -43,6 +45,22 @@ class Checkpoint:
     read: int
     last: bool
     rejected: Sequence[RejectedCandidate] = ()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a file says, before its values are decoded."""
+
+    read: int
+    last: bool
+    accounts: list[StageAccount]
+    rejected: list[tuple[tuple[int, ...], int, int, str, dict[str, Any]]]
+    tasks: list[tuple[tuple[int, ...], dict[str, Any]]]
+
+
+@lru_cache(maxsize=1)
+def _kept() -> TypeAdapter[_Kept]:
+    return TypeAdapter(_Kept)
 
 
 def prefix_directory(prefix: str) -> str:
@@ -83,19 +101,19 @@ class SourceCheckpoints:
             head = load_exactly(header)
             if head["schema_version"] != SCHEMA_VERSION:
                 return None
-            tasks = [Task(tuple(path), _decoded(values)) for path, values in map(load_exactly, lines)]
+            found = _kept().validate_python({"rejected": [], **head, "tasks": [*map(load_exactly, lines)]})
+            tasks = [Task(path, _decoded(values)) for path, values in found.tasks]
             rejected = tuple(
-                RejectedCandidate(tuple(path), stage, candidate, reason, _decoded(values))
-                for path, stage, candidate, reason, values in head.get("rejected", ())
+                RejectedCandidate(path, stage, candidate, reason, _decoded(values))
+                for path, stage, candidate, reason, values in found.rejected
             )
-            accounts = [StageAccount(**item) for item in head["accounts"]]
-            return Checkpoint(tasks, accounts, head["read"], head["last"], rejected)
+            return Checkpoint(tasks, found.accounts, found.read, found.last, rejected)
         except (
             ValueError,
             KeyError,
             TypeError,
             OSError,
-            OverflowError,
+            ArithmeticError,
             RecursionError,
             MemoryError,
             pa.ArrowException,

@@ -24,6 +24,8 @@ from sdg_core.store.row_groups import Footer, read_footer
 WORTH_AN_INDEX = 64
 """Files from which on an index is read and written; fewer footers are read as fast."""
 _FORMAT = 1
+_MAX_INDEX = 2**29
+"""Bytes of an index, unpacked: that of a million files."""
 
 FooterOrError = Footer | CorruptFileError | UnrecognizedFileError | None
 """A footer, why there is none that can be trusted, or None for no file."""
@@ -98,7 +100,7 @@ def _read_index(version: VersionLayout) -> Mapping[str, _Entry]:
         return {}
     try:
         with pa.input_stream(pa.BufferReader(content), compression="zstd") as stream:
-            index = _Index.model_validate_json(stream.read())
+            index = _Index.model_validate_json(stream.read(_MAX_INDEX))  # of a longer one, what is no JSON
     except (pa.ArrowException, OSError, ValidationError):
         return {}  # damaged: the files themselves are asked
     return index.files if (index.format, index.fields) == (_FORMAT, _fields()) else {}

@@ -240,6 +240,8 @@ def read_current(path: StorePath) -> str | None:
     version = _json_object(path, content, remedy).get("version")
     if not isinstance(version, str):
         raise MetadataFieldError(f"{path}: version: required, but not given as text", remedy=remedy)
+    if "/" in version or "\x00" in version or version in ("", ".", ".."):
+        raise MetadataFieldError(f"{path}: version: {version!r} is no name of a directory beside it", remedy=remedy)
     return version
 
 

@@ -1,4 +1,4 @@
-"""JSON documents against a JSON schema, compiled once; every error is listed with its path."""
+"""JSON documents against a JSON schema, compiled once; errors are listed with their paths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from sdg_core.plan.types.json_schema import compile_schema
-from sdg_core.plan.types.schema_work import check_work
+from sdg_core.plan.types.schema_work import violations
 from sdg_core.validators.base import Validator, Verdict
 
 
 def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
     """A judge of texts that hold JSON, and of lists and mappings as they are."""
-    compiled = compile_schema(schema)
+    compile_schema(schema)  # a schema that is none is refused here
 
     def judge(values: Sequence[Any]) -> list[Verdict]:
         return [_verdict(list(_faults(value))) for value in values]
@@ -24,10 +24,7 @@ def json_schema_judge(schema: Mapping[str, Any]) -> Validator:
             except ValueError as error:
                 return [{"path": "", "message": f"not JSON: {error}"}]
         try:
-            check_work(value, schema)
-            return [
-                {"path": _path(error.instance_path), "message": error.message} for error in compiled.iter_errors(value)
-            ]
+            return [{"path": _path(each.path), "message": each.message} for each in violations(value, schema)]
         except (ValueError, TypeError, RecursionError) as error:
             return [{"path": "", "message": f"cannot be checked: {error}"}]
 

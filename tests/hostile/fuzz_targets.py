@@ -15,6 +15,7 @@ import atheris
 
 with atheris.instrument_imports(include=["sdg_core"]):
     import orjson
+    import pyarrow as pa
     from pydantic import TypeAdapter, ValidationError
 
     from sdg_core.config.load import parse_config, parse_pipeline
@@ -29,6 +30,7 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.models.providers.openai_media import picture_of_data_url
     from sdg_core.models.providers.pictures import check_content
     from sdg_core.models.structured import InvalidResponseError, extract_json, is_exactly, validate
+    from sdg_core.pipelines.checkpoints import SourceCheckpoints
     from sdg_core.pipelines.paid_cells import read_cells
     from sdg_core.pipelines.readers.base import SourceError
     from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
@@ -38,8 +40,9 @@ with atheris.instrument_imports(include=["sdg_core"]):
     from sdg_core.seeds.files import LocalFile
     from sdg_core.seeds.readers import open_seeds
     from sdg_core.store.failures import parse_failures
+    from sdg_core.store.footer_index import _read_index
     from sdg_core.store.layout import VersionLayout
-    from sdg_core.store.metadata import parse_metadata
+    from sdg_core.store.metadata import parse_metadata, read_current
     from sdg_core.store.row_groups import Footer, read_footer
     from sdg_core.store.seed_manifest import read_seed_content
     from sdg_core.store.spending import models_of_version
@@ -123,6 +126,22 @@ def small_files_of_ours(data: bytes) -> None:
         FOOTER.validate_json(data)
     finally:
         parse_metadata(PLACE / "metadata.json", data)
+
+
+def damaged_indexes(data: bytes) -> None:
+    """What is packed, as it is packed: the index of footers, a checkpoint; and what says which version is current."""
+    version = VersionLayout(PLACE)
+    packed = pa.compress(data, codec="zstd", asbytes=True)
+    Path(str(version.footers)).write_bytes(packed)
+    _read_index(version)
+    checkpoints = SourceCheckpoints(PLACE / "checkpoints", key="k", version="v")
+    place = checkpoints._place("sha256:0") / checkpoints._name(0)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(len(data).to_bytes(8, "big") + packed)
+    checkpoints.load("sha256:0", 0)
+    current = PLACE / "current.json"
+    current.write_bytes(data)
+    read_current(current)
 
 
 def configs(data: bytes) -> None:
@@ -214,6 +233,7 @@ TARGETS: list[Callable[[bytes], None]] = [
     *(seeds(suffix) for suffix in ("csv", "jsonl", "json", "parquet", "csv.gz", "arrow")),
     files_of_ours,
     small_files_of_ours,
+    damaged_indexes,
     configs,
     pipeline_configs,
     sessions,

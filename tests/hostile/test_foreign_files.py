@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 
 from tests.support.requirements import PATIENCE
 from tests.support.sdg import PROJECT, category, dataset_config, uuid
+from tests.support.warm import Command, run_warm
 
 FUNCTIONS = """
 import os
@@ -105,18 +105,11 @@ def foreign(tmp_path: Path) -> Path:
 
 def sdg(tmp_path: Path, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """The command under watch, as a process of a person whose project is elsewhere; its log is `tmp_path/log`."""
-    watch = (sys.executable, "-m", "tests.hostile.watch", str(tmp_path / "log"), str(tmp_path / "foreign"))
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "XDG_CACHE_HOME": str(tmp_path / "cache"), **env}
     environment.setdefault("MY_KEY", "k")
-    return subprocess.run(
-        [*watch, *arguments],
-        cwd=cwd or tmp_path / "mine",
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        stdin=subprocess.DEVNULL,
-    )
+    watched = [str(tmp_path / "log"), str(tmp_path / "foreign"), *arguments]
+    command = Command("tests.hostile.watch", watched, cwd or tmp_path / "mine", environment)
+    return run_warm(command, timeout=PATIENCE)
 
 
 def noted(tmp_path: Path) -> list[Any]:

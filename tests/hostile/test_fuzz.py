@@ -24,6 +24,7 @@ from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.plan.templates.engine import TemplateSyntaxError, template_references
 from sdg_core.plan.types import schema_work
 from sdg_core.store.metadata import parse_metadata
+from sdg_core.system.bounded_process import BoundedProcess
 
 CALLER = Caller("p", "http://x/v1", "KEY", key="secret-key-0815")
 CHAT = ChatRequest(
@@ -216,20 +217,50 @@ def test_metadata(tmp_path: Path, content: bytes) -> None:
         assert "metadata.json" in str(error)
 
 
-def test_a_schema_that_leads_back_into_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema_work, "_SECONDS", 1.0)
-    schema_work._process.cache_clear()
-    option = {"type": "object", "properties": {"c": {"$ref": "#/$defs/n"}}}
-    schema = {
-        "$defs": {"n": {"anyOf": [option | {"required": ["x"]}, option | {"required": ["y"]}]}},
-        "$ref": "#/$defs/n",
-    }
-    value: Any = 1
-    for _ in range(40):
+def deep(value: Any, levels: int) -> Any:
+    for _ in range(levels):
         value = {"c": value}
+    return value
+
+
+def of_two(keyword: str) -> Any:
+    option = {"type": "object", "properties": {"c": {"$ref": "#/$defs/n"}}}
+    options = [option | {"required": ["x"]}, option | {"required": ["y"]}]
+    return {"$defs": {"n": {keyword: options}}, "$ref": "#/$defs/n"}
+
+
+def twice_each(keyword: str) -> Any:
+    definitions: Any = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
+    return {"$defs": definitions | {"d60": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+
+def unevaluated() -> Any:
+    schema: Any = {"properties": {"a": True}}
+    for _ in range(40):
+        schema = {"allOf": [schema], "unevaluatedProperties": {"type": "integer"}}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (of_two("anyOf"), deep({}, 40)),
+        (of_two("oneOf"), deep({}, 18)),
+        (twice_each("allOf"), "x"),
+        (unevaluated(), {f"k{n}": 1 for n in range(20)}),
+        ({"items": {"type": "string"}}, [*range(300_000)]),
+    ],
+    ids=["anyOf", "oneOf", "twice each", "unevaluated", "all wrong"],
+)
+def test_schemas_that_take_very_long_to_check(monkeypatch: pytest.MonkeyPatch, schema: Any, value: Any) -> None:
+    process = BoundedProcess("sdg_core.plan.types.schema_work:list_violations", seconds=0.5)
+    monkeypatch.setattr(schema_work, "_process", lambda: process)
     with pytest.raises(InvalidResponseError, match="takes more than"):
         validate(value, schema)
-    assert is_exactly(json.dumps(value), schema) is False
+    process.close()
+
+
+def test_a_schema_that_leads_back_into_itself() -> None:
     with pytest.raises(InvalidResponseError, match="not of its schema"):
-        validate({"c": {"c": 1}}, schema)
-    schema_work._process.cache_clear()
+        validate(deep(1, 2), of_two("anyOf"))
+    assert validate("x", {"$ref": "#"}) == "x"

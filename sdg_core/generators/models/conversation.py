@@ -7,6 +7,7 @@ learnt from tools is kept when it is started afresh, so no call is made twice. A
 so, and may then only answer.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,7 @@ from sdg_core.models.mcp.toolbox import Toolbox, refusal
 from sdg_core.models.retry import error_kind
 from sdg_core.models.structured import Extracted
 from sdg_core.models.types import ChatRequest, ChatResponse, Message, ToolCall, Usage
+from sdg_core.plan.types.schema_work import is_linear
 from sdg_core.store.failures import FailureKind
 
 _CUT_SHORT = {
@@ -308,7 +310,11 @@ async def converse(conversation: Conversation, endpoint: ModelEndpoint, toolbox:
                     event = await _awaited(step, endpoint, toolbox)
                 except ReplyDeferredError:
                     return DeferredCell(step.state.usages)
-                step = conversation.step(step.state, event)
+                schema = step.state.request.response_schema
+                if isinstance(event, ChatResponse) and schema is not None and not is_linear(schema):
+                    step = await asyncio.to_thread(conversation.step, step.state, event)
+                else:
+                    step = conversation.step(step.state, event)
 
 
 async def _awaited(step: Ask | CallTools, endpoint: ModelEndpoint, toolbox: Toolbox | None) -> Event:

@@ -1,0 +1,108 @@
+"""Files of ours that are damaged, or of a storage root that is not ours: what cannot be understood counts as absent, or is
+the error that is documented."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sdg_core.errors import SdgError
+from sdg_core.execution.cell_store import CellStore, PaidCells
+from sdg_core.ledger.journal import JournaledCell
+from sdg_core.pipelines.checkpoints import Checkpoint, SourceCheckpoints
+from sdg_core.pipelines.tasks import RejectedCandidate, StageAccount, Task
+from sdg_core.store import footer_index
+from sdg_core.store.layout import VersionLayout
+from sdg_core.store.metadata import read_current
+from tests.hostile.test_fuzz import VALUES, with_odd_values
+
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PREFIX = "sha256:" + "0" * 64
+
+
+@FEW
+@given(
+    content=st.binary(max_size=40)
+    | st.dictionaries(st.just("version"), VALUES | st.sampled_from(["..", "a/b", "/etc"]))
+)
+def test_which_version_is_current(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "current.json"
+    path.write_bytes(content if isinstance(content, bytes) else orjson_or_empty(content))
+    try:
+        found = read_current(path)
+    except SdgError as error:
+        assert "current.json" in str(error)
+    else:
+        assert found is not None and (tmp_path / found).parent == tmp_path
+
+
+def orjson_or_empty(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return b"{}"
+
+
+@FEW
+@given(data=st.data())
+def test_checkpoints(tmp_path: Path, data: st.DataObject) -> None:
+    values = {
+        "a": {"\x00type": "Decimal", "value": "1"},
+        "b": {"\x00type": "timedelta", "value": [1, 2, 3]},
+        "c": [1, "x"],
+    }
+    account = asdict(StageAccount("s", filtered={"why": 1}))
+    head = {"schema_version": 1, "read": 1, "last": True, "accounts": [account], "rejected": [[[0], 0, 0, "r", values]]}
+    lines = data.draw(with_odd_values([head, [[0], values]], most=3))
+    content = b"\n".join(map(orjson_or_empty, lines))
+    checkpoints = SourceCheckpoints(tmp_path, key="k", version="v")
+    checkpoints.save(PREFIX, 0, Checkpoint([], [], 0, True))
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    packed = pa.compress(content, "zstd", asbytes=True)
+    path.write_bytes(len(content).to_bytes(8, "big") + data.draw(st.sampled_from([packed, packed[:-3], b""])))
+    found = checkpoints.load(PREFIX, 0)
+    assert found is None or (are_tasks(found.tasks) and are_tasks(found.rejected) and isinstance(found.read, int))
+
+
+def are_tasks(found: Any) -> bool:
+    return all(
+        isinstance(each, Task | RejectedCandidate)
+        and isinstance(each.values, dict)
+        and all(type(n) is int for n in each.path)
+        for each in found
+    )
+
+
+@FEW
+@given(data=st.data())
+def test_cells_of_the_journal(data: st.DataObject) -> None:
+    row = data.draw(with_odd_values({"value": {"value": "x", "also": {}}, "usage": {"m": {"requests": 1}}}, most=2))
+    cell = JournaledCell(0, "a", "sha256:0", row["value"], row["usage"])
+    store = CellStore.__new__(CellStore)
+    found = asyncio.run(store.look_up(PaidCells({(0, "a"): cell}, {}), record=0, column="a", values={}, inputs=""))
+    assert found is None or all(type(n) is int for usage in found.cell.usages.values() for n in vars(usage).values())
+
+
+def test_an_index_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footer_index, "_MAX_INDEX", 1_000)
+    version = VersionLayout(tmp_path)
+    content = orjson.dumps({"format": 1, "fields": footer_index._fields(), "files": {}})
+    Path(str(version.footers)).write_bytes(pa.compress(content + b" " * 2**24, codec="zstd", asbytes=True))
+    assert footer_index._read_index(version) == {}
+
+
+@FEW
+@given(data=st.data())
+def test_the_index_of_footers(tmp_path: Path, data: st.DataObject) -> None:
+    entry = {"stamp": "s", "footer": {"sdg_version": "1", "rows": 1}}
+    document = {"format": 1, "fields": footer_index._fields(), "files": {"batch_00000.parquet": entry}}
+    content = orjson_or_empty(data.draw(with_odd_values(document, most=2)))
+    version = VersionLayout(tmp_path)
+    Path(str(version.footers)).write_bytes(pa.compress(content, codec="zstd", asbytes=True))
+    assert isinstance(footer_index._read_index(version), dict)
