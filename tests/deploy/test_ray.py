@@ -267,4 +267,4 @@ def test_a_lost_head_ends_runs_and_the_next_goes_on_from_there(
     (made,) = (tmp_path / "data" / "headless").glob("*/sources/*.parquet")
     assert [row["content"] for row in read_rows(made).to_pylist()] == ["x1", "x2", "x3"]
     asked = {prompt: count for prompt, count in models["notes"].asked.items() if "after the loss" in prompt}
-    assert len(asked) == 3 and set(asked.values()) == {1}
+    assert len(asked) == 3 and max(asked.values()) <= 2, "only a reply that was not saved yet is asked for again"

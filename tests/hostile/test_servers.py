@@ -187,7 +187,7 @@ def test_pictures(content: bytes) -> None:
     ],
 )
 async def test_what_is_no_picture(content: bytes) -> None:
-    with pytest.raises(TransientModelError, match="no picture|too early"):
+    with pytest.raises(TransientModelError, match="not a picture|too early"):
         check_content(content, where="x")
     data = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     async with ModelServer(

@@ -130,7 +130,7 @@ def test_a_session_is_a_row_of_one_form(kind: str, tmp_path: Path) -> None:
     [
         ("{}\n{no json\n", "line 2, is not JSON"),
         ("[]\n", "line 1, holds no JSON object"),
-        ('{"type": "user"}\n', "no session in the format claude_code"),
+        ('{"type": "user"}\n', "is not a session in the format claude_code"),
     ],
 )
 def test_what_is_no_session_is_named(content: str, words: str, tmp_path: Path) -> None:
