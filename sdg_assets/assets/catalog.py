@@ -170,7 +170,8 @@ def place_metadata(key: str, file: Path, *, root: str | None) -> dict[str, Any]:
 
 def place_of(key: dg.AssetKey, metadata: Mapping[str, Any]) -> Place | None:
     """Where the data of an asset lies; None if it is no dataset's or pipeline's."""
-    file = next((found for name in (CONFIG, PIPELINE, FINISHED_OF) if (found := _path_in(metadata, name))), None)
+    named = (_path_in(metadata, name) for name in (CONFIG, PIPELINE, FINISHED_OF))
+    file = next((path for path in named if path is not None), None)
     if file is None or len(key.path) < 2:
         return None
     return Place(key.path[-2], file.parent, root_in(metadata), label="/".join(key.path[:-1]))

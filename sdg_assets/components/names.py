@@ -66,7 +66,7 @@ def _data_taken(names: _Names, mine: _Component, name: str) -> PlanError | None:
     if mine not in names.roots:
         return None
     root = names.roots[mine]
-    together = (found for key, found in names.first.items() if key[-1] == name and names.roots[found] == root)
+    together = (found for found in _namesakes(names, name) if names.roots[found] == root)
     first = next(together, mine)
     if first.file == mine.file:
         return None
@@ -80,9 +80,14 @@ def is_second(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> b
     """Whether a component that comes before describes something of the same name under another key prefix."""
     if not _is_in_project(context):
         return False
-    name = api.projects.name_in(file)
-    namesakes = (component for key, component in _names(context).first.items() if key[-1] == name)
-    return next(namesakes, mine := _component(context, file, prefix=prefix)) != mine
+    mine = _component(context, file, prefix=prefix)
+    namesakes = _namesakes(_names(context), api.projects.name_in(file))
+    return next(namesakes, mine) != mine
+
+
+def _namesakes(names: _Names, name: str | None) -> Iterator[_Component]:
+    """The components of a name, whatever their prefix, in order."""
+    return (component for key, component in names.first.items() if key[-1] == name)
 
 
 def shown_as(context: dg.ComponentLoadContext, file: Path, *, prefix: Key) -> str:

@@ -1,7 +1,8 @@
 """What functions of the public door say to an argument that they have no use for: which one it is, and what they take.
 
 The types are those of the signatures, so there is no second list of them. Only what a caller may get wrong is looked at: the kind
-of each argument, and the first item of a list.
+of each argument, and the first item of a list. pydantic's `validate_call` would convert values instead of refusing them, copy and
+look through whole configs, and fail on protocols.
 """
 
 import functools
@@ -22,23 +23,21 @@ _STANDS_FOR = {int: numbers.Integral, float: numbers.Real, Path: os.PathLike}
 
 def checked(function: Function, *, name: str) -> Function:
     """The same function, which raises PlanError for an argument of a type that its signature does not have. name: in messages."""
-    signature = inspect.signature(function)
+    parameters = inspect.signature(function).parameters.values()
+    annotations = {p.name: p.annotation for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            given = signature.bind_partial(*args, **kwargs).arguments
-        except TypeError:
-            return  # too many arguments, or unknown ones: Python says so itself
-        for argument, value in given.items():
-            parameter = signature.parameters[argument]
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        """Too many arguments, and unknown ones, are passed over here: Python refuses them itself."""
+        for argument, value in (*zip(positional, args, strict=False), *kwargs.items()):
+            annotation = annotations.get(argument, Any)
+            if type(value) is annotation or _fits(value, annotation):
                 continue
-            if not _fits(value, parameter.annotation):
-                wanted = " or ".join(dict.fromkeys(_names(parameter.annotation)))
-                raise PlanError(
-                    f"{name}: {argument} must be {wanted}, got {type(value).__name__}",
-                    remedy=f"give one of these, see help({name})",
-                )
+            wanted = " or ".join(dict.fromkeys(_names(annotation)))
+            raise PlanError(
+                f"{name}: {argument} must be {wanted}, got {type(value).__name__}",
+                remedy=f"give one of these, see help({name})",
+            )
 
     if inspect.iscoroutinefunction(function):
 

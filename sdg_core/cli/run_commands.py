@@ -123,29 +123,25 @@ def prune(
     from sdg_core import api
     from sdg_core.api import pipelines
     from sdg_core.cli import show_versions
-    from sdg_core.cli.trust import look_at, look_at_pipeline
 
-    if pipeline.is_pipeline(file):
-        opened = look_at_pipeline(file, root=root)
-        name = opened.name
-        found = pipelines.prune(opened, keep=keep, dry_run=True)
-    else:
-        dataset = look_at(file, root=root)
-        name = dataset.name
-        found = pipelines.Prunable(api.prune(dataset, keep=keep, dry_run=True))
+    opened = pipeline.look_at_either(file, root=root)
+
+    def remove(*, dry_run: bool) -> pipelines.Prunable:
+        if isinstance(opened, api.Dataset):
+            return pipelines.Prunable(api.prune(opened, keep=keep, dry_run=dry_run))
+        return pipelines.prune(opened, keep=keep, dry_run=dry_run)
+
+    found = remove(dry_run=True)
     is_final = dry_run or not found
     if is_final or not as_json:
         show_versions.prunable(found, as_json=as_json)
     if is_final:
         return
     _confirm(f"Remove {show_versions.how_much(found)} for good?", yes=yes)
-    if pipeline.is_pipeline(file):
-        removed = pipelines.prune(opened, keep=keep)
-    else:
-        removed = pipelines.Prunable(api.prune(dataset, keep=keep))
+    removed = remove(dry_run=False)
     if as_json:
         show_versions.prunable(removed, as_json=True)
-    typer.echo(f"{name}: {show_versions.how_much(removed)} removed", err=True)
+    typer.echo(f"{opened.name}: {show_versions.how_much(removed)} removed", err=True)
 
 
 def _confirm(question: str, *, yes: bool) -> None:

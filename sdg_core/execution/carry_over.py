@@ -240,12 +240,19 @@ class _EarlierFiles:
         those rows."""
         for footer in self._overlapping(int(remaining[0]), int(remaining[-1])):
             names = unchanged(self._hashes, footer, dataset=self._plan.config.name, reseeded=self._reseeded)
-            for there in self._candidates(footer) if names else ():
+            if not names:
+                continue
+            for there in self._candidates(footer):
                 mask = np.isin(there.records, remaining) & (there.candidates == candidate)
-                if mask.any() and (whole := there.table()) is not None:
-                    has = tuple(name for name in names if self._has(whole, name))
-                    numbers = numbers_of(there.records[mask], candidate)
-                    yield has, self._rows(has, numbers, whole.filter(mask_of(mask)), rejected=there.rejected)
+                if not mask.any():
+                    continue
+                whole = there.table()
+                if whole is None:
+                    continue
+                has = tuple(name for name in names if self._has(whole, name))
+                numbers = numbers_of(there.records[mask], candidate)
+                chosen = whole.filter(mask_of(mask))
+                yield has, self._rows(has, numbers, chosen, rejected=there.rejected)
 
     def _candidates(self, footer: Footer) -> Iterator["_Candidates"]:
         """The rows of a row group, and then its rejected ones."""
@@ -261,10 +268,16 @@ class _EarlierFiles:
             yield _Candidates(rejected.records, rejected.candidates, lambda: rejected.table, rejected=True)
 
     def _rows(self, names: Sequence[str], records: Records, table: pa.Table, *, rejected: bool) -> _Rows:
-        made = {other for name in names for other in (name, *side_effects_of(self._plan.column(name)))}
-        read = {other for name in names for other in self._plan.graph.dependencies[name]}
+        made: set[str] = set()
+        read: set[str] = set()
+        for name in names:
+            made.update((name, *side_effects_of(self._plan.column(name))))
+            read.update(self._plan.graph.dependencies[name])
         values = {name: table.column(name).to_pylist() for name in made}
-        given = {name: python_values(pl.Series(pl.from_arrow(table.column(name)))) for name in read}
+        given: dict[str, list[Any]] = {}
+        for name in read:
+            series = pl.Series(pl.from_arrow(table.column(name)))
+            given[name] = python_values(series)
         return _Rows(records, values, given, rejected)
 
     def _has(self, table: pa.Table, name: str) -> bool:
@@ -272,7 +285,8 @@ class _EarlierFiles:
         made = (name, *side_effects_of(self._plan.column(name)))
         reads = self._plan.graph.dependencies[name]
         types = {field.name: field.type for field in table.schema}
-        return all(types.get(other) == self._plan.schema.field(other).type for other in (*made, *reads))
+        wanted = {other: self._plan.schema.field(other).type for other in (*made, *reads)}
+        return all(types.get(other) == kind for other, kind in wanted.items())
 
     def _table(self, footer: Footer) -> pa.Table | None:
         """All columns of a row group, dropped ones included; None if its files are damaged: then there is nothing to carry."""

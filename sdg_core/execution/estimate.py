@@ -215,7 +215,11 @@ def _busy_share(made: Sample, ahead: RemainingWork, work: Mapping[str, int], *, 
     """The part of the sample's time per record that the run will need: by requests, or by cells where no model is asked."""
     asked = {column: _requests_of(by_record.values()) for column, by_record in made.used.items()}
     if any(asked.values()):
-        ahead_of_us = sum(asked[column] / max(1, len(made.used[column])) * cells for column, cells in work.items())
-        return ahead_of_us / (sum(asked.values()) / sampled * len(ahead.remaining))
+        to_come = 0.0
+        for column, cells in work.items():
+            per_cell = asked[column] / max(1, len(made.used[column]))
+            to_come += per_cell * cells
+        per_record = sum(asked.values()) / sampled
+        return to_come / (per_record * len(ahead.remaining))
     full = len(ahead.to_make) * len(ahead.remaining)
     return sum(ahead.to_make.values()) / full if full else 1.0

@@ -47,7 +47,8 @@ class Duplicates:
         order = np.lexsort((self.ids, self.cluster))
         names, starts = np.unique(self.cluster[order], return_index=True)
         parts = np.split(self.ids[order], starts)[1:]
-        return {int(name): part.tolist() for name, part in zip(names, parts, strict=True) if len(part) > 1}
+        every = zip(names.tolist(), parts, strict=True)
+        return {name: part.tolist() for name, part in every if len(part) > 1}
 
     @property
     def share(self) -> float:

@@ -59,7 +59,8 @@ class ExactDuplicates:
         """Takes a batch of records. Raises FilterError for values that are not texts."""
         series = normalised(as_texts(texts))
         self._records.add(ids, count=len(series), scores=scores)
-        digests = b"".join(hashlib.blake2b((text or "").encode(), digest_size=16).digest() for text in series)
+        encoded = ((text or "").encode() for text in series)
+        digests = b"".join(hashlib.blake2b(text, digest_size=16).digest() for text in encoded)
         self._digests.append(np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2))
         self._nulls.append(series.is_null().to_numpy())
 
@@ -67,9 +68,10 @@ class ExactDuplicates:
         """The clusters and who stays. Raises FilterError for an id that came twice."""
         order = self._records.order()
         digests = np.concatenate([*self._digests, np.zeros((0, 2), dtype=np.uint64)])[order]
-        _, labels = np.unique(digests.view([("high", "u8"), ("low", "u8")]).ravel(), return_inverse=True)
-        labels = _alone(labels, nulls=np.concatenate([*self._nulls, np.zeros(0, dtype=np.bool_)])[order])
-        return self._records.decide(labels, method="exact")
+        nulls = _joined(self._nulls)[order]
+        pairs = digests.view([("high", "u8"), ("low", "u8")]).ravel()
+        _, labels = np.unique(pairs, return_inverse=True)
+        return self._records.decide(_alone(labels, nulls=nulls), method="exact")
 
 
 class MinhashDuplicates:
@@ -122,9 +124,9 @@ class MinhashDuplicates:
     def decide(self) -> Duplicates:
         """The clusters and who stays; a blank text is like no other. Raises FilterError for an id given twice."""
         order = self._records.order()
-        empty = np.concatenate([*self._empty, np.zeros(0, dtype=np.bool_)])
-        labels = similar_components(self._signatures[: self._count], threshold=self._threshold)
-        return self._records.decide(_alone(labels, nulls=empty)[order], method=self._method)
+        similar = similar_components(self._signatures[: self._count], threshold=self._threshold)
+        labels = _alone(similar, nulls=_joined(self._empty))
+        return self._records.decide(labels[order], method=self._method)
 
 
 class EmbeddingDuplicates:
@@ -152,12 +154,19 @@ class EmbeddingDuplicates:
     def decide(self) -> Duplicates:
         """The clusters and who stays. Raises FilterError for an id that came twice."""
         order = self._records.order()
-        nulls = np.concatenate([*self._nulls, np.zeros(0, dtype=np.bool_)])
-        place = (np.cumsum(~nulls) - 1)[order][~nulls[order]]
-        units = np.concatenate([*self._vectors, np.zeros((0, self._size or 1), dtype=np.float32)])[place]
+        nulls = _joined(self._nulls)
+        has_vector = ~nulls[order]
+        place_of_vector = np.cumsum(~nulls) - 1
+        vectors = np.concatenate([*self._vectors, np.zeros((0, self._size or 1), dtype=np.float32)])
+        units = vectors[place_of_vector[order][has_vector]]
         labels = np.zeros(len(order), dtype=np.int64)
-        labels[~nulls[order]] = _close_components(units, threshold=self._threshold)
-        return self._records.decide(_alone(labels, nulls=nulls[order]), method="embedding")
+        labels[has_vector] = _close_components(units, threshold=self._threshold)
+        return self._records.decide(_alone(labels, nulls=~has_vector), method="embedding")
+
+
+def _joined(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """The flags of all batches; none of no batch."""
+    return np.concatenate([*parts, np.zeros(0, dtype=np.bool_)])
 
 
 METHODS = {"exact": ExactDuplicates, "minhash": MinhashDuplicates, "embedding": EmbeddingDuplicates}

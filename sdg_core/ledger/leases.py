@@ -86,7 +86,8 @@ class LeaseKeeper:
 
     def _forget(self, units: Sequence[str]) -> list[Claim]:
         with self._lock:
-            return [claim for unit in units if (claim := self._held.pop(unit, None)) is not None]
+            held = [self._held.pop(unit, None) for unit in units]
+        return [claim for claim in held if claim is not None]
 
     def _release_done(self) -> None:
         with self._lock:

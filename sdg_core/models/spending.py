@@ -12,7 +12,7 @@ replies under way exceed that.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -331,11 +331,14 @@ def _prompt_bound(request: Request) -> int:
 
 
 def _message_bound(message: Message) -> int:
-    parts: Sequence[Any] = () if isinstance(message.content, str) else message.content
-    media = sum(not isinstance(part, TextPart) for part in parts)
-    calls = sum(_size(call.name) + _size(call.arguments) + TOKENS_PER_MESSAGE for call in message.tool_calls)
-    signed = sum(_size(str(block)) for block in message.signed)
-    return TOKENS_PER_MESSAGE + _size(message.text) + media * TOKENS_PER_MEDIA + calls + signed
+    bound = TOKENS_PER_MESSAGE + _size(message.text)
+    if not isinstance(message.content, str):
+        media = sum(not isinstance(part, TextPart) for part in message.content)
+        bound += media * TOKENS_PER_MEDIA
+    for call in message.tool_calls:
+        bound += TOKENS_PER_MESSAGE + _size(call.name) + _size(call.arguments)
+    bound += sum(_size(str(block)) for block in message.signed)
+    return bound
 
 
 def _size(text: str) -> int:

@@ -34,7 +34,6 @@ from sdg_core.pipelines.store import (
     read_footer,
     read_partitions,
 )
-from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.plan.load import LoadedDataset
 from sdg_core.plan.row_groups import RowGroup
 from sdg_core.plan.variables import check_variables
@@ -83,7 +82,7 @@ class OpenPipeline:
         """The pipeline as what it has in common with a dataset: versions, claims, history, seal."""
         count = len(partitions) if partitions is not None else count_partitions(self.layout)
         groups = tuple(RowGroup(index, index, 1) for index in range(max(count, 1)))
-        shell = DatasetPlan(**{**vars(self.plan.shell), "row_groups": groups})
+        shell = replace(self.plan.shell, row_groups=groups)
         loaded = LoadedDataset(shell.config, self.plan.parsed, self.plan.base)
         return Dataset(loaded, shell, None, self.layout, self.env)
 

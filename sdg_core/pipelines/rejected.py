@@ -63,11 +63,14 @@ def _schema(plan: PipelinePlan) -> pa.Schema:
     types: dict[str, pa.DataType] = {}
     for stage in _selecting(plan):
         assert stage.columns is not None
-        made = {field.name: field.type for field in stage.columns.schema}
-        for name, kind in (*((name, pa.string()) for name in stage.reads), *made.items()):
-            types[name] = kind if types.get(name, kind) == kind else pa.string()
-    own = {free_name(name, types): kind for name, kind in {_SOURCE: pa.string(), _TASK: pa.string(), **_OWN}.items()}
-    return pa.schema([*own.items(), *types.items()])
+        for name in stage.reads:
+            types[name] = pa.string()
+        for field in stage.columns.schema:
+            is_alike = types.get(field.name, field.type) == field.type
+            types[field.name] = field.type if is_alike else pa.string()
+    every_file = {_SOURCE: pa.string(), _TASK: pa.string(), **_OWN}
+    own = [(free_name(name, types), kind) for name, kind in every_file.items()]
+    return pa.schema([*own, *types.items()])
 
 
 def _text(value: Any) -> str | None:

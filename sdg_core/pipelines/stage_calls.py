@@ -96,7 +96,7 @@ def _slot(slot: Any, what: str) -> Outcome:
         case list() | tuple() if not slot:
             return Filtered(f"{what} returned no record")
         case list() | tuple() if all(isinstance(item, Mapping) for item in slot):
-            fault = next((fault for item in slot if (fault := why_no_row(item)) is not None), None)
+            fault = next(filter(None, map(why_no_row, slot)), None)
             return _no_row(fault) if fault is not None else [dict(item) for item in slot]
         case _:
             raise FunctionError(

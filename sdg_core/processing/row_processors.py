@@ -258,11 +258,13 @@ class _Deduplication:
 
     def clusters(self) -> pa.Table:
         assert self._found is not None
-        names, counts = np.unique(self._found.cluster, return_counts=True)
-        shared = np.isin(self._found.cluster, names[counts > 1])
-        order = np.flatnonzero(shared)[np.argsort(self._found.cluster[shared], kind="stable")]
-        found = {"cluster": self._found.cluster, "record_index": self._found.ids, "kept": self._found.kept}
-        return pa.table({name: pa.array(values[order]) for name, values in found.items()})
+        found = self._found
+        names, counts = np.unique(found.cluster, return_counts=True)
+        shared = np.flatnonzero(np.isin(found.cluster, names[counts > 1]))
+        by_cluster = np.argsort(found.cluster[shared], kind="stable")
+        order = shared[by_cluster]
+        columns = {"cluster": found.cluster, "record_index": found.ids, "kept": found.kept}
+        return pa.table({name: pa.array(values[order]) for name, values in columns.items()})
 
     def _scores(self, ids: Ids, table: pa.Table) -> Sequence[float | None]:
         template = self._score

@@ -76,11 +76,18 @@ def _ranked(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Scalar, int], ...]
 def _repeated(frame: pl.LazyFrame, part: Part, limits: Limits) -> tuple[tuple[Scalar, int], ...]:
     """Texts that occur more than once, found by their hashes: texts may be long, and many. Of a large table, those that repeat in
     a part of it are counted in all of it."""
-    hashes = every_kth(frame, limits).select(part.value.hash().alias("hash"), part.value.is_not_null().alias("there"))
-    counts = hashes.filter("there").group_by("hash").agg(pl.len().alias("count")).filter(pl.col("count") > 1)
-    most = collected(counts.top_k(_REPEATED, by=["count", "hash"]))["hash"].to_list()
+    count = pl.len().alias("count")
+    sample = _hashed(every_kth(frame, limits), part)
+    repeated = sample.group_by("hash").agg(count).filter(pl.col("count") > 1)
+    most = collected(repeated.top_k(_REPEATED, by=["count", "hash"]))["hash"].to_list()
     if not most:
         return ()
-    values = frame.select(part.value.alias("value")).drop_nulls().with_columns(pl.col("value").hash().alias("hash"))
-    found = values.filter(pl.col("hash").is_in(most)).group_by("hash").agg(pl.first("value"), pl.len().alias("count"))
-    return _ranked(collected(found.select("value", "count")).iter_rows())
+    chosen = _hashed(frame, part).filter(pl.col("hash").is_in(most))
+    counted = chosen.group_by("hash").agg(pl.first("value"), count)
+    return _ranked(collected(counted.select("value", "count")).iter_rows())
+
+
+def _hashed(frame: pl.LazyFrame, part: Part) -> pl.LazyFrame:
+    """The values that are not null, each with its hash."""
+    values = frame.select(part.value.alias("value")).drop_nulls()
+    return values.with_columns(pl.col("value").hash().alias("hash"))

@@ -96,7 +96,11 @@ def _measure_few(frame: pl.LazyFrame, parts: Sequence[Part], limits: Limits) -> 
             [expression for i, part in enumerate(parts) for expression in _derived(i, part)]
         )
         found |= collected(sample.select(quantiles)).row(0, named=True)
-    scales = {i: scale for i, part in enumerate(parts) if (scale := _scale(found, i, part)) is not None}
+    scales: dict[int, Any] = {}
+    for i, part in enumerate(parts):
+        scale = _scale(found, i, part)
+        if scale is not None:
+            scales[i] = scale
     counts: dict[str, Any] = {}
     if scales:
         counts = collected(derived.select([e for i, scale in scales.items() for e in scale.counts(i)])).row(

@@ -84,12 +84,18 @@ def _score_profile(frame: pl.LazyFrame, column: str, score: "Score | SeedScore",
 
 def _examples(frame: pl.LazyFrame, column: str, score: str, firsts: Sequence[int]) -> tuple[Example, ...]:
     """Reasons from rows of different scores, which are given in the order of the options."""
-    wanted = list(firsts) if len(firsts) <= _EXAMPLES else [firsts[0], firsts[len(firsts) // 2], firsts[-1]]
-    if not wanted:
+    if not firsts:
         return ()
-    cells = {n: row for n, row in zip(sorted(wanted), rows_at(frame.select(column), wanted), strict=True)}
-    verdicts: list[dict[str, Any]] = [cells[number][column][score] for number in wanted]
-    return tuple(Example(shown(verdict["score"]), verdict["reasoning"][:_LONGEST]) for verdict in verdicts)
+    wanted = list(firsts)
+    if len(firsts) > _EXAMPLES:
+        wanted = [firsts[0], firsts[len(firsts) // 2], firsts[-1]]
+    in_order = rows_at(frame.select(column), wanted)
+    cells = dict(zip(sorted(wanted), in_order, strict=True))
+    examples = []
+    for number in wanted:
+        verdict: dict[str, Any] = cells[number][column][score]
+        examples.append(Example(shown(verdict["score"]), verdict["reasoning"][:_LONGEST]))
+    return tuple(examples)
 
 
 def verdicts(frame: pl.LazyFrame, column: ValidationColumn, data_type: pl.Struct) -> Verdicts:
@@ -122,8 +128,10 @@ def _reasons(
     texts = [text for place, kind in places for text in _texts(frame, place, kind)]
     if not rows or not texts:
         return ()
-    said = pl.concat(texts).with_columns(pl.col("text").str.slice(0, LONGEST_TEXT)).unique()
-    return value_counts(count_texts(said.select("text"), at_most=_REASONS), rows=rows)
+    shortened = pl.col("text").str.slice(0, LONGEST_TEXT)
+    said = pl.concat(texts).with_columns(shortened).unique()
+    most = count_texts(said.select("text"), at_most=_REASONS)
+    return value_counts(most, rows=rows)
 
 
 def _texts(frame: pl.LazyFrame, verdict: pl.Expr, data_type: pl.DataType) -> Iterator[pl.LazyFrame]:

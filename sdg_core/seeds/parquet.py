@@ -23,6 +23,8 @@ from sdg_core.seeds.time_bounds import bounds, check_number, check_times, is_bou
 CHUNK_ROWS = 16_384
 CHUNK_BYTES = 8 * 2**20
 _READ_BUFFER = 2**20
+MAX_ROWS = 2**36
+"""Of one file: a footer of a few bytes may claim any number, and each chunk has an entry in memory."""
 
 
 class ChunkCache(FrameCache):
@@ -89,7 +91,14 @@ class ParquetReader(FileReader):
     def _footer(self) -> tuple[pq.FileMetaData, pa.Schema]:
         with self.reading(), self.file.open() as source:
             opened = pq.ParquetFile(source)
-            return opened.metadata, opened.schema_arrow
+            metadata = opened.metadata
+        counted = sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        if metadata.num_rows != counted or counted > MAX_ROWS:
+            claimed = (
+                f"its footer says {metadata.num_rows:,} rows, and {counted:,} in its row groups (at most {MAX_ROWS:,})"
+            )
+            raise self.file.unreadable(ValueError(claimed))
+        return metadata, opened.schema_arrow
 
     @cached_property
     def _chunks(self) -> Rows:

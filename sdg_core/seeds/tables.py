@@ -178,10 +178,13 @@ class TableReader(SeedReader):
 def table_digest(table: pa.Table) -> str:
     """`sha256:<hex>` over schema and rows, written out as text so that no library's layout of memory matters."""
     table = table.cast(plain_schema(table.schema))
-    state = hashlib.sha256(str([(f.name, str(f.type), table[f.name].null_count) for f in table.schema]).encode())
+    columns = [(field.name, str(field.type), table[field.name].null_count) for field in table.schema]
+    state = hashlib.sha256(str(columns).encode())
     for start in range(0, table.num_rows, _BATCH_ROWS):
-        for row in table.slice(start, _BATCH_ROWS).to_pylist():
-            state.update(orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+        batch = table.slice(start, _BATCH_ROWS)
+        for row in batch.to_pylist():
+            line = orjson.dumps([*row.values()], default=_text, option=orjson.OPT_NON_STR_KEYS)
+            state.update(line + b"\n")
     return f"sha256:{state.hexdigest()}"
 
 

@@ -99,8 +99,8 @@ def remove_directory(path: StorePath) -> None:
 def quarantine(path: StorePath, directory: StorePath) -> StorePath:
     """Move a file into `directory` under a name that is still free; returns where it went. Raises StoreError."""
     with store_errors("move aside", path):
-        names = (f"{path.stem}.{number}{path.suffix}" for number in range(1_000_000))
-        target = next(place for name in names if not (place := directory / name).exists())
+        places = (directory / f"{path.stem}.{number}{path.suffix}" for number in range(1_000_000))
+        target = next(place for place in places if not place.exists())
         storage_of(path).move(target)
         return target
 

@@ -189,7 +189,8 @@ class DatasetLayout:
         """Names of the versions that exist, by name and then number."""
         with store_errors("list", self.directory):
             names = directory_names(self.directory)
-        found = [match for name in names if (match := _VERSION.fullmatch(name)) is not None]
+        matches = map(_VERSION.fullmatch, names)
+        found = [match for match in matches if match is not None]
         found.sort(key=lambda match: (match[1], int(match[2] or 1)))
         return [match[0] for match in found]
 

@@ -46,17 +46,23 @@ class RejectedRows:
         candidates = np.concatenate([self.candidates, other.candidates])
         reasons = [*self.reasons, *other.reasons]
         order = np.lexsort((candidates, records))
-        table = pa.concat_tables([self.table, other.table.cast(self.table.schema)]).take(integers_of(order))
-        return RejectedRows(records[order], candidates[order], [reasons[place] for place in order], table)
+        ordered_reasons = [reasons[place] for place in order]
+        both = pa.concat_tables([self.table, other.table.cast(self.table.schema)])
+        return RejectedRows(records[order], candidates[order], ordered_reasons, both.take(integers_of(order)))
 
 
 def write_rejected(path: StorePath, rows: RejectedRows, *, commit_guard: CommitGuard = nullcontext) -> None:
     """Write the file atomically. Raises StoreError, and what the guard raises."""
-    own = zip(_OWN.items(), (rows.records, rows.candidates, list(rows.reasons)), strict=True)
-    columns = {free_name(name, rows.table.schema.names): pa.array(values, type=kind) for (name, kind), values in own}
-    names = [*columns, *rows.table.schema.names]
+    of_dataset = rows.table.schema.names
+    own_values = (rows.records, rows.candidates, list(rows.reasons))
+    names = []
+    arrays = []
+    for (name, kind), values in zip(_OWN.items(), own_values, strict=True):
+        names.append(free_name(name, of_dataset))
+        arrays.append(pa.array(values, type=kind))
+    table = pa.table([*arrays, *rows.table.columns], names=[*names, *of_dataset])
     with atomic_file(path, commit_guard=commit_guard) as file:
-        pq.write_table(pa.table([*columns.values(), *rows.table.columns], names=names), file, compression="zstd")
+        pq.write_table(table, file, compression="zstd")
 
 
 def read_rejected(path: StorePath, schema: pa.Schema) -> RejectedRows:

@@ -264,3 +264,26 @@ def test_footers(tmp_path: Path, stored: Path, kind: str, data: st.DataObject) -
         assert "odd.parquet" in str(error)
     else:
         ADAPTERS[kind].dump_python(found, mode="json", warnings="error")
+
+
+@pytest.mark.parametrize(("everywhere", "claimed"), [(True, 2**62), (False, 2**31), (False, 3)])
+def test_rows_that_a_parquet_file_only_claims(tmp_path: Path, everywhere: bool, claimed: int) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [*range(100)]}), path, write_statistics=False)
+    content = path.read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    said = b"\x16" + varint(100)  # a field of 64 bits in Thrift's compact form
+    footer = content[start:-8].replace(said, b"\x16" + varint(claimed), -1 if everywhere else 1)
+    path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(SeedError, match="its footer says"):
+        open_seeds(SeedConfig(source=LocalSeedSource(path=str(path))), seed=0, base=tmp_path, root=str(tmp_path)).info()
+
+
+def varint(number: int) -> bytes:
+    """A number that is not negative, in zigzag form, seven bits a byte."""
+    left = 2 * number
+    found = bytearray()
+    while left > 127:
+        found.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*found, left])

@@ -63,18 +63,22 @@ def draw_uuid(column: SamplerColumn, params: UuidParams, words: Words) -> pl.Ser
 
 def _listed(column: SamplerColumn, values: Sequence[str | int | float]) -> pl.Series:
     """Values of the config as a series of the column's type; whole numbers among real ones become real."""
-    if column.convert_to == "int" and drawn_type(column) != pa.int64():
-        return pl.Series(column.name, to_int64(np.array([float(value) for value in values])))
-    dtype = _POLARS[pa.float64() if column.convert_to == "float" else drawn_type(column)]
-    return pl.Series(column.name, [float(value) for value in values] if dtype == pl.Float64 else values, dtype=dtype)
+    drawn = drawn_type(column)
+    if column.convert_to == "int" and drawn != pa.int64():
+        numbers = np.array([float(value) for value in values])
+        return pl.Series(column.name, to_int64(numbers))
+    if column.convert_to == "float" or drawn == pa.float64():
+        return pl.Series(column.name, [float(value) for value in values], dtype=pl.Float64)
+    return pl.Series(column.name, values, dtype=_POLARS[drawn])
 
 
 def _parent_codes(params: SubcategoryParams, parent: pl.Series) -> pl.Series:
     """The place of each parent value among the lists, null where it has none. Values match by their text, as in the config."""
     places = {key: place for place, key in enumerate(params.values)}
     distinct = parent.unique().drop_nulls()
-    codes = [places.get(str(value), places.get(_whole(value))) for value in distinct.to_list()]
-    return parent.replace_strict(distinct, pl.Series(codes, dtype=pl.Int64), default=None, return_dtype=pl.Int64)
+    found = [places.get(str(value), places.get(_whole(value))) for value in distinct.to_list()]
+    codes = pl.Series(found, dtype=pl.Int64)
+    return parent.replace_strict(distinct, codes, default=None, return_dtype=pl.Int64)
 
 
 def _whole(value: object) -> str:

@@ -234,8 +234,12 @@ def _quantiles(name: str, params: tuple[tuple[str, float], ...]) -> tuple[Floats
     ends = np.array([_SMALLEST_UNIT, _MAX_UNIT])
     low, high = np.asarray(known.ppf(ends), np.float64)
     inner = np.arange(1, _NODES) / _NODES
-    found = _solve(known, inner, low=np.full(_NODES - 1, low), high=np.full(_NODES - 1, high))
-    return np.concatenate([ends[:1], inner, ends[1:]]), np.concatenate([[low], np.maximum.accumulate(found), [high]])
+    lowest = np.full(_NODES - 1, low)
+    highest = np.full(_NODES - 1, high)
+    found = _solve(known, inner, low=lowest, high=highest)
+    nodes = np.concatenate([ends[:1], inner, ends[1:]])
+    quantiles = np.concatenate([[low], np.maximum.accumulate(found), [high]])
+    return nodes, quantiles
 
 
 def _solve(known: Any, unit: Floats, *, low: Floats, high: Floats) -> Floats:

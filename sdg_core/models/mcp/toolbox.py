@@ -109,10 +109,16 @@ class ToolHealth:
 
 async def check_tools(servers: Mapping[str, McpServer], toolboxes: Mapping[str, Toolbox]) -> tuple[ToolHealth, ...]:
     """A row for each provider, then one for each alias whose providers answer."""
-    rows = await asyncio.gather(*(_health("provider", name, server) for name, server in servers.items()))
-    down = {row.name for row in rows if not row.ok}
-    usable = {alias: box for alias, box in toolboxes.items() if not down.intersection(box.providers)}
-    return (*rows, *await asyncio.gather(*(_health("tool_alias", alias, box) for alias, box in usable.items())))
+    of_providers = [_health("provider", name, server) for name, server in servers.items()]
+    providers = await asyncio.gather(*of_providers)
+    down = {row.name for row in providers if not row.ok}
+    of_aliases = [
+        _health("tool_alias", alias, toolbox)
+        for alias, toolbox in toolboxes.items()
+        if not down.intersection(toolbox.providers)
+    ]
+    aliases = await asyncio.gather(*of_aliases)
+    return (*providers, *aliases)
 
 
 async def _health(kind: str, name: str, source: "McpServer | Toolbox") -> ToolHealth:

@@ -187,11 +187,16 @@ def _blocks(message: Message, model: str) -> list[dict[str, Any]]:
     if message.role == "tool":
         return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}]
     parts = (TextPart(message.content),) if isinstance(message.content, str) else message.content
-    blocks = [dict(block) for block in message.signed]
-    blocks += [_part(part, model) for part in parts if not (isinstance(part, TextPart) and not part.text.strip())]
+    blocks: list[dict[str, Any]] = []
+    for part in parts:
+        is_blank = isinstance(part, TextPart) and not part.text.strip()
+        if not is_blank:
+            blocks.append(_part(part, model))
     for call in message.tool_calls:
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call.arguments)})
-    return blocks if len(blocks) > len(message.signed) else [*blocks, {"type": "text", "text": "."}]
+    if not blocks:
+        blocks.append({"type": "text", "text": "."})
+    return [*map(dict, message.signed), *blocks]
 
 
 def _part(part: Part, model: str) -> dict[str, Any]:

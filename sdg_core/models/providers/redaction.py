@@ -19,10 +19,20 @@ class Redaction:
     """What stands for each secret. Its repr shows none."""
 
     def __init__(self, marks: Mapping[str, str]) -> None:
-        self._marks = {secret: mark for secret, mark in marks.items() if secret}
-        self._unmistakable = {secret: mark for secret, mark in self._marks.items() if is_unmistakable(secret)}
-        escaped = {json.dumps(secret)[1:-1]: mark for secret, mark in self._unmistakable.items()}
-        self._bytes = [(secret.encode(), mark.encode()) for secret, mark in {**self._unmistakable, **escaped}.items()]
+        self._marks: dict[str, str] = {}
+        self._unmistakable: dict[str, str] = {}
+        in_bodies: dict[bytes, bytes] = {}
+        for secret, mark in marks.items():
+            if not secret:
+                continue
+            self._marks[secret] = mark
+            if not is_unmistakable(secret):
+                continue
+            self._unmistakable[secret] = mark
+            escaped = json.dumps(secret)[1:-1]
+            in_bodies[secret.encode()] = mark.encode()
+            in_bodies[escaped.encode()] = mark.encode()
+        self._bytes = list(in_bodies.items())
 
     def text(self, text: str) -> str:
         """An error text without any secret."""

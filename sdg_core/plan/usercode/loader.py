@@ -159,7 +159,8 @@ def _file_of(where: str, *, base: FilePath) -> FilePath:
         )
     places = [FilePath(place) for place in top.submodule_search_locations or ()]
     if len(parts) > 1:
-        candidates = [found for place in places if (found := _below(place, parts[1:])) is not None]
+        below = [_below(place, parts[1:]) for place in places]
+        candidates = [found for found in below if found is not None]
     else:
         candidates = [FilePath(top.origin)] if top.has_location and (top.origin or "").endswith(".py") else []
     if not candidates:
@@ -280,7 +281,8 @@ def _is_installed_as(where: str, top: Any, *, base_file: Definition) -> bool:
         origin = FilePath(top.origin).resolve() if top.has_location and top.origin else None
         return origin is not None and _reaches(origin, base_file)
     places = [FilePath(place) for place in top.submodule_search_locations or ()]
-    return any((found := _below(place, parts[1:])) is not None and _reaches(found, base_file) for place in places)
+    candidates = (_below(place, parts[1:]) for place in places)
+    return any(found is not None and _reaches(found, base_file) for found in candidates)
 
 
 def _reaches(origin: FilePath, found: Definition) -> bool:
