@@ -25,6 +25,7 @@ from sdg_core.errors import PlanError
 from sdg_core.models.pool import open_models_of
 from sdg_core.pipelines.build import Pipeline
 from sdg_core.pipelines.compile import load_pipeline
+from sdg_core.pipelines.estimate import PipelineEstimate, estimate_pipeline
 from sdg_core.pipelines.events import PartitionFinished, PipelineSummary
 from sdg_core.pipelines.finish import check_complete
 from sdg_core.pipelines.generate import OnPartition, agenerate_pipeline
@@ -63,6 +64,7 @@ __all__ = [
     "PartitionStatus",
     "Pipeline",
     "PipelineConfig",
+    "PipelineEstimate",
     "PipelinePreview",
     "PipelineRunPlan",
     "PipelineStatus",
@@ -73,6 +75,7 @@ __all__ = [
     "Stage",
     "check_complete",
     "discover",
+    "estimate",
     "export",
     "generate",
     "is_pipeline",
@@ -165,6 +168,18 @@ def preview(path: PipelineLike, *, num_records: int = 10, root: str | Path | Non
             return await preview_pipeline(pipeline, rows=num_records, models=models)
 
     return run_until_signalled(main)
+
+
+@takes_pipeline
+def estimate(pipeline: OpenPipeline, *, sample: int = 20) -> PipelineEstimate:
+    """What making the remaining sources will take, judged by a sample of them that is read and taken through the stages with
+    simulated replies. Asks no model, so nothing is paid for; functions of the pipeline are run.
+
+    Raises RefusedError where a run would be refused.
+    """
+    if sample < 1:
+        raise PlanError(f"sample is {sample}", remedy="ask for at least 1 source")
+    return run_until_signalled(lambda: estimate_pipeline(pipeline, sample=sample))
 
 
 @takes_pipeline

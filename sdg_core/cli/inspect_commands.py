@@ -62,7 +62,7 @@ def preview(
     count = num_records or (10 if record is None else 1)
     if pipeline.is_pipeline(file):
         pipeline.refuse(file, **{"--record": record})
-        return pipeline.preview(file, num_records=count, as_json=as_json, root=root)
+        return pipeline.preview(file, num_records=count, as_json=as_json, full=full, root=root)
     from sdg_core import api
     from sdg_core.cli import show
     from sdg_core.cli.progress import waiting
@@ -79,24 +79,36 @@ def preview(
 @reports_errors
 def estimate(
     file: File,
-    sample: Annotated[int, typer.Option("-n", "--sample", min=1, help="Number of records to sample.")] = 5,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--sample",
+            min=1,
+            help="Number of records to sample. Default: 5; for a pipeline, 20 sources.",
+            show_default=False,
+        ),
+    ] = None,
     root: Root = None,
     num_records: NumRecords = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them; writes nothing."""
+    """Say what the remaining records will take: requests, tokens, cost, time. Asks models for a few of them, for a pipeline none;
+    writes nothing."""
     if pipeline.is_pipeline(file):
-        pipeline.refuse_estimate(file)
+        pipeline.refuse(file, **{"--num-records": num_records})
+        return pipeline.estimate(file, sample=sample, root=root, as_json=as_json)
     from sdg_core import api
-    from sdg_core.cli import show
+    from sdg_core.cli import show_estimate
     from sdg_core.cli.progress import waiting
     from sdg_core.cli.trust import ask_before_running
 
     ask_before_running(file, root=root)
-    with waiting("estimate", records=sample) as on_event:
+    count = sample or 5
+    with waiting("estimate", records=count) as on_event:
         dataset = api.open_dataset(file, root=root, num_records=num_records)
-        result = api.estimate(dataset, sample=sample, on_event=on_event)
-    show.estimate(result, as_json=as_json)
+        result = api.estimate(dataset, sample=count, on_event=on_event)
+    show_estimate.estimate(result, as_json=as_json)
     if result.failed:
         raise typer.Exit(FAILED_RECORDS)
 

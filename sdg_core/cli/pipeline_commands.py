@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -71,14 +71,18 @@ def refuse_for_dataset(file: Path, option: str) -> None:
     raise PlanError(f"{option}: {file} is a dataset, which has no stages to run elsewhere", remedy="omit the option")
 
 
-def refuse_estimate(file: Path) -> NoReturn:
-    """Raise PlanError for `sdg estimate`: what stages hand on shows only when it is made."""
-    from sdg_core.errors import PlanError
+def estimate(file: Path, *, sample: int | None, root: str | None, as_json: bool) -> None:
+    """`sdg estimate`."""
+    from sdg_core.api import pipelines
+    from sdg_core.cli import show_estimate
+    from sdg_core.cli.trust import ask_before_running
 
-    raise PlanError(
-        f"{file} is a pipeline; the number of tasks is not known in advance",
-        remedy="limit the cost of a run by run.max_cost or run.max_tokens; `sdg preview` generates a few rows",
-    )
+    ask_before_running(file, root=root)
+    chosen = {"sample": sample} if sample is not None else {}
+    result = pipelines.estimate(pipelines.open_pipeline(file, root=root), **chosen)
+    show_estimate.pipeline_estimate(result, as_json=as_json)
+    if result.failed:
+        raise typer.Exit(FAILED_RECORDS)
 
 
 def opened(file: Path, root: str | None) -> "api.Dataset":
@@ -96,7 +100,7 @@ def validate(file: Path, *, root: str | None, as_json: bool = False) -> None:
     show_pipeline.validated(look_at_pipeline(file, root=root), as_json=as_json)
 
 
-def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) -> None:
+def preview(file: Path, *, num_records: int, as_json: bool, full: bool, root: str | None) -> None:
     """`sdg preview`."""
     from sdg_core.api import pipelines
     from sdg_core.cli import show_pipeline
@@ -104,7 +108,7 @@ def preview(file: Path, *, num_records: int, as_json: bool, root: str | None) ->
 
     ask_before_running(file, root=root)
     result = pipelines.preview(file, num_records=num_records, root=root)
-    show_pipeline.preview(result, as_json=as_json)
+    show_pipeline.preview(result, as_json=as_json, full=full)
     if result.failures:
         raise typer.Exit(FAILED_RECORDS)
 

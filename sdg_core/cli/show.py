@@ -13,7 +13,6 @@ from rich.text import Text
 from sdg_core.api import RowGroupState, format_ranges, prompt_notices
 from sdg_core.cli.output import print_json, say
 from sdg_core.cli.show_money import (
-    estimate_costs,
     selection_lines,
     usage_lines,
     used_and_paid,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
         Dataset,
         DatasetPlan,
         DatasetStatus,
-        Estimate,
         ModelProvider,
         Preview,
     )
@@ -152,40 +150,6 @@ def preview(result: "Preview", *, as_json: bool, full: bool) -> None:
         say(f"record {failure.record} failed, column {failure.column}: {failure.message}", err=True)
 
 
-def estimate(result: "Estimate", *, as_json: bool) -> None:
-    """The outcome of `sdg estimate`."""
-    if as_json:
-        print_json(result.to_dict())
-        return
-    console = stdout()
-    if not result.remaining:
-        console.print("nothing to do: no records remain")
-        return
-    table = two_columns()
-    table.add_row("remaining", counted(result.remaining, "record"))
-    failed = f", {result.failed:,} of them failed ({result.first_failure})" if result.failed else ""
-    if result.reused:
-        table.add_row("reused", f"{counted(result.reused, 'cell')} already made and not requested again")
-    if not result.sampled:
-        table.add_row("expected", "no requests: every cell that costs something already exists")
-        console.print(table)
-        return
-    kept = "the replies are kept for the run" if result.kept else "requested now and not kept"
-    table.add_row("judged by", f"{counted(result.sampled, 'record')}, {kept}{failed}")
-    for line in usage_lines(result.usage):
-        table.add_row("expected", line)
-    for column, count in result.skipped.items():
-        table.add_row("skipped", f"{column}: about {counted(count, 'cell', 'cost')} nothing")
-    for line in estimate_costs(result):
-        table.add_row("cost", line)
-    if result.usage and not result.cost:
-        table.add_row("cost", "unknown: no model_configs entry has prices")
-    table.add_row("time", f"{_duration(result.seconds)} at the measured rate, at full concurrency")
-    if result.simulated:
-        table.add_row("simulated", "replies are simulated: tokens and time of real models will differ")
-    console.print(table)
-
-
 def status(current: "DatasetStatus", *, as_json: bool) -> None:
     """The outcome of `sdg status`."""
     if as_json:
@@ -241,11 +205,3 @@ def _troubles_and_costs(current: "DatasetStatus") -> Iterator[tuple[str, str]]:
 def _place(provider: "ModelProvider") -> str:
     nowhere = "a client of your own" if provider.provider_type == "custom" else "simulated (no network)"
     return provider.endpoint or nowhere
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

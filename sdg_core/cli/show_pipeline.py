@@ -18,9 +18,9 @@ from sdg_core.api.pipelines import (
     unread_notice,
 )
 from sdg_core.cli.output import print_json, say
-from sdg_core.cli.show_money import run_costs, selection_lines, used_and_paid
+from sdg_core.cli.show_money import run_costs, selection_lines, usage_lines, used_and_paid
 from sdg_core.cli.show_versions import run_table
-from sdg_core.cli.tables import stdout, two_columns
+from sdg_core.cli.tables import print_values, stdout, two_columns
 from sdg_core.counts import all_of, counted
 
 _SHOWN = 5
@@ -70,22 +70,24 @@ def _add_unread_notice(pipeline: OpenPipeline, table: Table) -> None:
         table.add_row(Text("notice", "yellow"), notice)
 
 
-def preview(result: PipelinePreview, *, as_json: bool) -> None:
-    """The outcome of `sdg preview`."""
-    records = result.table.to_pylist()
-    console = stdout()
+def preview(result: PipelinePreview, *, as_json: bool, full: bool) -> None:
+    """The outcome of `sdg preview`. full: long values as they are."""
+    cut: dict[str, Any] = {"longest": None} if full else {}
     if as_json:
-        print_json(records)
+        print_json(result.table.to_pylist())
     else:
-        for number, record in enumerate(records):
-            console.print(f"row {number}")
-            table = two_columns()
-            for name, value in record.items():
-                table.add_row(name, str(value))
-            console.print(table)
-    for locator, failure in result.failures:
-        where = f"{locator}, task {failure.task or 'all'}, {stage_label(failure.stage)}"
-        say(f"failed: {where}: {failure.message}", err=True)
+        console = stdout()
+        for number, lines in enumerate(result.shown(**cut)):
+            console.print(f"--- row {number}", style="dim")
+            print_values(console, lines)
+        for what, lines in result.shown_failures(**cut):
+            if lines:
+                console.print(f"--- failed: {what}", style="dim", soft_wrap=True)
+                print_values(console, lines)
+        for line in usage_lines(result.usage):
+            console.print(f"usage: {line}", soft_wrap=True)
+    for what, _ in result.shown_failures():
+        say(f"failed: {what}", err=True)
 
 
 def summary(result: PipelineSummary, *, following: str | None, as_json: bool) -> None:

@@ -32,7 +32,7 @@ def print_values(console: Console, lines: Iterable[tuple[str, str]]) -> None:
         for name, value in rows:
             table.add_row(name, value)
         return console.print(table)
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         first, *more = value.split("\n")
         text = "\n".join([f"{name.ljust(width)} {first}", *(f"{'':{width}} {line}" for line in more)])

@@ -68,7 +68,7 @@ class CellStore:
 
     def mark(self, column: str, values: Mapping[str, Any]) -> str:
         """A mark of the values that a cell is made from; empty for columns that are not kept."""
-        if not self.keeps(column):
+        if column not in self._kept:
             return ""
         return _digest([values.get(other) for other in self._reads[column]])
 

@@ -29,12 +29,16 @@ class Scaled:
     high: UsageByModel
 
 
+_Terms = dict[tuple[str, str], list[tuple[Sequence[float], int]]]
+"""By model alias and what is counted: what the sample used, and how many of its kind there will be; several terms add up."""
+
+
 def scaled(used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chosen: Sequence[int]) -> Scaled:
     """What a sample used, column by column, scaled to the cells ahead (`work`).
 
     Where it is known who skips a column, the cells that were made stand for those ahead; else all records of the sample do.
     """
-    sums: dict[tuple[str, str], tuple[float, float, float]] = {}
+    terms: _Terms = {}
     for column, by_record in used.items():
         cells = work.get(column, 0)
         known = skips.share_made(column) is not None
@@ -42,19 +46,30 @@ def scaled(used: UsedByCell, work: Mapping[str, int], skips: SkipsAhead, *, chos
         names = {(a, name) for usage in by_record.values() for a, counts in usage.items() for name in counts}
         for alias, name in names if cells else ():
             given = [usage.get(alias, {}).get(name, 0) for usage in by_record.values()]
-            values = [*given, *([0] * (size - len(given)))]
-            total, error = _total(values, cells)
-            before = sums.get((alias, name), (0.0, 0.0, 0.0))
-            sums[alias, name] = (before[0] + total, before[1] + error**2, before[2] + sum(values))
-    usage: UsageByModel = {}
-    low: UsageByModel = {}
-    high: UsageByModel = {}
-    for (alias, name), (total, variance, seen) in sorted(sums.items()):
-        error = math.sqrt(variance)
-        usage.setdefault(alias, {})[name] = math.ceil(total - 1e-9)
-        low.setdefault(alias, {})[name] = math.floor(max(min(total, seen), total - error))
-        high.setdefault(alias, {})[name] = math.ceil(total + error)
-    return Scaled(usage, low, high)
+            terms.setdefault((alias, name), []).append(([*given, *([0] * (size - len(given)))], cells))
+    return _summed(terms)
+
+
+def scaled_to(used: Sequence[Mapping[str, Mapping[str, float]]], count: int) -> Scaled:
+    """What some wholes used, such as sources of a pipeline, per model alias, scaled to `count` of them."""
+    terms: _Terms = {}
+    for alias, name in {(alias, name) for usage in used for alias, counts in usage.items() for name in counts}:
+        values = [usage.get(alias, {}).get(name, 0) for usage in used]
+        terms[alias, name] = [(values, count)]
+    return _summed(terms)
+
+
+def _summed(terms: _Terms) -> Scaled:
+    found = Scaled({}, {}, {})
+    for (alias, name), parts in sorted(terms.items()):
+        sums = [_total(values, cells) for values, cells in parts]
+        total = sum(expected for expected, _ in sums)
+        error = math.sqrt(sum(error**2 for _, error in sums))
+        seen = sum(sum(values) for values, _ in parts)
+        found.usage.setdefault(alias, {})[name] = math.ceil(total - 1e-9)
+        found.low.setdefault(alias, {})[name] = math.floor(max(min(total, seen), total - error))
+        found.high.setdefault(alias, {})[name] = math.ceil(total + error)
+    return found
 
 
 def _total(values: Sequence[float], cells: int) -> tuple[float, float]:

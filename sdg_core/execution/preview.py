@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,15 @@ Prompts = Mapping[int, Mapping[str, tuple[Message, ...]]]
 """By record and column, the messages that a model was sent first."""
 UsedByCell = Mapping[str, Mapping[int, UsageByModel]]
 """By column and record, what models used for a cell."""
+
+
+def shown_messages(messages: Iterable[Message], *, longest: int | None = LONGEST) -> list[tuple[str, str]]:
+    """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
+    names = {"user": "prompt"}
+    return [
+        (f"  {names.get(message.role, message.role)}", shown_value(message_text(message), longest=longest))
+        for message in messages
+    ]
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,8 @@ class Preview:
         return found
 
     def shown_prompt(self, record: int, column: str, *, longest: int | None = LONGEST) -> list[tuple[str, str]]:
-        """The messages of a prompt with the role of each, as `  prompt` and `  system`."""
-        messages = self.prompts.get(record, {}).get(column, ())
-        names = {"user": "prompt"}
-        return [
-            (f"  {names.get(message.role, message.role)}", shown_value(message_text(message), longest=longest))
-            for message in messages
-        ]
+        """The messages that a column of a record was asked with; see `shown_messages`."""
+        return shown_messages(self.prompts.get(record, {}).get(column, ()), longest=longest)
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""

@@ -62,7 +62,7 @@ def pipeline_budget(
     for source in carry_sources(pipeline.layout, version):
         if source.name not in spent and _shares_columns(pipeline, pipeline.layout.version(source.name)):
             other = pipeline.layout.version(source.name)
-            spent[source.name] = _spent(other, _footers_in(other), models, replies)
+            spent[source.name] = _spent(other, footers_in(other), models, replies)
     spent[layout.name] = _spent(layout, footers, models, replies)
     used = [model for model, _ in pipeline.plan.shell.models.values()]
     currency = next((model.prices.currency for model in used if model.prices is not None), "")
@@ -93,7 +93,7 @@ def note_costs(pipeline: OpenPipeline, dataset: Dataset, ledger: Ledger | None) 
     replies = paid_replies(ledger, pipeline.name)
     for name in pipeline.layout.versions():
         version = pipeline.layout.version(name)
-        earlier = _earlier(pipeline.layout, version, _footers_in(version), models, replies)
+        earlier = _earlier(pipeline.layout, version, footers_in(version), models, replies)
         if earlier and metadata_or_none(version) is not None:
             note_earlier_versions(version.metadata, {name: spent.to_dict() for name, spent in earlier.items()})
 
@@ -107,7 +107,7 @@ def _earlier(
 ) -> dict[str, Spent]:
     def look(name: str) -> tuple[Spent, set[str]]:
         earlier = layout.version(name)
-        there = _footers_in(earlier)
+        there = footers_in(earlier)
         return _spent(earlier, there, models, replies), _carried_from(there)
 
     return follow_carried(version, _carried_from(footers), look=look)
@@ -117,7 +117,7 @@ def _carried_from(footers: Sequence[PartitionFooter]) -> set[str]:
     return {name for footer in footers for name in footer.carried}
 
 
-def _footers_in(version: SourcesLayout) -> list[PartitionFooter]:
+def footers_in(version: SourcesLayout) -> list[PartitionFooter]:
     """The footers of a version's files; a damaged one says nothing."""
     found = []
     for index in version.existing_row_groups():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sdg_core.config.pipeline import ExplodeStage, FilterStage, FunctionStage, RenameStage, SelectStage, SplitStage
 from sdg_core.custom import Failed, Filtered
 from sdg_core.errors import CellError
-from sdg_core.execution.cells import FailedRecord, RecordMaker, WaitingRecord
+from sdg_core.execution.cells import FailedRecord, OnPrompt, RecordMaker, WaitingRecord
 from sdg_core.execution.open_row_group import OpenGroup
 from sdg_core.execution.run_state import window_size
 from sdg_core.execution.settle import settle_record
@@ -72,7 +72,9 @@ class StageRunner:
         executor: StageExecutor,
         journal: Journal | None,
         budget: FailureBudget,
+        on_prompt: OnPrompt | None = None,
     ) -> None:
+        """on_prompt: told of every prompt, with the number of its task (`task_number`)."""
         loop = asyncio.get_running_loop()
         self._models = models
         self._budget = budget
@@ -82,7 +84,7 @@ class StageRunner:
         )
         self._makers = {
             plan.place: (
-                RecordMaker(plan.columns, models, journal=journal),
+                RecordMaker(plan.columns, models, journal=journal, on_prompt=on_prompt),
                 GroupPhases(plan.columns, models, loop=loop),
             )
             for plan in stages

@@ -65,7 +65,7 @@ def test_the_command_says_what_is_ahead(tmp_path: Path) -> None:
     root = ("--root", tmp_path / "root")
     shown = sdg("estimate", file, "-n", "2", *root)
     assert shown.returncode == 0, shown.stderr
-    for words in ("25 records", "2 records, asked for now", "25 requests", "EUR", "measured rate", "simulated"):
+    for words in ("25 records", "2 records, requested now", "25 requests", "EUR", "measured rate", "simulated"):
         assert words in shown.stdout
     data = json.loads(sdg("estimate", file, "--json", *root).stdout)
     assert data["lacking"] == 25 and data["total_cost"]["EUR"] > 12 and data["usage"]["writer"]["requests"] == 25
