@@ -44,7 +44,7 @@ check: .venv/.dev ## Lint, formatting, types, import contracts
 ui: .venv/.demo ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/dagster dev
 
-bench: .venv/.demo ## Time the work that needs no model against a hand-written script
+bench: .venv/.dev ## Time the work that needs no model against a hand-written script
 	@$(BIN)/python benchmarks/w1.py
 
 clean: ## Remove .venv, .dagster and caches; generated data stays

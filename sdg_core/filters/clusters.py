@@ -132,7 +132,10 @@ def components(count: int, pairs: tuple[NDArray[np.integer[Any]], NDArray[np.int
     Raises FilterError where scipy was left out of the environment.
     """
     if find_spec("scipy") is None:
-        raise FilterError("near-duplicates need the library scipy, which is not installed", remedy="pip install scipy")
+        raise FilterError(
+            "near-duplicates need the library scipy, which is not installed",
+            remedy="pip install 'sdg-dagster[dedup]'",
+        )
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

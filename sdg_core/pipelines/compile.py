@@ -41,7 +41,7 @@ from sdg_core.pipelines.split import DEFAULT_SIZES
 from sdg_core.pipelines.tokens import open_tokenizer
 from sdg_core.pipelines.user_stages import Looking, made_stage, read_mark
 from sdg_core.plan.checks.config import check_config
-from sdg_core.plan.checks.processors import check_processor_types, check_processors
+from sdg_core.plan.checks.processors import check_processor_types, check_processors, check_rule_libraries
 from sdg_core.plan.checks.seeds import check_sql
 from sdg_core.plan.checks.select import names_in_select
 from sdg_core.plan.compile import columns_dropped_by, compile_plan, dropped_columns
@@ -223,9 +223,8 @@ class _Compiler:
         self._need_text(stage.column, ("stages", place, "column"))
         size = stage.size or DEFAULT_SIZES.get(stage.unit, DEFAULT_SIZES["characters"])
         if stage.overlap >= size:
-            self._problem(
-                ("stages", place, "overlap"), f"{stage.overlap} is not smaller than the size, {size}; lower it"
-            )
+            message = f"{stage.overlap} is not smaller than the size, {size}; lower it"
+            self._problem(("stages", place, "overlap"), message)
         start = f"{stage.column}_start"
         self._known = self._known.adding(frozenset({start}), {start: pa.int64()})
 
@@ -235,15 +234,16 @@ class _Compiler:
         try:
             tokenize, mark = open_tokenizer(path)
         except PlanError as error:
-            self._problem(
-                ("stages", plan.place, "tokenizer" if path is not None else "unit"), f"{error.message}; {error.remedy}"
-            )
+            key = "tokenizer" if path is not None else "unit"
+            self._problem(("stages", plan.place, key), f"{error.message}; {error.remedy}")
             return plan, ""
         return replace(plan, tokenize=tokenize), mark
 
     def _filter(self, place: int, stage: FilterStage) -> None:
         if stage.keep is None:
             self._need_text(stage.column, ("stages", place, "column"))
+            for path, message in check_rule_libraries(stage.quality):
+                self._problem(("stages", place, *path), message)
             return
         try:
             names = sorted(template_references(stage.keep))

@@ -224,6 +224,7 @@ def test_what_of_plan_is_not_pure_is_named() -> None:
     """A new module of `plan` is pure, or it gets a reason not to be."""
     impure = {
         "effects": "reads code that is only to be looked at",
+        "extras": "asks which libraries are installed",
         "import_builder_config": "writes what it makes of a Data Designer config",
         "in_memory": "inspects objects given in Python",
         "load": "reads the file",

@@ -1,17 +1,21 @@
-"""An image without what its datasets do not use: neither scipy's 100 MB nor a web server are needed where nothing asks for them.
+"""An image without what its datasets do not use: neither scipy's 113 MB nor a web server are needed where nothing asks for them.
 
-Both stay declared dependencies: `gaussian`, `poisson` and `binomial` draw by scipy's special functions, and the UI is Dagster's.
+scipy comes with the extras of what uses it; the web server stays a declared dependency, for the UI is Dagster's.
 """
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sdg_core import api
 from sdg_core.errors import FilterError, SdgError
 from sdg_core.filters.deduplicate import EmbeddingDuplicates
+from sdg_core.plan.extras import Extra
 from tests.support.sdg import PROJECT, category, dataset_config, environment, llm, uuid, write_config
 
 WITHOUT = """
@@ -46,7 +50,6 @@ def test_a_dataset_that_uses_neither_loads_runs_and_is_finished(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("kind", "params"),
     [
-        ("gaussian", {"mean": 0, "stddev": 1}),
         ("poisson", {"mean": 3}),
         ("binomial", {"n": 5, "p": 0.5}),
         ("scipy", {"dist_name": "norm", "dist_params": {}}),
@@ -58,12 +61,73 @@ def test_a_sampler_that_needs_it_says_so_before_anything_is_made(
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     column = {"column_type": "sampler", "name": "size", "sampler_type": kind, "params": params}
-    path = write_config(tmp_path / "dataset.yaml", dataset_config(uuid(), column))
-    with pytest.raises(SdgError) as refused:
-        api.open_dataset(path)
-    said = str(refused.value)
+    said = refusal(tmp_path, dataset_config(uuid(), column))
     assert f"columns[1].params: the sampler {kind} needs the library scipy" in said
-    assert "pip install scipy" in said
+    assert "pip install 'sdg-dagster[distributions]'" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "processor", "said"),
+    [
+        (
+            "rensa",
+            {"processor_type": "deduplicate", "method": "minhash", "columns": ["text"]},
+            "minhash needs the library rensa",
+        ),
+        (
+            "scipy",
+            {"processor_type": "deduplicate", "method": "minhash", "columns": ["text"]},
+            "minhash needs the library scipy",
+        ),
+        (
+            "scipy",
+            {"processor_type": "deduplicate", "method": "embedding", "columns": ["text"]},
+            "embedding needs the library scipy",
+        ),
+        (
+            "py3langid",
+            {
+                "processor_type": "filter",
+                "column": "text",
+                "quality": [{"rule": "language", "language": "en", "at_least": 0.5}],
+            },
+            "rule language needs the library py3langid",
+        ),
+    ],
+)
+def test_a_processor_says_so_before_its_records_are_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, processor: dict[str, object], said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    config = dataset_config(uuid(), llm("text", "a ticket"), processors=[{"name": "last", **processor}])
+    refused = refusal(tmp_path, config)
+    assert "processors[0]." in refused and said in refused
+
+
+def test_a_rule_in_a_pipeline_says_so_before_its_sources_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "py3langid", None)
+    rules = [{"rule": "words", "at_least": 1}, {"rule": "language", "language": "en", "at_least": 0.5}]
+    stage = {"stage": "filter", "column": "content", "quality": rules}
+    config = {"kind": "pipeline", "name": "pages", "sources": {"reader": "files", "path": "*.txt"}, "stages": [stage]}
+    path = write_config(tmp_path / "pipeline.yaml", config)
+    with pytest.raises(SdgError, match=r"stages\[0\]\.quality\[1\]\.rule: .*pip install 'sdg-dagster\[language\]'"):
+        api.open_pipeline(path)
+
+
+def test_exact_duplicates_and_other_rules_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("scipy", "rensa", "py3langid"):
+        monkeypatch.setitem(sys.modules, module, None)
+    processors = [
+        {"name": "same", "processor_type": "deduplicate", "columns": ["text"]},
+        {"name": "short", "processor_type": "filter", "column": "text", "quality": [{"rule": "words", "at_least": 1}]},
+    ]
+    normal = {"column_type": "sampler", "name": "size", "sampler_type": "gaussian", "params": {"mean": 0, "stddev": 1}}
+    config = dataset_config(uuid(), normal, llm("text", "a ticket"), processors=processors)
+    dataset = api.open_dataset(write_config(tmp_path / "dataset.yaml", config), root=tmp_path / "data")
+    api.generate(dataset)
+    assert api.process(dataset).num_rows
 
 
 def test_near_duplicates_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +136,23 @@ def test_near_duplicates_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(FilterError, match="near-duplicates need the library scipy"):
         found.decide()
+
+
+def test_the_extras_that_messages_and_pages_name_exist() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    files = [*PROJECT.glob("sdg_*/**/*.py"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("deploy/**/*")]
+    named = [
+        name
+        for path in files
+        if path.is_file()
+        for listed in re.findall(r"sdg-dagster\[([a-z,0-9]+)\]", path.read_text(encoding="utf-8"))
+        for name in listed.split(",")
+    ]
+    assert {*named, *get_args(Extra)} <= {*project["optional-dependencies"]}
+
+
+def refusal(directory: Path, config: dict[str, object]) -> str:
+    path = write_config(directory / "dataset.yaml", config)
+    with pytest.raises(SdgError) as refused:
+        api.open_dataset(path)
+    return str(refused.value)

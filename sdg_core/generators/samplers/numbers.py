@@ -24,6 +24,7 @@ from sdg_core.config.samplers import (
     ScipyParams,
     UniformParams,
 )
+from sdg_core.generators.samplers.normal import standard_normal
 from sdg_core.plan.sampling.distributions import distribution, is_discrete
 from sdg_core.plan.sampling.rng import Words, to_open_unit, to_unit
 from sdg_core.plan.types.samplers import drawn_type
@@ -111,10 +112,7 @@ def _uniform(params: UniformParams, unit: Floats) -> Floats:
 
 
 def _gaussian(params: GaussianParams, words: Words) -> Floats:
-    from scipy.special import ndtri  # 0.3 s to import; only those who draw from a normal distribution pay
-
-    standard: Floats = ndtri(to_open_unit(words))
-    return params.mean + params.stddev * standard
+    return params.mean + params.stddev * standard_normal(to_open_unit(words))
 
 
 def _binomial(params: BinomialParams, unit: Floats) -> Ints:

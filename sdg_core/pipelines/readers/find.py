@@ -1,7 +1,6 @@
 """The sources that there are now, by what the pipeline file says of them; and what is known of readers without reading."""
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -23,10 +22,11 @@ from sdg_core.pipelines.readers.base import SOURCE_COLUMN, Record, Source
 from sdg_core.pipelines.readers.files import is_url, local_sources, object_sources
 from sdg_core.pipelines.readers.tables import read_parquet
 from sdg_core.pipelines.readers.text import read_csv, read_json_lines, read_text
+from sdg_core.plan.extras import Extra, missing_library
 from sdg_core.seeds.files import SeedFile
 from sdg_core.store.objects import StorePath
 
-_LIBRARIES = {
+_LIBRARIES: dict[str, tuple[str, Extra]] = {
     "html": ("trafilatura", "documents"),
     "pdf": ("pypdfium2", "documents"),
     "docx": ("docx", "documents"),
@@ -43,10 +43,10 @@ _COLUMNS = {
 
 def missing_extra(reader: str) -> str | None:
     """What to install before a reader can be used; None if everything is there."""
-    module, extra = _LIBRARIES.get(reader, (None, None))
-    if module is None or find_spec(module) is not None:
+    if reader not in _LIBRARIES:
         return None
-    return f"the reader {reader} needs a library that is not installed: pip install 'sdg-dagster[{extra}]'"
+    module, extra = _LIBRARIES[reader]
+    return missing_library(f"the reader {reader}", modules=(module,), extra=extra)
 
 
 def needs_code_or_network(config: Sources, env: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """Checks of processors: their names do not collide, their columns exist, their templates can be read."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import pyarrow as pa
 
@@ -12,10 +12,12 @@ from sdg_core.config.processors import (
     DropColumnsProcessor,
     FilterProcessor,
     Processor,
+    QualityBounds,
     RowProcessor,
     SchemaTransformProcessor,
 )
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.extras import missing_library
 from sdg_core.plan.names import did_you_mean, duplicates, matching_columns
 from sdg_core.plan.templates.engine import TemplateSyntaxError, chooses, template_references
 from sdg_core.plan.types.arrow import type_name
@@ -140,8 +142,31 @@ def _check_row_processor(processor: RowProcessor, known: Set[str] | None) -> Pro
             for place, name in enumerate(processor.columns):
                 if known is not None and name not in known:
                     yield ("columns", place), _unknown(name, known)
+    yield from _check_libraries(processor)
     if isinstance(processor, DeduplicateProcessor) and processor.score is not None:
         yield from check_condition(as_template(processor.score), "score", known)
+
+
+def _check_libraries(processor: RowProcessor) -> Problems:
+    match processor:
+        case FilterProcessor(quality=rules):
+            yield from check_rule_libraries(rules)
+        case DeduplicateProcessor(method="minhash" | "embedding" as method):
+            modules = ("rensa", "scipy") if method == "minhash" else ("scipy",)
+            absent = missing_library(f"deduplication by {method}", modules=modules, extra="dedup")
+            if absent is not None:
+                yield ("method",), absent
+        case _:
+            pass
+
+
+def check_rule_libraries(rules: Sequence[QualityBounds]) -> Problems:
+    """Quality rules whose library is not installed."""
+    for place, bounds in enumerate(rules):
+        if bounds.rule == "language":
+            absent = missing_library("the quality rule language", modules=("py3langid",), extra="language")
+            if absent is not None:
+                yield ("quality", place, "rule"), absent
 
 
 def as_template(source: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 from sdg_core.config.columns import Column, SamplerColumn, SeedColumn
 from sdg_core.config.samplers import (
@@ -10,7 +9,6 @@ from sdg_core.config.samplers import (
     BinomialParams,
     CategoryParams,
     DatetimeParams,
-    GaussianParams,
     PoissonParams,
     SamplerParams,
     ScipyParams,
@@ -18,6 +16,7 @@ from sdg_core.config.samplers import (
     TimedeltaParams,
 )
 from sdg_core.config.yaml_document import Path, Problems
+from sdg_core.plan.extras import missing_library
 from sdg_core.plan.names import did_you_mean
 from sdg_core.plan.sampling.datetimes import is_time_format, parse_time
 from sdg_core.plan.sampling.distributions import Patience, distribution_fault
@@ -59,21 +58,26 @@ def _check_params(params: SamplerParams, around: Around) -> Problems:
     match params:
         case DatetimeParams():
             yield from _check_datetime(params)
-        case GaussianParams() | BinomialParams() | PoissonParams() | ScipyParams() | BernoulliMixtureParams() if (
-            find_spec("scipy") is None
-        ):
-            yield (
-                (),
-                f"the sampler {params.sampler_type} needs the library scipy, which is not installed: pip install scipy",
-            )
+        case BinomialParams() | PoissonParams():
+            absent = _missing_scipy(params)
+            if absent is not None:
+                yield (), absent
         case SubcategoryParams() if params.category not in around.also_known:
             yield from _check_parent(params, around.columns, seeded=around.seeded)
         case TimedeltaParams() if params.reference_column_name not in around.also_known:
             yield from _check_reference(params, around.columns, seeded=around.seeded)
         case ScipyParams() | BernoulliMixtureParams():
+            absent = _missing_scipy(params)
+            if absent is not None:
+                yield (), absent
+                return
             fault = distribution_fault(params.dist_name, params.dist_params, patience=around.patience)
             if fault is not None:
                 yield (fault[0],), fault[1]
+
+
+def _missing_scipy(params: SamplerParams) -> str | None:
+    return missing_library(f"the sampler {params.sampler_type}", modules=("scipy",), extra="distributions")
 
 
 def _check_parent(params: SubcategoryParams, columns: Mapping[str, Column], *, seeded: bool) -> Problems:

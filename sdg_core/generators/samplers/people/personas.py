@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdg_core.config.people import PeopleParams, PersonParams
+from sdg_core.generators.samplers.normal import standard_normal
 from sdg_core.generators.samplers.people.persona_words import (
     CENSUS_VALUES,
     HOBBIES,
@@ -110,9 +111,7 @@ def _persona(people: pl.DataFrame, draws: Draws, census: Mapping[str, pl.Series]
 
 
 def _trait(trait: str, draws: Draws) -> pl.Series:
-    from scipy.special import ndtri  # 0.3 s to import; only those who draw personas pay
-
-    standard = ndtri(to_open_unit(draws.words(_TRAIT_SLOTS[trait])))
+    standard = standard_normal(to_open_unit(draws.words(_TRAIT_SLOTS[trait])))
     score = np.clip(np.rint(50 + 10 * standard), _LOWEST, _HIGHEST).astype(np.int64)
     label = np.searchsorted([35, 45, 55, 65], score, side="right")
     words = [words for words, _ in TRAIT_WORDS[trait]]
