@@ -161,7 +161,7 @@ def measure_constraints(dataset: ConfigLike | Dataset) -> "tuple[Acceptance, ...
 
 
 def _ask(dataset: Dataset, work: Callable[[ModelPool], Awaitable[Result]], *, checked: bool = True) -> Result:
-    """Work that asks models and touches no file."""
+    """Work that sends requests to models and touches no file."""
 
     async def main() -> Result:
         async with open_models_of(dataset.plan, env=dataset.env) as models:

@@ -442,12 +442,10 @@ def test_a_node_that_dies_costs_what_it_had(cluster: RayCluster, tmp_path: Path)
     doomed = cluster.others[-1].node_id
 
     def kill() -> None:
-        while doomed not in lines(project, "nodes"):
-            stopped.wait(0.02)
+        wait_until(lambda: doomed in lines(project, "nodes"), "the node that is lost has work")
         cluster.kill_node(doomed)
         (tmp_path / "go on").touch()
 
-    stopped = threading.Event()
     killer = threading.Thread(target=kill)
     killer.start()
     assert project.generate().states == {"complete": 6}
