@@ -140,5 +140,5 @@ class Progress:
         self._next = time.monotonic() + PROGRESS_EVERY
         self._log.info(
             f"{self._made:,} of {counted(self._records, 'record')} generated, {self._failed:,} failed; "
-            f"on disk: {self._files:,} of {counted(self._row_groups, 'row group')}"
+            f"{self._files:,} of {counted(self._row_groups, 'row group', 'are')} on disk"
         )
