@@ -63,7 +63,7 @@ def read_text_table(content: bytes, suffix: str, *, source: str, options: TextOp
 
 
 def _decoded(content: bytes, encoding: str | None, *, source: str) -> str:
-    remedy = "set encoding in seed_config.source, as in latin-1"
+    remedy = "set encoding in seed_config.source, as in cp1252"
     if encoding is None:
         marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
         if marked is not None:

@@ -247,6 +247,7 @@ STATUSES: dict[str, bytes | Write | Callable[[str], bytes]] = {
     "status-103": lambda route: b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + whole(body_of(route)),
     "status-101": head("101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade") + b"\x81\x05hello",
     "cookie": lambda route: whole(body_of(route), "Set-Cookie: a=b; Domain=.com"),
+    "gateway-header": lambda route: whole(body_of(route), "X-Policy: " + "y" * 20_000),
     "error-echo": whole(f'{{"error": {{"message": "key {KEY} \\u001b[2J"}}}}'.encode(), status="400 X"),
     "error-list": whole(b'[{"error": [1]}]', status="400 X"),
     "error-deep": whole(nested(3_000), status="500 X"),

@@ -31,7 +31,7 @@ KINDS = ("chat", "structured", "embedding", "image", "image-chat", "anthropic", 
 SECONDS = 3.0
 SECONDS_OF_RUNS = 3.0
 CORRECTIONS = {"max_conversation_correction_steps": 0, "max_conversation_restarts": 0}
-GOOD = {"odd-encoding", "status-103", "cookie", "mark", "sse", "status-201", "status-206"}
+GOOD = {"odd-encoding", "status-103", "cookie", "gateway-header", "mark", "sse", "status-201", "status-206"}
 """Of the answers that are not of one kind, those that a reply may be in."""
 ASK_TO_WAIT = {name for name in QUIRKS if name.startswith("retry-")} | {"status-429", "error-codes", "error-number"}
 """A server that only ever says this is waited for until the rule about stalls ends the run; no record fails."""

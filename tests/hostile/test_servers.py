@@ -20,7 +20,7 @@ from sdg_core.models.providers.openai import OpenAIClient
 from sdg_core.models.providers.pictures import PublicResolver, allowed_hosts, check_address, check_content
 from sdg_core.models.providers.redaction import Redaction
 from sdg_core.models.secrets import is_unmistakable
-from sdg_core.models.types import ImageRequest
+from sdg_core.models.types import ChatRequest, ImageRequest, Message
 from sdg_core.store.objects import object_path
 from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import PNG
@@ -158,6 +158,28 @@ async def test_a_picture_elsewhere_is_not_asked_for() -> None:
             await client.make_images(request)
         await client.aclose()
     assert other.checks == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"]
+)
+async def test_a_server_that_answers_what_is_not_http_is_there(answer: bytes) -> None:
+    """Its replies may be sound: they are judged by themselves, and what is wrong with them is said as it is."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = OpenAIClient(ModelProvider(name="p", endpoint=f"http://127.0.0.1:{port}/v1"), api_key=None)
+        await client.check()
+        request = ChatRequest("m", (Message("user", "x"),), InferenceParameters())
+        with pytest.raises(TransientModelError, match="answered with what is not valid HTTP"):
+            await client.chat(request)
+        await client.aclose()
 
 
 JPEG = b"\xff\xd8\xff\xe0" + b"x" * 40 + b"\xff\xd9"

@@ -27,6 +27,8 @@ from sdg_core.plan.variables import is_this_machine
 from sdg_core.system.bounded_body import BodyTooLargeError, read_bounded
 
 _CHECK_TIMEOUT = 10.0
+_HEADER_BYTES = 2**16
+"""What one header of an answer may have: gateways put policies and traces there, beyond the 8 KB that aiohttp allows."""
 _LONG_BODY = 2**18
 """Bytes of an answer above which it is decoded in a thread: 64 MiB are possible, and take seconds."""
 
@@ -166,6 +168,8 @@ class HttpSender:
                 proxy_auth=target.login,
             ) as response:
                 status = response.status
+        except aiohttp.ClientResponseError:
+            return  # an answer, if not one that can be read: what the replies are like, their own requests find out
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = f"no answer within {_CHECK_TIMEOUT:g} s" if isinstance(error, TimeoutError) else str(error)
             raise PermanentModelError(
@@ -214,7 +218,10 @@ def _within(seconds: float) -> aiohttp.ClientTimeout:
 
 def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        max_field_size=_HEADER_BYTES,
     )
 
 

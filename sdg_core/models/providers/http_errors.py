@@ -109,6 +109,8 @@ def error_from_exception(error: Exception, *, caller: Caller, model: str, timeou
     where = f"{caller.endpoint} (model {model!r})"
     if isinstance(error, TimeoutError):
         return TransientModelError(f"{where} gave no complete answer within {timeout:g} s")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return TransientModelError(f"{where} answered with what is not valid HTTP: {caller.redact(error.message)}")
     words = caller.redact(f"{type(error).__name__}: {error}")
     if isinstance(error, ValueError | aiohttp.ClientSSLError):  # a URL, header or certificate that will not do
         remedy = f"check model_providers[{caller.provider}].endpoint"
