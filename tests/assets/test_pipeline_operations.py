@@ -185,7 +185,7 @@ def test_a_failed_task_is_a_warning_that_names_its_partition(notes: Notes, insta
     assert notes.make(instance, "00000", "00001").is_success
     verdict = notes.verdicts["sources_match_plan"]
     assert not verdict.passed and verdict.severity is dg.AssetCheckSeverity.WARN
-    assert "1 sources are partial or given up, in partitions 00001" in (verdict.description or "")
+    assert "1 source is partial or given up, in partitions 00001" in (verdict.description or "")
     [event] = [event for event in events(instance) if event.partition == "00001"]
     assert "a bad note" in str(event.metadata["failures"].value)
     assert notes.make(instance, "00000", "00000", "notes/dataset").status is dg.DagsterRunStatus.FAILURE

@@ -119,7 +119,7 @@ def test_what_duckdb_reads_stays_possible(duckdb_file: Path, query: str) -> None
 
 
 def test_options_of_duckdb_that_write_files(duckdb_file: Path) -> None:
-    with pytest.raises(SeedError, match="profiling_output is no option"):
+    with pytest.raises(SeedError, match="profiling_output is not an option"):
         asked(duckdb_file, "duckdb:///x.duckdb?profiling_output=out.json", "SELECT a FROM t ORDER BY a")
     with pytest.raises(SeedError, match=r"none\.duckdb does not exist"):
         asked(duckdb_file, "duckdb:///none.duckdb", "SELECT 1 ORDER BY 1")

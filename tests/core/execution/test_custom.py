@@ -154,7 +154,7 @@ def _return(value: Any) -> Callable[..., Any]:
         (_raise(SystemExit(3)), "raised SystemExit: 3"),
         (_return(5), "returned for 'c': 5 is int, not str; declare output_type"),
         (_return({"x": 1}), "is dict, not str"),
-        (_return("\ud800"), "half a surrogate pair"),
+        (_return("\ud800"), "a lone surrogate"),
         (_return({"c": "v", "other": 1}), "returned 'other', which is neither the column nor declared"),
     ],
 )

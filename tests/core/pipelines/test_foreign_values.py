@@ -41,10 +41,10 @@ FAILURES = {
     "fails": r"\udcff",
     "fails with none": "None",
     "number": "the function returned a record that no row can hold: 1 is not the name of a column, which is text",
-    "name": "the function returned a record that no row can hold: a key of the record: character 0 is \\udcff, half of a "
-    "surrogate pair, which is not text",
-    "text": "the function returned a record that no row can hold: the record.deep[0].a: character 0 is \\udcff, half of a "
-    "surrogate pair, which is not text",
+    "name": "the function returned a record that no row can hold: a key of the record: character 0 is \\udcff, a lone "
+    "surrogate, which is not text",
+    "text": "the function returned a record that no row can hold: the record.deep[0].a: character 0 is \\udcff, a lone "
+    "surrogate, which is not text",
 }
 
 

@@ -146,7 +146,7 @@ def test_a_batch_with_too_few_slots_names_its_stage(tmp_path: Path) -> None:
     functions(tmp_path)
     stages = [SPLIT, {"stage": "function", "function": "./own.py:short", "batch_size": 9}]
     project = Project(tmp_path, stages).write(a="one two three")
-    with pytest.raises(FunctionError, match=r"stages\[1\].*1 slots for 2 records"):
+    with pytest.raises(FunctionError, match=r"stages\[1\].*1 slot for 2 records"):
         project.generate()
 
 

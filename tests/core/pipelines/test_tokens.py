@@ -94,7 +94,7 @@ def test_a_pipeline_splits_by_the_tokenizer_of_its_model(tmp_path: Path, tokeniz
             {"tokenizer": "nowhere.json"},
             r"stages\[0\]\.tokenizer: .*nowhere.json cannot be read.*name the tokenizer.json",
         ),
-        ({"tokenizer": "docs/a.txt"}, r"stages\[0\]\.tokenizer: .*a.txt is no tokenizer"),
+        ({"tokenizer": "docs/a.txt"}, r"stages\[0\]\.tokenizer: .*a.txt is not a tokenizer"),
         ({"tokenizer": "x.json", "unit": "words"}, r"tokenizer belongs to unit: tokens, but the unit is words"),
         ({"overlap": 9}, r"stages\[0\]\.overlap: 9 is not smaller than the size, 9"),
     ],

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from sdg_core.pipelines.generate import agenerate_pipeline
 from sdg_core.testing import ModelServer
 from sdg_core.testing.model_answers import tool_calls
@@ -46,10 +44,3 @@ def test_models_and_tools_are_checked(tmp_path: Path) -> None:
     assert outcome.returncode == 2, "the server does not answer"
     assert "127.0.0.1:9" in outcome.stdout and "lookup" in outcome.stdout
     assert not Path(project.root).exists()
-
-
-def test_estimate_says_that_it_is_for_datasets(tmp_path: Path) -> None:
-    outcome = sdg("estimate", Project(tmp_path, []).write(a="one").file, "--json")
-    assert outcome.returncode == 2
-    error = orjson.loads(outcome.stdout)["error"]
-    assert "is a pipeline" in error["message"] and "run.max_cost" in error["remedy"]

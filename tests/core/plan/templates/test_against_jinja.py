@@ -258,7 +258,7 @@ _ODD_VALUES: list[object] = [
     *(5, 0, -7, 10**20, 2.5, 0.1, -1.25, True, False),
     *({"b": 1, "A": "x"}, {}),
 ]
-_NOT_THERE = re.compile(r"undefined value|value is null|not empty is needed|is not iterable|is no number")
+_NOT_THERE = re.compile(r"undefined value|value is null|not empty is needed|is not iterable|is not a number")
 """Why we refuse where Jinja goes on with nothing, or with 0."""
 
 
