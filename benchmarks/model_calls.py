@@ -9,21 +9,19 @@ as the server asks. The peer runs once. Modules are compiled before, as pip does
 """
 
 import argparse
-import compileall
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmarks.timed import as_installed, timed
 
 HERE = Path(__file__).resolve().parent
 
@@ -69,36 +67,12 @@ def server(arguments: tuple[str, ...]) -> Iterator[str]:
         process.wait()
 
 
-def as_installed() -> str:
-    """Have our modules compiled, once and not by every process that is timed. Returns the name of the machine."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    compileall.compile_dir(HERE.parent / "sdg_core", quiet=1)
-    compileall.compile_dir(HERE, quiet=1)
-    kind = platform.processor() or platform.machine()
-    return f"{kind}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-
-
 def in_a_process(command: list[str], **variables: str) -> dict[str, Any]:
-    """What a command prints as its last line of JSON, with the seconds and CPU seconds of the whole process as `whole` and
+    """What a command prints as its last value of JSON, with the seconds and CPU seconds of the whole process as `whole` and
     `whole_cpu`."""
-    env = {**os.environ, **variables, "PYTHONPATH": str(HERE.parent)}
-    with tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env)
-        assert process.stdout is not None
-        printed = process.stdout.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        whole = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            errors.seek(0)
-            sys.exit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return {
-        **json.loads(printed[printed.rindex("\n{") + 1 if "\n{" in printed else 0 :]),
-        "whole": whole,
-        "whole_cpu": cpu,
-    }
+    whole = timed(command, variables=variables)
+    start = whole.printed.rfind("\n{") + 1
+    return {**json.loads(whole.printed[start:]), "whole": whole.seconds, "whole_cpu": whole.cpu}
 
 
 def requests_of(url: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.w1 import measure
+from benchmarks.timed import timed
 
 WORDS = ["alpha", "beta", "gamma", "delta", "invoice", "export", "ticket", "login", "broken", "since"]
 
@@ -47,7 +47,7 @@ def main() -> None:
             file.write_text(yaml.safe_dump(dataset(millions)), encoding="utf-8")
             sdg = [sys.executable, "-m", "sdg_core.cli.main"]
             subprocess.run([*sdg, "generate", str(file), "--root", directory], check=True, capture_output=True)
-            taken = measure([*sdg, "report", str(file), "--root", directory])
+            taken = timed([*sdg, "report", str(file), "--root", directory])
         print(f"{millions} million rows: {taken.peak_mb:6.0f} MB   {taken.seconds:6.2f} s", flush=True)
 
 

@@ -7,45 +7,24 @@ printed. Modules are compiled before, as pip does when it installs them.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.model_calls import as_installed
+from benchmarks.timed import Timed, as_installed, timed
 
 HERE = Path(__file__).resolve().parent
 
 
-@dataclass(frozen=True)
-class Measured:
-    seconds: float
-    cpu: float
-    peak_mb: float
-
-
-def measure(command: list[str]) -> Measured:
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{errors.decode()}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def middle(measured: list[Measured]) -> Measured:
+def middle(measured: list[Timed]) -> Timed:
     """Medians of the seconds, the most of the memory."""
-    return Measured(
-        statistics.median(one.seconds for one in measured),
-        statistics.median(one.cpu for one in measured),
-        max(one.peak_mb for one in measured),
+    return replace(
+        measured[0],
+        seconds=statistics.median(one.seconds for one in measured),
+        cpu=statistics.median(one.cpu for one in measured),
+        peak_mb=max(one.peak_mb for one in measured),
     )
 
 
@@ -71,23 +50,23 @@ def main() -> None:
     if options.peer_python:
         small = middle([ours_at(options.peer_records) for _ in range(options.repeat)])
         script = str(HERE / "w1_data_designer.py")
-        peer = measure([options.peer_python, script, str(options.peer_records)])
+        peer = timed([options.peer_python, script, str(options.peer_records)])
         print(f"W1, {options.peer_records:,} rows")
         print(f"  this project   {small.seconds:8.2f} s   {small.peak_mb:6.0f} MB")
         print(f"  Data Designer  {peer.seconds:8.2f} s   {peer.peak_mb:6.0f} MB")
         print(f"  ratio          {peer.seconds / small.seconds:8.1f} x faster")
 
 
-def ours_at(records: int) -> Measured:
+def ours_at(records: int) -> Timed:
     with tempfile.TemporaryDirectory() as root:
         config = str(HERE / "datasets" / "w1.yaml")
         command = [str(Path(sys.executable).parent / "sdg"), "generate", config, "--root", root]
-        return measure([*command, "--num-records", str(records)])
+        return timed([*command, "--num-records", str(records)])
 
 
-def by_hand_at(records: int) -> Measured:
+def by_hand_at(records: int) -> Timed:
     with tempfile.TemporaryDirectory() as directory:
-        return measure([sys.executable, str(HERE / "w1_by_hand.py"), directory, str(records)])
+        return timed([sys.executable, str(HERE / "w1_by_hand.py"), directory, str(records)])
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ say more on a busy machine; peak memory of the largest process. Documents lie in
 
 import argparse
 import hashlib
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import orjson
+
+from benchmarks.timed import timed
 
 PER_FILE = 10_000
 COMMON = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -77,17 +76,8 @@ def measure(way: str, documents: Path, *, peer: str | None) -> tuple[float, floa
     with tempfile.TemporaryDirectory() as output:
         own = [sys.executable, "-m", "benchmarks.w10", "--way", way, "--given", str(documents), "--output", output]
         theirs = [str(peer), str(Path(__file__).with_name("w10_datatrove.py")), str(documents), output]
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            theirs if way == "datatrove" else own, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        printed, complaint = process.stdout.read(), process.stderr.read()  # type: ignore[union-attr]
-        _, status, used = os.wait4(process.pid, 0)
-        if status:
-            sys.exit(f"{way} failed:\n{complaint.decode()[-3000:]}")
-        seconds = time.perf_counter() - began
-        left = int(printed.split()[-1])
-    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, left
+        run = timed(theirs if way == "datatrove" else own)
+    return run.seconds, run.cpu, run.peak_mb, int(run.printed.split()[-1])
 
 
 def main() -> None:

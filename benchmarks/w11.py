@@ -20,8 +20,9 @@ from typing import Any
 
 import orjson
 
-from benchmarks.model_calls import HERE, Work, as_installed, middle, other, requests_of, run, server, show
+from benchmarks.model_calls import HERE, Work, middle, other, requests_of, run, server, show
 from benchmarks.pipeline_run import COMMAND
+from benchmarks.timed import as_installed
 
 LATENCY = ("--latency", "0.05")
 AT_ONCE = 64
