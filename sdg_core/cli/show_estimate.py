@@ -33,7 +33,7 @@ def pipeline_estimate(result: "PipelineEstimate", *, as_json: bool) -> None:
     expected += _used_and_paid(result)
     rate = "at full concurrency"
     if result.speed_assumed:
-        rate += ", assuming 0.5 s a reply and 50 tokens a second"
+        rate += f", assuming {result.assumed_speed}"
     expected += _times(result, rate)
     if result.measured:
         expected.append(("replies", f"as long as those of {', '.join(result.measured)} in the files of this pipeline"))

@@ -15,7 +15,7 @@ from itertools import chain, islice
 
 from sdg_core.config.models import Latency, ModelConfig, ModelProvider
 from sdg_core.dataset.ledger import open_ledger_readonly
-from sdg_core.dataset.resume import carry_sources, choose_version
+from sdg_core.dataset.resume import choose_version
 from sdg_core.execution.estimate import Estimate, spread
 from sdg_core.execution.extrapolation import Scaled, scaled_to
 from sdg_core.execution.stop_rules import FailureBudget
@@ -35,10 +35,10 @@ from sdg_core.store.versions import Version, earlier_versions
 
 RECORDS = 100
 """Records of a source that go through the stages; the others are counted."""
-_Used = Mapping[str, Mapping[str, float]]
 SECONDS_A_REPLY = 0.5
 TOKENS_A_SECOND = 50
 """How fast a model is taken to be that was not asked: a usual rate of hosted models."""
+_Used = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,19 @@ class PipelineEstimate(Estimate):
     measured: tuple[str, ...] = ()
     speed_assumed: bool = False
 
+    @property
+    def assumed_speed(self) -> str:
+        """How fast models are taken to be that were not asked, for people; `speed_assumed` says whether it counts."""
+        return f"{SECONDS_A_REPLY:g} s a reply and {TOKENS_A_SECOND} tokens a second"
+
 
 @dataclass(frozen=True)
 class _Tried:
-    """What a source of the sample came to, scaled to all its records. tasks: by stage; under the empty name rows, and cells that
-    were there already. seconds: of this process."""
+    """What a source of the sample came to, scaled to all its records. counts: under `tasks` those of each stage, under `results`
+    rows, and cells that were there already (`replayed`). seconds: of this process."""
 
     usage: _Used
-    tasks: _Used
+    counts: _Used
     seconds: float
     failure: str | None
 
@@ -144,7 +149,7 @@ async def estimate_pipeline(pipeline: OpenPipeline, *, sample: int) -> PipelineE
         cells = None
         if ledger is not None:
             journal = Journal(ledger, dataset=pipeline.name, version=version.layout.name)
-            cells = await asyncio.to_thread(_paid_cells, pipeline, version, journal)
+            cells = await asyncio.to_thread(PaidCells.of, pipeline, version, journal)
         rehearsal = rehearsed(pipeline)
         async with open_models_of(rehearsal.plan.shell, env=pipeline.env) as models:
             tried = await _try_all(rehearsal, [remaining[place] for place in places], models, cells)
@@ -165,12 +170,6 @@ def _used_so_far(pipeline: OpenPipeline, version: Version, statuses: Sequence[Pa
         if usage:
             return usage
     return {}
-
-
-def _paid_cells(pipeline: OpenPipeline, version: Version, journal: Journal) -> PaidCells:
-    layout = pipeline.layout.version(version.layout.name)
-    earlier = [pipeline.layout.version(other.name) for other in carry_sources(pipeline.layout, version)]
-    return PaidCells.of(layout, earlier, journal, pipeline.plan.fingerprint.column_hashes)
 
 
 async def _try_all(
@@ -205,7 +204,7 @@ async def _try(
     tasks = {}
     rows = 0
     for account, (tasks_before, rows_before), label in zip(result.accounts, done, _labels(pipeline), strict=True):
-        tasks[label] = {"tasks": weight * (account.tasks_in - tasks_before)}
+        tasks[label] = weight * (account.tasks_in - tasks_before)
         rows = account.handed_on + account.made - rows_before
     usage: dict[str, dict[str, float]] = {}
     for alias, counts in result.usage.items():
@@ -213,7 +212,8 @@ async def _try(
     failure = result.failed[0] if result.failed else None
     words = f"{result.locator}, {stage_label(failure.stage)}: {failure.message}" if failure is not None else None
     seconds = weight * (time.monotonic() - began)
-    return _Tried(usage, {**tasks, "": {"rows": weight * rows, "replayed": weight * result.replayed}}, seconds, words)
+    results = {"rows": weight * rows, "replayed": weight * result.replayed}
+    return _Tried(usage, {"tasks": tasks, "results": results}, seconds, words)
 
 
 def _kept_of(pipeline: OpenPipeline, status: PartitionStatus, key: str, version: str) -> SourceEntry | None:
@@ -241,8 +241,9 @@ def _reckoned(
     used = [_with_lengths(one.usage, measured) for one in tried]
     expected = scaled_to(used, remaining)
     expected = replace(expected, high=_with_longest(pipeline, expected, measured))
-    counts = scaled_to([one.tasks for one in tried], remaining).usage
-    about = counts.pop("", {})
+    counts = scaled_to([one.counts for one in tried], remaining).usage
+    tasks = counts.get("tasks", {})
+    results = counts.get("results", {})
     prices = pipeline.plan.config.model_configs
     ends = [totals(costs(usage, prices)) for usage in (expected.low, expected.high)]
     local = sum(one.seconds for one in tried) / max(1, len(tried)) * remaining
@@ -257,12 +258,12 @@ def _reckoned(
         cost=costs(expected.usage, prices),
         seconds=local + _seconds_of_replies(pipeline, expected.usage) / max(1, capacity),
         simulated=bool(pipeline.plan.shell.models),
-        reused=about.get("replayed", 0),
+        reused=results.get("replayed", 0),
         low=expected.low,
         high=expected.high,
         cost_range={currency: (ends[0].get(currency, 0.0), high) for currency, high in ends[1].items()},
-        tasks={label: counts.get(label, {}).get("tasks", 0) for label in _labels(pipeline)},
-        rows=about.get("rows", 0),
+        tasks={label: tasks.get(label, 0) for label in _labels(pipeline)},
+        rows=results.get("rows", 0),
         measured=tuple(sorted(measured)),
         speed_assumed=any(
             pipeline.plan.shell.models[alias][1].provider_type != "simulated" for alias in expected.usage

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sdg_core.config.run_settings import ResumeMode
 from sdg_core.dataset.events import Notice, Observer
 from sdg_core.dataset.ledger import ledger_notices, open_ledger_for
-from sdg_core.dataset.resume import carry_sources, choose_version, create_or_resume, notices
+from sdg_core.dataset.resume import choose_version, create_or_resume, notices
 from sdg_core.errors import ClaimedError, RunAbortedError
 from sdg_core.execution.claimed_work import POLL, on_lease_error
 from sdg_core.execution.long_calls import watch_for_long_calls
@@ -194,7 +194,9 @@ class _Run:
         on_trouble = on_lease_error(loop, lost=lost, observer=self._tell)
         async with self._open_journal() as journal:
             to_make = any(not status.is_settled for status in work)
-            cells = await asyncio.to_thread(self._paid_cells, journal) if journal is not None and to_make else None
+            cells = None
+            if journal is not None and to_make:
+                cells = await asyncio.to_thread(PaidCells.of, self._pipeline, self._version, journal)
             stages = self._pipeline.plan.stages if to_make else ()
             with LeaseKeeper(claims, on_trouble=on_trouble) as self._held:
                 self._get_ready(cells)
@@ -229,11 +231,6 @@ class _Run:
 
     def _open_executor(self, stages: Sequence[StagePlan]) -> AbstractAsyncContextManager[StageExecutor]:
         return open_executor(stages, self._settings, on_notice=lambda message: self._tell(Notice(message)))
-
-    def _paid_cells(self, journal: Journal) -> PaidCells:
-        others = carry_sources(self._pipeline.layout, self._version)
-        earlier = [self._pipeline.layout.version(other.name) for other in others]
-        return PaidCells.of(self._layout, earlier, journal, self._pipeline.plan.fingerprint.column_hashes)
 
     async def _watch_stall(self) -> None:
         if self._pipeline.plan.shell.models:

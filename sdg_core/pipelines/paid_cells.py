@@ -13,12 +13,15 @@ from typing import IO
 
 import pyarrow as pa
 
+from sdg_core.dataset.resume import carry_sources
 from sdg_core.ledger.journal import Journal, JournaledCell
+from sdg_core.pipelines.handle import OpenPipeline
 from sdg_core.pipelines.store import SourcesLayout
 from sdg_core.pipelines.tasks import SourceResult, source_range
 from sdg_core.plan.foreign import dump_exactly, load_exactly
 from sdg_core.store.atomic import read_or_none
 from sdg_core.store.together import NewFile
+from sdg_core.store.versions import Version
 
 _SIZE = 8
 """Bytes in front of a file that say how large it is unpacked."""
@@ -37,11 +40,11 @@ class PaidCells:
     hashes: Mapping[str, str]
 
     @staticmethod
-    def of(
-        layout: SourcesLayout, earlier: Sequence[SourcesLayout], journal: Journal, hashes: Mapping[str, str]
-    ) -> "PaidCells":
+    def of(pipeline: OpenPipeline, version: Version, journal: Journal) -> "PaidCells":
         """Look up which versions the journal has cells of. Raises LedgerError."""
-        return PaidCells(layout, earlier, journal, journal.other_versions(), hashes)
+        layout = pipeline.layout.version(version.layout.name)
+        earlier = [pipeline.layout.version(other.name) for other in carry_sources(pipeline.layout, version)]
+        return PaidCells(layout, earlier, journal, journal.other_versions(), pipeline.plan.fingerprint.column_hashes)
 
     def carried(self, index: int, sources: Iterable[str]) -> dict[str, list[JournaledCell]]:
         """What earlier versions have for these sources of a partition. Raises LedgerError, StoreError."""
