@@ -1,5 +1,6 @@
 """What happens when a dataset is run again: the resume modes and their rules."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sdg_core.config.run_settings import ResumeMode
@@ -15,6 +16,7 @@ from sdg_core.errors import (
 from sdg_core.plan.checks.prompts import prompt_notices
 from sdg_core.plan.dataset_plan import DatasetPlan
 from sdg_core.store.atomic import read_or_none, sync_directory, write_atomic
+from sdg_core.store.footer_index import FooterOrError
 from sdg_core.store.layout import DatasetLayout, VersionLayout
 from sdg_core.store.metadata import (
     Metadata,
@@ -128,7 +130,7 @@ def check_row_group_size(version: Version, plan: DatasetPlan) -> None:
 
 def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
     """Raise ShrinkError if a file of ours holds records beyond the plan."""
-    reach = records_reached(version, plan)
+    reach = records_reached(last_row_groups(version, plan), plan)
     if reach > plan.num_records:
         raise ShrinkError(
             f"num_records is {plan.num_records}, but {version.directory} already holds records up to {reach - 1}",
@@ -136,10 +138,15 @@ def check_not_shrunk(version: VersionLayout, plan: DatasetPlan) -> None:
         )
 
 
-def records_reached(version: VersionLayout, plan: DatasetPlan) -> int:
-    """The smallest num_records that the files of a version fit into, as far as it is beyond the plan's last row group."""
+def last_row_groups(version: VersionLayout, plan: DatasetPlan) -> Mapping[int, FooterOrError]:
+    """The files of the plan's last row group and of those beyond it, by index."""
+    return find_row_groups(version, first=len(plan.row_groups) - 1)
+
+
+def records_reached(last: Mapping[int, FooterOrError], plan: DatasetPlan) -> int:
+    """The smallest num_records that the files of a version fit into, as far as `last_row_groups` show it."""
     reach = 0
-    for index, found in find_row_groups(version, first=len(plan.row_groups) - 1).items():
+    for index, found in last.items():
         if isinstance(found, Footer):
             reach = max(reach, found.start + found.size)
         elif isinstance(found, CorruptFileError):

@@ -8,14 +8,14 @@ from sdg_core.counts import records_text
 from sdg_core.dataset.estimates import Comparison, compare
 from sdg_core.dataset.handle import Dataset, measured_version, scan_version
 from sdg_core.dataset.ledger import latest_runs
-from sdg_core.dataset.resume import records_reached
+from sdg_core.dataset.resume import last_row_groups, records_reached
 from sdg_core.dataset.spending import DatasetSpending, spending_of
 from sdg_core.ledger.history import RunRecord
 from sdg_core.plan.usage import Cost, UsageByColumn, UsageByModel, costs
 from sdg_core.store.failures import failures_of
 from sdg_core.store.layout import VersionLayout
 from sdg_core.store.metadata import Metadata
-from sdg_core.store.row_group_state import RowGroupState, find_row_groups, keys_by_state
+from sdg_core.store.row_group_state import RowGroupState, keys_by_state
 from sdg_core.store.row_groups import Footer, SelectionCounts, carried_by, count_selection, total_usage
 from sdg_core.store.version_list import VersionInfo, list_versions
 
@@ -161,10 +161,10 @@ def describe(dataset: Dataset) -> DatasetStatus:
     usage, by_column = total_usage(status.footer for status in statuses)
     selection = count_selection(status.footer for status in statuses)
     footers = [status.footer for status in statuses if status.footer is not None]
-    least = records_reached(version, plan)
-    beyond = [
-        found for found in find_row_groups(version, first=len(plan.row_groups)).values() if isinstance(found, Footer)
-    ]
+    last = last_row_groups(version, plan)
+    least = records_reached(last, plan)
+    planned = len(plan.row_groups)
+    beyond = [found for index, found in last.items() if index >= planned and isinstance(found, Footer)]
     spending = spending_of(dataset, version, footers)
     return DatasetStatus(
         **StoredStatus.common(dataset, version, metadata),
