@@ -49,10 +49,13 @@ class Violation:
 def violations(value: Any, schema: Mapping[str, Any]) -> list[Violation]:
     """What is wrong with a JSON value, the first MAX_VIOLATIONS. Raises ValueError if checking it takes longer than it may."""
     key = orjson.dumps(dict(schema))
-    if is_linear(schema) or _steps(value, schema) <= _MOST_STEPS:
+    steps = None if _is_linear(key) else _steps(value, schema)
+    if steps is None or steps <= _MOST_STEPS:
         if _compiled(key).is_valid(value):
             return []
-        if len(orjson.dumps(value)) <= _LARGE and _steps(value, schema) <= _MOST_ERROR_STEPS:
+        if steps is None:
+            steps = _steps(value, schema)
+        if steps <= _MOST_ERROR_STEPS and len(orjson.dumps(value)) <= _LARGE:
             return _listed(_compiled(key), value)
     try:
         found = _process().call({"schema": key.decode(), "value": value})
