@@ -25,15 +25,24 @@ def check_evaluation_sets(processors: Sequence[Processor], open_source: OpenSour
             continue
         for place, evaluation in enumerate(processor.evaluation_sets):
             source = evaluation.source
-            if isinstance(source, LocalSeedSource | DirectorySeedSource) and not getattr(
-                source, "upstream_asset", None
-            ):
+            if _is_there_already(source):
                 with named_processor(processor.name):
                     opened_evaluation_set(place, evaluation, open_source)
             else:
                 where = f"processor {processor.name!r}: evaluation_sets[{place}]"
                 unread.append(f"{where} ({source.seed_type}) is not checked; it is read when processing starts")
     return unread
+
+
+def _is_there_already(source: SeedSource) -> bool:
+    """Whether it is files that no asset is yet to write."""
+    match source:
+        case LocalSeedSource():
+            return source.upstream_asset is None
+        case DirectorySeedSource():
+            return True
+        case _:
+            return False
 
 
 def opened_evaluation_set(place: int, evaluation: EvaluationSet, open_source: OpenSource) -> Seeds:

@@ -92,9 +92,7 @@ class Workers:
     def kill(self, name: str) -> None:
         """End a worker with everything that it runs, as the loss of its machine does."""
         process = self._processes.pop(name)
-        while running := _session(
-            process.pid
-        ):  # runs and steps are in process groups of their own, and may start others
+        while running := _session(process.pid):  # runs and steps have process groups of their own, and start others
             for pid in running:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
